@@ -1,0 +1,49 @@
+# Everything that a developer or a first user needs, one word each. `make env` is the only step that reaches the network.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A second MPI beside Open MPI, for the tests that run under both.
+MPICH := $(VENV)/mpich
+
+.PHONY: help env demo test lint format docs gold bench clean
+
+help: ## these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
+
+env: $(VENV)/.ready ## make .venv with everything in it
+
+$(VENV)/.ready: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; give another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --ignore-installed --prefix $(MPICH) mpich
+	$(BIN)/grt-batch warm
+	@touch $@
+
+demo: env ## sample uploads, all modules, several ranks, the embedded database: see what comes out
+	$(BIN)/grt-batch demo
+
+test: env ## the whole suite, with a real PostgreSQL and a real mpirun
+	GRT_BATCH_TEST_MPICH=$(abspath $(MPICH)) $(BIN)/python -m pytest
+
+lint: env ## ruff, mypy, shellcheck where there is one
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if command -v shellcheck >/dev/null; then shellcheck cron.sh .ci/run; else echo "shellcheck is not here: cron.sh was not checked"; fi
+
+format: env ## put the code into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: env ## write the references in docs/ anew from the code
+	$(BIN)/python docs/generate.py
+
+gold: env ## bless what the modules give now as the gold files (look at the difference before you commit it)
+	$(BIN)/python -m pytest tests/test_gold.py --bless
+
+bench: env ## how fast the decoder is, in MB/s by member
+	$(BIN)/python bench/decoder.py
+
+clean: ## remove the environment and all that was made
+	rm -rf $(VENV) demo work reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,102 @@
+"""What the commands show that look at things without a run: uploads, the ledger, the reject files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg2 import sql
+
+from grt_batch.config import Config
+from grt_batch.ledger import Account
+from grt_batch.pipeline import Clock, read_archive, run_here
+from grt_batch.plan import mismatch
+from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.tsv import REJECTS
+from grt_batch.uploads import Archive
+
+_LAST_RUNS = 10
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an archive that was checked, on one line."""
+
+    text: str
+    quarantined: bool = False
+
+
+def check_archive(archive: Archive, config: Config) -> Verdict:
+    """Read an archive as a run would, and keep nothing."""
+    if archive.incomplete:
+        return Verdict(f"incomplete: {archive.incomplete}")
+    if archive.quarantine:
+        return Verdict(f"quarantine: {archive.quarantine}", quarantined=True)
+    account, _, _ = read_archive(archive.tar, config, run_here, Clock(), lambda _: None)
+    reason = mismatch(archive, account)
+    if reason:
+        return Verdict(f"quarantine: {reason}", quarantined=True)
+    return Verdict(_accounted(account))
+
+
+def _accounted(account: Account) -> str:
+    members = ", ".join(f"{members.accepted} {kind}" for kind, members in account.members.items())
+    parts = [f"good: {members or 'no records'}"]
+    for name in ("salvaged", "rejected", "fragments", "orphans"):
+        if account.total(name):
+            parts.append(f"{account.total(name)} {name}")
+    parts += [f"{n} × {kind}: {reason}" for kind, reason, n in account.reasons]
+    return "; ".join(parts)
+
+
+_LEDGER = (
+    ("instances", "SELECT instance_id, title, public, jobs, last_generated FROM {}.instance ORDER BY 1"),
+    (
+        "archives",
+        "SELECT instance_id, state, count(*) AS archives, sum(bytes) AS bytes, sum(jobs) AS jobs,"
+        " sum(superseded) AS superseded, sum(salvaged) AS salvaged, sum(rejected) AS rejected"
+        " FROM {}.archive GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    (
+        "not published",
+        "SELECT instance_id, archive, state, reason FROM {}.archive WHERE state <> 'published' ORDER BY 1, 2",
+    ),
+    (
+        "last runs",
+        "SELECT run_id, started, finished, ranks, version, modules, archives, jobs FROM {}.run"
+        f" ORDER BY finished DESC LIMIT {_LAST_RUNS}",
+    ),
+)
+
+
+def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
+    """The parts of the ledger, each with its title, its columns and its rows. Raises DatabaseRefused."""
+    parts: list[tuple[str, list[str], list[list[str]]]] = []
+    with connection(url) as link, link.cursor() as cursor:
+        for title, statement in _LEDGER:
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(SCHEMA)))
+            columns = [column.name for column in cursor.description]
+            parts.append((title, columns, [[_text(value) for value in row] for row in cursor.fetchall()]))
+    return parts
+
+
+def rejects_of(
+    reports: Path, instance: str | None, archive: str | None, *, lines: bool
+) -> tuple[list[str], list[list[str]]]:
+    """Rejected lines by instance, archive, member and reason, or with `lines` each of them."""
+    rows: list[list[str]] = []
+    for file in sorted((reports / REJECTS).glob("*/*.tsv")):
+        if instance in (None, file.parent.name) and archive in (None, file.stem):
+            with file.open(encoding="utf-8", newline="\n") as text:
+                next(text)
+                rows += [[file.parent.name, *line.rstrip("\n").split("\t")] for line in text]
+    if lines:
+        return ["instance", "archive", "member", "line", "reason", "bytes", "text"], rows
+    counts = Counter((row[0], row[1], row[2], row[4]) for row in rows)
+    return ["instance", "archive", "member", "reason", "lines"], [[*key, str(n)] for key, n in sorted(counts.items())]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,179 @@
+"""The configuration: read once, validated, frozen. Options win over the environment, that over the file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from grt_batch.errors import BadConfig
+
+DEFAULT_FILE = Path("config/grt_batch.toml")
+ENVIRONMENT_PREFIX = "GRT_BATCH_"
+
+
+def _key(default: Any, section: str, unit: str, doc: str) -> Any:
+    """A key of the configuration: its default, where it stands in the file, its unit and what it is for."""
+    metadata = {"section": section, "unit": unit, "doc": doc}
+    return field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A warning `level` once the bytes predicted for `days` from the as-of day pass `fraction` of the quota."""
+
+    level: int
+    days: int
+    fraction: float
+
+
+DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every key of the configuration; the defaults are those of config/grt_batch.toml."""
+
+    uploads: Path = _key(Path("uploads"), "paths", "folder", "root of the instance folders")
+    reports: Path = _key(Path("reports"), "paths", "folder", "where the TSV reports appear")
+    work: Path = _key(Path("work"), "paths", "folder", "partial results, lock, embedded server; all ranks share it")
+    database: str = _key(
+        "embedded",
+        "paths",
+        "libpq URL or DSN",
+        "where the tables go; embedded = a private server in the work folder",
+    )
+
+    settle_seconds: int = _key(
+        0, "reading", "seconds", "an archive whose files changed more recently is left for the next run"
+    )
+    block_bytes: int = _key(4 << 20, "reading", "bytes", "size of the blocks that workers decode")
+    max_archive_bytes: int = _key(
+        256 << 30, "reading", "bytes", "an archive that unpacks to more is quarantined (0 = no limit)"
+    )
+    max_ratio: int = _key(
+        250,
+        "reading",
+        "bytes per byte",
+        "an archive that unpacks to more times its size is quarantined (0 = no limit)",
+    )
+    max_line_bytes: int = _key(64 << 20, "reading", "bytes", "an archive with a longer line is quarantined")
+    reject_text_bytes: int = _key(
+        65536,
+        "reading",
+        "bytes",
+        "how much of a rejected line the reject file keeps; its full length stands beside it",
+    )
+
+    aggregate_jobs: int = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time")
+    bytes_per_rank: int = _key(
+        64 << 20,
+        "computing",
+        "bytes of tar.gz",
+        "work that is worth one more rank in the advice of grt-batch plan",
+    )
+    max_ranks: int = _key(64, "computing", "ranks", "the most ranks that grt-batch plan advises")
+
+    lock_timeout_ms: int = _key(
+        500,
+        "database",
+        "milliseconds",
+        "how long the swap waits for readers before it steps back and tries again",
+    )
+    lock_tries: int = _key(60, "database", "times", "how often the swap is tried before the run ends with code 4")
+
+    quota_bytes: int = _key(
+        0,
+        "reports",
+        "bytes",
+        "upload quota of an instance, held against its archives (0 = no quota, no warning)",
+    )
+    quotas: Mapping[str, int] = _key({}, "reports", "bytes by instance", "quotas that differ from quota_bytes")
+    warning_levels: tuple[Level, ...] = _key(
+        DEFAULT_LEVELS, "reports", "[level, days, fraction of the quota]", "when instance_status warns"
+    )
+
+    def quota_of(self, instance_id: str) -> int | None:
+        """The upload quota of an instance in bytes, None where it has none."""
+        return self.quotas.get(instance_id, self.quota_bytes) or None
+
+
+def load(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """Read `file` (or the default one, where it exists), then the environment, then the `options` that are not None.
+
+    Raises BadConfig for a file that is missing or malformed, an unknown key or a value of the wrong type.
+    """
+    if file is None and DEFAULT_FILE.is_file():
+        file = DEFAULT_FILE
+    values: dict[str, Any] = {} if file is None else _read_file(file)
+    for spec in fields(Config):
+        text = environment.get(ENVIRONMENT_PREFIX + spec.name.upper())
+        if text is not None:
+            values[spec.name] = _from_text(spec.name, text)
+    values.update({key: value for key, value in (options or {}).items() if value is not None})
+    return replace(Config(), **values)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(file=file, what=error) from None
+    known = {spec.name: spec for spec in fields(Config)}
+    values: dict[str, Any] = {}
+    for section, keys in document.items():
+        if not isinstance(keys, dict):
+            raise BadConfig(file=file, what=f"{section!r} stands outside of a [section]")
+        for name, value in keys.items():
+            spec = known.get(name)
+            if spec is None or spec.metadata["section"] != section:
+                raise BadConfig(file=file, what=f"[{section}] has no key {name!r}")
+            values[name] = _checked(name, value, str(file))
+    return values
+
+
+def _from_text(name: str, text: str) -> Any:
+    """A value of the environment: text and paths as they are, anything else as TOML."""
+    source = ENVIRONMENT_PREFIX + name.upper()
+    if isinstance(getattr(Config(), name), str | Path):
+        return _checked(name, text, source)
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise BadConfig(file=source, what=f"{text!r} is not a value for {name}") from None
+    return _checked(name, value, source)
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    """`value` in the type of the key's default, or BadConfig."""
+    default = getattr(Config(), name)
+    if name == "warning_levels":
+        return tuple(_level(item, source) for item in value) if isinstance(value, list) else _wrong(name, value, source)
+    if name == "quotas":
+        if isinstance(value, dict) and all(type(item) is int and item >= 0 for item in value.values()):
+            return dict(value)
+        return _wrong(name, value, source)
+    if isinstance(default, int):
+        return value if type(value) is int and value >= 0 else _wrong(name, value, source)
+    if isinstance(value, str) and value:
+        return Path(value) if isinstance(default, Path) else value
+    return _wrong(name, value, source)
+
+
+def _level(item: Any, source: str) -> Level:
+    match item:
+        case [int(level), int(days), int() | float() as fraction] if level in (2, 3) and days >= 0 and fraction > 0:
+            return Level(level, days, float(fraction))
+    raise BadConfig(file=source, what=f"a warning level is [2 or 3, days, fraction], not {item!r}")
+
+
+def _wrong(name: str, value: Any, source: str) -> Any:
+    unit = next(spec.metadata["unit"] for spec in fields(Config) if spec.name == name)
+    raise BadConfig(file=source, what=f"{name} is {unit}, not {value!r}")

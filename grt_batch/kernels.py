@@ -1,0 +1,427 @@
+"""The hot loops over the bytes of a block, compiled by numba. Only `decode` and `jobs` call them.
+
+A kernel goes through the lines of `data` once. A line that is a record by the types of its columns goes into the
+columns; any other goes into `odd`, three numbers a line: where it begins, where it ends and its number in the block
+(from 0). What is to be done with an odd line is decided in Python, where it can be explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+from grt_batch.records import NO_LIMIT, NULL
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _NINE = 9, 10, 45, 43, 46, 48, 57
+_MOST_COLUMNS = 64
+_POWERS = np.array([10**i for i in range(8)], dtype=np.int64)
+_NO_NUMBER, _IS_NULL, _IS_NUMBER = 0, 1, 2
+_INT64_MAX = 2**63 - 1
+
+
+def _compiled(function: _Function) -> _Function:
+    """Compiled at the first call and kept on disk, so that the next process need not compile."""
+    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_compiled
+def _split(data: Any, begin: int, sep: int, starts: Any, ends: Any) -> tuple[int, int]:
+    """Find the fields of the line that begins at `begin`: their number, and where the newline (or the end) is."""
+    size, field, i = data.size, 0, begin
+    starts[0] = begin
+    while i < size:
+        byte = data[i]
+        if byte == sep:
+            if field < _MOST_COLUMNS - 1:
+                ends[field] = i
+                starts[field + 1] = i + 1
+            field += 1
+        elif byte == _NEWLINE:
+            break
+        i += 1
+    if field < _MOST_COLUMNS:
+        ends[field] = i
+    return field + 1, i
+
+
+@_compiled
+def _is_none(data: Any, start: int, end: int) -> bool:
+    return (
+        end - start == 4
+        and data[start] == 78
+        and data[start + 1] == 111
+        and data[start + 2] == 110
+        and data[start + 3] == 101
+    )
+
+
+@_compiled
+def _integer(data: Any, start: int, end: int) -> tuple[int, int]:
+    """(1, value) of a decimal integer of 64 bits, (2, ±2^62) of a larger one, (0, 0) of anything else."""
+    negative = False
+    if start < end and (data[start] == _MINUS or data[start] == _PLUS):
+        negative = data[start] == _MINUS
+        start += 1
+    if start == end:
+        return 0, 0
+    value, large = 0, False
+    for i in range(start, end):
+        digit = np.int64(data[i]) - _ZERO
+        if digit < 0 or digit > 9:
+            return 0, 0
+        if value > (_INT64_MAX - digit) // 10:
+            large = True
+        else:
+            value = value * 10 + digit
+    if large:
+        value = NO_LIMIT
+    return (2 if large else 1), (-value if negative else value)
+
+
+@_compiled
+def _number(data: Any, start: int, end: int, scale: int) -> tuple[int, int]:
+    """(_IS_NUMBER, value * 10^scale) of decimal text such as 4.0000000 or 0E-7, rounded half up.
+
+    Null, and anything at or above 2^62 or beyond the column, is (_IS_NULL, NULL); what is no number (_NO_NUMBER, 0).
+    """
+    if _is_none(data, start, end):
+        return _IS_NULL, NULL
+    negative = False
+    if start < end and (data[start] == _MINUS or data[start] == _PLUS):
+        negative = data[start] == _MINUS
+        start += 1
+    # The mantissa's end, its point, and the exponent.
+    stop, point, digits, exponent = end, -1, 0, 0
+    for i in range(start, end):
+        byte = data[i]
+        if byte >= _ZERO and byte <= _NINE:
+            digits += 1
+        elif byte == _POINT and point < 0:
+            point = i
+        elif byte == 69 or byte == 101:
+            status, exponent = _integer(data, i + 1, end)
+            if status == 0:
+                return _NO_NUMBER, 0
+            exponent = min(max(exponent, -10_000), 10_000)
+            stop = i
+            break
+        else:
+            return _NO_NUMBER, 0
+    if digits == 0:
+        return _NO_NUMBER, 0
+    if point < 0:
+        point = stop
+    # Each digit stands for digit * 10^power; the powers fall by one from the first digit on.
+    power = point - start - 1 + exponent
+    whole, fraction, half = 0, 0, 0
+    for i in range(start, stop):
+        if i == point:
+            continue
+        digit = np.int64(data[i]) - _ZERO
+        if power >= 0:
+            if whole >= NO_LIMIT // 10:
+                whole = NO_LIMIT
+            else:
+                whole = whole * 10 + digit
+        elif power >= -scale:
+            fraction += digit * _POWERS[scale + power]
+        elif power == -scale - 1 and digit >= 5:
+            half = 1
+        power -= 1
+    while power >= 0 and whole > 0 and whole < NO_LIMIT:
+        whole = NO_LIMIT if whole >= NO_LIMIT // 10 else whole * 10
+        power -= 1
+    if whole >= NO_LIMIT or whole >= _INT64_MAX // _POWERS[scale]:
+        return _IS_NULL, NULL
+    value = whole * _POWERS[scale] + fraction + half
+    return _IS_NUMBER, (-value if negative else value)
+
+
+@_compiled
+def _digits(data: Any, start: int, count: int) -> int:
+    """The number of `count` digits at `start`, -1 where one is no digit."""
+    value = 0
+    for i in range(start, start + count):
+        digit = np.int64(data[i]) - _ZERO
+        if digit < 0 or digit > 9:
+            return -1
+        value = value * 10 + digit
+    return value
+
+
+@_compiled
+def _date(data: Any, start: int, end: int) -> tuple[int, int]:
+    """(_IS_NUMBER, µs since 1970) of `2017-06-02 19:18:30[.fraction]`, (_IS_NULL, NULL), or (_NO_NUMBER, 0).
+
+    The days by the civil calendar: H. Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
+    """
+    if _is_none(data, start, end):
+        return _IS_NULL, NULL
+    if end - start < 19:
+        return _NO_NUMBER, 0
+    if data[start + 4] != 45 or data[start + 7] != 45 or data[start + 13] != 58 or data[start + 16] != 58:
+        return _NO_NUMBER, 0
+    if data[start + 10] != 32 and data[start + 10] != 84:
+        return _NO_NUMBER, 0
+    year, month, day = _digits(data, start, 4), _digits(data, start + 5, 2), _digits(data, start + 8, 2)
+    hour, minute, second = (
+        _digits(data, start + 11, 2),
+        _digits(data, start + 14, 2),
+        _digits(data, start + 17, 2),
+    )
+    if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return _NO_NUMBER, 0
+    if second < 0 or second > 59:
+        return _NO_NUMBER, 0
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    longest = 31
+    if month == 2:
+        longest = 29 if leap else 28
+    elif month in (4, 6, 9, 11):
+        longest = 30
+    if day > longest:
+        return _NO_NUMBER, 0
+    micros = 0
+    if end - start > 19:
+        count = end - start - 20
+        if data[start + 19] != _POINT or count < 1:
+            return _NO_NUMBER, 0
+        micros = _digits(data, start + 20, min(count, 6))
+        if micros < 0 or (count > 6 and _digits(data, start + 26, min(count - 6, 12)) < 0) or count > 18:
+            return _NO_NUMBER, 0
+        micros *= _POWERS[6 - min(count, 6)]
+    shifted = year - 1 if month <= 2 else year
+    era = shifted // 400
+    year_of_era = shifted - era * 400
+    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+    return _IS_NUMBER, ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + micros
+
+
+@_compiled
+def _hash(data: Any, start: int, end: int, seed: int) -> int:
+    value = np.uint64(seed)
+    for i in range(start, end):
+        value = (value ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
+    return value ^ (value >> np.uint64(29))
+
+
+@_compiled
+def _same(data: Any, a: int, a_end: int, b: int, b_end: int) -> bool:
+    if a_end - a != b_end - b:
+        return False
+    for i in range(a_end - a):
+        if data[a + i] != data[b + i]:
+            return False
+    return True
+
+
+@_compiled
+def _intern(
+    data: Any, start: int, end: int, start2: int, end2: int, table: Any, firsts: Any, count: int
+) -> tuple[int, int]:
+    """The code of a pair of texts and the number of codes so far. `table` is an open-addressing hash table of
+    codes + 1; `firsts` says where each code's two texts stand first."""
+    mask = np.uint64(table.size - 1)
+    slot = _hash(data, start2, end2, _hash(data, start, end, 0xCBF29CE484222325)) & mask
+    while table[slot] != 0:
+        code = table[slot] - 1
+        known = firsts[code]
+        if _same(data, known[0], known[1], start, end) and _same(data, known[2], known[3], start2, end2):
+            return code, count
+        slot = (slot + np.uint64(1)) & mask
+    table[slot] = count + 1
+    firsts[count, 0], firsts[count, 1], firsts[count, 2], firsts[count, 3] = start, end, start2, end2
+    return count, count + 1
+
+
+@_compiled
+def decode_jobs(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any, firsts: Any, odd: Any) -> Any:
+    """Jobs: `at` holds the positions of id, tool_id, tool_version, state, create_time (-1: no such column).
+
+    `out[0:4]` becomes id, create_time (µs, NULL), the code of (tool_id, tool_version) and of the state. Returns
+    the numbers of records, of odd lines, of tools and of states.
+    """
+    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    begin, line, records, strange, tools, states = 0, 0, 0, 0, 0, 0
+    while begin < data.size:
+        fields, stop = _split(data, begin, sep, starts, ends)
+        good = fields == width
+        if good:
+            status, job = _integer(data, starts[at[0]], ends[at[0]])
+            dated, created = _IS_NULL, NULL
+            if at[4] >= 0:
+                dated, created = _date(data, starts[at[4]], ends[at[4]])
+            good = status == 1 and dated != _NO_NUMBER
+        if good:
+            id_start, id_end, version_start, version_end, state_start, state_end = 0, 0, 0, 0, 0, 0
+            if at[1] >= 0:
+                id_start, id_end = starts[at[1]], ends[at[1]]
+            if at[2] >= 0:
+                version_start, version_end = starts[at[2]], ends[at[2]]
+            if at[3] >= 0:
+                state_start, state_end = starts[at[3]], ends[at[3]]
+            tool, tools = _intern(data, id_start, id_end, version_start, version_end, tables[0], firsts[0], tools)
+            state, states = _intern(data, state_start, state_end, 0, 0, tables[1], firsts[1], states)
+            out[0, records], out[1, records], out[2, records], out[3, records] = job, created, tool, state
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange, tools, states
+
+
+@_compiled
+def _wanted(data: Any, starts: Any, ends: Any, at: Any, names: Any, name_ends: Any) -> int:
+    """Which of the wanted metrics a line is, -1 for another. `names` holds plugin and name of each, tab between."""
+    plugin, plugin_end, name, name_end = starts[at[1]], ends[at[1]], starts[at[2]], ends[at[2]]
+    size = plugin_end - plugin + 1 + name_end - name
+    for metric in range(name_ends.size):
+        first = name_ends[metric - 1] if metric else 0
+        if name_ends[metric] - first != size:
+            continue
+        middle = first + plugin_end - plugin
+        same = names[middle] == _TAB
+        i = 0
+        # Names differ at their ends more often than at their beginnings.
+        while same and i < name_end - name:
+            same = names[name_ends[metric] - 1 - i] == data[name_end - 1 - i]
+            i += 1
+        i = 0
+        while same and i < plugin_end - plugin:
+            same = names[first + i] == data[plugin + i]
+            i += 1
+        if same:
+            return metric
+    return -1
+
+
+@_compiled
+def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
+    """The row of a job id and the number of rows so far."""
+    mask = np.uint64(table.size - 1)
+    place = (np.uint64(job) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20) & mask
+    while table[place] != 0:
+        row = table[place] - 1
+        if ids[row] == job:
+            return row, count
+        place = (place + np.uint64(1)) & mask
+    table[place] = count + 1
+    ids[count] = job
+    return count, count + 1
+
+
+@_compiled
+def decode_metrics(
+    data: Any, sep: int, width: int, at: Any, names: Any, name_ends: Any, scales: Any, table: Any, ids: Any, values: Any,
+    seen: Any, odd: Any,
+) -> Any:  # fmt: skip
+    """Numeric metrics, reduced to one row a job: `values[row, metric]` is the last value of the block, where
+    `seen`. `at` holds the positions of job_id, plugin, name, value. Returns the numbers of records, odd lines, rows.
+    """
+    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    begin, line, records, strange, rows, row, before = 0, 0, 0, 0, 0, -1, 0
+    while begin < data.size:
+        fields, stop = _split(data, begin, sep, starts, ends)
+        good = fields == width
+        if good:
+            status, job = _integer(data, starts[at[0]], ends[at[0]])
+            metric = _wanted(data, starts, ends, at, names, name_ends)
+            scale = scales[metric] if metric >= 0 else 0
+            numeric, value = _number(data, starts[at[3]], ends[at[3]], scale)
+            good = status == 1 and numeric != _NO_NUMBER
+        if good:
+            if row < 0 or job != before:
+                row, rows = _slot(ids, table, job, rows)
+                before = job
+            if metric >= 0:
+                values[row, metric] = value
+                seen[row, metric] = 1
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange, rows
+
+
+@_compiled
+def decode_datasets(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any) -> Any:
+    """Datasets: `at` holds the positions of job_id, dataset_id, file_size, type. `out[0:3]` becomes job id, size
+    (bytes, NULL) and 1 for an output, 0 for an input. Returns the numbers of records and of odd lines.
+    """
+    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    begin, line, records, strange = 0, 0, 0, 0
+    while begin < data.size:
+        fields, stop = _split(data, begin, sep, starts, ends)
+        good = fields == width
+        if good:
+            status, job = _integer(data, starts[at[0]], ends[at[0]])
+            good = status == 1
+        if good and at[1] >= 0 and not _is_none(data, starts[at[1]], ends[at[1]]):
+            status, _ = _integer(data, starts[at[1]], ends[at[1]])
+            good = status != 0
+        size = NULL
+        if good and at[2] >= 0 and not _is_none(data, starts[at[2]], ends[at[2]]):
+            status, size = _integer(data, starts[at[2]], ends[at[2]])
+            good = status != 0
+            if size >= NO_LIMIT or size == -1:
+                size = NULL
+        output = -1
+        if good and at[3] >= 0:
+            start, length = starts[at[3]], ends[at[3]] - starts[at[3]]
+            if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
+                output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
+            elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
+                same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
+                output = 1 if same else -1
+        if good and output >= 0:
+            out[0, records], out[1, records], out[2, records] = job, size, output
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange
+
+
+@_compiled
+def count_records(data: Any, sep: int, width: int, at: Any, odd: Any) -> Any:
+    """Records whose columns nobody needs: only the number of columns and the job id at `at[0]` are tested.
+    Returns the numbers of records and of odd lines."""
+    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    begin, line, records, strange = 0, 0, 0, 0
+    while begin < data.size:
+        fields, stop = _split(data, begin, sep, starts, ends)
+        if fields == width and _integer(data, starts[at[0]], ends[at[0]])[0] == 1:
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange
+
+
+@_compiled
+def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implausible: Any) -> None:
+    """Add the sizes of datasets to their jobs: `total[row, output]` bytes of `known[row, output]` datasets with a
+    size. A negative size, and a sum beyond 64 bits, make the job implausible."""
+    for i in range(rows.size):
+        row = rows[i]
+        if row < 0 or size[i] == NULL:
+            continue
+        side = output[i]
+        if size[i] < 0 or total[row, side] > NO_LIMIT - size[i]:
+            implausible[row] = 1
+        else:
+            total[row, side] += size[i]
+            known[row, side] += 1

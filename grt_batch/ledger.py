@@ -1,0 +1,203 @@
+"""What is known of each archive once it was read, and the two tables that say so: `archive` and `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import orjson
+import polars as pl
+
+from grt_batch.config import Config
+from grt_batch.jobs import Members
+from grt_batch.metadata import InstanceMetadata
+from grt_batch.records import Kind
+from grt_batch.tables import Column, Table, Type
+from grt_batch.uploads import Archive
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything that was read of one tar.gz, accounted for. A pure function of its bytes.
+
+    `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
+    `first_id` and `last_id` span the job ids, None without jobs. `quarantine` is the reason, None for a good archive.
+    """
+
+    sha256: str
+    bytes: int
+    text_bytes: int = 0
+    passed_over: int = 0
+    replaced: int = 0
+    members: dict[str, Members] = field(default_factory=dict)
+    reasons: list[tuple[str, str, int]] = field(default_factory=list)
+    jobs: int = 0
+    repeated: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+    quarantine: str | None = None
+
+    def accepted(self, *kinds: Kind) -> int:
+        """Accepted records of these kinds."""
+        return sum(self.members[kind.value].accepted for kind in kinds if kind.value in self.members)
+
+    def total(self, count: str) -> int:
+        """The sum over all members of one of the counts of `Members`."""
+        return sum(getattr(members, count) for members in self.members.values())
+
+    def to_json(self) -> bytes:
+        """As stored beside the partial results."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Account:
+        """The opposite of `to_json`."""
+        values = orjson.loads(raw)
+        values["members"] = {kind: Members(**counts) for kind, counts in values["members"].items()}
+        values["reasons"] = [tuple(reason) for reason in values["reasons"]]
+        return cls(**values)
+
+
+class State(Enum):
+    """What became of an archive."""
+
+    PUBLISHED = "published"
+    QUARANTINED = "quarantined"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True)
+class ArchiveEntry:
+    """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again."""
+
+    archive: Archive
+    state: State
+    reason: str | None = None
+    account: Account | None = None
+    superseded: int = 0
+
+    @property
+    def generated(self) -> datetime | None:
+        """When the archive was made, in UTC."""
+        return None if self.archive.report is None else utc(self.archive.report.generated)
+
+
+@dataclass(frozen=True)
+class InstanceEntry:
+    """An instance in the ledger; its archives are in order, oldest first."""
+
+    instance_id: str
+    metadata: InstanceMetadata
+    archives: tuple[ArchiveEntry, ...]
+
+    @property
+    def published(self) -> tuple[ArchiveEntry, ...]:
+        """The archives whose numbers are in the tables."""
+        return tuple(entry for entry in self.archives if entry.state is State.PUBLISHED)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that a table may depend on besides the partial results."""
+
+    as_of: date
+    config: Config
+    instances: tuple[InstanceEntry, ...]
+
+    @property
+    def archives(self) -> Iterator[ArchiveEntry]:
+        """Every archive, instance by instance."""
+        return (entry for instance in self.instances for entry in instance.archives)
+
+
+def utc(seconds: Decimal) -> datetime:
+    """Unix seconds as UTC without a zone, to the microsecond."""
+    whole = int(seconds)
+    moment = datetime.fromtimestamp(whole, UTC).replace(tzinfo=None)
+    return moment.replace(microsecond=int((seconds - whole) * 1_000_000))
+
+
+def json_text(value: Any) -> str:
+    """Canonical JSON: the same value is always the same text."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+ARCHIVE = Table(
+    "archive",
+    "Every archive that was found: what it says of itself, what was read of it, and what became of it.",
+    ("instance_id", "archive"),
+    (
+        Column("instance_id", Type.TEXT, "the instance"),
+        Column("archive", Type.TEXT, "the archive's name: N of N.json"),
+        Column("generated", Type.TIMESTAMP, "when the instance made it", "UTC"),
+        Column("version", Type.INTEGER, "version of the upload format"),
+        Column("galaxy_version", Type.TEXT, "release of Galaxy"),
+        Column("bytes", Type.BIGINT, "size of the tar.gz", "B"),
+        Column("sha256", Type.TEXT, "hash of the tar.gz, as read"),
+        Column("state", Type.TEXT, "published, quarantined or incomplete"),
+        Column("reason", Type.TEXT, "why it is not published"),
+        Column("users_active", Type.BIGINT, "active users, by N.json"),
+        Column("users_total", Type.BIGINT, "all users, by N.json"),
+        Column("jobs", Type.BIGINT, "accepted job records"),
+        Column("metrics", Type.BIGINT, "accepted metric records"),
+        Column("params", Type.BIGINT, "accepted parameter records"),
+        Column("datasets", Type.BIGINT, "accepted dataset records"),
+        Column("salvaged", Type.BIGINT, "accepted records that were put right"),
+        Column("rejected", Type.BIGINT, "lines that are no record, kept in the reject file"),
+        Column("superseded", Type.BIGINT, "accepted job records that a newer line or archive replaced"),
+        Column("metadata", Type.JSON, "N.json, without its list of tools"),
+    ),
+)
+
+RUN = Table(
+    "run",
+    "Every run that published. It grows by a row a run; the TSV reports have run.json in its place.",
+    ("run_id",),
+    (
+        Column("run_id", Type.TEXT, "start of the run and a random part"),
+        Column("started", Type.TIMESTAMP, "when the run began", "UTC"),
+        Column("finished", Type.TIMESTAMP, "when its tables were swapped in", "UTC"),
+        Column("ranks", Type.INTEGER, "MPI ranks"),
+        Column("version", Type.TEXT, "version of grt_batch"),
+        Column("modules", Type.TEXT, "the modules that ran"),
+        Column("archives", Type.BIGINT, "archives in the tables"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("state", Type.TEXT, "published"),
+    ),
+)
+
+
+def archive_rows(ledger: Ledger) -> pl.DataFrame:
+    """The rows of the table `archive`."""
+    return pl.DataFrame([_archive_row(entry) for entry in ledger.archives], schema=ARCHIVE.schema)
+
+
+def _archive_row(entry: ArchiveEntry) -> dict[str, Any]:
+    archive, report, account = entry.archive, entry.archive.report, entry.account
+    # Of an archive in quarantine nothing is in the tables, so nothing is counted either.
+    read = account if entry.state is State.PUBLISHED else None
+    return {
+        "instance_id": archive.instance_id,
+        "archive": archive.name,
+        "generated": entry.generated,
+        "version": report and report.version,
+        "galaxy_version": report and report.galaxy_version,
+        "bytes": archive.bytes,
+        "sha256": (account and account.sha256) or None,
+        "state": entry.state.value,
+        "reason": entry.reason,
+        "users_active": report and report.users_active,
+        "users_total": report and report.users_total,
+        "jobs": read.accepted(Kind.JOBS) if read else 0,
+        "metrics": read.accepted(Kind.METRIC_NUM, Kind.METRIC_TXT) if read else 0,
+        "params": read.accepted(Kind.PARAMS) if read else 0,
+        "datasets": read.accepted(Kind.DATASETS) if read else 0,
+        "salvaged": read.total("salvaged") if read else 0,
+        "rejected": read.total("rejected") if read else 0,
+        "superseded": entry.superseded,
+        "metadata": json_text(report.document) if report else None,
+    }

@@ -1,0 +1,93 @@
+"""The contract of a module, and how modules are found.
+
+A module is one report: a stateless bundle of methods, in one file of `grt_batch/modules`. Most are declarations, a
+docstring that asks the question, cubes that count, tables that answer, and `rows`, which turns one into the other.
+
+The laws, tested over every module: aggregate(x + y) = merge([aggregate(x), aggregate(y)]) wherever the jobs are cut;
+merge is associative and commutative, with empty() as identity.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from typing import ClassVar
+
+import polars as pl
+
+from grt_batch.errors import UnknownModule
+from grt_batch.ledger import Ledger
+from grt_batch.measures import Cube
+from grt_batch.tables import Table
+
+Partial = dict[str, pl.DataFrame]
+"""A small, mergeable summary of jobs: a frame for each cube, by its name."""
+
+ALL_INSTANCES = "*"
+INSTANCE = "instance_id"
+
+
+class Module:
+    """Asks a question, and says which tables answer it."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    opt_in: ClassVar[bool] = False
+    cubes: ClassVar[tuple[Cube, ...]]
+    tables: ClassVar[tuple[Table, ...]]
+
+    def empty(self) -> Partial:
+        """The partial of no jobs, the identity of `merge`."""
+        return {cube.name: cube.empty() for cube in self.cubes}
+
+    def aggregate(self, jobs: pl.DataFrame) -> Partial:
+        """The partial of joined jobs (see `grt_batch.jobs.Job`), each with all its records."""
+        return {cube.name: cube.add(jobs) for cube in self.cubes}
+
+    def merge(self, partials: Sequence[Partial]) -> Partial:
+        """One partial, as if the jobs of all had been aggregated at once."""
+        return {cube.name: cube.merge([partial[cube.name] for partial in partials]) for cube in self.cubes}
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The rows of each of `tables`, by its name. Here the cubes of `partial` have the column `instance_id` too."""
+        raise NotImplementedError
+
+
+def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows of every instance, and once more all of them as those of the instance `*`."""
+    return pl.concat([frame, frame.with_columns(pl.lit(ALL_INSTANCES).alias(INSTANCE))])
+
+
+@cache
+def discover() -> dict[str, Module]:
+    """All modules by name: the subclasses of Module in the files of `grt_batch/modules`, in the files' order.
+
+    Raises TypeError where two modules or two tables have the same name.
+    """
+    import grt_batch.modules as package
+
+    found: dict[str, Module] = {}
+    owners: dict[str, str] = {}
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        file = importlib.import_module(f"{package.__name__}.{info.name}")
+        for item in vars(file).values():
+            if not (isinstance(item, type) and issubclass(item, Module) and item.__module__ == file.__name__):
+                continue
+            if item.name in found:
+                raise TypeError(f"two modules are called {item.name}")
+            found[item.name] = item()
+            for table in item.tables:
+                if owners.setdefault(table.name, item.name) != item.name:
+                    raise TypeError(f"{item.name} and {owners[table.name]} both publish the table {table.name}")
+    return found
+
+
+def chosen(names: Sequence[str]) -> tuple[Module, ...]:
+    """The modules of these names; without names, all but those that are opt-in. Raises UnknownModule."""
+    known = discover()
+    for name in names:
+        if name not in known:
+            raise UnknownModule(name=name, known=", ".join(known))
+    return tuple(module for name, module in known.items() if (name in names if names else not module.opt_in))

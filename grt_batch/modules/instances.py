@@ -1,0 +1,248 @@
+"""Which instances are there, what did each of them do month by month, and does its export still come?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+
+from grt_batch.jobs import SECOND, Job
+from grt_batch.ledger import InstanceEntry, Ledger, json_text
+from grt_batch.measures import Count, Cube, Sum
+from grt_batch.module import INSTANCE, Module, Partial
+from grt_batch.modules.tools import hours
+from grt_batch.tables import Column, Table, Type
+
+MONTH = Cube(
+    "month",
+    (Job.month, Job.tool_id, Job.state),
+    (
+        Count("jobs"),
+        Sum("core_seconds", Job.core_seconds),
+        Sum("cpu_seconds", Job.cpu),
+        Sum("input_bytes", Job.input_bytes),
+        Sum("output_bytes", Job.output_bytes),
+    ),
+)
+DAY = Cube(
+    "day",
+    (Job.day,),
+    (
+        Count("jobs"),
+        Count("non_terminal", Job.non_terminal),
+        Count("without_metrics", Job.without_metrics),
+        Count("implausible", Job.implausible),
+    ),
+)
+_INSTANCE = Column("instance_id", Type.TEXT, "the instance")
+
+INSTANCES = Table(
+    "instance",
+    "Every instance, what it says of itself, and how much it has sent.",
+    ("instance_id",),
+    (
+        _INSTANCE,
+        Column("url", Type.TEXT, "address of the server"),
+        Column("title", Type.TEXT, "its title"),
+        Column("description", Type.TEXT, "what it is for"),
+        Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
+        Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("owners", Type.JSON, "names of its owners"),
+        Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
+        Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("metadata", Type.JSON, "other keys of its metadata.json"),
+    ),
+)
+INSTANCE_MONTH = Table(
+    "instance_month",
+    "What an instance did, by month of the jobs' creation.",
+    ("instance_id", "month"),
+    (
+        _INSTANCE,
+        Column("month", Type.TEXT, "YYYY-MM of create_time; null for jobs without one", "UTC"),
+        Column("jobs", Type.BIGINT, "jobs"),
+        Column("ok", Type.BIGINT, "jobs in state ok"),
+        Column("error", Type.BIGINT, "jobs in state error"),
+        Column("other", Type.BIGINT, "jobs in any other state"),
+        Column("tools", Type.BIGINT, "different tool ids"),
+        Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
+        Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
+        Column("input_bytes", Type.NUMERIC, "input datasets", "B"),
+        Column("output_bytes", Type.NUMERIC, "output datasets", "B"),
+    ),
+    nullable=("month",),
+)
+INSTANCE_USERS = Table(
+    "instance_users",
+    "Users of an instance at the time of each published archive.",
+    ("instance_id", "generated"),
+    (
+        _INSTANCE,
+        Column("generated", Type.TIMESTAMP, "when the archive was made", "UTC"),
+        Column("active", Type.BIGINT, "active users"),
+        Column("total", Type.BIGINT, "all users"),
+    ),
+)
+INSTANCE_STATUS = Table(
+    "instance_status",
+    "Does the export still come, does it fit its quota, and how far can its numbers be trusted?",
+    ("instance_id",),
+    (
+        _INSTANCE,
+        Column("archives", Type.BIGINT, "archives found, whatever became of them"),
+        Column("bytes", Type.BIGINT, "size of their tar.gz", "B"),
+        Column("quota_bytes", Type.BIGINT, "quota of the uploads; null without one", "B"),
+        Column("predicted_3d", Type.BIGINT, "bytes + 3 days of growth by the archives' dates", "B"),
+        Column("predicted_7d", Type.BIGINT, "bytes + 7 days of growth by the archives' dates", "B"),
+        Column("warning", Type.INTEGER, "1 ok, 2 kinda ok, 3 not ok, by the configured warning_levels"),
+        Column("days_silent", Type.BIGINT, "from the last archive to the as-of day", "days"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("jobs_7d", Type.BIGINT, "jobs created in the last 7 days"),
+        Column("jobs_30d", Type.BIGINT, "jobs created in the last 30 days"),
+        Column("non_terminal", Type.BIGINT, "jobs that could still change their state"),
+        Column("without_metrics", Type.BIGINT, "jobs without any numeric metric"),
+        Column("implausible", Type.BIGINT, "jobs with a negative measurement, which became null"),
+    ),
+)
+
+
+class Instances(Module):
+    """Which instances are there, what did each of them do month by month, and does its export still come?"""
+
+    name = "instances"
+    version = 1
+    cubes = (MONTH, DAY)
+    tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The tables; what is not counted comes from the ledger."""
+        counts = _counts(partial[DAY.name], ledger)
+        entries = ledger.instances
+        instance = [_instance(entry, counts[entry.instance_id]) for entry in entries]
+        users = [row for entry in entries for row in _users(entry)]
+        status = [_status(entry, counts[entry.instance_id], ledger) for entry in entries]
+        return {
+            INSTANCES.name: pl.DataFrame(instance, schema=INSTANCES.schema),
+            INSTANCE_MONTH.name: _months(partial[MONTH.name]),
+            INSTANCE_USERS.name: pl.DataFrame(users, schema=INSTANCE_USERS.schema),
+            INSTANCE_STATUS.name: pl.DataFrame(status, schema=INSTANCE_STATUS.schema),
+        }
+
+
+_COUNTS = ("jobs", "jobs_7d", "jobs_30d", "non_terminal", "without_metrics", "implausible")
+
+
+def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
+    """The job counts of each instance's status, 0 for an instance without jobs."""
+
+    def jobs_of_last(days: int) -> pl.Expr:
+        window = pl.col("day").is_between(ledger.as_of - timedelta(days=days - 1), ledger.as_of)
+        return pl.col("jobs").filter(window).sum()
+
+    sums = (pl.col(name).sum() for name in _COUNTS if name not in ("jobs_7d", "jobs_30d"))
+    found = day.group_by(INSTANCE).agg(*sums, jobs_7d=jobs_of_last(7), jobs_30d=jobs_of_last(30))
+    counts = {entry.instance_id: dict.fromkeys(_COUNTS, 0) for entry in ledger.instances}
+    for row in found.iter_rows(named=True):
+        counts[row[INSTANCE]] = {name: row[name] for name in _COUNTS}
+    return counts
+
+
+def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
+    metadata = entry.metadata
+    generated = [archive.generated for archive in entry.published]
+    return {
+        "instance_id": entry.instance_id,
+        "url": metadata.url,
+        "title": metadata.title,
+        "description": metadata.description,
+        "public": metadata.public,
+        "latitude": metadata.latitude,
+        "longitude": metadata.longitude,
+        "owners": json_text(metadata.owners),
+        "first_generated": generated[0] if generated else None,
+        "last_generated": generated[-1] if generated else None,
+        "jobs": counts["jobs"],
+        "metadata": json_text(metadata.other),
+    }
+
+
+def _months(month: pl.DataFrame) -> pl.DataFrame:
+    def jobs_in(state: str) -> pl.Expr:
+        return pl.col("jobs").filter(pl.col("state") == state).sum()
+
+    months = month.group_by(INSTANCE, "month").agg(
+        pl.col("jobs").sum(),
+        jobs_in("ok").alias("ok"),
+        jobs_in("error").alias("error"),
+        pl.col("tool_id").n_unique().cast(pl.Int64).alias("tools"),
+        *(pl.col(name).sum() for name in ("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
+    )
+    return months.with_columns(
+        pl.col("month").dt.to_string("%Y-%m"),
+        (pl.col("jobs") - pl.col("ok") - pl.col("error")).alias("other"),
+        hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
+        hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
+    )
+
+
+def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
+    """One row a moment: of two archives of the same moment the later in order counts."""
+    rows = {
+        archive.generated: {
+            "instance_id": entry.instance_id,
+            "generated": archive.generated,
+            "active": archive.archive.report and archive.archive.report.users_active,
+            "total": archive.archive.report and archive.archive.report.users_total,
+        }
+        for archive in entry.published
+    }
+    return list(rows.values())
+
+
+def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dict[str, Any]:
+    size = sum(archive.archive.bytes for archive in entry.archives)
+    growth = _bytes_per_day(entry)
+    quota = ledger.config.quota_of(entry.instance_id)
+
+    def predicted(days: int) -> int:
+        return size + int(growth * days)
+
+    exceeded = [
+        level.level
+        for level in ledger.config.warning_levels
+        if quota is not None and predicted(level.days) > level.fraction * quota
+    ]
+    last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
+    return {
+        "instance_id": entry.instance_id,
+        "archives": len(entry.archives),
+        "bytes": size,
+        "quota_bytes": quota,
+        "predicted_3d": predicted(3),
+        "predicted_7d": predicted(7),
+        "warning": max(exceeded, default=1),
+        "days_silent": None if last is None else max(0, (ledger.as_of - last.date()).days),
+        **counts,
+    }
+
+
+def _bytes_per_day(entry: InstanceEntry) -> Fraction:
+    """The slope of the least-squares line through the archives' dates and their bytes so far, exactly; 0 at least."""
+    points: list[tuple[Fraction, int]] = []
+    total = 0
+    for archive in entry.archives:
+        if archive.archive.report is not None:
+            total += archive.archive.bytes
+            points.append((Fraction(archive.archive.report.generated) / 86400, total))
+    n = len(points)
+    if n < 2:
+        return Fraction(0)
+    mean_x, mean_y = sum(x for x, _ in points) / n, Fraction(sum(y for _, y in points), n)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    if spread == 0:
+        return Fraction(0)
+    return max(Fraction(0), sum(((x - mean_x) * (y - mean_y) for x, y in points), Fraction(0)) / spread)

@@ -1,0 +1,115 @@
+"""The content-addressed store of partial results in the work folder.
+
+What is stored is a pure function of what its key is made of: an archive's bytes, a version, a module, a set of
+superseded jobs. So an entry is never changed, and one that is missing or damaged is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import orjson
+import polars as pl
+from isal import isal_zlib
+
+from grt_batch.errors import CannotWrite
+from grt_batch.module import Partial
+
+_HEAD = struct.Struct("<8sIQ")
+_MAGIC = b"GRTPART1"
+
+
+def digest(*parts: object) -> str:
+    """The key of what depends on `parts` alone."""
+    return hashlib.sha256(orjson.dumps([str(part) for part in parts])).hexdigest()[:40]
+
+
+class Store:
+    """Entries by kind and key: one file each, `<root>/<kind>/<first two digits>/<key>`, with a checksum."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._unfinished = root / "unfinished"
+
+    def tidy(self) -> None:
+        """Remove what a killed run left half written. Only for the holder of the run's lock."""
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where an entry is kept."""
+        return self.root / kind / key[:2] / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is such an entry; it may still turn out to be damaged."""
+        return self.path(kind, key).is_file()
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """An entry, None where there is none or its checksum does not hold."""
+        try:
+            raw = self.path(kind, key).read_bytes()
+            magic, checksum, size = _HEAD.unpack_from(raw)
+        except (OSError, struct.error):
+            return None
+        payload = raw[_HEAD.size :]
+        good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
+        return payload if good else None
+
+    def put(self, kind: str, key: str, payload: bytes) -> None:
+        """Keep an entry: written to a temporary name, synced and renamed. Raises CannotWrite."""
+        path = self.path(kind, key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._unfinished, delete=False) as file:
+                file.write(_HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload)))
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise CannotWrite(folder=self.root, what=error.strerror) from None
+
+    def drop(self, kind: str, key: str) -> None:
+        """Let an entry go."""
+        self.path(kind, key).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def pack_frame(frame: pl.DataFrame, compression: Literal["lz4", "uncompressed"] = "lz4") -> bytes:
+    """A frame as Arrow IPC."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression=compression)
+    return buffer.getvalue()
+
+
+def unpack_frame(raw: bytes, columns: list[str] | None = None) -> pl.DataFrame:
+    """The opposite of `pack_frame`."""
+    return pl.read_ipc(io.BytesIO(raw), columns=columns)
+
+
+def pack_partial(partial: Partial) -> bytes:
+    """A partial: the names and sizes of its frames as JSON, then the frames."""
+    frames = {name: pack_frame(frame) for name, frame in partial.items()}
+    head = orjson.dumps([[name, len(raw)] for name, raw in frames.items()])
+    return b"".join([struct.pack("<I", len(head)), head, *frames.values()])
+
+
+def unpack_partial(raw: bytes) -> Partial:
+    """The opposite of `pack_partial`."""
+    (size,) = struct.unpack_from("<I", raw)
+    at = 4 + size
+    partial: Partial = {}
+    for name, length in orjson.loads(raw[4:at]):
+        partial[name] = unpack_frame(raw[at : at + length])
+        at += length
+    return partial

@@ -1,0 +1,161 @@
+"""Orders, outcomes, tasks and results as messages, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grt_batch.archive import Block
+from grt_batch.config import Config, Level
+from grt_batch.decode import Decoded, Reject
+from grt_batch.ledger import Account
+from grt_batch.module import Partial
+from grt_batch.partials import pack_frame, pack_partial, unpack_frame, unpack_partial
+from grt_batch.pipeline import AggregateTask, DecodeTask, Order, Outcome, Task
+from grt_batch.ranks.messages import Buffer, Message, pack
+from grt_batch.records import Column, Kind, Layout, Type
+
+
+def pack_lead(order: Order, config: Config, run_id: str) -> bytes:
+    """The coordinator's order; the configuration goes along, so that no rank reads it by itself."""
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    return pack({"order": asdict(order), "config": values, "run_id": run_id})
+
+
+def unpack_lead(message: Message) -> tuple[Order, Config, str]:
+    """The opposite of `pack_lead`."""
+    order, values = message.header["order"], dict(message.header["config"])
+    for spec in fields(Config):
+        if isinstance(spec.default, Path):
+            values[spec.name] = Path(values[spec.name])
+    values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
+    return Order(**{**order, "modules": tuple(order["modules"])}), Config(**values), message.header["run_id"]
+
+
+def pack_outcome(outcome: Outcome) -> bytes:
+    """What came of an order."""
+    header = {
+        "instance_id": outcome.instance_id,
+        "archive": outcome.archive,
+        "key": outcome.key,
+        "seconds": outcome.seconds,
+    }
+    return pack(header, [outcome.account.to_json()])
+
+
+def unpack_outcome(message: Message) -> Outcome:
+    """The opposite of `pack_outcome`."""
+    return Outcome(**message.header, account=Account.from_json(bytes(message.buffers[0])))
+
+
+def pack_task(index: int, place: str, task: Task) -> bytes:
+    """A task, its number among those of its controller, and what it is about, for the error that it may end in."""
+    codec = _CODECS[task.name]
+    header, buffers = codec.pack_task(task)
+    return pack({"index": index, "place": place, "name": task.name, "task": header}, buffers)
+
+
+def unpack_task(message: Message) -> tuple[int, str, Task]:
+    """The opposite of `pack_task`."""
+    header = message.header
+    task: Task = _CODECS[header["name"]].unpack_task(header["task"], message.buffers)
+    return header["index"], header["place"], task
+
+
+def pack_result(index: int, task: Task, result: Any) -> bytes:
+    """What came of a task."""
+    header, buffers = _CODECS[task.name].pack_result(result)
+    return pack({"index": index, "name": task.name, "result": header}, buffers)
+
+
+def unpack_result(message: Message) -> tuple[int, Any]:
+    """The opposite of `pack_result`."""
+    header = message.header
+    return header["index"], _CODECS[header["name"]].unpack_result(header["result"], message.buffers)
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """How a kind of task and its result become a header and buffers, and back."""
+
+    pack_task: Callable[[Any], tuple[Any, Sequence[Buffer]]]
+    unpack_task: Callable[[Any, Sequence[memoryview]], Task]
+    pack_result: Callable[[Any], tuple[Any, Sequence[Buffer]]]
+    unpack_result: Callable[[Any, Sequence[memoryview]], Any]
+
+
+def _pack_layout(layout: Layout) -> list[Any]:
+    return [layout.kind.value, [[column.name, column.type.name] for column in layout.columns]]
+
+
+def _unpack_layout(header: list[Any]) -> Layout:
+    kind, columns = header
+    return Layout(Kind(kind), tuple(Column(name, Type[kind_]) for name, kind_ in columns))
+
+
+def _pack_decode(task: DecodeTask) -> tuple[Any, Sequence[Buffer]]:
+    return [_pack_layout(task.block.layout), task.block.member], [task.block.data]
+
+
+def _unpack_decode(header: Any, buffers: Sequence[memoryview]) -> DecodeTask:
+    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])))
+
+
+def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
+    columns = {name: np.ascontiguousarray(column) for name, column in decoded.columns.items()}
+    header = {
+        "layout": _pack_layout(decoded.layout),
+        "counts": [decoded.lines, decoded.accepted, decoded.salvaged, decoded.replaced],
+        "rejects": [[reject.line, reject.reason, reject.fragment] for reject in decoded.rejects],
+        "texts": decoded.texts,
+        "columns": [[name, column.dtype.str, column.shape] for name, column in columns.items()],
+    }
+    arrays = [memoryview(column.reshape(-1).view(np.uint8)) for column in columns.values()]
+    return header, [*arrays, *(reject.text for reject in decoded.rejects)]
+
+
+def _unpack_decoded(header: Any, buffers: Sequence[memoryview]) -> Decoded:
+    arrays = len(header["columns"])
+    lines, accepted, salvaged, replaced = header["counts"]
+    return Decoded(
+        layout=_unpack_layout(header["layout"]),
+        lines=lines,
+        accepted=accepted,
+        salvaged=salvaged,
+        replaced=replaced,
+        rejects=tuple(
+            Reject(line, reason, bytes(text), fragment)
+            for (line, reason, fragment), text in zip(header["rejects"], buffers[arrays:], strict=True)
+        ),
+        columns={
+            name: np.frombuffer(buffer, dtype).reshape(shape)
+            for (name, dtype, shape), buffer in zip(header["columns"], buffers[:arrays], strict=True)
+        },
+        texts={name: [tuple(text) for text in texts] for name, texts in header["texts"].items()},
+    )
+
+
+def _pack_aggregate(task: AggregateTask) -> tuple[Any, Sequence[Buffer]]:
+    return list(task.modules), [pack_frame(task.jobs, compression="uncompressed")]
+
+
+def _unpack_aggregate(header: Any, buffers: Sequence[memoryview]) -> AggregateTask:
+    return AggregateTask(tuple(header), unpack_frame(bytes(buffers[0])))
+
+
+def _pack_partials(partials: Mapping[str, Partial]) -> tuple[Any, Sequence[Buffer]]:
+    return list(partials), [pack_partial(partial) for partial in partials.values()]
+
+
+def _unpack_partials(header: Any, buffers: Sequence[memoryview]) -> dict[str, Partial]:
+    return {name: unpack_partial(bytes(buffer)) for name, buffer in zip(header, buffers, strict=True)}
+
+
+_CODECS = {
+    DecodeTask.name: _Codec(_pack_decode, _unpack_decode, _pack_decoded, _unpack_decoded),
+    AggregateTask.name: _Codec(_pack_aggregate, _unpack_aggregate, _pack_partials, _unpack_partials),
+}

@@ -1,0 +1,92 @@
+"""A controller: streams one archive, serves its tasks to the workers that ask, and joins what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from grt_batch.config import Config
+from grt_batch.partials import Store
+from grt_batch.pipeline import Order, Task, reduce_archive
+from grt_batch.ranks.layout import COORDINATOR
+from grt_batch.ranks.codecs import pack_outcome, pack_task, unpack_result
+from grt_batch.ranks.messages import Message, Tag, pack
+from grt_batch.ranks.wire import Wire
+
+_IN_FLIGHT = 2
+"""Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""
+
+
+class Controller:
+    """Leads one archive. Its workers come and go; without any it does all tasks itself."""
+
+    def __init__(self, wire: Wire, order: Order) -> None:
+        self.wire = wire
+        self.order = order
+        self._in_flight: dict[int, int] = {}
+        self._results: dict[int, Any] = {}
+
+    def lead(self, config: Config) -> None:
+        """Carry out the order and tell the coordinator what came of it."""
+        store = Store(config.work / "store")
+        outcome = reduce_archive(self.order, config, store, self.run_tasks, self._tell)
+        self.wire.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
+
+    def run_tasks(self, tasks: Iterator[Task]) -> Iterator[Any]:
+        """The results of the tasks, in their order. A task goes to a worker that has room, else it is done here.
+
+        However this ends, no result is under way afterwards, and all workers are free.
+        """
+        given = taken = 0
+        more = True
+        try:
+            while more or taken < given:
+                self._hear_all()
+                if taken in self._results:
+                    yield self._results.pop(taken)
+                    taken += 1
+                    continue
+                # Results wait here for those before them; do not run far ahead of the slowest.
+                ahead = given - taken < (_IN_FLIGHT + 1) * (len(self._in_flight) + 1)
+                task = next(tasks, None) if more and ahead else None
+                if task is not None:
+                    self._give(given, task)
+                    given += 1
+                elif more and ahead:
+                    more = False
+                else:
+                    self._hear(self.wire.receive())
+        finally:
+            while any(self._in_flight.values()):
+                self._hear(self.wire.receive())
+            for worker in self._in_flight:
+                self.wire.send(worker, Tag.RELEASE)
+            self._in_flight.clear()
+            self._results.clear()
+
+    def _give(self, index: int, task: Task) -> None:
+        worker = min(self._in_flight, key=lambda rank: (self._in_flight[rank], rank), default=None)
+        if worker is None or self._in_flight[worker] >= _IN_FLIGHT:
+            self._results[index] = task.run()
+            return
+        place = f"{self.order.instance_id}/{self.order.archive}, {task.place}"
+        self._in_flight[worker] += 1
+        self.wire.send(worker, Tag.TASK, pack_task(index, place, task))
+
+    def _hear_all(self) -> None:
+        while (message := self.wire.poll()) is not None:
+            self._hear(message)
+
+    def _hear(self, message: Message) -> None:
+        if message.tag is Tag.READY:
+            self._in_flight[message.source] = 0
+        elif message.tag is Tag.RESULT:
+            index, result = unpack_result(message)
+            self._in_flight[message.source] -= 1
+            self._results[index] = result
+        else:
+            raise AssertionError(f"a controller was told {message.tag.name} by rank {message.source}")
+
+    def _tell(self, done: int) -> None:
+        if done:
+            self.wire.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": done}))

@@ -1,0 +1,36 @@
+"""Who does what, as pure functions of the number of ranks and the work.
+
+Rank 0 coordinates. Of the others some lead an archive each, as controllers, and the rest help them, as workers. A rank
+that has nothing to do asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+COORDINATOR = 0
+_RANKS_FOR_A_CONTROLLER = 3
+"""A controller unpacks about as fast as two workers and itself decode."""
+
+
+def controllers(ranks: int, archives: int) -> int:
+    """How many ranks lead an archive at the same time, of `ranks` in all and with `archives` still to do."""
+    return min(archives, -(-(ranks - 1) // _RANKS_FOR_A_CONTROLLER))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a controller has left to do, in bytes of tar.gz, and how many workers it has."""
+
+    bytes_left: int
+    workers: int
+
+
+def neediest(loads: Mapping[int, Load]) -> int | None:
+    """The rank of the controller that one more worker helps most, None without controllers."""
+    if not loads:
+        return None
+    return max(
+        loads, key=lambda rank: (loads[rank].bytes_left / (loads[rank].workers + 1), -loads[rank].workers, -rank)
+    )

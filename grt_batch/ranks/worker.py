@@ -1,0 +1,84 @@
+"""Every rank but 0: asks for something to do, and leads an archive or helps who leads one. It keeps nothing."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+
+from grt_batch.errors import GrtError
+from grt_batch.logs import logger, set_up
+from grt_batch.ranks.controller import Controller
+from grt_batch.ranks.layout import COORDINATOR
+from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
+from grt_batch.ranks.messages import Message, Tag, pack
+from grt_batch.ranks.wire import Wire
+from grt_batch.reduction import peak_memory
+
+LOST = 6
+
+
+class Rank:
+    """The life of a rank."""
+
+    def __init__(self, wire: Wire, log_format: str, *, debug: bool) -> None:
+        self.wire = wire
+        self.log_format = log_format
+        self.debug = debug
+        self.role = "idle"
+        self.place = ""
+
+    def serve(self) -> int:
+        """Work until the end of the run, and return its exit code. An error ends the whole run at once."""
+        set_up(self.log_format, "", self.wire.rank, "worker")
+        try:
+            return self._serve()
+        except Exception as error:
+            what = str(error) if isinstance(error, GrtError) else f"{type(error).__name__}: {error}"
+            place = f" at {self.place}" if self.place else ""
+            logger.error(
+                "rank %d (%s) on %s failed%s: %s", self.wire.rank, self.role, socket.gethostname(), place, what
+            )
+            if self.debug:
+                traceback.print_exc()
+            self.wire.abort(error.exit_code if isinstance(error, GrtError) else LOST)
+            raise
+
+    def _serve(self) -> int:
+        while True:
+            self.role, self.place = "idle", ""
+            self.wire.send(COORDINATOR, Tag.ASK, pack({"memory": peak_memory()}))
+            message = self._receive()
+            if message.tag is Tag.LEAD:
+                self._lead(message)
+            elif message.tag is Tag.HELP:
+                self._help(message.header["leader"])
+            elif message.tag is Tag.END:
+                self.wire.flush()
+                return int(message.header["code"])
+            else:
+                raise AssertionError(f"an idle rank was told {message.tag.name} by rank {message.source}")
+
+    def _lead(self, message: Message) -> None:
+        order, config, run_id = unpack_lead(message)
+        self.role, self.place = "controller", f"{order.instance_id}/{order.archive}"
+        set_up(self.log_format, run_id, self.wire.rank, self.role)
+        Controller(self.wire, order).lead(config)
+
+    def _help(self, leader: int) -> None:
+        self.role = "worker"
+        self.wire.send(leader, Tag.READY)
+        while True:
+            message = self._receive()
+            if message.tag is Tag.RELEASE:
+                return
+            if message.tag is not Tag.TASK:
+                raise AssertionError(f"a worker was told {message.tag.name} by rank {message.source}")
+            index, self.place, task = unpack_task(message)
+            self.wire.send(leader, Tag.RESULT, pack_result(index, task, task.run()))
+            self.place = ""
+
+    def _receive(self) -> Message:
+        """The next message. A worker that comes when this rank leads no more is sent back to ask again."""
+        while (message := self.wire.receive()).tag is Tag.READY:
+            self.wire.send(message.source, Tag.RELEASE)
+        return message

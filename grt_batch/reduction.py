@@ -1,0 +1,280 @@
+"""From planned archives to one partial a module: read what must be read, find what newer archives replace, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+import polars as pl
+
+from grt_batch.config import Config
+from grt_batch.errors import CannotWrite
+from grt_batch.ledger import ArchiveEntry, State
+from grt_batch.logs import logger
+from grt_batch.module import INSTANCE, Module, Partial
+from grt_batch.partials import Store, digest, pack_partial, unpack_partial
+from grt_batch.pipeline import (
+    JOBS,
+    PARTIAL,
+    SUPERSEDED,
+    Order,
+    Outcome,
+    job_ids,
+    partial_key,
+    reduce_archive,
+    run_here,
+)
+from grt_batch.plan import Index, Planned, Step, mismatch, overlaps
+
+MERGED, SUPERSEDING = "merged", "superseding"
+"""Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
+_MERGED_AT_ONCE = 64
+_TRIES = 3
+
+
+class Crew(Protocol):
+    """Those who reduce archives: this process alone, or the ranks of an MPI job."""
+
+    def reduce(
+        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Outcome]:
+        """Carry out the orders; outcomes come in any order."""
+
+    def peak_memory(self) -> list[int]:
+        """The peak memory of each rank in bytes."""
+
+
+class Alone:
+    """A crew of one: everything in this process."""
+
+    def reduce(
+        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Outcome]:
+        """Carry out the orders, one after another."""
+        return (reduce_archive(order, config, store, run_here, progress) for order in orders)
+
+    def peak_memory(self) -> list[int]:
+        """The peak memory of this process in bytes."""
+        return [peak_memory()]
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class _Missing(Exception):
+    """An entry of the store turned out to be gone or damaged: it was dropped, and must be computed again."""
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """By instance the entries of the ledger, oldest first; and by module its partial over all instances, whose cubes
+    have the column `instance_id`."""
+
+    entries: Mapping[str, Sequence[ArchiveEntry]]
+    merged: Mapping[str, Partial]
+
+
+@dataclass(frozen=True)
+class _Current:
+    """A published archive: the store's keys of what was read of it, and of its jobs that are superseded."""
+
+    key: str
+    superseded: str
+
+
+class Reduction:
+    """From planned archives to their entries in the ledger and the store's keys of their partials."""
+
+    def __init__(
+        self,
+        config: Config,
+        modules: Sequence[Module],
+        store: Store,
+        crew: Crew,
+        index: Index,
+        *,
+        again: bool,
+    ) -> None:
+        """With `again` partial results of earlier runs count for nothing."""
+        self.config = config
+        self.modules = modules
+        self.names = tuple(module.name for module in modules)
+        self.store = store
+        self.crew = crew
+        self.index = index
+        self.again = again
+        self.seconds: dict[str, float] = {}
+
+    def reduce(self, planned: Sequence[Planned], tell: Callable[[int], None]) -> Reduced:
+        """Read what must be read, make the partials that are missing, and merge them.
+
+        Raises CannotWrite where the store does not give back what it was given.
+        """
+        for _ in range(_TRIES):
+            planned = self._read(planned, tell)
+            try:
+                entries, current = self._settle(planned)
+                merged = {module.name: self._over_all(module, current) for module in self.modules}
+                return Reduced(entries, merged)
+            except _Missing as error:
+                logger.warning("%s; computing it again", error)
+                planned = [self._recheck(item) for item in planned]
+        raise CannotWrite(folder=self.store.root, what="what was stored there cannot be read back")
+
+    def _recheck(self, item: Planned) -> Planned:
+        if item.key and item.account and not item.account.quarantine and not self.store.has(JOBS, item.key):
+            return Planned(item.archive, Step.NEW, "its partial results are gone")
+        return item
+
+    def _read(self, planned: Sequence[Planned], tell: Callable[[int], None]) -> list[Planned]:
+        places = {(p.archive.instance_id, p.archive.name): i for i, p in enumerate(planned)}
+        orders = [
+            Order(
+                instance_id=item.archive.instance_id,
+                archive=item.archive.name,
+                tar=str(item.archive.tar),
+                bytes=item.archive.bytes,
+                modules=self.names,
+                claimed_sha256=(item.archive.report and item.archive.report.sha256) or "",
+                again=self.again,
+            )
+            for item in planned
+            if item.must_be_read
+        ]
+        result = list(planned)
+        try:
+            for outcome in self._carry_out(orders, tell):
+                place = places[outcome.instance_id, outcome.archive]
+                archive = result[place].archive
+                self.index.remember(archive, outcome.account.sha256)
+                reason = mismatch(archive, outcome.account)
+                step = Step.QUARANTINED if reason else Step.CACHED
+                result[place] = Planned(archive, step, reason or "read now", outcome.key, outcome.account)
+        finally:
+            if orders:
+                self.index.save()
+        return result
+
+    def _carry_out(self, orders: list[Order], tell: Callable[[int], None]) -> Iterator[Outcome]:
+        """The largest first, so that no rank is left alone with a large one at the end."""
+        orders.sort(key=lambda order: (-order.bytes, order.instance_id, order.archive))
+        for outcome in self.crew.reduce(orders, self.config, self.store, tell):
+            for stage, seconds in outcome.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+            yield outcome
+
+    def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[_Current]]]:
+        """See that every published archive has its partials, without the jobs that a newer archive reports again."""
+        entries: dict[str, list[ArchiveEntry]] = {}
+        current: dict[str, list[_Current]] = {}
+        orders: list[Order] = []
+        by_instance: dict[str, list[Planned]] = {}
+        for item in planned:
+            by_instance.setdefault(item.archive.instance_id, []).append(item)
+        for instance_id, items in by_instance.items():
+            good = [item for item in items if item.step in (Step.CACHED, Step.SUPERSEDED)]
+            gone = {item.archive.name: self._superseded(item, good[i + 1 :]) for i, item in enumerate(good)}
+            entries[instance_id] = [self._entry(item, *gone.get(item.archive.name, ("", 0))) for item in items]
+            current[instance_id] = []
+            for item in good:
+                superseded = gone[item.archive.name][0]
+                current[instance_id].append(_Current(item.key, superseded))
+                keys = [partial_key(item.key, module, superseded) for module in self.modules]
+                if not all(self.store.has(PARTIAL, key) for key in keys) or (self.again and superseded):
+                    archive = item.archive
+                    orders.append(
+                        Order(
+                            instance_id,
+                            archive.name,
+                            str(archive.tar),
+                            0,
+                            self.names,
+                            key=item.key,
+                            superseded=superseded,
+                            again=self.again,
+                        )  # fmt: skip
+                    )
+        for _ in self._carry_out(orders, lambda _: None):
+            pass
+        return entries, current
+
+    def _entry(self, item: Planned, superseded: str, gone: int) -> ArchiveEntry:
+        if item.step is Step.INCOMPLETE:
+            return ArchiveEntry(item.archive, State.INCOMPLETE, item.why)
+        if item.step is Step.QUARANTINED:
+            return ArchiveEntry(item.archive, State.QUARANTINED, item.why, item.account)
+        assert item.account is not None
+        return ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, gone + item.account.repeated)
+
+    def _superseded(self, older: Planned, newer: Sequence[Planned]) -> tuple[str, int]:
+        """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number."""
+        newer = [item for item in newer if overlaps(older.account, item.account)]
+        if not newer:
+            return "", 0
+        inputs = digest(SUPERSEDING, older.key, *(item.key for item in newer))
+        known = None if self.again else self.store.get(SUPERSEDING, inputs)
+        if known is not None:
+            key, count = orjson.loads(known)
+            if not key or self.store.get(SUPERSEDED, key) is not None:
+                return key, count
+        ids = self._ids(older)
+        gone = ids[np.isin(ids, np.concatenate([self._ids(item) for item in newer]))]
+        key = digest(SUPERSEDED, gone.tobytes().hex()) if len(gone) else ""
+        if key:
+            self.store.put(SUPERSEDED, key, gone.tobytes())
+        self.store.put(SUPERSEDING, inputs, orjson.dumps([key, len(gone)]))
+        return key, len(gone)
+
+    def _ids(self, item: Planned) -> Any:
+        ids = job_ids(self.store, item.key)
+        if ids is None:
+            self.store.drop(JOBS, item.key)
+            raise _Missing(f"the jobs of {item.archive.instance_id}/{item.archive.name} are damaged")
+        return ids.to_numpy()
+
+    def _over_all(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> Partial:
+        """The partials of all instances in one, with the column `instance_id`."""
+        merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
+        return {
+            cube.name: pl.concat(
+                partial[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
+                for instance_id, partial in merged.items()
+            )
+            for cube in module.cubes
+        }
+
+    def _merged(self, module: Module, archives: Sequence[_Current]) -> Partial:
+        """The partial of all archives of an instance, from the longest prefix of them that was merged before."""
+        keys = [partial_key(archive.key, module, archive.superseded) for archive in archives]
+        prefixes = [digest(MERGED, module.name, module.version)]
+        for key in keys:
+            prefixes.append(digest(prefixes[-1], key))
+        done, result = 0, module.empty()
+        if not self.again:
+            for length in range(len(keys), 0, -1):
+                raw = self.store.get(MERGED, prefixes[length])
+                if raw is not None:
+                    done, result = length, unpack_partial(raw)
+                    break
+        for begin in range(done, len(keys), _MERGED_AT_ONCE):
+            parts = [self._partial(key) for key in keys[begin : begin + _MERGED_AT_ONCE]]
+            result = module.merge([result, *parts])
+        if done < len(keys) > 1:
+            self.store.put(MERGED, prefixes[-1], pack_partial(result))
+            if done:
+                self.store.drop(MERGED, prefixes[done])
+        return result
+
+    def _partial(self, key: str) -> Partial:
+        raw = self.store.get(PARTIAL, key)
+        if raw is None:
+            self.store.drop(PARTIAL, key)
+            raise _Missing("a partial result is damaged")
+        return unpack_partial(raw)

@@ -1,0 +1,113 @@
+"""The history of one instance: which jobs it ran when, and which of them each of its archives reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grt_batch.sample.catalogue import Catalogue
+from grt_batch.sample.population import Jobs, draw_jobs
+from grt_batch.sample.releases import Profile, instance_id_of, profile_of
+
+CHUNK = 20_000
+"""Jobs that are drawn at a time: bounds the memory."""
+REPEATED_SHARE = 0.2
+"""of the rows of an archive that reports again are those of jobs that the archive before held"""
+GAP_EVERY = 50
+"""Job ids of which one is not used."""
+
+
+class Purpose(IntEnum):
+    """What random numbers are drawn for; none is 0, for numpy takes missing words of a seed for zeros."""
+
+    TOOLS = 1
+    TIMES = 2
+    JOBS = 3
+    TEXTS = 4
+    REPORT = 5
+
+
+def random_for(purpose: Purpose, seed: int, instance: int = 0, archive: int = 0, job: int = 0) -> np.random.Generator:
+    """Random numbers for one purpose and place, the same whatever else is drawn."""
+    return np.random.default_rng([seed, instance, archive, job, purpose])
+
+
+@dataclass(frozen=True)
+class History:
+    """An instance, counted from 0, whose archives have these numbers of job rows, the oldest first."""
+
+    seed: int
+    instance: int
+    rows: tuple[int, ...]
+    until: date
+    catalogue: Catalogue
+
+    @property
+    def profile(self) -> Profile:
+        """What the instance runs and how it presents itself."""
+        return profile_of(self.instance)
+
+    @property
+    def instance_id(self) -> str:
+        """The name of its folder."""
+        return instance_id_of(self.instance)
+
+    def generated(self, archive: int) -> float:
+        """When an archive was made, Unix seconds; that of archive -1 is when the first job was."""
+        newest = self.until - timedelta(days=self.profile.silent_days)
+        end = datetime(newest.year, newest.month, newest.day, 4, tzinfo=UTC).timestamp()
+        end += self.rng(Purpose.TIMES, len(self.rows)).uniform(0, 3600)
+        step = self.profile.span_days * 86400 / len(self.rows)
+        return round(end - step * (len(self.rows) - 1 - archive), 2)
+
+    def name(self, archive: int) -> str:
+        """The archive's name, `N`."""
+        return str(archive) if self.profile.counts_archives else str(self.generated(archive))
+
+    def jobs_of(self, archive: int) -> Iterator[Jobs]:
+        """The jobs that an archive reports, in chunks of rising ids."""
+        repeated = self._repeated(archive)
+        if repeated:
+            yield from self._new_jobs(archive - 1, skip=self._new(archive - 1) - repeated)
+        yield from self._new_jobs(archive)
+
+    def rng(self, purpose: Purpose, archive: int, job: int = 0) -> np.random.Generator:
+        """Random numbers for one purpose and place in this history."""
+        return random_for(purpose, self.seed, self.instance, archive, job)
+
+    def _repeated(self, archive: int) -> int:
+        """How many jobs of the archive before an archive reports again."""
+        if archive == 0 or archive < len(self.rows) - 1 or not self.profile.reports_again:
+            return 0
+        return min(round(self.rows[archive] * REPEATED_SHARE), self.rows[archive - 1])
+
+    def _new(self, archive: int) -> int:
+        """How many jobs an archive is the first to report."""
+        return self.rows[archive] - self._repeated(archive)
+
+    def _new_jobs(self, archive: int, skip: int = 0) -> Iterator[Jobs]:
+        """The jobs that an archive is the first to report, without the first `skip` of them."""
+        before = sum(self._new(earlier) for earlier in range(archive))
+        begin, end = self.generated(archive - 1), self.generated(archive)
+        count = self._new(archive)
+        for first in range(skip // CHUNK * CHUNK, count, CHUNK):
+            last = min(first + CHUNK, count)
+            jobs = draw_jobs(
+                self.catalogue,
+                self.rng(Purpose.JOBS, archive, first),
+                _ids(before + np.arange(first, last)),
+                begin + (end - begin) * first / count,
+                begin + (end - begin) * last / count,
+                self.profile.release(archive).cgroups,
+            )
+            yield jobs.newest(last - max(first, skip))
+
+
+def _ids(position: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The id of the job at each position: rising, with gaps."""
+    return position + 1 + position // (GAP_EVERY - 1)

@@ -1,0 +1,1 @@
+"""Where the tables go: PostgreSQL, and TSV reports."""

@@ -1,0 +1,131 @@
+"""The TSV reports: a folder for each as-of date, and `latest`, which change at one stroke.
+
+`<reports>/<as-of>` is a link to a folder below `<reports>/.sets`, `<reports>/latest` a link to `<reports>/<as-of>`.
+A new set is written beside the old one; a renamed link publishes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orjson
+import polars as pl
+
+from grt_batch.errors import CannotWrite
+from grt_batch.pipeline import REJECT_COLUMNS
+from grt_batch.tables import Table, render
+
+SETS = ".sets"
+LATEST = "latest"
+SUMMARY = "run.json"
+REJECTS = "rejects"
+
+
+class ReportSet:
+    """One set of reports: written inside of a `with` block, seen by nobody before `publish`, gone without it."""
+
+    def __init__(self, reports: Path, as_of: date, run_id: str) -> None:
+        self.reports = reports
+        self.name = as_of.isoformat()
+        self.folder = reports / SETS / f"{self.name}.{run_id}"
+        self._published = False
+
+    def __enter__(self) -> ReportSet:
+        try:
+            # What a killed run left behind; the lock of the work folder says that nobody writes here now.
+            self._drop_sets(keep=())
+            self.folder.mkdir(parents=True)
+            self._carry_over()
+        except OSError as error:
+            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._published:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, table: Table, frame: pl.DataFrame) -> None:
+        """Write one table."""
+        self._write(f"{table.name}.tsv", render(table, frame, null="", header=True))
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        self._write(SUMMARY, [orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
+
+    def write_rejects(self, instance_id: str, archive: str, content: bytes) -> None:
+        """Write, or remove, the reject file of an archive. It belongs to the archive, not to this set."""
+        file = self.reports / REJECTS / instance_id / f"{archive}.tsv"
+        try:
+            if not content:
+                file.unlink(missing_ok=True)
+                return
+            lines = b"".join(f"{archive}\t".encode() + line for line in content.splitlines(keepends=True))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(".new")
+            temporary.write_bytes("\t".join(("archive", *REJECT_COLUMNS)).encode() + b"\n" + lines)
+            temporary.replace(file)
+        except OSError as error:
+            raise CannotWrite(folder=file.parent, what=error.strerror) from None
+
+    def publish(self) -> Path:
+        """Show this set to readers, and return its folder as they see it."""
+        try:
+            latest = self.reports / LATEST
+            complete = not latest.exists() or {file.name for file in latest.iterdir()} <= {
+                file.name for file in self.folder.iterdir()
+            }
+            before = self._target(self.reports / self.name)
+            _link(self.reports / self.name, f"{SETS}/{self.folder.name}")
+            self._published = True
+            if complete:
+                _link(latest, self.name)
+            # Who opened the set that was just replaced may still read it, until the next run.
+            self._drop_sets(keep=(before,))
+        except OSError as error:
+            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+        return self.reports / self.name
+
+    def _write(self, name: str, content: Iterable[bytes]) -> None:
+        try:
+            with (self.folder / name).open("wb") as file:
+                for part in content:
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise CannotWrite(folder=self.folder, what=error.strerror) from None
+
+    def _carry_over(self) -> None:
+        """Keep the tables of modules that do not run today, where this as-of date has them."""
+        before = self.reports / self.name
+        if before.is_dir():
+            for file in before.glob("*.tsv"):
+                (self.folder / file.name).hardlink_to(file)
+
+    def _drop_sets(self, keep: tuple[str | None, ...]) -> None:
+        links = (self._target(entry) for entry in self.reports.iterdir()) if self.reports.is_dir() else ()
+        wanted = {*links, *keep}
+        for folder in (self.reports / SETS).glob("*"):
+            if folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @staticmethod
+    def _target(link: Path) -> str | None:
+        """The set that a link leads to."""
+        return link.readlink().name if link.is_symlink() else None
+
+
+def _link(link: Path, target: str) -> None:
+    """Make `link` lead to `target`, at one stroke."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
