@@ -95,7 +95,7 @@ class ArchiveReader:
                 self.sha256 = self._gunzip.drain()
         except Quarantine:
             raise
-        except (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile) as error:
+        except (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
             raise Quarantine(f"its gzip is broken: {error}") from None
         except (tarfile.TarError, ValueError, OverflowError) as error:
             raise Quarantine(f"its tar is broken: {error}") from None
@@ -116,7 +116,7 @@ class ArchiveReader:
                 yield from self._member(kind, seen.get(kind, 0), info, stream)
                 seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read; a stream never needs one again.
-                tar.members = []
+                tar.members.clear()  # type: ignore[attr-defined]
 
     def _member(self, kind: Kind, member: int, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[Header | Block]:
         layout: Layout | None = None
@@ -161,7 +161,7 @@ class _Gunzip(RawIOBase):
         self._limits = limits
         self.bytes_read = 0
         self.text_bytes = 0
-        self._unpacked = igzip.GzipFile(fileobj=_Tee(self), mode="rb")
+        self._unpacked = igzip.GzipFile(fileobj=_Tee(self), mode="rb")  # type: ignore[no-untyped-call]
 
     def take(self, buffer: memoryview | bytearray) -> int:
         """Read packed bytes into `buffer`, hashing them on the way; how many there were, 0 at the end."""

@@ -43,10 +43,8 @@ def check_archive(archive: Archive, config: Config) -> Verdict:
 
 def _accounted(account: Account) -> str:
     members = ", ".join(f"{members.accepted} {kind}" for kind, members in account.members.items())
-    parts = [f"good: {members or 'no records'}"]
-    for name in ("salvaged", "rejected", "fragments", "orphans"):
-        if account.total(name):
-            parts.append(f"{account.total(name)} {name}")
+    odd = {name: account.total(name) for name in ("salvaged", "rejected", "fragments", "orphans")}
+    parts = [f"good: {members or 'no records'}", *(f"{count} {name}" for name, count in odd.items() if count)]
     parts += [f"{n} × {kind}: {reason}" for kind, reason, n in account.reasons]
     return "; ".join(parts)
 

@@ -1,4 +1,4 @@
-"""The command line: arguments, exit codes, and what is printed. The work is elsewhere, and imported where it is done."""
+"""The command line: arguments, exit codes, and what is printed. The work is elsewhere, imported where it is done."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def run(
 
         return launch(ranks, _without_ranks(sys.argv[1:]))
     from grt_batch.logs import logger, set_up
-    from grt_batch.reduction import Alone
+    from grt_batch.reduction import Alone, Crew
     from grt_batch.run import Request, execute, lock, new_run_id
 
     started = datetime.now(UTC).replace(tzinfo=None)
@@ -199,9 +199,7 @@ def run(
         started=started,
     )
     set_up(log_format, request.run_id, 0, "coordinator" if wire else "serial")
-    crew = Alone() if wire is None else _coordinator(wire)
-    if wire is not None:
-        crew.run_id = request.run_id
+    crew: Crew = Alone() if wire is None else _coordinator(wire)
     shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
         summary = execute(request, crew, lambda: _database(config), _bar if shown else _no_bar)
@@ -239,7 +237,11 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as bar:
-        yield lambda done: bar.update(done) and None
+
+        def tell(done: int) -> None:
+            bar.update(done)
+
+        yield tell
 
 
 def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:

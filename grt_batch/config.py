@@ -18,7 +18,9 @@ ENVIRONMENT_PREFIX = "GRT_BATCH_"
 def _key(default: Any, section: str, unit: str, doc: str) -> Any:
     """A key of the configuration: its default, where it stands in the file, its unit and what it is for."""
     metadata = {"section": section, "unit": unit, "doc": doc}
-    return field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
+    return (
+        field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
+    )
 
 
 @dataclass(frozen=True)

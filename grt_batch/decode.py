@@ -10,8 +10,9 @@ Any other line with a wrong number of columns, or a column of a wrong type, is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +58,8 @@ class Decoded:
     salvaged: int = 0
     replaced: int = 0
     rejects: tuple[Reject, ...] = ()
-    columns: dict[str, npt.NDArray[np.int64] | npt.NDArray[np.uint8]] = field(default_factory=dict)
-    texts: dict[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
 
 
 def decode(block: Block) -> Decoded:
@@ -66,7 +67,8 @@ def decode(block: Block) -> Decoded:
     data, replaced = _as_text(block.data)
     lines = int(np.count_nonzero(data == 10)) + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = _KERNELS[block.layout.kind](block.layout, data, _TAB, lines)
-    salvaged, rejects = 0, ()
+    salvaged = 0
+    rejects: tuple[Reject, ...] = ()
     if len(odd):
         mended, salvaged, rejects = _mend(block.layout, data, odd)
         decoded, odd = _KERNELS[block.layout.kind](block.layout, mended, _NEVER_IN_UTF8, lines)
@@ -239,7 +241,11 @@ def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[
         seen,
         odd,
     )
-    columns = {"id": ids[:jobs].copy(), "values": values[:jobs].copy(), "seen": seen[:jobs].copy()}
+    columns: dict[str, npt.NDArray[Any]] = {
+        "id": ids[:jobs].copy(),
+        "values": values[:jobs].copy(),
+        "seen": seen[:jobs].copy(),
+    }
     return Decoded(layout, lines, n, columns=columns), odd[:strange]
 
 

@@ -72,7 +72,8 @@ OWNER = "grt_batch.owner"
 STAYS = "db start"
 """The OWNER of a server that stays until `db stop`; that of any other is the process for which it runs."""
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 30.0
+"""Enough for the server of a killed process to write what it has to, and end."""
 START_SECONDS = 300.0
 """Long, for after a crash the server reads up to max_wal_size of its log before it answers."""
 STOP_SECONDS = 60.0
@@ -222,17 +223,31 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """End the server and wait for it: open transactions are rolled back, what was committed stays."""
+        process = self._noted()
         for request in (signal.SIGINT, signal.SIGQUIT):  # PostgreSQL's fast and its immediate shutdown
             for _ in _tries(STOP_SECONDS):
-                lock = self._lock() if self._child is None or self._child.poll() is not None else None
-                if lock is not None:
-                    with lock:
-                        self._remove_socket_folder()
+                if self._ended(process, request):
                     self._child = None
+                    lock = self._lock()
+                    if lock is not None:
+                        with lock:
+                            self._remove_socket_folder()
                     return
-                with suppress(ProcessLookupError, FileNotFoundError, ValueError):  # it goes, or it only comes
-                    os.kill(self._child.pid if self._child else int(self._noted()), request)
         raise NoEmbeddedServer(what=f"the server of {self.work} does not stop")
+
+    def _ended(self, process: int | None, request: signal.Signals) -> bool:
+        """Ask the server to end, and tell whether it has. The lock alone would not do: another may have it now."""
+        if self._child is not None:
+            self._child.send_signal(request)
+            return self._child.returncode is not None
+        if not self.running():
+            return True
+        try:
+            if process is not None:
+                os.kill(process, request)
+        except ProcessLookupError:
+            return True
+        return False
 
     def _url(self, database: str) -> str:
         link = self.folder / "socket"
@@ -320,7 +335,7 @@ class EmbeddedServer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
         # Whoever holds the lock knows that the server noted last is gone. PostgreSQL takes any process that has
         # its number now for a server, unless it is told that it is none, as pg_ctl tells it about its shell.
-        environment["PG_GRANDPARENT_PID"] = self._noted()
+        environment["PG_GRANDPARENT_PID"] = str(self._noted() or 0)
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", BECOME, *map(str, guard), program, *arguments],
             stdin=subprocess.DEVNULL,
@@ -361,10 +376,11 @@ class EmbeddedServer:
         fatal = [line for line in lines if re.search(r"\b(FATAL|PANIC|error):", line)]
         return " / ".join([*(fatal or lines)[-2:], f"see {log}"])
 
-    def _noted(self) -> str:
-        """The process of the server started last, as postmaster.pid has it until a clean end; "" if none."""
+    def _noted(self) -> int | None:
+        """The process of the server started last, as postmaster.pid has it until a clean end."""
         notes = sorted(self.folder.glob("*/data/postmaster.pid"), key=lambda note: note.stat().st_mtime)
-        return notes[-1].read_text().partition("\n")[0] if notes else ""
+        number = notes[-1].read_text().partition("\n")[0] if notes else ""
+        return int(number) if number.isdigit() else None
 
     def _make_socket_folder(self) -> Path:
         """The folder of the socket: `<work>/postgres`, or a temporary one if libpq cannot take that path."""

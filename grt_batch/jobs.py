@@ -7,8 +7,9 @@ archive does not hold are orphans: counted, and in no sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,8 +96,8 @@ class Joiner:
     replaced: int = 0
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     _jobs: list[dict[str, Integers]] = field(default_factory=list)
-    _metrics: list[dict[str, npt.NDArray[np.int64] | npt.NDArray[np.uint8]]] = field(default_factory=list)
-    _datasets: list[dict[str, npt.NDArray[np.int64] | npt.NDArray[np.uint8]]] = field(default_factory=list)
+    _metrics: list[Mapping[str, npt.NDArray[Any]]] = field(default_factory=list)
+    _datasets: list[Mapping[str, npt.NDArray[Any]]] = field(default_factory=list)
     _codes: dict[str, dict[tuple[str | None, ...], int]] = field(default_factory=lambda: {"tool": {}, "state": {}})
 
     def add(self, decoded: Decoded) -> None:
@@ -106,11 +107,11 @@ class Joiner:
         self.replaced += decoded.replaced
         self.reasons.update((kind, reject.reason) for reject in decoded.rejects)
         if kind is Kind.JOBS:
-            columns = {name: column for name, column in decoded.columns.items() if column.dtype == np.int64}
+            columns = dict(decoded.columns)
             for name, codes in self._codes.items():
                 numbers = [codes.setdefault(text, len(codes)) for text in decoded.texts[name]]
                 columns[name] = np.array(numbers, np.int64)[columns[name]]
-            self._jobs.append(columns)  # type: ignore[arg-type]
+            self._jobs.append(columns)
         elif kind is Kind.METRIC_NUM and decoded.columns:
             self._metrics.append(decoded.columns)
         elif kind is Kind.DATASETS:
@@ -151,7 +152,7 @@ class Joiner:
         has_metrics = np.zeros(len(ids), np.uint8)
         find = _Rows(ids)
         for block in self._metrics:
-            rows = find(block["id"])  # type: ignore[arg-type]
+            rows = find(block["id"])
             found = rows >= 0
             self.members[Kind.METRIC_NUM].orphans += int(len(rows) - found.sum())
             has_metrics[rows[found]] = 1
@@ -165,7 +166,7 @@ class Joiner:
         implausible = np.zeros(len(ids), np.uint8)
         find = _Rows(ids)
         for block in self._datasets:
-            rows = find(block["id"])  # type: ignore[arg-type]
+            rows = find(block["id"])
             self.members[Kind.DATASETS].orphans += int((rows < 0).sum())
             kernels.add_sizes(rows, block["size"], block["output"], total, known, implausible)
         return total, known, implausible

@@ -25,7 +25,8 @@ _INT64_MAX = 2**63 - 1
 
 def _compiled(function: _Function) -> _Function:
     """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    return compiled  # type: ignore[no-any-return]
 
 
 @_compiled
@@ -60,7 +61,7 @@ def _is_none(data: Any, start: int, end: int) -> bool:
 
 
 @_compiled
-def _integer(data: Any, start: int, end: int) -> tuple[int, int]:
+def _integer(data: Any, start: Any, end: Any) -> Any:
     """(1, value) of a decimal integer of 64 bits, (2, ±2^62) of a larger one, (0, 0) of anything else."""
     negative = False
     if start < end and (data[start] == _MINUS or data[start] == _PLUS):
@@ -70,7 +71,7 @@ def _integer(data: Any, start: int, end: int) -> tuple[int, int]:
         return 0, 0
     value, large = 0, False
     for i in range(start, end):
-        digit = np.int64(data[i]) - _ZERO
+        digit: Any = np.int64(data[i]) - _ZERO
         if digit < 0 or digit > 9:
             return 0, 0
         if value > (_INT64_MAX - digit) // 10:
@@ -83,7 +84,7 @@ def _integer(data: Any, start: int, end: int) -> tuple[int, int]:
 
 
 @_compiled
-def _number(data: Any, start: int, end: int, scale: int) -> tuple[int, int]:
+def _number(data: Any, start: Any, end: Any, scale: Any) -> Any:
     """(_IS_NUMBER, value * 10^scale) of decimal text such as 4.0000000 or 0E-7, rounded half up.
 
     Null, and anything at or above 2^62 or beyond the column, is (_IS_NULL, NULL); what is no number (_NO_NUMBER, 0).
@@ -121,7 +122,7 @@ def _number(data: Any, start: int, end: int, scale: int) -> tuple[int, int]:
     for i in range(start, stop):
         if i == point:
             continue
-        digit = np.int64(data[i]) - _ZERO
+        digit: Any = np.int64(data[i]) - _ZERO
         if power >= 0:
             if whole >= NO_LIMIT // 10:
                 whole = NO_LIMIT
@@ -142,11 +143,11 @@ def _number(data: Any, start: int, end: int, scale: int) -> tuple[int, int]:
 
 
 @_compiled
-def _digits(data: Any, start: int, count: int) -> int:
+def _digits(data: Any, start: Any, count: Any) -> Any:
     """The number of `count` digits at `start`, -1 where one is no digit."""
     value = 0
     for i in range(start, start + count):
-        digit = np.int64(data[i]) - _ZERO
+        digit: Any = np.int64(data[i]) - _ZERO
         if digit < 0 or digit > 9:
             return -1
         value = value * 10 + digit
@@ -154,7 +155,7 @@ def _digits(data: Any, start: int, count: int) -> int:
 
 
 @_compiled
-def _date(data: Any, start: int, end: int) -> tuple[int, int]:
+def _date(data: Any, start: Any, end: Any) -> Any:
     """(_IS_NUMBER, µs since 1970) of `2017-06-02 19:18:30[.fraction]`, (_IS_NULL, NULL), or (_NO_NUMBER, 0).
 
     The days by the civil calendar: H. Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
@@ -203,7 +204,7 @@ def _date(data: Any, start: int, end: int) -> tuple[int, int]:
 
 
 @_compiled
-def _hash(data: Any, start: int, end: int, seed: int) -> int:
+def _hash(data: Any, start: Any, end: Any, seed: Any) -> Any:
     value = np.uint64(seed)
     for i in range(start, end):
         value = (value ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
@@ -319,9 +320,19 @@ def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
 
 @_compiled
 def decode_metrics(
-    data: Any, sep: int, width: int, at: Any, names: Any, name_ends: Any, scales: Any, table: Any, ids: Any, values: Any,
-    seen: Any, odd: Any,
-) -> Any:  # fmt: skip
+    data: Any,
+    sep: int,
+    width: int,
+    at: Any,
+    names: Any,
+    name_ends: Any,
+    scales: Any,
+    table: Any,
+    ids: Any,
+    values: Any,
+    seen: Any,
+    odd: Any,
+) -> Any:
     """Numeric metrics, reduced to one row a job: `values[row, metric]` is the last value of the block, where
     `seen`. `at` holds the positions of job_id, plugin, name, value. Returns the numbers of records, odd lines, rows.
     """

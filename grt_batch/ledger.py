@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
@@ -49,12 +50,12 @@ class Account:
         """The sum over all members of one of the counts of `Members`."""
         return sum(getattr(members, count) for members in self.members.values())
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         """As stored beside the partial results."""
         return orjson.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, raw: bytes) -> Account:
+    def from_json(cls, raw: builtins.bytes) -> Account:
         """The opposite of `to_json`."""
         values = orjson.loads(raw)
         values["members"] = {kind: Members(**counts) for kind, counts in values["members"].items()}

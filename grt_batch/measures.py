@@ -133,4 +133,4 @@ class Cube:
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
         merged = rows.group_by(self.key_names).agg(part for measure in self.measures for part in measure.merge())
-        return merged.select(self.schema().names()).cast(self.schema()).sort(self.key_names)  # type: ignore[arg-type]
+        return merged.select(self.schema().names()).cast(self.schema()).sort(self.key_names)

@@ -7,6 +7,7 @@ results in the order of the tasks, as `map` does. Serially it is `map` itself; o
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,12 +54,13 @@ class DecodeTask:
     """Decode one block."""
 
     block: Block
+    number: int
     name: ClassVar[str] = "decode"
 
     @property
     def place(self) -> str:
-        """The member that the block is of, and the block's first bytes."""
-        return f"{self.block.layout.kind.value} near {self.block.data[:60]!r}"
+        """The member that the block is of, and the block's number in the archive."""
+        return f"{self.block.layout.kind.value}, block {self.number}"
 
     def run(self) -> Decoded:
         """The columns and rejects of the block."""
@@ -77,7 +79,7 @@ class AggregateTask:
     def place(self) -> str:
         """The range of the jobs' ids."""
         ids = self.jobs[Job.id.name]
-        return f"jobs {ids.min()} to {ids.max()}"
+        return f"the jobs from {ids[0]} to {ids[-1]}"
 
     def run(self) -> dict[str, Partial]:
         """A partial for each module, by its name."""
@@ -232,6 +234,7 @@ def read_archive(
     reader = ArchiveReader(tar, limits_of(config))
     joiner, rejects = Joiner(), _RejectFile(config.reject_text_bytes)
     waiting: deque[Block] = deque()
+    numbers = itertools.count(1)
 
     def tasks() -> Iterator[DecodeTask]:
         stream = reader.blocks()
@@ -245,7 +248,7 @@ def read_archive(
             else:
                 tell(reader.bytes_read)
                 waiting.append(item)
-                yield DecodeTask(item)
+                yield DecodeTask(item, next(numbers))
 
     try:
         with clock.stage("decode"):

@@ -135,19 +135,7 @@ class Reduction:
 
     def _read(self, planned: Sequence[Planned], tell: Callable[[int], None]) -> list[Planned]:
         places = {(p.archive.instance_id, p.archive.name): i for i, p in enumerate(planned)}
-        orders = [
-            Order(
-                instance_id=item.archive.instance_id,
-                archive=item.archive.name,
-                tar=str(item.archive.tar),
-                bytes=item.archive.bytes,
-                modules=self.names,
-                claimed_sha256=(item.archive.report and item.archive.report.sha256) or "",
-                again=self.again,
-            )
-            for item in planned
-            if item.must_be_read
-        ]
+        orders = [self._order(item) for item in planned if item.must_be_read]
         result = list(planned)
         try:
             for outcome in self._carry_out(orders, tell):
@@ -161,6 +149,20 @@ class Reduction:
             if orders:
                 self.index.save()
         return result
+
+    def _order(self, item: Planned, superseded: str = "") -> Order:
+        archive = item.archive
+        return Order(
+            instance_id=archive.instance_id,
+            archive=archive.name,
+            tar=str(archive.tar),
+            bytes=archive.bytes,
+            modules=self.names,
+            claimed_sha256=(archive.report and archive.report.sha256) or "",
+            key=item.key,
+            superseded=superseded,
+            again=self.again,
+        )
 
     def _carry_out(self, orders: list[Order], tell: Callable[[int], None]) -> Iterator[Outcome]:
         """The largest first, so that no rank is left alone with a large one at the end."""
@@ -188,19 +190,7 @@ class Reduction:
                 current[instance_id].append(_Current(item.key, superseded))
                 keys = [partial_key(item.key, module, superseded) for module in self.modules]
                 if not all(self.store.has(PARTIAL, key) for key in keys) or (self.again and superseded):
-                    archive = item.archive
-                    orders.append(
-                        Order(
-                            instance_id,
-                            archive.name,
-                            str(archive.tar),
-                            0,
-                            self.names,
-                            key=item.key,
-                            superseded=superseded,
-                            again=self.again,
-                        )  # fmt: skip
-                    )
+                    orders.append(self._order(item, superseded))
         for _ in self._carry_out(orders, lambda _: None):
             pass
         return entries, current

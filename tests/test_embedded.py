@@ -178,6 +178,17 @@ def test_another_process_s_server_can_only_be_borrowed(work: Path, monkeypatch: 
         assert ask(url, "SELECT 1") == 1
 
 
+def test_stop_leaves_the_next_server_alone(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 1.0)
+    server = EmbeddedServer(work)
+    server.start()
+    os.kill(process_of(work), signal.SIGINT)
+    lock = EmbeddedServer(work).settle()  # as the next one takes it once this one has ended
+    assert lock is not None
+    with lock:
+        server.stop()
+
+
 def test_ends_with_a_killed_parent(work: Path) -> None:
     with killed_parent(work) as url:
         ask(url, "DROP TABLE IF EXISTS committed")

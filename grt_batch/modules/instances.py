@@ -241,8 +241,8 @@ def _bytes_per_day(entry: InstanceEntry) -> Fraction:
     n = len(points)
     if n < 2:
         return Fraction(0)
-    mean_x, mean_y = sum(x for x, _ in points) / n, Fraction(sum(y for _, y in points), n)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    mean_x, mean_y = sum((x for x, _ in points), Fraction(0)) / n, Fraction(sum(y for _, y in points), n)
+    spread = sum(((x - mean_x) * (x - mean_x) for x, _ in points), Fraction(0))
     if spread == 0:
         return Fraction(0)
     return max(Fraction(0), sum(((x - mean_x) * (y - mean_y) for x, y in points), Fraction(0)) / spread)

@@ -98,11 +98,11 @@ def _unpack_layout(header: list[Any]) -> Layout:
 
 
 def _pack_decode(task: DecodeTask) -> tuple[Any, Sequence[Buffer]]:
-    return [_pack_layout(task.block.layout), task.block.member], [task.block.data]
+    return [_pack_layout(task.block.layout), task.block.member, task.number], [task.block.data]
 
 
 def _unpack_decode(header: Any, buffers: Sequence[memoryview]) -> DecodeTask:
-    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])))
+    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])), header[2])
 
 
 def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
@@ -114,7 +114,7 @@ def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
         "texts": decoded.texts,
         "columns": [[name, column.dtype.str, column.shape] for name, column in columns.items()],
     }
-    arrays = [memoryview(column.reshape(-1).view(np.uint8)) for column in columns.values()]
+    arrays = [memoryview(column.reshape(-1).view(np.uint8).data) for column in columns.values()]
     return header, [*arrays, *(reject.text for reject in decoded.rejects)]
 
 

@@ -141,7 +141,8 @@ def command(
     crowded = ranks > cores
     match mpirun.flavour:
         case Flavour.OPEN_MPI:
-            options += ["--oversubscribe", "--bind-to", "none"]
+            # Without "none" the first rank's stdin is a pipe that never ends.
+            options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
             # Only one-sided messages use this transport, and it makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
             if root:

@@ -7,9 +7,9 @@ import traceback
 
 from grt_batch.errors import GrtError
 from grt_batch.logs import logger, set_up
+from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
-from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
 from grt_batch.reduction import peak_memory

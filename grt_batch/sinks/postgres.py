@@ -84,7 +84,7 @@ class Publication:
         self._context.__exit__(kind, error, trace)
 
     def copy(self, table: Table, frame: pl.DataFrame) -> None:
-        """Fill a new partition. FREEZE spares the log and the first reader's work, as the table is as new as its rows."""
+        """Fill a new partition. FREEZE spares the log and the first reader's work: the table is as new as its rows."""
         partition = sql.Identifier(DATA, f"{table.name}_{self._suffix}")
         self._cursor.execute(_create(partition, table))
         statement = sql.SQL("COPY {} FROM STDIN WITH (FORMAT text, FREEZE)").format(partition)

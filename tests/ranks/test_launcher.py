@@ -81,7 +81,7 @@ class Launch:
 
     def run(self, what: str, number: int = 0) -> tuple[int, str, str]:
         with self.start(what, number) as process:
-            out, err = process.communicate(timeout=DEADLINE_SECONDS)
+            out, err = finished(process)
         return process.returncode, out, err
 
     def waiting_ranks(self) -> list[int]:
@@ -95,6 +95,15 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.02)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """The output of a process that ends before the deadline; killed where it does not."""
+    try:
+        return process.communicate(timeout=DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def alive(process_id: int) -> bool:
@@ -158,7 +167,7 @@ def test_a_signal_to_the_launcher_ends_the_ranks(launch: Launch, number: int) ->
     with launch.start("wait") as process:
         ranks = launch.waiting_ranks()
         process.send_signal(number)
-        _, err = process.communicate(timeout=DEADLINE_SECONDS)
+        _, err = finished(process)
     assert process.returncode == 128 + number
     assert "Traceback" not in err
     until(gone(ranks), "the ranks are gone")
@@ -169,7 +178,7 @@ def test_ranks_that_ignore_the_first_signal_are_killed_at_the_second(launch: Lau
         ranks = launch.waiting_ranks()
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=DEADLINE_SECONDS)
+        finished(process)
     assert process.returncode in {130, 143}  # two signals at once come in the order of their numbers, or not
     until(gone(ranks), "the ranks are gone")
 
@@ -178,7 +187,7 @@ def test_ranks_that_ignore_a_signal_are_killed_after_a_while(launch: Launch) -> 
     with launch.start("deaf", grace_seconds=0.2) as process:
         ranks = launch.waiting_ranks()
         process.terminate()
-        process.communicate(timeout=DEADLINE_SECONDS)
+        finished(process)
     assert process.returncode == 143
     until(gone(ranks), "the ranks are gone")
 
@@ -195,7 +204,7 @@ def test_ranks_do_not_outlive_a_killed_mpirun(launch: Launch) -> None:
         ranks = launch.waiting_ranks()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
-        _, err = process.communicate(timeout=DEADLINE_SECONDS)
+        _, err = finished(process)
     assert process.returncode == 6
     assert "mpirun itself was ended by signal 9" in err
     until(gone(ranks), "the ranks are gone")
@@ -306,10 +315,11 @@ MPICH = Mpirun(Path("/opt/mpich/bin/mpirun"), Flavour.MPICH)
 
 def test_the_command_of_open_mpi() -> None:
     line, environment = command(OPEN_MPI, 4, ["--as-of", "2024-01-01"], environment={}, root=True, cores=2)
-    assert line[:6] == ["/opt/mpi/bin/mpirun", "-n", "4", "--oversubscribe", "--bind-to", "none"]
+    head = "/opt/mpi/bin/mpirun -n 4 --oversubscribe --bind-to none --stdin none".split()
+    assert line[: len(head)] == head
     tail = [sys.executable, "-m", "mpi4py", "-m", "grt_batch.cli", "run", "--as-of", "2024-01-01"]
     assert line[-len(tail) :] == tail
-    handed_on = line[6 : -len(tail)]
+    handed_on = line[len(head) : -len(tail)]
     assert set(handed_on[0::2]) == {"-x"}
     threads = ["NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"]
     assert handed_on[1::2] == ["MPI4PY_LIBMPI", *threads]
