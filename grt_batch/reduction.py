@@ -17,6 +17,7 @@ from grt_batch.logs import logger
 from grt_batch.module import INSTANCE, Module, Partial
 from grt_batch.partials import Store, digest, pack_partial, unpack_partial
 from grt_batch.pipeline import (
+    ACCOUNT,
     JOBS,
     PARTIAL,
     SUPERSEDED,
@@ -32,7 +33,6 @@ from grt_batch.plan import Index, Planned, Step, mismatch, overlaps
 MERGED, SUPERSEDING = "merged", "superseding"
 """Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
 _MERGED_AT_ONCE = 64
-_TRIES = 3
 
 
 class Crew(Protocol):
@@ -68,8 +68,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class _Missing(Exception):
-    """An entry of the store turned out to be gone or damaged: it was dropped, and must be computed again."""
+class _Damaged(Exception):
+    """Entries of the store turned out to be damaged: they were dropped, and must be computed again."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = keys
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -117,16 +121,20 @@ class Reduction:
 
         Raises CannotWrite where the store does not give back what it was given.
         """
-        for _ in range(_TRIES):
+        computed_again: set[str] = set()
+        while True:
             planned = self._read(planned, tell)
             try:
                 entries, current = self._settle(planned)
                 merged = {module.name: self._over_all(module, current) for module in self.modules}
                 return Reduced(entries, merged)
-            except _Missing as error:
-                logger.warning("%s; computing it again", error)
+            except _Damaged as error:
+                if computed_again.intersection(error.keys):
+                    what = "what was stored there cannot be read back"
+                    raise CannotWrite(folder=self.store.root, what=what) from None
+                computed_again.update(error.keys)
+                logger.warning("%d entries of the store are damaged; computing them again", len(error.keys))
                 planned = [self._recheck(item) for item in planned]
-        raise CannotWrite(folder=self.store.root, what="what was stored there cannot be read back")
 
     def _recheck(self, item: Planned) -> Planned:
         if item.key and item.account and not item.account.quarantine and not self.store.has(JOBS, item.key):
@@ -225,8 +233,9 @@ class Reduction:
     def _ids(self, item: Planned) -> Any:
         ids = job_ids(self.store, item.key)
         if ids is None:
-            self.store.drop(JOBS, item.key)
-            raise _Missing(f"the jobs of {item.archive.instance_id}/{item.archive.name} are damaged")
+            for kind in (JOBS, ACCOUNT):
+                self.store.drop(kind, item.key)
+            raise _Damaged([item.key])
         return ids.to_numpy()
 
     def _over_all(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> Partial:
@@ -254,17 +263,18 @@ class Reduction:
                     done, result = length, unpack_partial(raw)
                     break
         for begin in range(done, len(keys), _MERGED_AT_ONCE):
-            parts = [self._partial(key) for key in keys[begin : begin + _MERGED_AT_ONCE]]
-            result = module.merge([result, *parts])
+            result = module.merge([result, *self._partials(keys[begin : begin + _MERGED_AT_ONCE])])
         if done < len(keys) > 1:
             self.store.put(MERGED, prefixes[-1], pack_partial(result))
             if done:
                 self.store.drop(MERGED, prefixes[done])
         return result
 
-    def _partial(self, key: str) -> Partial:
-        raw = self.store.get(PARTIAL, key)
-        if raw is None:
-            self.store.drop(PARTIAL, key)
-            raise _Missing("a partial result is damaged")
-        return unpack_partial(raw)
+    def _partials(self, keys: Sequence[str]) -> list[Partial]:
+        raw = [self.store.get(PARTIAL, key) for key in keys]
+        damaged = [key for key, content in zip(keys, raw, strict=True) if content is None]
+        if damaged:
+            for key in damaged:
+                self.store.drop(PARTIAL, key)
+            raise _Damaged(damaged)
+        return [unpack_partial(content) for content in raw if content is not None]

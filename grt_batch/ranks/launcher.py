@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import enum
-import math
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -186,19 +185,17 @@ def launch(ranks: int, arguments: Sequence[str], program: Sequence[str] = PROGRA
     sys.stdout.flush()
     sys.stderr.flush()
     banners = Banners()
-    with _blocked_signals() as mask:
-        # A process group of its own: Ctrl-C reaches the launcher alone, which ends the ranks in order.
+    with _wakened_by_signals() as wakened:
         process = subprocess.Popen(
             line,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            process_group=0,
-            preexec_fn=_in_child(os.getpid(), mask),  # noqa: PLW1509 (a few system calls, no lock)
+            process_group=0,  # Ctrl-C reaches the launcher alone, which ends the ranks in order
+            preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 (two system calls, no lock)
         )
-        with _relayed(process, banners):
-            returncode, interrupted = _wait(process, name)
+        returncode, interrupted = _attend(process, name, banners, wakened)
     code, reason = exit_code(returncode, banners, interrupted)
     if reason:
         sys.stderr.write(f"{RankLost(what=reason)}\n")
@@ -307,74 +304,102 @@ SIGNALLED = (
 )
 
 
-@contextmanager
-def _relayed(process: subprocess.Popen[bytes], banners: Banners) -> Iterator[None]:
-    """Within it the output of `process` goes to stdout and stderr, without the banners."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    threads = [
-        threading.Thread(target=_relay, args=(source, target.buffer, banners), daemon=True)
-        for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            # A process that a rank has left running may hold the pipe open.
-            thread.join(GRACE_SECONDS)
+class Relay:
+    """Takes what mpirun writes to one stream, and hands it on without the banners."""
 
+    def __init__(self, source: IO[bytes], target: IO[bytes], banners: Banners) -> None:
+        """From `source` to `target`; what mpirun says itself goes to `banners`."""
+        self.source = source
+        self.target = target
+        self.banners = banners
+        self.rest = b""
 
-def _relay(source: IO[bytes], target: IO[bytes], banners: Banners) -> None:
-    rest = b""
-    with source:
-        while data := os.read(source.fileno(), 1 << 16):
-            # Open MPI ends some banners with a NUL.
-            out, rest = banners.split(rest + data.replace(b"\0", b""))
-            _write(target, out)
-    _write(target, rest)
+    def pass_on(self) -> bool:
+        """Hand on what can be read now; False where nothing can, now or for ever."""
+        try:
+            data = os.read(self.source.fileno(), 1 << 16)
+        except BlockingIOError:
+            return False
+        # Open MPI ends some banners with a NUL.
+        out, self.rest = self.banners.split(self.rest + data.replace(b"\0", b""))
+        self._write(out)
+        return bool(data)
 
+    def finish(self) -> None:
+        """Hand on what is left."""
+        while self.pass_on():
+            pass
+        self._write(self.rest)
 
-def _write(target: IO[bytes], data: bytes) -> None:
-    # Whoever read this may have gone; the run goes on, and its pipe must not fill up.
-    with suppress(OSError):
-        target.write(data)
-        target.flush()
+    def _write(self, data: bytes) -> None:
+        # Whoever read this may have gone; the run goes on, and its pipe must not fill up.
+        with suppress(OSError):
+            self.target.write(data)
+            self.target.flush()
 
 
 @contextmanager
-def _blocked_signals() -> Iterator[set[int]]:
-    """Within it the signals wait until they are asked for; gives the mask before."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*INTERRUPTS, signal.SIGCHLD))
+def _wakened_by_signals() -> Iterator[int]:
+    """Within it the signals that end a run, and SIGCHLD, do nothing but write their numbers to a pipe.
+
+    A pipe and no thread: the kernel would send the parent-death signal once for each thread of the launcher, and
+    at the second SIGTERM Open MPI's mpirun leaves its ranks behind.
+    """
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before_fd = signal.set_wakeup_fd(writing)
+    before = {number: signal.signal(number, lambda *_: None) for number in (*INTERRUPTS, signal.SIGCHLD)}
     try:
-        yield {int(number) for number in before}
+        yield reading
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before_fd)
+        os.close(reading)
+        os.close(writing)
 
 
-def _wait(process: subprocess.Popen[bytes], name: str) -> tuple[int, int | None]:
-    """Wait for mpirun, handing on the signals that come; gives its return code and the first signal.
+def _attend(process: subprocess.Popen[bytes], name: str, banners: Banners, wakened: int) -> tuple[int, int | None]:
+    """Relay the output of mpirun and the signals to it, until it ends; its return code and the first signal.
 
     mpirun gets SIGTERM, whatever came: MPICH's would hand SIGINT on, for a traceback from each rank, and
     does not know SIGHUP. A second signal, or GRACE_SECONDS of waiting, kills.
     """
+    assert process.stdout is not None
+    assert process.stderr is not None
     first: int | None = None
-    deadline = math.inf
-    while (returncode := process.poll()) is None:
-        # The limit is for a SIGCHLD that a library's thread has taken.
-        came = signal.sigtimedwait((*INTERRUPTS, signal.SIGCHLD), min(1.0, GRACE_SECONDS))
-        number = came.si_signo if came else None
-        if number in INTERRUPTS and first is None:
-            first = number
-            deadline = time.monotonic() + GRACE_SECONDS
-            _signal_group(process, signal.SIGTERM)
-        elif number in INTERRUPTS or time.monotonic() >= deadline:
-            deadline = math.inf
-            _kill(process, name)
-    if returncode < 0:
+    deadline: float | None = None
+    with selectors.DefaultSelector() as selector, process.stdout, process.stderr:
+        streams = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        relays = [Relay(source, target.buffer, banners) for source, target in streams]
+        for relay in relays:
+            os.set_blocking(relay.source.fileno(), False)
+            selector.register(relay.source, selectors.EVENT_READ, relay)
+        selector.register(wakened, selectors.EVENT_READ)
+        while process.poll() is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                deadline = None
+                _kill(process, name)
+                continue
+            for key, _ in selector.select(left):
+                if isinstance(key.data, Relay):
+                    if not key.data.pass_on():
+                        selector.unregister(key.fileobj)
+                    continue
+                for number in os.read(wakened, 64):
+                    if number == signal.SIGCHLD:
+                        continue
+                    if first is None:
+                        first = number
+                        deadline = time.monotonic() + GRACE_SECONDS
+                        _signal_group(process, signal.SIGTERM)
+                    else:
+                        _kill(process, name)
+        for relay in relays:
+            relay.finish()
+    if process.returncode < 0:
         _kill(process, name)
-    return returncode, first
+    return process.returncode, first
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -394,13 +419,12 @@ def _kill(process: subprocess.Popen[bytes], name: str) -> None:
                 os.kill(int(folder.name), signal.SIGKILL)
 
 
-def _in_child(parent: int, mask: set[int]) -> Callable[[], None]:
+def _end_with_parent(parent: int) -> Callable[[], None]:
     """To be called in the child: it gets SIGTERM when `parent` dies, however that happens."""
     prctl = ctypes.CDLL(None).prctl  # loaded before the fork, after which little is safe
 
     def in_child() -> None:
         prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if os.getppid() != parent:
             os._exit(RankLost.exit_code)
 

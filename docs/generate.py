@@ -1,0 +1,357 @@
+"""Writes the references from the code, so that they cannot say anything else than it does.
+
+`python docs/generate.py` writes the files of FILES; with --check it only names those that are not current.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import grt_batch
+from grt_batch.cli import cli
+from grt_batch.config import ENVIRONMENT_PREFIX, Config, Level
+from grt_batch.decode import FRAGMENT, salvage
+from grt_batch.errors import GrtError, Quarantine
+from grt_batch.ledger import ARCHIVE, RUN
+from grt_batch.measures import Count, Cube, Field, Measure
+from grt_batch.module import Module, discover
+from grt_batch.pipeline import REJECT_COLUMNS
+from grt_batch.plan import mismatch
+from grt_batch.records import Kind, Type, layout_of
+from grt_batch.tables import Column, Table
+
+ROOT = Path(__file__).resolve().parent.parent
+_NOTE = "<!-- Written by docs/generate.py from the code: run `make docs`, do not edit. -->"
+
+
+def commands() -> str:
+    """Every command with its options."""
+    top = click.Context(cli, info_name="grt-batch", **cli.context_settings)
+    return _page(
+        "Commands",
+        "`python manager.py [OPTIONS] [MODULE]...` is the same as `grt-batch run [OPTIONS] [MODULE]...`. Every command"
+        " has `--help`. The exit codes are in [messages.md](messages.md).",
+        *_command(top),
+    )
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    command = context.command
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"## {context.command_path}"
+    yield f"```\n{usage}\n```"
+    yield _one_line(command.help)
+    options = (param.get_help_record(context) for param in command.params if isinstance(param, click.Option))
+    rows = [(_code(record[0]), _one_line(record[1])) for record in options if record]
+    if rows:
+        yield _grid(("option", "meaning"), rows)
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _command(click.Context(child, info_name=name, parent=context))
+
+
+def tables() -> str:
+    """Every published table with its columns."""
+    parts: list[str] = []
+    for table, publisher in _published():
+        parts += [f"## {table.name}", table.doc, _facts(table, publisher)]
+        parts.append(_grid(("column", "type", "unit", "meaning"), [_column(column) for column in table.columns]))
+    return _page(
+        "Tables",
+        "Each table is in the schema `grt` of the database and, where it says so, in a TSV file: UTF-8, with a header"
+        " line, rows in the order of the key. Null is empty there; tab, newline, carriage return and backslash inside"
+        " of a value are `\\t`, `\\n`, `\\r`, `\\\\`.",
+        *parts,
+    )
+
+
+def _published() -> Iterator[tuple[Table, str]]:
+    """Every table, and who publishes it."""
+    yield ARCHIVE, "every run"
+    yield RUN, "every run"
+    for name, module in discover().items():
+        opt_in = ", which is opt-in" if module.opt_in else ""
+        yield from ((table, f"the module [{name}](modules.md#{name}){opt_in}") for table in module.tables)
+
+
+def _facts(table: Table, publisher: str) -> str:
+    nullable = f" (may be null: {_codes(table.nullable)})" if table.nullable else ""
+    # The table of runs differs with every run; run.json says the same of the last one.
+    tsv = "`run.json` in its place" if table is RUN else f"`<reports>/<as-of>/{table.name}.tsv`"
+    return f"- Key: {_codes(table.key)}{nullable}\n- Published by: {publisher}\n- TSV: {tsv}"
+
+
+def _column(column: Column) -> tuple[str, ...]:
+    decimals = f", {column.scale} decimals" if column.scale else ""
+    return _code(column.name), column.type.value + decimals, column.unit, column.doc
+
+
+def modules() -> str:
+    """Every module: what it asks, counts and publishes."""
+    found = discover()
+    kinds = {type(measure) for module in found.values() for cube in module.cubes for measure in cube.measures}
+    legend = [f"- **{kind.__name__}**: {_one_line(kind.__doc__)}" for kind in sorted(kinds, key=lambda k: k.__name__)]
+    parts = [part for name, module in found.items() for part in _module(name, module)]
+    return _page(
+        "Modules",
+        "A module asks a question. Its cubes count jobs, grouped by keys; its tables are computed from the cubes."
+        " A run without names of modules runs all but the opt-in ones.",
+        "Measures of a cube:\n\n" + "\n".join(legend),
+        *parts,
+    )
+
+
+def _module(name: str, module: Module) -> Iterator[str]:
+    yield f"## {name}"
+    yield _one_line(module.__doc__)
+    links = ", ".join(f"[{table.name}](tables.md#{table.name})" for table in module.tables)
+    yield f"- Version: {module.version}\n- Opt-in: {'yes' if module.opt_in else 'no'}\n- Tables: {links}"
+    for cube in module.cubes:
+        yield f"### Cube {cube.name} of {name}"
+        yield _grid(("column", "role", "unit", "meaning"), [*map(_key, cube.keys), *_measures(cube)])
+
+
+def _key(key: Field) -> tuple[str, ...]:
+    return _code(key.name), "key", key.unit, key.doc
+
+
+def _measures(cube: Cube) -> Iterator[tuple[str, ...]]:
+    for measure in cube.measures:
+        of = _fields_of(measure)
+        unit = "jobs" if isinstance(measure, Count) else ", ".join(dict.fromkeys(field.unit for field in of))
+        meaning = "; ".join(field.doc for field in of) or "all jobs"
+        yield _codes(measure.schema()), type(measure).__name__, unit, meaning
+
+
+def _fields_of(measure: Measure) -> list[Field]:
+    """The fields of a job that a measure is made of."""
+    values = (getattr(measure, attribute.name) for attribute in dataclasses.fields(measure))
+    return [value for value in values if isinstance(value, Field)]
+
+
+def configuration() -> str:
+    """Every key of the configuration."""
+    parts: list[str] = []
+    for section, keys in _sections().items():
+        rows = [
+            (_code(key.name), _code(_toml(default)), key.metadata["unit"], key.metadata["doc"], _code(_variable(key)))
+            for key, default in keys
+        ]
+        parts += [f"## [{section}]", _grid(("key", "default", "unit", "meaning", "environment"), rows)]
+    return _page(
+        "Configuration",
+        "The keys of `config/grt_batch.toml`. An option of the command line wins over the environment, the environment"
+        " over the file, the file over the defaults. In the environment texts and folders stand as they are, anything"
+        " else as in the file. A key or section that is not here is an error.",
+        *parts,
+    )
+
+
+def default_file() -> str:
+    """config/grt_batch.toml: every key with its default."""
+    parts = [
+        "# Every key with its default. Options win over the environment (GRT_BATCH_ and the key in capitals), that over"
+        "\n# this file. Written by docs/generate.py; docs/configuration.md says the same."
+    ]
+    for section, keys in _sections().items():
+        lines = [f"# {key.metadata['unit']}: {key.metadata['doc']}\n{key.name} = {_toml(it)}" for key, it in keys]
+        parts.append("\n".join([f"[{section}]", *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections() -> dict[str, list[tuple[dataclasses.Field[Any], Any]]]:
+    """The keys of each section with their defaults, in the order of Config."""
+    sections: dict[str, list[tuple[dataclasses.Field[Any], Any]]] = {}
+    for key in dataclasses.fields(Config):
+        sections.setdefault(key.metadata["section"], []).append((key, getattr(Config(), key.name)))
+    return sections
+
+
+def _variable(key: dataclasses.Field[Any]) -> str:
+    return ENVIRONMENT_PREFIX + key.name.upper()
+
+
+def _toml(value: object) -> str:
+    """A default as TOML."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"{value:_}"
+        case Level():
+            return _toml(dataclasses.astuple(value))
+        case tuple() | list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case Mapping():
+            return "{" + ", ".join(f"{_toml(str(name))} = {_toml(item)}" for name, item in value.items()) + "}"
+        case str() | Path():
+            return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def messages() -> str:
+    """Every error with its exit code, and the reasons for which an archive or a line is left out."""
+    parts = [
+        "## Exit codes 0 and 1",
+        "0: all archives are in. 1: the tables are published, but some archive is in quarantine.",
+    ]
+    by_code: dict[int, list[type[GrtError]]] = {}
+    for error in _errors(GrtError):
+        by_code.setdefault(error.exit_code, []).append(error)
+    for code in sorted(by_code):
+        parts.append(f"## Exit code {code}")
+        parts += [
+            f"**{error.__name__}**\n\n```\n{error.template().replace('!r}', '}')}\n```" for error in by_code[code]
+        ]
+    parts += ["## Quarantine", _one_line(Quarantine.__doc__), "\n".join(f"- {_code(text)}" for text in _quarantines())]
+    parts += [
+        "## Rejected lines",
+        f"`<reports>/rejects/<instance_id>/<archive>.tsv` has the columns {_codes(('archive', *REJECT_COLUMNS))};"
+        " `line` counts from 1, the header included. The reasons, each with an example (⇥ is a tab):",
+        _grid(("reason", "member", "line"), _rejects()),
+    ]
+    return _page("Messages", "What stands in braces is filled in.", *parts)
+
+
+def _errors(parent: type[GrtError]) -> Iterator[type[GrtError]]:
+    yield parent
+    for child in parent.__subclasses__():
+        yield from _errors(child)
+
+
+def _quarantines() -> list[str]:
+    """The reasons of all `raise Quarantine`, and of the two functions whose words become one."""
+    found: list[str] = []
+    for file in sorted(Path(grt_batch.__file__).parent.rglob("*.py")):
+        found += _phrases(ast.parse(file.read_text(encoding="utf-8")), "Quarantine")
+    for function in (layout_of, mismatch):
+        found += _phrases(ast.parse(inspect.getsource(function)))
+    return list(dict.fromkeys(found))
+
+
+def _phrases(tree: ast.AST, error: str | None = None) -> Iterator[str]:
+    """What the code raises as `error`; without an `error`, whatever it raises or returns."""
+    for node in ast.walk(tree):
+        raised = node.exc if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) else None
+        if raised and raised.args and error in (None, getattr(raised.func, "id", None)):
+            yield from _phrase(raised.args[0])
+        elif error is None and isinstance(node, ast.Return) and node.value:
+            yield from _phrase(node.value)
+
+
+def _phrase(text: ast.expr) -> Iterator[str]:
+    """A text of the code, with the names of what is filled in."""
+    if isinstance(text, ast.Constant) and isinstance(text.value, str):
+        yield text.value
+    elif isinstance(text, ast.JoinedStr):
+        yield "".join(
+            f"{{{_name(part.value)}}}" if isinstance(part, ast.FormattedValue) else str(getattr(part, "value", ""))
+            for part in text.values
+        )
+
+
+def _name(value: ast.expr) -> str:
+    match value:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Subscript(value=inner):
+            return _name(inner)
+    return "…"
+
+
+_GOOD = {
+    Type.JOB_ID: b"12",
+    Type.INTEGER: b"34",
+    Type.TEXT: b"text",
+    Type.FREE_TEXT: b"text",
+    Type.NUMBER: b"4.0000000",
+    Type.DATE: b"2020-01-31 12:00:00",
+    Type.DIRECTION: b"input",
+}
+
+
+def _rejects() -> Iterator[tuple[str, ...]]:
+    """Every reason for which the decoder rejects a line, with a line of which it says so."""
+    found: dict[str, tuple[Kind, list[bytes]]] = {}
+    for kind in Kind:
+        layout, _ = layout_of(kind, [])
+        good = [_GOOD[column.type] for column in layout.columns]
+        typed = [at for at, text in enumerate(good) if text != _GOOD[Type.FREE_TEXT]]
+        wrong = [[*good[:at], b"?", *good[at + 1 :]] for at in typed]
+        # With a tab too much, no reading may be valid, or several of which none is better.
+        for fields in [good[:-1], *wrong, [*wrong[0], b"?"], [*good[:-1], b"?", b"?"]]:
+            record, reason = salvage(layout, fields)
+            if record is None:
+                found.setdefault(reason, (kind, fields))
+    for reason, (kind, fields) in found.items():
+        yield _code(reason), kind.value, _code("⇥".join(field.decode() for field in fields))
+    yield _code(FRAGMENT), "any", "the piece before a joined record"
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", _NOTE, *parts]) + "\n"
+
+
+def _grid(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (titles, ["---"] * len(titles), *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(map(_code, names))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "config/grt_batch.toml": default_file,
+    "docs/commands.md": commands,
+    "docs/configuration.md": configuration,
+    "docs/messages.md": messages,
+    "docs/modules.md": modules,
+    "docs/tables.md": tables,
+}
+"""What is generated, and the function whose text it is."""
+
+
+def stale() -> list[str]:
+    """The files that do not say what the code says now."""
+    return [name for name, text in FILES.items() if _read(ROOT / name) != text()]
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file is not current.")
+def main(check: bool) -> None:
+    """Write the references."""
+    if check:
+        old = stale()
+        for name in old:
+            click.echo(f"{name} is not current: run make docs", err=True)
+        sys.exit(1 if old else 0)
+    for name, text in FILES.items():
+        file = ROOT / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

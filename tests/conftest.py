@@ -1,0 +1,120 @@
+"""What several tests need: sample uploads, a PostgreSQL, a run in this process, and what a run left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from grt_batch.config import Config
+from grt_batch.embedded import serve
+from grt_batch.errors import NoEmbeddedServer
+from grt_batch.reduction import Alone
+from grt_batch.run import Request, Summary, execute, lock, new_run_id
+from grt_batch.sample import UNTIL, write_sample
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--bless writes the gold files anew."""
+    parser.addoption("--bless", action="store_true", help="take what the modules give now for the gold files")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample uploads of 6,000 jobs: 4 instances of 3 archives, all metadata versions, a re-export, broken lines."""
+    folder = tmp_path_factory.mktemp("sample") / "uploads"
+    write_sample(folder, jobs=6000, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of an embedded PostgreSQL for the whole session."""
+    # pytest's own folders are closed to the user that the server of root runs as.
+    folder = Path(tempfile.mkdtemp(prefix="grt_batch-server-"))
+    folder.chmod(0o755)
+    try:
+        with serve(folder) as url:
+            yield url
+    except NoEmbeddedServer as error:
+        pytest.skip(str(error))
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(server, f"CREATE DATABASE {name}")
+    yield psycopg2.extensions.make_dsn(server, dbname=name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(url: str, statement: str) -> None:
+    link = psycopg2.connect(url)
+    link.autocommit = True
+    link.cursor().execute(statement)
+    link.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path, sample: Path, database: str) -> Config:
+    """A configuration of its own for each test, over the sample."""
+    return Config(uploads=sample, reports=tmp_path / "reports", work=tmp_path / "work", database=database)
+
+
+@pytest.fixture
+def run_here() -> Callable[..., Summary]:
+    """A run in this process, serially."""
+
+    def run(config: Config, *, as_of: date = UNTIL, **changes: object) -> Summary:
+        request = replace(Request(config=config, as_of=as_of), **changes)
+        request = replace(request, run_id=new_run_id(request.started))
+        with lock(config.work):
+            return execute(request, Alone(), lambda: nullcontext(config.database))
+
+    return run
+
+
+@pytest.fixture
+def grt_batch() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The program as a command, with its output."""
+
+    def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "grt_batch.cli", *map(str, arguments)]
+        environment = {**os.environ, "COLUMNS": "200"}
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+            check=False, **options,
+        )  # fmt: skip
+
+    return call
+
+
+def published(reports: Path) -> dict[str, bytes]:
+    """The bytes of all that a run left for readers; run.json tells of the run itself, and differs."""
+    files = [*(reports / "latest").glob("*.tsv"), *(reports / "rejects").glob("*/*.tsv")]
+    return {str(file.relative_to(reports)): file.read_bytes() for file in files}
+
+
+def copy_uploads(source: Path, target: Path, names: Callable[[Path], bool] = lambda _: True) -> None:
+    """Copy uploads, or those files of which `names` is true, with their dates."""
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and names(file):
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
