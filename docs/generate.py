@@ -224,7 +224,8 @@ def messages() -> str:
 def _errors(parent: type[GrtError]) -> Iterator[type[GrtError]]:
     yield parent
     for child in parent.__subclasses__():
-        yield from _errors(child)
+        if child.__module__ == parent.__module__:
+            yield from _errors(child)
 
 
 def _quarantines() -> list[str]:

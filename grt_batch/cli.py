@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ import click
 
 from grt_batch import __version__
 from grt_batch.config import Config, load
-from grt_batch.errors import BadArguments, GrtError
+from grt_batch.errors import BadArguments, GrtError, Unforeseen
 
 if TYPE_CHECKING:
     from grt_batch.plan import Planned
@@ -50,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             wire.abort(code)
     except GrtError as error:
         code = _say(error, error.exit_code, debug)
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
+        code = _say(unforeseen, unforeseen.exit_code)
     if wire is not None:
         _coordinator(wire).end(code)
     sys.stdout.flush()
@@ -96,8 +102,6 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def _say(error: BaseException, code: int, debug: bool = False) -> int:
     if debug:
-        import traceback
-
         traceback.print_exception(error)
     click.echo(f"grt-batch: {error}", err=True)
     return code

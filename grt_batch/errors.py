@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class GrtError(Exception):
-    """Something went wrong: {what}. Run again with --debug for the place in the program."""
+    """The run ended: {what}."""
 
     exit_code: ClassVar[int] = 2
 
@@ -83,6 +83,13 @@ class Locked(GrtError):
     """Another run ({holder}) holds the lock of {work}. Wait for it to end, or use another --work."""
 
     exit_code = 5
+
+
+class Unforeseen(GrtError):
+    """The program failed, and nothing was published: {what}. Run again with --debug, which shows the place in the
+    program, and report it."""
+
+    exit_code = 6
 
 
 class RankLost(GrtError):

@@ -121,7 +121,9 @@ def test_ten_runs_are_one_run(config: Config, run_here: Run, sample: Path, tmp_p
     assert published(growing.reports) == published(config.reports)
 
 
-def test_a_run_with_nothing_new_reads_no_archive(config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_nothing_new_reads_no_archive(
+    config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_here(config)
     before = published(config.reports)
     monkeypatch.setattr("grt_batch.pipeline.read_archive", _must_not_be_called)
@@ -199,7 +201,9 @@ def test_a_bad_archive_goes_in_quarantine_alone(config: Config, run_here: Run, s
     assert healed == published(other.reports)
 
 
-def test_an_unsettled_archive_is_left_for_the_next_run(config: Config, run_here: Run, sample: Path, tmp_path: Path) -> None:
+def test_an_unsettled_archive_is_left_for_the_next_run(
+    config: Config, run_here: Run, sample: Path, tmp_path: Path
+) -> None:
     uploads = tmp_path / "uploads"
     copy_uploads(sample, uploads)
     tar = min(uploads.rglob("*.tar.gz"))

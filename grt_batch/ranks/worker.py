@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import traceback
 
-from grt_batch.errors import GrtError
+from grt_batch.errors import GrtError, RankLost
 from grt_batch.logs import logger, set_up
 from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
@@ -13,8 +13,6 @@ from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
 from grt_batch.reduction import peak_memory
-
-LOST = 6
 
 
 class Rank:
@@ -40,7 +38,7 @@ class Rank:
             )
             if self.debug:
                 traceback.print_exc()
-            self.wire.abort(error.exit_code if isinstance(error, GrtError) else LOST)
+            self.wire.abort(error.exit_code if isinstance(error, GrtError) else RankLost.exit_code)
             raise
 
     def _serve(self) -> int:

@@ -1,0 +1,216 @@
+"""Real mpirun: the same bytes at any number of ranks; a rank or mpirun that dies, and the run after it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from grt_batch.config import Config
+from grt_batch.errors import NoMpirun
+from grt_batch.ranks.launcher import find_mpirun
+from grt_batch.run import Summary
+
+FAULTY = Path(__file__).with_name("faulty.py")
+MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "30000", "GRT_BATCH_AGGREGATE_JOBS": "200"}
+LAUNCH = "import sys; from grt_batch.ranks.launcher import launch; sys.exit(launch(int(sys.argv[1]), sys.argv[3:], program=[sys.argv[2]]))"  # noqa: E501
+
+
+def _mpirun(environment: Mapping[str, str]) -> str:
+    try:
+        return str(find_mpirun(environment).path)
+    except NoMpirun as error:
+        return f"missing: {error}"
+
+
+pytestmark = pytest.mark.skipif(_mpirun(os.environ).startswith("missing"), reason="no mpirun")
+
+
+@dataclass
+class Ranks:
+    """Starts runs over MPI, on one folder and database."""
+
+    config: Config
+
+    def arguments(self) -> list[str]:
+        places = {"uploads": self.config.uploads, "reports": self.config.reports, "work": self.config.work}
+        options = [text for name, value in places.items() for text in (f"--{name}", str(value))]
+        return [*options, "--database", self.config.database, "--as-of", "2024-06-30"]
+
+    def start(
+        self, ranks: int, environment: Mapping[str, str] | None = None, *, faulty: bool = False
+    ) -> subprocess.Popen[str]:
+        if faulty:
+            command = [sys.executable, "-c", LAUNCH, str(ranks), str(FAULTY), *self.arguments()]
+        else:
+            command = [sys.executable, "-m", "grt_batch.cli", "run", "--ranks", str(ranks), *self.arguments()]
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **MANY_SMALL_TASKS, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, ranks: int, environment: Mapping[str, str] | None = None, *, faulty: bool = False) -> tuple[int, str]:
+        """The exit code, and all that was printed."""
+        process = self.start(ranks, environment, faulty=faulty)
+        printed, complained = process.communicate(timeout=240)
+        return process.returncode, printed + complained
+
+    def tables(self) -> dict[str, str]:
+        """What the database shows."""
+        with psycopg2.connect(self.config.database) as link, link.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.relname FROM pg_class c WHERE c.relnamespace = to_regnamespace('grt') AND relkind = 'p'"
+            )
+            names = sorted(name for (name,) in cursor.fetchall())
+            shown = {}
+            for name in names:
+                cursor.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM grt.{name} t")
+                (shown[name],) = cursor.fetchone() or ("",)
+        link.close()
+        return shown
+
+    def partitions(self) -> int:
+        """How many tables there are in the schema of the data."""
+        with psycopg2.connect(self.config.database) as link, link.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('grt_data') AND relkind = 'r'"
+            )
+            (count,) = cursor.fetchone() or (0,)
+        link.close()
+        return int(count)
+
+
+@pytest.fixture
+def ranks(config: Config) -> Ranks:
+    return Ranks(config)
+
+
+@pytest.fixture
+def expected(config: Config, tmp_path: Path, run_here: Callable[..., Summary]) -> dict[str, bytes]:
+    """What a serial run publishes."""
+    serial = replace(config, work=tmp_path / "serial-work", reports=tmp_path / "serial-reports")
+    run_here(serial)
+    return published(serial.reports)
+
+
+def published(reports: Path) -> dict[str, bytes]:
+    files = [*(reports / "latest").glob("*.tsv"), *(reports / "rejects").glob("*/*.tsv")]
+    return {str(file.relative_to(reports)): file.read_bytes() for file in files}
+
+
+def processes_of(work: Path) -> list[str]:
+    """The processes whose command line names this work folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(work) in line and int(entry.name) != os.getpid():
+            found.append(f"{entry.name} {line}")
+    return found
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_any_number_of_ranks_gives_the_bytes_of_a_serial_run(
+    ranks: Ranks, expected: dict[str, bytes], count: int
+) -> None:
+    code, output = ranks.run(count)
+    assert code == 0, output
+    assert published(ranks.config.reports) == expected
+
+
+def test_manager_py_under_mpirun_is_the_same_program(ranks: Ranks, expected: dict[str, bytes]) -> None:
+    mpirun = find_mpirun(os.environ)
+    manager = Path(__file__).parents[2] / "manager.py"
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_btl": "^ofi"}
+    many = ["--oversubscribe"] if "Open" in mpirun.flavour.name.title() else []
+    command = [str(mpirun.path), *many, "-n", "3", sys.executable, "-m", "mpi4py", str(manager), *ranks.arguments()]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **root},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert published(ranks.config.reports) == expected
+
+
+def test_mpich_gives_the_same(ranks: Ranks, expected: dict[str, bytes]) -> None:
+    prefix = os.environ.get("GRT_BATCH_TEST_MPICH")
+    if not prefix:
+        pytest.skip("no MPICH: set GRT_BATCH_TEST_MPICH")
+    code, output = ranks.run(4, {"GRT_BATCH_MPIRUN": f"{prefix}/bin/mpirun"})
+    assert code == 0, output
+    assert published(ranks.config.reports) == expected
+
+
+@pytest.mark.parametrize("role", ["worker", "controller", "coordinator"])
+@pytest.mark.parametrize("fault", ["raise", "kill"])
+def test_a_lost_rank_ends_the_run_and_the_next_one_gives_the_same(
+    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path, role: str, fault: str
+) -> None:
+    before = ranks.tables()
+    mark = tmp_path / "mark"
+    environment = {"FAULT": fault, "FAULT_ROLE": role, "FAULT_AT": "3", "FAULT_MARK": str(mark)}
+    code, output = ranks.run(4, environment, faulty=True)
+    assert mark.exists(), output
+    assert code == 6, output
+    if fault == "raise":
+        assert "a fault that was asked for" in output
+        if role != "coordinator":
+            assert re.search(rf"rank \d \({role}\) on \S+ failed at \S+/[0-9.]+", output), output
+    assert "Traceback" not in output
+    assert_as_before(ranks, before)
+    run_here(ranks.config)
+    assert published(ranks.config.reports) == expected
+    assert ranks.tables() == before
+    assert ranks.partitions() == len(before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_everything_as_it_was(
+    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path, number: signal.Signals
+) -> None:
+    before = ranks.tables()
+    mark = tmp_path / "mark"
+    environment = {"FAULT": "wait", "FAULT_ROLE": "controller", "FAULT_AT": "5", "FAULT_MARK": str(mark)}
+    process = ranks.start(4, environment, faulty=True)
+    wait_for(mark.exists, "the run never came to the place where it is stopped")
+    process.send_signal(number)
+    _, complained = process.communicate(timeout=60)
+    if number is not signal.SIGKILL:
+        assert process.returncode == 128 + number, complained
+    assert_as_before(ranks, before)
+    run_here(ranks.config)
+    assert published(ranks.config.reports) == expected
+
+
+def assert_as_before(ranks: Ranks, before: dict[str, str]) -> None:
+    """No process is left, and readers see what they saw."""
+    wait_for(lambda: not processes_of(ranks.config.work), f"still there: {processes_of(ranks.config.work)}")
+    assert ranks.tables() == before
+    assert not (ranks.config.reports / "latest").exists()

@@ -1,0 +1,309 @@
+"""cron.sh, with a grt-batch that only writes down how it was called: here, under an LSF of paper, under a real Slurm."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slurm import NoSlurm, slurm
+
+CRON = Path(__file__).parents[1] / "cron.sh"
+
+# Writes down its arguments and settings, and answers a plan.
+GRT_BATCH = """#!/bin/sh
+echo "$*" >> "$RECORD/calls"
+env | sort > "$RECORD/environment.$1"
+case "$*" in
+"plan --print ranks"*) [ "$PLAN_CODE" -eq 0 ] && echo "$PLAN_RANKS" ;;
+"plan --print minutes"*) [ "$PLAN_CODE" -eq 0 ] && echo 7 ;;
+run*) echo "the run says this"; exit "$RUN_CODE" ;;
+esac
+[ "$PLAN_CODE" -eq 0 ] || echo "grt-batch: There is nothing to read" >&2
+exit "$PLAN_CODE"
+"""
+
+# Writes down its arguments, runs the command that ends them as LSF does, and returns what LSF would.
+BSUB = """#!/bin/bash
+printf '%s\\n' "$@" > "$RECORD/bsub"
+[ -z "${BSUB_CODE:-}" ] || exit "$BSUB_CODE"
+sh -c "${*: -1}"
+"""
+
+
+class Cron:
+    """A copy of cron.sh in a folder with a blank in its name, and the environment that cron gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "the house"
+        self.record = folder / "record"
+        self.bin = folder / "bin"
+        for each in (self.home / ".venv" / "bin", self.record, self.bin):
+            each.mkdir(parents=True)
+        shutil.copy(CRON, self.home)
+        self.write(self.home / ".venv" / "bin" / "grt-batch", GRT_BATCH)
+        self.environment = {
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "RECORD": str(self.record),
+            "PLAN_CODE": "0",
+            "PLAN_RANKS": "4",
+            "RUN_CODE": "0",
+            "GRT_BATCH_SCHEDULER": "local",
+        }
+
+    @staticmethod
+    def write(path: Path, text: str) -> None:
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.home / "cron.sh", *arguments],
+            env={**self.environment, **settings},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.record / "calls").read_text().splitlines()
+
+    @property
+    def log(self) -> str:
+        return (self.home / "logs" / "latest.log").read_text()
+
+    def settings(self, command: str) -> list[str]:
+        return (self.record / f"environment.{command}").read_text().splitlines()
+
+
+@pytest.fixture
+def cron(tmp_path: Path) -> Cron:
+    return Cron(tmp_path)
+
+
+def test_it_runs_here_with_the_ranks_of_the_plan_and_is_silent(cron: Cron) -> None:
+    done = cron.run()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert cron.calls == ["plan --print ranks", "run --log-format text --ranks 4"]
+    assert cron.log == "the run says this\n"
+    assert "GRT_BATCH_SETTLE_SECONDS=60" in cron.settings("run")
+    assert "GRT_BATCH_SETTLE_SECONDS=60" in cron.settings("plan")
+
+
+def test_settings_and_arguments_reach_the_run(cron: Cron) -> None:
+    done = cron.run(
+        "tool_usage", "--recalculate", GRT_BATCH_RANKS="2", GRT_BATCH_CONFIG="my own.toml", GRT_BATCH_WORK="w"
+    )
+    assert done.returncode == 0
+    assert cron.calls == ["run --log-format text --config my own.toml --ranks 2 tool_usage --recalculate"]
+    assert "GRT_BATCH_WORK=w" in cron.settings("run")
+    assert (cron.home / "w" / "cron.lock").is_file()
+
+
+def test_one_rank_needs_no_mpi(cron: Cron) -> None:
+    assert cron.run(PLAN_RANKS="1").returncode == 0
+    assert cron.calls[-1] == "run --log-format text"
+
+
+def test_the_python_may_be_named(cron: Cron) -> None:
+    shutil.rmtree(cron.home / ".venv")
+    python = cron.bin / "my-python"
+    cron.write(python, GRT_BATCH.replace('"$*"', '"${*#-m grt_batch.cli }"', 1) + "# shift\n")
+    text = python.read_text().replace(
+        "#!/bin/sh\n", '#!/bin/sh\n[ "$1 $2" = "-m grt_batch.cli" ] || exit 99\nshift 2\n'
+    )
+    cron.write(python, text)
+    assert cron.run(GRT_BATCH_PYTHON=str(python)).returncode == 0
+    assert cron.calls[-1] == "run --log-format text --ranks 4"
+
+
+def test_grt_batch_may_be_on_path(cron: Cron) -> None:
+    (cron.home / ".venv" / "bin" / "grt-batch").rename(cron.bin / "grt-batch")
+    assert cron.run().returncode == 0
+    assert cron.calls[-1] == "run --log-format text --ranks 4"
+
+
+def test_without_grt_batch_it_says_what_to_do(cron: Cron) -> None:
+    shutil.rmtree(cron.home / ".venv")
+    done = cron.run()
+    assert done.returncode == 2
+    assert "make env" in done.stderr
+
+
+@pytest.mark.parametrize("code", [1, 2, 4, 5, 6])
+def test_the_code_of_the_run_comes_out_with_the_end_of_the_log(cron: Cron, code: int) -> None:
+    done = cron.run(RUN_CODE=str(code))
+    assert done.returncode == code
+    assert f"ended with code {code}" in done.stderr
+    assert "the run says this" in done.stderr
+
+
+def test_nothing_to_read_is_said_and_nothing_is_run(cron: Cron) -> None:
+    done = cron.run(PLAN_CODE="3")
+    assert done.returncode == 3
+    assert "There is nothing to read" in done.stderr
+    assert cron.calls == ["plan --print ranks"]
+
+
+def test_a_second_one_does_not_start(cron: Cron) -> None:
+    (cron.home / "work").mkdir()
+    with (cron.home / "work" / "cron.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cron.run()
+        assert done.returncode == 5
+        assert "another cron.sh" in done.stderr
+        assert not (cron.record / "calls").exists()
+    assert cron.run().returncode == 0
+
+
+def test_the_lock_is_held_while_the_run_lasts_and_not_by_what_it_leaves_behind(cron: Cron) -> None:
+    # The run leaves a server behind, tells that it has begun, and waits to be told to end.
+    cron.write(
+        cron.home / ".venv" / "bin" / "grt-batch",
+        '#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho $! > "$RECORD/server"\nmkfifo "$RECORD/end"\nread -r _ < "$RECORD/end"\n',
+    )
+    first = subprocess.Popen(
+        [cron.home / "cron.sh"], env={**cron.environment, "GRT_BATCH_RANKS": "1"}, stdin=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 20
+    while not (cron.record / "end").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert cron.run().returncode == 5
+    (cron.record / "end").write_text("now\n")
+    assert first.wait(20) == 0
+    server = int((cron.record / "server").read_text())
+    os.kill(server, 0)
+    cron.write(cron.home / ".venv" / "bin" / "grt-batch", GRT_BATCH)
+    assert cron.run().returncode == 0
+    os.kill(server, 9)
+
+
+def test_logs_are_dated_and_old_ones_go(cron: Cron) -> None:
+    logs = cron.home / "logs"
+    logs.mkdir()
+    now = time.time()
+    for name, days in (("grt_batch-20240101-000000.log", 40), ("grt_batch-20240201-000000.log", 5), ("other.log", 40)):
+        (logs / name).touch()
+        os.utime(logs / name, (now, now - days * 86400))
+    assert cron.run().returncode == 0
+    names = {path.name for path in logs.iterdir()}
+    (new,) = names - {"grt_batch-20240201-000000.log", "other.log", "latest.log"}
+    assert time.strptime(new, "grt_batch-%Y%m%d-%H%M%S.log")
+    assert os.readlink(logs / "latest.log") == new
+    assert cron.run(GRT_BATCH_KEEP_LOGS="2", GRT_BATCH_LOGS="logs").returncode == 0
+    assert not (logs / "grt_batch-20240201-000000.log").exists()
+
+
+def test_a_profile_is_sourced_first(cron: Cron) -> None:
+    profile = cron.home.parent / "profile"
+    profile.write_text('echo "$NO_SUCH_NAME" >/dev/null\nexport GRT_BATCH_RANKS=9\n')
+    assert cron.run(GRT_BATCH_PROFILE=str(profile)).returncode == 0
+    assert cron.calls == ["run --log-format text --ranks 9"]
+
+
+def test_an_unknown_scheduler_is_an_error(cron: Cron) -> None:
+    done = cron.run(GRT_BATCH_SCHEDULER="sge")
+    assert done.returncode == 2
+    assert "not sge" in done.stderr
+
+
+@pytest.fixture
+def lsf(cron: Cron) -> Cron:
+    cron.write(cron.bin / "bsub", BSUB)
+    cron.environment["GRT_BATCH_SCHEDULER"] = "auto"
+    return cron
+
+
+def test_lsf_gets_a_job_that_starts_its_own_ranks(lsf: Cron) -> None:
+    done = lsf.run()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert lsf.calls == ["plan --print ranks", "plan --print minutes", "run --log-format text --ranks 4"]
+    *options, job = (lsf.record / "bsub").read_text().splitlines()
+    name = os.readlink(lsf.home / "logs" / "latest.log")
+    assert options == [
+        *("-K", "-J", "grt_batch", "-n", "4", "-o", f"logs/{name}", "-W", "7", "-R", "span[hosts=1]"),
+    ]
+    assert "run --log-format text --ranks 4" in job
+
+
+def test_lsf_gets_queue_memory_time_and_further_options(lsf: Cron) -> None:
+    settings = {
+        "GRT_BATCH_RANKS": "8",
+        "GRT_BATCH_QUEUE": "long",
+        "GRT_BATCH_MEMORY": "2000",
+        "GRT_BATCH_TIME": "90",
+        "GRT_BATCH_SUBMIT_OPTIONS": "-P galaxy -x",
+        "GRT_BATCH_MPIRUN": "mpirun",
+    }
+    assert lsf.run(**settings).returncode == 0
+    *options, _ = (lsf.record / "bsub").read_text().splitlines()
+    assert options[4:6] == ["-n", "8"] or options[3:5] == ["-n", "8"]
+    assert options[-9:] == ["90", "-q", "long", "-R", "rusage[mem=2000MB]", "-P", "galaxy", "-x"][-9:] or True
+    assert options[options.index("-W") :] == [
+        *("-W", "90", "-q", "long", "-R", "rusage[mem=2000MB]", "-P", "galaxy", "-x"),
+    ]
+
+
+@pytest.mark.parametrize("code", [1, 3, 6])
+def test_the_code_of_an_lsf_job_comes_out(lsf: Cron, code: int) -> None:
+    assert lsf.run(RUN_CODE=str(code)).returncode == code
+
+
+@pytest.mark.parametrize("code", [0, 1, 255])
+def test_a_job_that_does_not_come_to_its_end_is_lost_whatever_the_scheduler_returns(lsf: Cron, code: int) -> None:
+    assert lsf.run(RUN_CODE="1").returncode == 1
+    done = lsf.run(BSUB_CODE=str(code))
+    assert done.returncode == 6
+    assert f"(bsub: {code})" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    try:
+        with slurm(tmp_path_factory.mktemp("slurm")) as environment:
+            yield environment
+    except NoSlurm as error:
+        pytest.skip(f"no Slurm here: {error}")
+
+
+@pytest.fixture
+def slurmed(cron: Cron, cluster: dict[str, str]) -> Cron:
+    cron.environment |= {"SLURM_CONF": cluster["SLURM_CONF"], "GRT_BATCH_SCHEDULER": "slurm", "PLAN_RANKS": "2"}
+    return cron
+
+
+@pytest.mark.parametrize("code", [0, 1, 6])
+def test_slurm_runs_the_job_and_its_code_comes_out(slurmed: Cron, code: int) -> None:
+    done = slurmed.run(RUN_CODE=str(code), GRT_BATCH_QUEUE="all", GRT_BATCH_MEMORY="10")
+    assert done.returncode == code, done.stderr
+    assert slurmed.calls == ["plan --print ranks", "plan --print minutes", "run --log-format text --ranks 2"]
+    assert "the run says this\n" in slurmed.log
+    of_job = slurmed.settings("run")
+    assert {"SLURM_JOB_NAME=grt_batch", "SLURM_NTASKS=2", "SLURM_JOB_PARTITION=all"} <= set(of_job)
+    assert "GRT_BATCH_SETTLE_SECONDS=60" in of_job
+
+
+def test_a_job_that_slurm_refuses_is_lost(slurmed: Cron) -> None:
+    done = slurmed.run(GRT_BATCH_QUEUE="nowhere")
+    assert done.returncode == 6
+    assert "nowhere" in done.stderr
+
+
+def test_shellcheck_finds_nothing() -> None:
+    shellcheck = shutil.which("shellcheck", path=f"{sys.prefix}/bin:{os.environ['PATH']}")
+    if shellcheck is None:
+        pytest.skip("no shellcheck")
+    done = subprocess.run([shellcheck, CRON], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
