@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from grt_batch.ranks.wire import Wire
 
 _LAUNCHED_BY = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
+_SIGNALLED = 128
+"""A process that ended by a signal has this and the signal's number for its exit code."""
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -31,7 +33,7 @@ class Stopped(BaseException):
     """Ctrl-C, or the request of a batch system to end."""
 
     def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number
+        self.exit_code = _SIGNALLED + number
         super().__init__(f"stopped by {signal.Signals(number).name}; nothing was published, what was computed is kept")
 
 
@@ -46,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.exit(_serve(wire, arguments, debug))
         code = _first_rank(arguments, wire)
     except Stopped as error:
-        code = _say(error, error.exit_code)
+        code = error.exit_code
         if wire is not None:
+            # mpirun stops the ranks, for its own reasons or for those that it tells of.
             wire.abort(code)
+        _say(error, code)
     except GrtError as error:
         code = _say(error, error.exit_code, debug)
     except Exception as error:
@@ -186,7 +190,10 @@ def run(
     if ranks is not None and wire is None:
         from grt_batch.ranks.launcher import launch
 
-        return launch(ranks, _without_ranks(sys.argv[1:]))
+        code = launch(ranks, _without_ranks(sys.argv[1:]))
+        if code > _SIGNALLED:
+            raise Stopped(code - _SIGNALLED)
+        return code
     from grt_batch.logs import logger, set_up
     from grt_batch.reduction import Alone, Crew
     from grt_batch.run import Request, execute, lock, new_run_id

@@ -79,7 +79,7 @@ def reason(path: Path, content: bytes, **limits: Any) -> str:
 # What is read
 
 
-@examples(300)
+@examples(150)
 @given(
     st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"")), max_size=12),
     st.booleans(),

@@ -1,4 +1,4 @@
-"""cron.sh, with a grt-batch that only writes down how it was called: here, under an LSF of paper, under a real Slurm."""
+"""cron.sh with a grt-batch that only writes down how it was called: here, under a mock LSF, under a real Slurm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from slurm import NoSlurm, slurm
 
 CRON = Path(__file__).parents[1] / "cron.sh"
@@ -35,6 +34,14 @@ BSUB = """#!/bin/bash
 printf '%s\\n' "$@" > "$RECORD/bsub"
 [ -z "${BSUB_CODE:-}" ] || exit "$BSUB_CODE"
 sh -c "${*: -1}"
+"""
+
+# Leaves a server behind, tells that it has begun, and waits to be told to end.
+SERVER_LEFT_BEHIND = """#!/bin/sh
+sleep 60 >/dev/null 2>&1 &
+echo $! > "$RECORD/server"
+mkfifo "$RECORD/end"
+read -r _ < "$RECORD/end"
 """
 
 
@@ -119,11 +126,8 @@ def test_one_rank_needs_no_mpi(cron: Cron) -> None:
 def test_the_python_may_be_named(cron: Cron) -> None:
     shutil.rmtree(cron.home / ".venv")
     python = cron.bin / "my-python"
-    cron.write(python, GRT_BATCH.replace('"$*"', '"${*#-m grt_batch.cli }"', 1) + "# shift\n")
-    text = python.read_text().replace(
-        "#!/bin/sh\n", '#!/bin/sh\n[ "$1 $2" = "-m grt_batch.cli" ] || exit 99\nshift 2\n'
-    )
-    cron.write(python, text)
+    as_module = '[ "$1 $2" = "-m grt_batch.cli" ] || exit 99\nshift 2\n'
+    cron.write(python, GRT_BATCH.replace("#!/bin/sh\n", f"#!/bin/sh\n{as_module}"))
     assert cron.run(GRT_BATCH_PYTHON=str(python)).returncode == 0
     assert cron.calls[-1] == "run --log-format text --ranks 4"
 
@@ -168,10 +172,9 @@ def test_a_second_one_does_not_start(cron: Cron) -> None:
 
 
 def test_the_lock_is_held_while_the_run_lasts_and_not_by_what_it_leaves_behind(cron: Cron) -> None:
-    # The run leaves a server behind, tells that it has begun, and waits to be told to end.
     cron.write(
         cron.home / ".venv" / "bin" / "grt-batch",
-        '#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho $! > "$RECORD/server"\nmkfifo "$RECORD/end"\nread -r _ < "$RECORD/end"\n',
+        SERVER_LEFT_BEHIND,
     )
     first = subprocess.Popen(
         [cron.home / "cron.sh"], env={**cron.environment, "GRT_BATCH_RANKS": "1"}, stdin=subprocess.DEVNULL
@@ -201,7 +204,7 @@ def test_logs_are_dated_and_old_ones_go(cron: Cron) -> None:
     names = {path.name for path in logs.iterdir()}
     (new,) = names - {"grt_batch-20240201-000000.log", "other.log", "latest.log"}
     assert time.strptime(new, "grt_batch-%Y%m%d-%H%M%S.log")
-    assert os.readlink(logs / "latest.log") == new
+    assert (logs / "latest.log").readlink() == Path(new)
     assert cron.run(GRT_BATCH_KEEP_LOGS="2", GRT_BATCH_LOGS="logs").returncode == 0
     assert not (logs / "grt_batch-20240201-000000.log").exists()
 
@@ -231,7 +234,7 @@ def test_lsf_gets_a_job_that_starts_its_own_ranks(lsf: Cron) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert lsf.calls == ["plan --print ranks", "plan --print minutes", "run --log-format text --ranks 4"]
     *options, job = (lsf.record / "bsub").read_text().splitlines()
-    name = os.readlink(lsf.home / "logs" / "latest.log")
+    name = (lsf.home / "logs" / "latest.log").readlink()
     assert options == [
         *("-K", "-J", "grt_batch", "-n", "4", "-o", f"logs/{name}", "-W", "7", "-R", "span[hosts=1]"),
     ]
@@ -249,8 +252,7 @@ def test_lsf_gets_queue_memory_time_and_further_options(lsf: Cron) -> None:
     }
     assert lsf.run(**settings).returncode == 0
     *options, _ = (lsf.record / "bsub").read_text().splitlines()
-    assert options[4:6] == ["-n", "8"] or options[3:5] == ["-n", "8"]
-    assert options[-9:] == ["90", "-q", "long", "-R", "rusage[mem=2000MB]", "-P", "galaxy", "-x"][-9:] or True
+    assert options[:5] == ["-K", "-J", "grt_batch", "-n", "8"]
     assert options[options.index("-W") :] == [
         *("-W", "90", "-q", "long", "-R", "rusage[mem=2000MB]", "-P", "galaxy", "-x"),
     ]

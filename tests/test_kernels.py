@@ -53,7 +53,7 @@ def number(text: bytes, scale: int) -> tuple[int, int]:
     return 2, int(EXACT.scaleb(value, scale).quantize(Decimal(1), ROUND_HALF_UP, EXACT))
 
 
-@examples(1500)
+@examples(600)
 @given(decimals, st.sampled_from(SCALES))
 @example("0E-7", 7)
 @example("4.0000000", 7)
@@ -68,7 +68,7 @@ def test_a_number_is_its_decimal_rounded_half_up_at_the_scale(text: str, scale: 
     assert field(kernels._number, text.encode(), scale) == number(text.encode(), scale)
 
 
-@examples(1500)
+@examples(600)
 @given(near_numbers, st.sampled_from(SCALES))
 @example("", 7)
 @example("None", 7)
@@ -107,7 +107,7 @@ def test_a_number_beyond_the_column_is_null(text: bytes, scale: int) -> None:
     assert field(kernels._number, text, scale) == NULL_NUMBER
 
 
-@examples(1000)
+@examples(400)
 @given(st.one_of(st.builds("{}{:d}".format, signs, st.integers(0, 2**70)), st.text("0123456789+- .", max_size=24)))
 @example(f"{INT64}")
 @example(f"-{INT64}")
@@ -132,7 +132,7 @@ def micros(moment: datetime) -> int:
     return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-@examples(1000)
+@examples(400)
 @given(st.datetimes(), st.integers(0, 9), st.text("0123456789", min_size=9, max_size=9), st.sampled_from(" T"))
 @example(datetime(2017, 6, 2, 19, 18, 30), 0, "000000000", " ")
 @example(datetime(2000, 2, 29), 6, "123456789", " ")
@@ -148,7 +148,7 @@ def test_a_date_is_its_microseconds_and_more_digits_are_cut_off(
     assert field(kernels._date, text.encode()) == (2, expected)
 
 
-@examples(1000)
+@examples(400)
 @given(st.integers(0, 9999), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
 @example(1900, 2, 29, 0, 0)
 @example(2000, 2, 29, 0, 0)

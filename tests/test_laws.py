@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -46,7 +47,7 @@ def test_any_cut_in_any_order_gives_the_same(
     module: Module, jobs: pl.DataFrame, cuts: list[int], data: st.DataObject
 ) -> None:
     places = [0, *sorted(min(cut, jobs.height) for cut in cuts), jobs.height]
-    parts = [jobs[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    parts = [jobs[begin:end] for begin, end in pairwise(places)]
     order = data.draw(st.permutations(range(len(parts))))
     merged = module.merge([module.aggregate(parts[i]) for i in order])
     assert same(merged, module.aggregate(jobs))

@@ -44,7 +44,7 @@ def failing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 match os.environ["FAULT_ROLE"]:
     case "worker":
-        worker.unpack_task = failing(worker.unpack_task)
+        worker.pack_result = failing(worker.pack_result)
     case "controller":
         Controller._give = failing(Controller._give)
     case "coordinator":
