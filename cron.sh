@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
 # Runs grt-batch once: as a job of LSF or Slurm where there is one, else here. The crontab line of an admin:
-#
 #   15 3 * * * /path/to/grt_batch/cron.sh
-#
 # Its arguments go to `grt-batch run`. stderr gets what somebody should read, for cron to mail; the exit code is
 # that of the run (5: the one before has not ended; 6: the job did not come to its end).
 #
 # Lines above the crontab line set it up (GRT_BATCH_UPLOADS=/data/uploads); relative folders lie beside this file:
-#
 #   GRT_BATCH_UPLOADS, GRT_BATCH_REPORTS, GRT_BATCH_DATABASE, ...   any key of config/grt_batch.toml
 #   GRT_BATCH_WORK            work   the work folder, where the lock is
 #   GRT_BATCH_SETTLE_SECONDS  60     an archive that changed later than that is left for the next run
@@ -16,7 +13,7 @@
 #   GRT_BATCH_PROFILE         -      a file to source first: cron does not know a cluster's bsub and modules
 #   GRT_BATCH_LOGS            logs   folder of the dated logs; latest.log is the newest
 #   GRT_BATCH_KEEP_LOGS       30     days after which a log is removed
-#   GRT_BATCH_RANKS           -      ranks; else what `grt-batch plan` suggests
+#   GRT_BATCH_RANKS           -      ranks; else what `grt-batch plan` suggests, GRT_BATCH_MAX_RANKS at most
 #   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first of them that is here
 #   GRT_BATCH_QUEUE           -      queue (LSF) or partition (Slurm)
 #   GRT_BATCH_MEMORY          -      MB for each rank
@@ -31,9 +28,7 @@ if [ -n "${GRT_BATCH_PROFILE:-}" ]; then
 fi
 set -uo pipefail
 
-say() {
-    echo "cron.sh: $*" >&2
-}
+say() { echo "cron.sh: $*" >&2; }
 
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 2
 
@@ -93,6 +88,12 @@ suggested() { # suggested ranks|minutes
 
 ranks=${GRT_BATCH_RANKS:-}
 if [ -z "$ranks" ]; then
+    # A job that asks for more cores than a host has would wait for ever. (LSF's hosts tell it in too many ways.)
+    if [ "$scheduler" = slurm ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
+        cores=$(sinfo --noheader --format=%c ${GRT_BATCH_QUEUE:+--partition="$GRT_BATCH_QUEUE"} 2>>"$log" | sort -n)
+        cores=${cores##*$'\n'}
+        [ -z "$cores" ] || export GRT_BATCH_MAX_RANKS="${cores%+}"
+    fi
     ranks=$(suggested ranks) || finish $?
 fi
 run=("${grt_batch[@]}" run --log-format text "${config[@]}")

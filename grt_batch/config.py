@@ -12,12 +12,15 @@ from typing import Any
 from grt_batch.errors import BadConfig
 
 DEFAULT_FILE = Path("config/grt_batch.toml")
+_MOST_DAYS, _LARGEST_FRACTION = 36_500, 1000
+"""A prediction further ahead, or a quota more often exceeded, is a slip of the pen."""
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
-def _key(default: Any, section: str, unit: str, doc: str) -> Any:
-    """A key of the configuration: its default, where it stands in the file, its unit and what it is for."""
-    metadata = {"section": section, "unit": unit, "doc": doc}
+def _key(default: Any, section: str, unit: str, doc: str, *, least: int = 0) -> Any:
+    """A key of the configuration: its default, where it stands in the file, its unit, what it is for, and for a
+    number the least that works."""
+    metadata = {"section": section, "unit": unit, "doc": doc, "least": least}
     return (
         field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
     )
@@ -52,7 +55,7 @@ class Config:
     settle_seconds: int = _key(
         0, "reading", "seconds", "an archive whose files changed more recently is left for the next run"
     )
-    block_bytes: int = _key(4 << 20, "reading", "bytes", "size of the blocks that workers decode")
+    block_bytes: int = _key(4 << 20, "reading", "bytes", "size of the blocks that workers decode", least=1)
     max_archive_bytes: int = _key(
         256 << 30, "reading", "bytes", "an archive that unpacks to more is quarantined (0 = no limit)"
     )
@@ -62,7 +65,7 @@ class Config:
         "bytes per byte",
         "an archive that unpacks to more times its size is quarantined (0 = no limit)",
     )
-    max_line_bytes: int = _key(64 << 20, "reading", "bytes", "an archive with a longer line is quarantined")
+    max_line_bytes: int = _key(64 << 20, "reading", "bytes", "an archive with a longer line is quarantined", least=1)
     reject_text_bytes: int = _key(
         65536,
         "reading",
@@ -70,7 +73,7 @@ class Config:
         "how much of a rejected line the reject file keeps; its full length stands beside it",
     )
 
-    aggregate_jobs: int = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time")
+    aggregate_jobs: int = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time", least=1)
     bytes_per_rank: int = _key(
         64 << 20,
         "computing",
@@ -84,8 +87,11 @@ class Config:
         "database",
         "milliseconds",
         "how long the swap waits for readers before it steps back and tries again",
+        least=1,
     )
-    lock_tries: int = _key(60, "database", "times", "how often the swap is tried before the run ends with code 4")
+    lock_tries: int = _key(
+        60, "database", "times", "how often the swap is tried before the run ends with code 4", least=1
+    )
 
     quota_bytes: int = _key(
         0,
@@ -126,7 +132,7 @@ def load(
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadConfig(file=file, what=error) from None
     known = {spec.name: spec for spec in fields(Config)}
     values: dict[str, Any] = {}
@@ -147,23 +153,28 @@ def _from_text(name: str, text: str) -> Any:
     if isinstance(getattr(Config(), name), str | Path):
         return _checked(name, text, source)
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        raise BadConfig(file=source, what=f"{text!r} is not a value for {name}") from None
-    return _checked(name, value, source)
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        document = {}
+    if document.keys() != {"value"}:
+        raise BadConfig(file=source, what=f"{text!r:.100} is not a value for {name}")
+    return _checked(name, document["value"], source)
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
     """`value` in the type of the key's default, or BadConfig."""
     default = getattr(Config(), name)
     if name == "warning_levels":
-        return tuple(_level(item, source) for item in value) if isinstance(value, list) else _wrong(name, value, source)
+        if isinstance(value, list):
+            return tuple(_level(item, source) for item in value)
+        return _wrong(name, value, source)
     if name == "quotas":
         if isinstance(value, dict) and all(type(item) is int and item >= 0 for item in value.values()):
             return dict(value)
         return _wrong(name, value, source)
     if isinstance(default, int):
-        return value if type(value) is int and value >= 0 else _wrong(name, value, source)
+        least = next(spec.metadata["least"] for spec in fields(Config) if spec.name == name)
+        return value if type(value) is int and value >= least else _wrong(name, value, source)
     if isinstance(value, str) and value:
         return Path(value) if isinstance(default, Path) else value
     return _wrong(name, value, source)
@@ -171,11 +182,13 @@ def _checked(name: str, value: Any, source: str) -> Any:
 
 def _level(item: Any, source: str) -> Level:
     match item:
-        case [int(level), int(days), int() | float() as fraction] if level in (2, 3) and days >= 0 and fraction > 0:
-            return Level(level, days, float(fraction))
-    raise BadConfig(file=source, what=f"a warning level is [2 or 3, days, fraction], not {item!r}")
+        case [int(level), int(days), int() | float() as fraction] if not any(isinstance(part, bool) for part in item):
+            if level in (2, 3) and 0 <= days <= _MOST_DAYS and 0 < fraction <= _LARGEST_FRACTION:
+                return Level(level, days, float(fraction))
+    raise BadConfig(file=source, what=f"warning_levels are [2 or 3, days, fraction of the quota], not {item!r}")
 
 
 def _wrong(name: str, value: Any, source: str) -> Any:
-    unit = next(spec.metadata["unit"] for spec in fields(Config) if spec.name == name)
-    raise BadConfig(file=source, what=f"{name} is {unit}, not {value!r}")
+    metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
+    least = f", {metadata['least']} at least" if metadata["least"] else ""
+    raise BadConfig(file=source, what=f"{name} is {metadata['unit']}{least}, not {value!r:.100}")

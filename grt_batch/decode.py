@@ -10,8 +10,8 @@ Any other line with a wrong number of columns, or a column of a wrong type, is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ from grt_batch.records import METRICS, Kind, Layout, Type, layout_of
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
-_TAB = 9
-_NEVER_IN_UTF8 = 0xFF
-"""Stands between the columns of a block that was put right, since a salvaged text may hold a tab."""
+_TAB, _NUL = 9, 0
+"""What stands between columns: a tab in what comes in, NUL in what was salvaged, since a salvaged text may hold a tab.
+No text holds NUL here."""
 
 FRAGMENT = "fragment before a joined record"
 
@@ -47,7 +47,7 @@ class Decoded:
     among `rejects`. `replaced` counts the bytes and NULs that are no text.
 
     `columns` by kind; n is the number of records, j that of different jobs:
-    jobs: id, create_time (µs or NULL), tool, state: int64[n], codes into `texts`;
+    jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
     metric_num: id int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)];
     datasets: id, size (bytes or NULL), output (0 or 1): int64[n].
     """
@@ -64,26 +64,15 @@ class Decoded:
 
 def decode(block: Block) -> Decoded:
     """Decode one block; see the module for what becomes of broken lines."""
+    layout = block.layout
     data, replaced = _as_text(block.data)
     lines = int(np.count_nonzero(data == 10)) + (1 if data.size and data[-1] != 10 else 0)
-    decoded, odd = _KERNELS[block.layout.kind](block.layout, data, _TAB, lines)
-    salvaged = 0
-    rejects: tuple[Reject, ...] = ()
-    if len(odd):
-        mended, salvaged, rejects = _mend(block.layout, data, odd)
-        decoded, odd = _KERNELS[block.layout.kind](block.layout, mended, _NEVER_IN_UTF8, lines)
-        if len(odd):
-            raise AssertionError(f"a salvaged line of {block.layout.kind.value} is no record: {odd[0]}")
-    return Decoded(
-        layout=block.layout,
-        lines=lines,
-        accepted=decoded.accepted,
-        salvaged=salvaged,
-        replaced=replaced,
-        rejects=rejects,
-        columns=decoded.columns,
-        texts=decoded.texts,
-    )
+    decoded, odd = _KERNELS[layout.kind](layout, data, _TAB, lines)
+    rejects: list[Reject] = []
+    salvaged = list(_salvaged(layout, data, odd, rejects))
+    if salvaged:
+        decoded = _with_salvaged(decoded, data, odd, salvaged)
+    return replace(decoded, lines=lines, salvaged=len(salvaged), replaced=replaced, rejects=tuple(rejects))
 
 
 def _as_text(raw: bytes) -> tuple[Bytes, int]:
@@ -103,27 +92,66 @@ def _as_text(raw: bytes) -> tuple[Bytes, int]:
     return np.frombuffer(text.replace("\0", "\ufffd").encode(), np.uint8), replaced + nuls
 
 
-def _mend(layout: Layout, data: Bytes, odd: Integers) -> tuple[Bytes, int, tuple[Reject, ...]]:
-    """The block without its odd lines but with the records salvaged from them, in the order of the lines."""
-    pieces: list[bytes] = []
-    rejects: list[Reject] = []
-    separator = bytes([_NEVER_IN_UTF8])
-    salvaged, begin = 0, 0
+@dataclass(frozen=True)
+class _Salvaged:
+    """A record that was salvaged from a line of its block."""
+
+    line: int
+    text: bytes
+
+
+def _salvaged(layout: Layout, data: Bytes, odd: Integers, rejects: list[Reject]) -> Iterator[_Salvaged]:
+    """The records salvaged from the odd lines of a block; what is none goes to `rejects`."""
     for start, stop, line in odd.tolist():
-        pieces.append(data[begin:start].tobytes().replace(b"\t", separator))
-        begin = stop + 1
         raw = data[start:stop].tobytes()
         fields = raw.split(b"\t")
         record, reason = salvage(layout, fields)
         if record is None:
             rejects.append(Reject(line, reason, raw))
             continue
-        salvaged += 1
-        pieces.append(separator.join(record) + b"\n")
         if record == fields[-len(record) :]:
             rejects.append(Reject(line, FRAGMENT, b"\t".join(fields[: -len(record)]), fragment=True))
-    pieces.append(data[begin:].tobytes().replace(b"\t", separator))
-    return np.frombuffer(b"".join(pieces), np.uint8), salvaged, tuple(rejects)
+        yield _Salvaged(line, b"\0".join(record) + b"\n")
+
+
+def _with_salvaged(decoded: Decoded, data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Decoded:
+    """The columns of a block with the salvaged records in their places."""
+    layout = decoded.layout
+    if layout.kind is Kind.METRIC_NUM:
+        # Which value is the last one depends on all lines before it: the whole block again, put right.
+        mended = _mended(data, odd, salvaged)
+        return _decoded(layout, mended, decoded.accepted + len(salvaged))
+    text = np.frombuffer(b"".join(record.text for record in salvaged), np.uint8)
+    extra = _decoded(layout, text, len(salvaged))
+    columns = {name: np.concatenate([column, extra.columns[name]]) for name, column in decoded.columns.items()}
+    texts = {name: [*known, *extra.texts[name]] for name, known in decoded.texts.items()}
+    for name, known in decoded.texts.items():
+        columns[name][decoded.accepted :] += len(known)
+    if layout.kind is Kind.JOBS:
+        # Which line of a job is the last one depends on their order.
+        columns["line"][decoded.accepted :] = [record.line for record in salvaged]
+        order = np.argsort(columns["line"], kind="stable")
+        columns = {name: column[order] for name, column in columns.items()}
+    return replace(decoded, accepted=decoded.accepted + len(salvaged), columns=columns, texts=texts)
+
+
+def _mended(data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Bytes:
+    """The text of a block without its odd lines, but with the records salvaged from them in their places."""
+    records = {record.line: record.text for record in salvaged}
+    pieces, begin = [], 0
+    for start, stop, line in odd.tolist():
+        pieces += [data[begin:start].tobytes().replace(b"\t", b"\0"), records.get(line, b"")]
+        begin = stop + 1
+    pieces.append(data[begin:].tobytes().replace(b"\t", b"\0"))
+    return np.frombuffer(b"".join(pieces), np.uint8)
+
+
+def _decoded(layout: Layout, text: Bytes, lines: int) -> Decoded:
+    """What was salvaged, by the kernels; they agree with `salvage` about what a record is."""
+    decoded, odd = _KERNELS[layout.kind](layout, text, _NUL, lines)
+    if len(odd):
+        raise AssertionError(f"a salvaged line of {layout.kind.value} is no record")
+    return decoded
 
 
 def salvage(layout: Layout, fields: Sequence[bytes]) -> tuple[list[bytes] | None, str]:
@@ -133,7 +161,7 @@ def salvage(layout: Layout, fields: Sequence[bytes]) -> tuple[list[bytes] | None
         return None, f"{len(fields)} columns instead of {width}"
     wrong = _wrong_column(layout, fields[-width:])
     if len(fields) == width:
-        return None, f"{wrong} is no {_type_of(layout, wrong)}" if wrong else "unreadable"
+        return None, f"{wrong} is not {_type_of(layout, wrong)}" if wrong else "unreadable"
     if wrong is None:
         return list(fields[-width:]), ""
     extra = len(fields) - width + 1
@@ -203,11 +231,11 @@ def _texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[
 
 def _decode_jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
-    out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
+    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
     n, strange, tools, states = kernels.decode_jobs(data, sep, len(layout.columns), at, tables, out, firsts, odd)
-    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state"))}
+    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
     texts = {"tool": _texts(data, firsts[0], tools, 2), "state": _texts(data, firsts[1], states, 1)}
     if at[2] < 0:
         texts["tool"] = [(tool_id, None) for tool_id, _ in texts["tool"]]

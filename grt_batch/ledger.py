@@ -118,8 +118,10 @@ class Ledger:
 def utc(seconds: Decimal) -> datetime:
     """Unix seconds as UTC without a zone, to the microsecond."""
     whole = int(seconds)
+    # Through text, since a subtraction would round to the digits of the decimal context.
+    fraction = f"{seconds:f}".partition(".")[2][:6].ljust(6, "0")
     moment = datetime.fromtimestamp(whole, UTC).replace(tzinfo=None)
-    return moment.replace(microsecond=int((seconds - whole) * 1_000_000))
+    return moment.replace(microsecond=int(fraction))
 
 
 def json_text(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,6 +16,9 @@ import orjson
 from grt_batch.errors import Quarantine
 
 NEWEST_VERSION = 3
+_DEEPEST = 100
+"""Documents nested deeper are refused: no Galaxy writes them, and every later step would need room for them."""
+_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
 _HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _TEXT_KEYS = ("url", "title", "description")
 _KNOWN_KEYS = (*_TEXT_KEYS, "public", "latitude", "longitude", "owners")
@@ -56,7 +59,7 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
         return InstanceMetadata()
     try:
         document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, RecursionError) as error:
+    except (orjson.JSONDecodeError, _TooDeep) as error:
         return InstanceMetadata(problem=f"metadata.json is no JSON: {error}")
     if not isinstance(document, dict):
         return InstanceMetadata(problem="metadata.json is no JSON object")
@@ -93,7 +96,7 @@ def read_report(raw: bytes, name: str) -> Report:
     """Read the N.json of the archive `name`. Raises Quarantine where it cannot be trusted."""
     try:
         document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, RecursionError) as error:
+    except (orjson.JSONDecodeError, _TooDeep) as error:
         raise Quarantine(f"{name}.json is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise Quarantine(f"{name}.json is no JSON object")
@@ -126,37 +129,43 @@ _READERS: dict[int, Callable[[dict[str, Any], str], Report]] = {1: _version_1, 2
 
 
 def _common(document: dict[str, Any], name: str) -> Report:
-    users = document.get("users") or {}
-    jobs = document.get("jobs") or {}
+    users = _object(document.get("users"), "users", name)
+    jobs = _object(document.get("jobs"), "jobs", name)
     galaxy_version = document.get("galaxy_version")
-    if not isinstance(users, dict):
-        raise Quarantine(f"{name}.json: users is no object")
-    if not isinstance(jobs, dict) or not all(type(count) is int and count >= 0 for count in jobs.values()):
-        raise Quarantine(f"{name}.json: jobs does not count jobs by state")
-    if galaxy_version is not None and not isinstance(galaxy_version, str | int | float):
+    if galaxy_version is not None and not isinstance(galaxy_version, str):
         raise Quarantine(f"{name}.json: galaxy_version is no text")
     return Report(
         version=document["version"],
         generated=_generated(document.get("generated", name), name),
-        galaxy_version=None if galaxy_version is None else str(galaxy_version),
+        galaxy_version=galaxy_version,
         sha256=_sha256(document.get("report_hash"), name),
         users_active=_count(users.get("active"), "users.active", name),
         users_total=_count(users.get("total"), "users.total", name),
-        jobs=jobs,
+        jobs={state: _count(count, f"jobs.{_shown(state)}", name, null=False) or 0 for state, count in jobs.items()},
         document=document,
     )
 
 
 def _generated(value: Any, name: str) -> Decimal:
     """Unix seconds, from a number or a number as text."""
-    try:
-        number = Decimal(str(value)) if isinstance(value, str | float) or type(value) is int else Decimal("NaN")
-    except InvalidOperation:
-        number = Decimal("NaN")
+    text = str(value) if isinstance(value, str | float) or type(value) is int else ""
     # 253402300800 is the first second of the year 10000.
-    if not number.is_finite() or not 0 <= number < 253402300800:
+    if not _TIME.fullmatch(text) or Decimal(text) >= 253402300800:
         raise Quarantine(f"{name}.json: generated is no time: {value!r:.60}")
-    return number
+    return Decimal(text)
+
+
+def _object(value: Any, what: str, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Quarantine(f"{name}.json: {what} is no object")
+    return value
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text that may hold anything, on one line."""
+    return ascii(text[:40])[1:-1]
 
 
 def _sha256(value: Any, name: str) -> str | None:
@@ -168,18 +177,24 @@ def _sha256(value: Any, name: str) -> str | None:
     return match[1].lower()
 
 
-def _count(value: Any, what: str, name: str) -> int | None:
-    if value is None or (type(value) is int and 0 <= value < 2**63):
+def _count(value: Any, what: str, name: str, *, null: bool = True) -> int | None:
+    if (null and value is None) or (type(value) is int and 0 <= value < 2**63):
         return value
     raise Quarantine(f"{name}.json: {what} is no count: {value!r:.40}")
 
 
-def _clean(value: Any) -> Any:
+class _TooDeep(ValueError):
+    """The document is nested too deep."""
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
     """`value` without the NUL characters that JSON may hold and PostgreSQL may not."""
+    if depth > _DEEPEST:
+        raise _TooDeep(f"it is nested deeper than {_DEEPEST}")
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [_clean(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {_clean(key): _clean(item, depth + 1) for key, item in value.items()}
     return value

@@ -39,12 +39,12 @@ class Kind(Enum):
 class Type(Enum):
     """The type of a column; the value is what a reject says it should have been."""
 
-    JOB_ID = "integer"
-    INTEGER = "integer or null"
+    JOB_ID = "an integer"
+    INTEGER = "an integer or null"
     TEXT = "text"
     FREE_TEXT = "text that may hold a tab"
-    NUMBER = "number or null"
-    DATE = "date or null"
+    NUMBER = "a number or null"
+    DATE = "a date or null"
     DIRECTION = "input or output"
 
 

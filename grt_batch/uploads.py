@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from grt_batch.errors import NothingToRead, Quarantine
 from grt_batch.metadata import InstanceMetadata, Report, read_instance, read_report
@@ -74,49 +75,55 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
     instances: list[Instance] = []
     passed: list[str] = []
     try:
-        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
+        entries = _entries(root)
     except OSError as error:
         raise NothingToRead(folder=root, what=error.strerror) from None
     for entry in entries:
-        if not entry.is_dir():
-            passed.append(f"{entry.name}: not a folder")
+        label = _printable(entry.name)
+        if not _is(entry, "dir"):
+            passed.append(f"{label}: not a folder")
         elif not _INSTANCE.fullmatch(entry.name):
-            passed.append(f"{_printable(entry.name)}: not the name of an instance")
+            passed.append(f"{label}: not the name of an instance")
         elif not only or entry.name in only:
-            instance = _instance(Path(entry.path), deadline, passed)
+            try:
+                instance = _instance(Path(entry.path), deadline, passed)
+            except OSError as error:
+                passed.append(f"{label}: cannot be read: {error.strerror}")
+                continue
             if instance.archives:
                 instances.append(instance)
             else:
-                passed.append(f"{entry.name}: holds no archives")
+                passed.append(f"{label}: holds no archives")
     missing = set(only) - {instance.instance_id for instance in instances}
+    seen = f" (passed over: {'; '.join(passed[:3])}{' …' if len(passed) > 3 else ''})" if passed else ""
     if missing:
-        raise NothingToRead(folder=root, what=f"no archives of the instance {', '.join(sorted(missing))}")
+        names = ", ".join(_printable(name) for name in sorted(missing))
+        raise NothingToRead(folder=root, what=f"no archives of the instance {names}{seen}")
     if not instances:
-        raise NothingToRead(folder=root, what="no folder holds archives")
+        raise NothingToRead(folder=root, what=f"no folder holds archives{seen}")
     return Uploads(root, tuple(instances), tuple(passed))
 
 
 def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
     """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote it."""
     pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
-    metadata: bytes | None = None
-    for place in (folder / "archives", folder):
-        if not place.is_dir():
-            continue
-        for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
+    metadata = InstanceMetadata()
+    inner = folder / "archives"
+    for place in (inner, folder) if inner.is_dir() else (folder,):
+        for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
             label = f"{folder.name}/{_printable(entry.name)}"
-            if match and entry.is_file():
+            if match and _is(entry, "file"):
                 if match[2] in pairs.setdefault(match[1], {}):
                     passed.append(f"{label}: stands in archives/ too")
                 pairs[match[1]].setdefault(match[2], entry)
             elif entry.name == METADATA and place == folder:
-                metadata = _read(Path(entry.path))
-            elif entry.path != str(folder / "archives"):
+                metadata = _read_metadata(Path(entry.path))
+            elif Path(entry.path) != inner or not inner.is_dir():
                 passed.append(f"{label}: not an archive")
     archives = [_archive(folder, name, files, deadline) for name, files in pairs.items()]
     archives.sort(key=lambda archive: archive.order)
-    return Instance(folder.name, read_instance(metadata), tuple(archives))
+    return Instance(folder.name, metadata, tuple(archives))
 
 
 def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadline: float) -> Archive:
@@ -157,6 +164,24 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
+def _read_metadata(path: Path) -> InstanceMetadata:
+    raw = _read(path)
+    return InstanceMetadata(problem=f"{METADATA} cannot be read") if raw is None else read_instance(raw)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:
+    """Whether an entry is a folder or a file; false for what leads nowhere or round in circles."""
+    try:
+        return entry.is_dir() if kind == "dir" else entry.is_file()
+    except OSError:
+        return False
+
+
 def _printable(name: str) -> str:
     """A file name that may hold anything, on one line."""
-    return name.encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode()
+    return name if name.isprintable() else ascii(name)[1:-1]

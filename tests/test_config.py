@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,12 @@ def test_the_environment_holds_texts_and_paths_as_they_are_and_toml_otherwise(ke
         ("QUOTAS", "12"),
         ("QUOTAS", "{a = 'much'}"),
         ("WARNING_LEVELS", "2"),
+        ("WARNING_LEVELS", "[[2, 7, true]]"),
+        ("LOCK_TRIES", "0"),
+        "WARNING_LEVELS",
+        "[" * 5000,
     ],
+    ids=lambda text: text[:40],
 )
 def test_a_wrong_value_in_the_environment_is_named_with_its_variable(key: str, text: str) -> None:
     line = refused(**{ENVIRONMENT_PREFIX + key: text})
@@ -143,37 +148,65 @@ def test_a_wrong_key_or_value_is_named_with_its_file(text: str, key: str) -> Non
 
 @pytest.mark.parametrize(
     "item",
-    ["2", "[]", "[2, 7]", "[1, 7, 0.5]", "[2, -1, 0.5]", "[2, 7, 0]", "[2, 7, nan]", "[2, 7, 0.5, 1]", "{a = 1}"],
+    [
+        "2",
+        "[]",
+        "[2, 7]",
+        "[1, 7, 0.5]",
+        "[2, -1, 0.5]",
+        "[2, 7.0, 0.5]",
+        "[2, true, 0.5]",
+        "[2, 7, true]",
+        "[2, 7, 0]",
+        "[2, 7, nan]",
+        "[2, 7, inf]",
+        f"[2, 7, 1{'0' * 400}]",
+        "[2, 7, 0.5, 1]",
+        "{a = 1}",
+    ],
 )
 def test_a_wrong_warning_level_is_refused(item: str) -> None:
     line = refused(toml(f"[reports]\nwarning_levels = [[3, 3, 0.5], {item}]"))
     assert "my.toml" in line
-    assert "warning level" in line
+    assert "warning_levels are [2 or 3, days, fraction of the quota], not " in line
 
 
-@pytest.mark.xfail(reason="true counts as 1 in a warning level", strict=True)
-@pytest.mark.parametrize("item", ["[2, true, 0.5]", "[2, 7, true]"])
-def test_a_warning_level_holds_numbers_alone(item: str) -> None:
-    refused(toml(f"[reports]\nwarning_levels = [{item}]"))
-
-
-@pytest.mark.xfail(reason="0 is accepted where nothing works with it", strict=True)
 @pytest.mark.parametrize(
     ("section", "key"),
     [
         ("reading", "block_bytes"),
         ("reading", "max_line_bytes"),
         ("computing", "aggregate_jobs"),
+        ("database", "lock_timeout_ms"),
         ("database", "lock_tries"),
     ],
 )
 def test_zero_is_refused_where_nothing_works_with_it(section: str, key: str) -> None:
-    assert key in refused(toml(f"[{section}]\n{key} = 0"))
+    assert f"{key} is " in refused(toml(f"[{section}]\n{key} = 0"))
+
+
+@pytest.mark.parametrize("key", [key for key in fields(Config) if type(key.default) is int], ids=lambda key: key.name)
+def test_every_number_has_a_least_that_is_accepted_and_below_it_none(key: Field[Any]) -> None:
+    least = key.metadata["least"]
+    config = load(toml(f"[{key.metadata['section']}]\n{key.name} = {least}"), environment={})
+    assert getattr(config, key.name) == least
+    assert f"{key.name} is {key.metadata['unit']}" in refused(
+        toml(f"[{key.metadata['section']}]\n{key.name} = {least - 1}")
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[paths", "uploads = uploads", "[paths]\n[paths]", "[paths]\nwork = 'a'\nwork = 'b'", "[paths]\nwork = 'a\x00b'"],
+    [
+        "[paths",
+        "uploads = uploads",
+        "[paths]\n[paths]",
+        "[paths]\nwork = 'a'\nwork = 'b'",
+        "[paths]\nwork = 'a\x00b'",
+        "[reports]\nwarning_levels = " + "[" * 5000,
+        "[reading]\nsettle_seconds = " + "9" * 5000,
+    ],
+    ids=lambda text: text[:40],
 )
 def test_a_malformed_file_is_named(text: str) -> None:
     assert "my.toml" in refused(toml(text))

@@ -295,6 +295,7 @@ def test_slurm_runs_the_job_and_its_code_comes_out(slurmed: Cron, code: int) -> 
     of_job = slurmed.settings("run")
     assert {"SLURM_JOB_NAME=grt_batch", "SLURM_NTASKS=2", "SLURM_JOB_PARTITION=all"} <= set(of_job)
     assert "GRT_BATCH_SETTLE_SECONDS=60" in of_job
+    assert f"GRT_BATCH_MAX_RANKS={os.cpu_count()}" in slurmed.settings("plan")
 
 
 def test_a_job_that_slurm_refuses_is_lost(slurmed: Cron) -> None:

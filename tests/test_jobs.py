@@ -289,7 +289,7 @@ def test_a_negative_wait_is_null_but_not_implausible() -> None:
     assert measured(end_epoch=EPOCH)["wait"] is None
 
 
-@examples(300)
+@examples(100)
 @given(st.integers(0, 10**13), st.integers(0, 10**10))
 @example(1, 1)
 @example(SECOND - 1, SECOND - 1)

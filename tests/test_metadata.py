@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from grt_batch.errors import Quarantine
 from grt_batch.ledger import json_text, utc
 from grt_batch.metadata import InstanceMetadata, Report, read_instance, read_report
-from grt_batch.sample import write_sample
 
-SCHEMAS = Path(__file__).resolve().parent.parent / "config" / "schemas"
 HASH = "0123456789abcdef" * 4
 NAME = "1501836597.08"
 
@@ -130,24 +126,48 @@ def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
     ("key", "value"),
     [
         ("users", [3, 40]),
+        ("users", []),
         ("users", "many"),
+        ("users", ""),
+        ("users", False),
         ("users", {"active": -1}),
         ("users", {"active": "3"}),
         ("users", {"total": 4.5}),
         ("users", {"total": True}),
         ("users", {"total": 2**63}),
         ("jobs", [["ok", 20]]),
+        ("jobs", []),
         ("jobs", 21),
+        ("jobs", 0),
         ("jobs", {"ok": "20"}),
         ("jobs", {"ok": -20}),
-        ("jobs", {"ok": None}),
+        "jobs",
+        {"ok": None},
         ("jobs", {"ok": True}),
+        ("jobs", {"ok": 2**63}),
+        ("galaxy_version", 24),
+        ("galaxy_version", 24.1),
+        ("galaxy_version", True),
         ("galaxy_version", ["24", "1"]),
         ("galaxy_version", {"major": 24}),
     ],
 )
 def test_a_value_of_a_wrong_type_is_refused(key: str, value: object) -> None:
     assert key in quarantined(json.dumps({**VERSION_3, key: value}).encode())
+
+
+def test_a_wrong_count_is_named_by_its_state() -> None:
+    assert quarantined(b'{"version": 3, "jobs": {"ok": 1, "error": -1}}') == f"{NAME}.json: jobs.error is no count: -1"
+
+
+def test_a_wrong_count_of_a_strange_state_is_one_printable_line() -> None:
+    assert quarantined(b'{"version": 3, "jobs": {"\\u001b[31m": -1}}').isprintable()
+
+
+def test_counts_are_what_postgresql_can_hold() -> None:
+    report = read(users={"active": 0, "total": 2**63 - 1}, jobs={"ok": 0, "error": 2**63 - 1})
+    assert (report.users_active, report.users_total) == (0, 2**63 - 1)
+    assert report.jobs == {"ok": 0, "error": 2**63 - 1}
 
 
 @pytest.mark.parametrize("tools", ["upload1", {"id": "upload1"}, ["upload1"], [1], 7])
@@ -194,6 +214,8 @@ def test_a_hash_is_kept_in_small_letters() -> None:
         ("1501836597", "1501836597"),
         (0, "0"),
         ("253402300799", "253402300799"),
+        ("0.00000000000000000001", "0.00000000000000000001"),
+        (0.0001234567890123456, "0.0001234567890123456"),
     ],
 )
 def test_generated_is_a_number_or_its_text(value: object, expected: str) -> None:
@@ -202,7 +224,34 @@ def test_generated_is_a_number_or_its_text(value: object, expected: str) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [-1, "-1.5", 253402300800, 1e308, "9" * 400, "1E+999999999", "NaN", "Infinity", "", "today", None, True, [1], {}],
+    [
+        -1,
+        "-1.5",
+        253402300800,
+        "253402300800",
+        1e308,
+        "9" * 400,
+        "1E+999999999",
+        "1E-999999999",
+        "2e3",
+        "0." + "9" * 21,
+        "1501836597." + "9" * 40,
+        "NaN",
+        "Infinity",
+        "",
+        "today",
+        "1501836597\n",
+        " 1501836597",
+        "+1501836597",
+        "1_501_836_597",
+        "1501836597.",
+        ".5",
+        "\u0661\u0662",
+        None,
+        True,
+        [1],
+        {},
+    ],
 )
 def test_generated_that_is_no_time_is_refused(value: object) -> None:
     assert "generated" in quarantined(json.dumps({**VERSION_3, "generated": value}).encode())
@@ -214,20 +263,10 @@ def test_generated_falls_back_on_the_name() -> None:
     assert read_report(json.dumps(without).encode(), NAME).generated == Decimal(NAME)
 
 
-@pytest.mark.xfail(reason="a fraction of over 28 digits is rounded up to 1,000,000 microseconds", strict=True)
-@pytest.mark.parametrize("value", ["0." + "9" * 40, "1501836597." + "9" * 40])
-def test_generated_with_many_digits_is_a_moment_or_refused(value: str) -> None:
-    try:
-        generated = read(generated=value).generated
-    except Quarantine:
-        return
-    assert utc(generated).microsecond == 999999
-
-
-@pytest.mark.xfail(reason="a tiny exponent is accepted, and its exact fraction does not fit into memory", strict=True)
-def test_generated_of_a_tiny_exponent_is_refused() -> None:
-    with pytest.raises(Quarantine):
-        read(generated="1E-999999999")
+@pytest.mark.parametrize("whole", ["0", "1501836597", "253402300799"])
+def test_generated_is_cut_and_not_rounded_to_a_moment(whole: str) -> None:
+    moment = utc(read(generated=f"{whole}.{'9' * 20}").generated)
+    assert moment == utc(Decimal(whole)) + timedelta(microseconds=999999)
 
 
 def test_nul_characters_are_replaced_everywhere() -> None:
@@ -241,7 +280,7 @@ def test_nul_characters_are_replaced_everywhere() -> None:
     assert metadata.other == {"k\ufffd": "\ufffd"}
 
 
-@pytest.mark.parametrize("depth", [2_000, 1_000_000])
+@pytest.mark.parametrize("depth", [100, 2_000, 1_000_000])
 @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
 def test_nesting_too_deep_is_refused(depth: int, left: str, right: str) -> None:
     deep = left * depth + "1" + right * depth
@@ -249,18 +288,15 @@ def test_nesting_too_deep_is_refused(depth: int, left: str, right: str) -> None:
     assert "no JSON" in (read_instance(f'{{"note": {deep}}}'.encode()).problem or "")
 
 
-@pytest.mark.parametrize(
-    "depth",
-    [10, 200, pytest.param(300, marks=pytest.mark.xfail(reason="is read, but cannot be written again", strict=True))],
-)
-def test_what_is_read_can_be_written_as_json(depth: int) -> None:
-    deep = "[" * depth + "]" * depth
-    try:
-        document = read_report(f'{{"version": 3, "note": {deep}}}'.encode(), NAME).document
-    except Quarantine:
-        document = {}
-    assert json_text(document)
-    assert json_text(read_instance(f'{{"note": {deep}}}'.encode()).other)
+@pytest.mark.parametrize("depth", [10, 99])
+@pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
+def test_what_is_read_can_be_written_as_json(depth: int, left: str, right: str) -> None:
+    deep = left * depth + "1" + right * depth
+    metadata = read_instance(f'{{"note": {deep}}}'.encode())
+    assert metadata.problem is None
+    assert json_text(metadata.other) == f'{{"note":{deep}}}'
+    document = read_report(f'{{"version": 3, "note": {deep}}}'.encode(), NAME).document
+    assert json_text(document) == f'{{"note":{deep},"version":3}}'
 
 
 def test_unknown_keys_are_kept() -> None:
@@ -348,145 +384,3 @@ def test_the_ends_of_the_earth_are_on_it(latitude: float, longitude: float) -> N
     metadata = read_instance(json.dumps({"latitude": latitude, "longitude": longitude}).encode())
     assert (metadata.latitude, metadata.longitude) == (latitude, longitude)
     assert metadata.problem is None
-
-
-def schema(name: str) -> dict[str, Any]:
-    """A JSON Schema as it is shipped."""
-    document: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
-    return document
-
-
-def validator(name: str) -> Any:
-    """Checks documents by a shipped schema. A whole number is one without a decimal point, as the readers have it;
-    JSON Schema would take 3.0 for one too."""
-    jsonschema = pytest.importorskip("jsonschema")
-    draft = jsonschema.Draft202012Validator
-    whole = draft.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    return jsonschema.validators.extend(draft, type_checker=whole)(schema(name))
-
-
-NAMES = ["archive-1", "archive-2", "archive-3", "metadata"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_schema_is_valid_and_says_what_it_is(name: str) -> None:
-    pytest.importorskip("jsonschema").Draft202012Validator.check_schema(schema(name))
-    assert schema(name)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    for key, item in schema(name)["properties"].items():
-        assert item.get("title"), f"{key} of {name} has no title"
-
-
-@pytest.mark.parametrize("document", SHAPES, ids=SHAPE_NAMES)
-def test_every_shape_of_the_years_validates(document: dict[str, Any]) -> None:
-    for version in (1, 2, 3):
-        assert validator(f"archive-{version}").is_valid(document) is (version == document["version"])
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"version": 4},
-        {"version": "3"},
-        {"generated": "today"},
-        {"generated": -1},
-        {"generated": 253402300800},
-        {"report_hash": HASH},
-        {"report_hash": f"sha256:{HASH}\n"},
-        {"users": [1]},
-        {"users": {"total": -1}},
-        {"users": {"active": 2**63}},
-        {"jobs": {"ok": "many"}},
-        {"galaxy_version": []},
-    ],
-)
-def test_what_the_reader_refuses_does_not_validate(changes: dict[str, Any]) -> None:
-    document = {**VERSION_3, **changes}
-    assert not validator("archive-3").is_valid(document)
-    quarantined(json.dumps(document).encode())
-
-
-def test_the_sample_validates(tmp_path: Path) -> None:
-    write_sample(tmp_path / "uploads", jobs=60)
-    seen = set()
-    for file in sorted((tmp_path / "uploads").rglob("*.json")):
-        document = json.loads(file.read_text(encoding="utf-8"))
-        name = "metadata" if file.name == "metadata.json" else f"archive-{document['version']}"
-        validator(name).validate(document)
-        seen.add(name)
-    assert seen == set(NAMES)
-
-
-_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-_ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def documents(rule: Any, root: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Documents that keep a rule of a schema, from the words of JSON Schema that ours use."""
-    if "$ref" in rule:
-        return documents(root["$defs"][rule["$ref"].removeprefix("#/$defs/")], root)
-    if "const" in rule:
-        return st.just(rule["const"])
-    if "anyOf" in rule:
-        rest = {key: value for key, value in rule.items() if key != "anyOf"}
-        return st.one_of([documents(_both(rest, _resolved(choice, root)), root) for choice in rule["anyOf"]])
-    kinds = rule.get("type", "object" if "properties" in rule else None)
-    if kinds is None:
-        return _ANYTHING
-    return st.one_of([_of_kind(kind, rule, root) for kind in ([kinds] if isinstance(kinds, str) else kinds)])
-
-
-def _resolved(rule: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    return root["$defs"][rule["$ref"].removeprefix("#/$defs/")] if "$ref" in rule else rule
-
-
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {**other, **one, "properties": {**one["properties"], **other["properties"]}}
-
-
-def _of_kind(kind: str, rule: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
-    match kind:
-        case "null":
-            return st.none()
-        case "boolean":
-            return st.booleans()
-        case "integer":
-            top = rule.get("maximum", rule.get("exclusiveMaximum", 2**63) - 1)
-            return st.integers(rule.get("minimum", -(2**63)), top)
-        case "number":
-            top = rule.get("maximum", rule.get("exclusiveMaximum"))
-            exclude = "exclusiveMaximum" in rule
-            return st.floats(rule.get("minimum"), top, exclude_max=exclude, allow_nan=False, allow_infinity=False)
-        case "string":
-            longest = rule.get("maxLength", 1000)
-            texts = st.from_regex(rule["pattern"]) if "pattern" in rule else _TEXT
-            return texts.filter(lambda text: len(text) <= longest)
-        case "array" if "prefixItems" in rule:
-            return st.tuples(*(documents(item, root) for item in rule["prefixItems"])).map(list)
-        case "array":
-            return st.lists(documents(rule.get("items", {}), root), max_size=3)
-    known = {key: documents(item, root) for key, item in rule.get("properties", {}).items() if item is not False}
-    needed = {key: known.pop(key) for key in rule.get("required", ())}
-    unknown = _TEXT.filter(lambda key: key not in rule.get("properties", {}))
-    others = st.dictionaries(unknown, documents(rule.get("additionalProperties", {}), root), max_size=2)
-    return st.tuples(others, st.fixed_dictionaries(needed, optional=known)).map(lambda parts: {**parts[0], **parts[1]})
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_whatever_validates_is_read(name: str) -> None:
-    rules, check = schema(name), validator(name)
-
-    @settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(documents(rules, rules))
-    def holds(document: dict[str, Any]) -> None:
-        check.validate(document)
-        raw = json.dumps(document).encode()
-        if name == "metadata":
-            assert read_instance(raw).problem is None
-        else:
-            assert read_report(raw, NAME).version == document["version"]
-
-    holds()

@@ -270,11 +270,7 @@ def test_numbers_are_written_like_the_exporter_s(archives: list[Archive]) -> Non
     values = [value for archive in archives for _, _, _, value in archive.whole("metric_num")]
     assert all(value in {"None", "0E-7"} or value.endswith(".0000000") for value in values)
     assert {"None", "0E-7"} < set(values)
-    keys = [
-        (number, *fields[:3])
-        for number, archive in enumerate(archives)
-        for fields in archive.whole("metric_num")
-    ]
+    keys = [(number, *fields[:3]) for number, archive in enumerate(archives) for fields in archive.whole("metric_num")]
     assert len(set(keys)) < len(keys)
     times = [fields[4] for archive in archives if archive.headers for fields in archive.whole("jobs")]
     assert {len(time) for time in times} == {len("2017-06-02 19:18:30"), len("2017-06-02 19:18:30.059749")}

@@ -144,6 +144,8 @@ def command(
             options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
             # Only one-sided messages use this transport, and it makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
+            # It does not start without one, and neither cron nor a batch system need give it.
+            added["HOME"] = _home()
             if root:
                 added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
             if crowded:
@@ -164,6 +166,13 @@ def command(
             options += ["-x", name]
     python = [sys.executable, "-m", "mpi4py", *program]
     return [str(mpirun.path), "-n", str(ranks), *options, *python, *arguments], complete
+
+
+def _home() -> str:
+    try:
+        return str(Path.home())
+    except RuntimeError:  # a user whom the host does not know, as in some containers
+        return "/"
 
 
 def launch(ranks: int, arguments: Sequence[str], program: Sequence[str] = PROGRAM) -> int:

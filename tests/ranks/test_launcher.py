@@ -142,6 +142,15 @@ def test_the_output_and_the_code_of_the_first_rank_pass(launch: Launch, number: 
     assert launch.run("first", number) == (number, f"ranks {RANKS} threads 1\n", "stdin ''\n")
 
 
+def test_the_environment_of_cron_suffices(launch: Launch) -> None:
+    launch.environment = {
+        name: value
+        for name, value in launch.environment.items()
+        if name in {"PYTHONPATH", "GRT_BATCH_MPIRUN", "MPI4PY_LIBMPI"}
+    } | {"PATH": "/usr/bin:/bin"}
+    assert launch.run("first") == (0, f"ranks {RANKS} threads 1\n", "stdin ''\n")
+
+
 def test_an_abort_is_a_lost_rank_of_which_the_rank_has_told(launch: Launch) -> None:
     assert launch.run("abort", 6) == (6, "", "")
 
@@ -326,6 +335,7 @@ def test_the_command_of_open_mpi() -> None:
     assert handed_on[1::2] == ["MPI4PY_LIBMPI", *threads]
     assert environment["OMPI_ALLOW_RUN_AS_ROOT"] == environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == "1"
     assert environment["OMPI_MCA_btl"] == "^ofi"
+    assert Path(environment["HOME"]).is_absolute()
     assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
     assert environment["MPI4PY_LIBMPI"] == "/opt/mpi/lib/libmpi.so.40"
     assert [environment[name] for name in threads] == ["1", "1", "1"]
