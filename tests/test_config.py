@@ -106,8 +106,7 @@ def test_the_environment_holds_texts_and_paths_as_they_are_and_toml_otherwise(ke
         ("WARNING_LEVELS", "2"),
         ("WARNING_LEVELS", "[[2, 7, true]]"),
         ("LOCK_TRIES", "0"),
-        "WARNING_LEVELS",
-        "[" * 5000,
+        ("WARNING_LEVELS", "[" * 5000),
     ],
     ids=lambda text: text[:40],
 )
