@@ -144,8 +144,6 @@ def command(
             options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
             # Only one-sided messages use this transport, and it makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
-            # It does not start without one, and neither cron nor a batch system need give it.
-            added["HOME"] = _home()
             if root:
                 added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
             if crowded:
@@ -158,7 +156,8 @@ def command(
             added["I_MPI_PIN"] = "off"
             if crowded:
                 added["I_MPI_THREAD_YIELD"] = "2"
-    complete = added | dict(environment) | {"PATH": _search_path(mpirun.path, environment)}
+    # Open MPI does not start without a HOME, and a job or a service need not have one.
+    complete = {"HOME": _home()} | added | dict(environment) | {"PATH": _search_path(mpirun.path, environment)}
     if mpirun.flavour is Flavour.OPEN_MPI:
         # Hydra hands the whole environment to other hosts, Open MPI its own OMPI_ and what is named.
         handed_on = {name for name in complete if name in added or name.startswith("GRT_BATCH_")}

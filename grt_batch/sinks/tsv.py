@@ -95,6 +95,8 @@ class ReportSet:
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:
         try:
+            # What was carried over is a file of the set before as well: it is replaced, never written to.
+            (self.folder / name).unlink(missing_ok=True)
             with (self.folder / name).open("wb") as file:
                 for part in content:
                     file.write(part)

@@ -1,0 +1,105 @@
+"""A set of reports appears at one stroke, or not at all."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from grt_batch.errors import CannotWrite
+from grt_batch.sinks.tsv import ReportSet
+from grt_batch.tables import Column, Table, Type
+
+DAY, NEXT = date(2024, 6, 30), date(2024, 7, 1)
+ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),)) for name in ("one", "two"))
+
+
+def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
+    with ReportSet(reports, day, run) as sink:
+        for table in tables:
+            sink.write(table, pl.DataFrame({"key": [run]}))
+        sink.write_summary({"run": run})
+        return sink.publish()
+
+
+def shown(reports: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in (reports / "latest").iterdir()}
+
+
+def test_latest_leads_to_the_newest_set(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    folder = write(tmp_path, NEXT, "b", ONE, TWO)
+    assert folder == tmp_path / "2024-07-01"
+    assert (tmp_path / "latest").resolve() == folder.resolve()
+    assert shown(tmp_path)["one.tsv"] == "key\nb\n"
+    assert (tmp_path / "2024-06-30" / "one.tsv").read_text() == "key\na\n"
+
+
+def test_a_set_of_the_same_day_is_replaced(tmp_path: Path) -> None:
+    for run in "abcd":
+        write(tmp_path, DAY, run, ONE, TWO)
+    assert shown(tmp_path)["two.tsv"] == "key\nd\n"
+    # The one before stays for those who opened it, until the next run.
+    assert sorted(folder.name for folder in (tmp_path / ".sets").iterdir()) == ["2024-06-30.c", "2024-06-30.d"]
+
+
+def test_who_opened_a_set_may_read_it_to_its_end(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    opened = (tmp_path / "latest").resolve()
+    write(tmp_path, DAY, "b", ONE, TWO)
+    assert (opened / "two.tsv").read_text() == "key\na\n"
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT])
+def test_an_error_leaves_what_was_there(tmp_path: Path, day: date) -> None:
+    write(tmp_path, DAY, "a", ONE)
+    before = shown(tmp_path)
+    with pytest.raises(ZeroDivisionError), ReportSet(tmp_path, day, "b") as sink:
+        sink.write(ONE, pl.DataFrame({"key": ["half"]}))
+        raise ZeroDivisionError
+    assert shown(tmp_path) == before
+    assert len(list((tmp_path / ".sets").iterdir())) == 1
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE)
+    left = tmp_path / ".sets" / "2024-06-30.killed"
+    left.mkdir()
+    (left / "one.tsv").write_text("half")
+    (tmp_path / ".latest.new").symlink_to("nowhere")
+    write(tmp_path, DAY, "b", ONE)
+    assert not left.exists()
+    assert shown(tmp_path)["one.tsv"] == "key\nb\n"
+
+
+def test_one_table_alone_leaves_the_others_of_that_day(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    write(tmp_path, DAY, "b", TWO)
+    assert {name: text for name, text in shown(tmp_path).items() if name != "run.json"} == {
+        "one.tsv": "key\na\n",
+        "two.tsv": "key\nb\n",
+    }
+
+
+def test_latest_never_loses_a_table(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    write(tmp_path, NEXT, "b", TWO)
+    assert (tmp_path / "latest").readlink() == Path("2024-06-30")
+    assert (tmp_path / "2024-07-01" / "two.tsv").exists()
+
+
+def test_reject_files_come_and_go_with_their_content(tmp_path: Path) -> None:
+    with ReportSet(tmp_path, DAY, "a") as sink:
+        sink.write_rejects("server", "1.5", b"jobs\t7\treason\t3\traw\n")
+        file = tmp_path / "rejects" / "server" / "1.5.tsv"
+        assert file.read_text() == "archive\tmember\tline\treason\tbytes\ttext\n1.5\tjobs\t7\treason\t3\traw\n"
+        sink.write_rejects("server", "1.5", b"")
+        assert not file.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(CannotWrite, match="reports"), ReportSet(tmp_path / "reports", DAY, "a"):
+        raise AssertionError
