@@ -20,7 +20,7 @@ from grt_batch.errors import Quarantine
 from grt_batch.records import Kind, Layout, layout_of
 
 _TAR_BUFFER = 1 << 20
-_HEADER_LIMIT = 1 << 20
+_HEADER_LIMIT = 8 << 10
 """Long names and pax records beyond this are an attack: tarfile would read them into memory."""
 _READ_INTO_MEMORY = (
     tarfile.GNUTYPE_LONGNAME,
@@ -97,7 +97,7 @@ class ArchiveReader:
             raise
         except (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
             raise Quarantine(f"its gzip is broken: {error}") from None
-        except (tarfile.TarError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
             raise Quarantine(f"its tar is broken: {error}") from None
         except OSError as error:
             raise Quarantine(f"its tar.gz cannot be read: {error}") from None
@@ -112,11 +112,14 @@ class ArchiveReader:
                 stream = tar.extractfile(info) if kind else None
                 if kind is None or stream is None:
                     self.passed_over += 1
-                    continue
-                yield from self._member(kind, seen.get(kind, 0), info, stream)
-                seen[kind] = seen.get(kind, 0) + 1
+                else:
+                    yield from self._member(kind, seen.get(kind, 0), info, stream)
+                    seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read; a stream never needs one again.
                 tar.members.clear()  # type: ignore[attr-defined]
+            while rest := tar.fileobj.read(_TAR_BUFFER):
+                if rest.count(0) < len(rest):
+                    raise Quarantine("its tar goes on behind its end mark")
 
     def _member(self, kind: Kind, member: int, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[Header | Block]:
         layout: Layout | None = None
@@ -135,44 +138,47 @@ class ArchiveReader:
 
     def _lines(self, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[bytes]:
         """The member in blocks that end with a newline; the last may lack it."""
-        left, rest = info.size, b""
+        left, rest, most = info.size, b"", self.limits.max_line_bytes
         while left:
-            data = stream.read(min(left, self.limits.block_bytes))
+            # No read holds a line of more than the limit between two newlines, so that only its ends need a look.
+            data = stream.read(min(left, self.limits.block_bytes, most))
             if not data:
                 raise Quarantine(f"its tar ends inside {info.name:.200}")
             left -= len(data)
             end = data.rfind(b"\n") + 1
-            if end or not left:
-                end = end if left else len(data)
-                yield rest + data[:end] if rest else data[:end]
+            longest = len(rest) + (data.find(b"\n") if end else len(data))
+            if longest > most:
+                raise Quarantine(f"{info.name:.200} has a line of more than {most} bytes")
+            if end:
+                yield rest + data[:end]
                 rest = data[end:]
             else:
                 rest += data
-            if len(rest) > self.limits.max_line_bytes:
-                raise Quarantine(f"{info.name:.200} has a line of more than {self.limits.max_line_bytes} bytes")
+        if rest:
+            yield rest
 
 
 class _Gunzip(RawIOBase):
     """The unpacked stream of a gzip file, which hashes what it reads and stops at the limits."""
 
     def __init__(self, file: BufferedReader | FileIO, limits: Limits) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
+        self._packed = _Packed(file)
         self._limits = limits
-        self.bytes_read = 0
+        self._ends = 0
         self.text_bytes = 0
-        self._unpacked = igzip.GzipFile(fileobj=_Tee(self), mode="rb")  # type: ignore[no-untyped-call]
+        self._unpacked = igzip.GzipFile(fileobj=self._packed, mode="rb")  # type: ignore[no-untyped-call]
 
-    def take(self, buffer: memoryview | bytearray) -> int:
-        """Read packed bytes into `buffer`, hashing them on the way; how many there were, 0 at the end."""
-        count = self._file.readinto(buffer)
-        self._hash.update(memoryview(buffer)[:count])
-        self.bytes_read += count
-        return count
+    @property
+    def bytes_read(self) -> int:
+        return self._packed.bytes_read
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._unpacked.read(size)
         self.text_bytes += len(data)
+        self._ends += not data
+        if self._ends > 8:
+            # tarfile skips an entry by reading on, however often there is nothing more.
+            raise Quarantine("its tar ends inside an entry")
         most = self._limits.max_archive_bytes
         if most and self.text_bytes > most:
             raise Quarantine(f"it unpacks to more than {most} bytes")
@@ -185,19 +191,25 @@ class _Gunzip(RawIOBase):
         """Read what is left behind the tar's end, so that gzip's checksum is tested, and return the file's sha256."""
         while self.read(_TAR_BUFFER):
             pass
-        while self.take(bytearray(_TAR_BUFFER)):
+        while self._packed.readinto(bytearray(_TAR_BUFFER)):
             pass
-        return self._hash.hexdigest()
+        return self._packed.hash.hexdigest()
 
 
-class _Tee(RawIOBase):
-    """What the gzip reader reads from."""
+class _Packed(RawIOBase):
+    """The file as the gzip reader reads it, hashed on the way. It must not know `_Gunzip`: isal's reader takes no part
+    in garbage collection, so that a cycle through it would keep its buffers for ever."""
 
-    def __init__(self, owner: _Gunzip) -> None:
-        self._owner = owner
+    def __init__(self, file: BufferedReader | FileIO) -> None:
+        self._file = file
+        self.hash = hashlib.sha256()
+        self.bytes_read = 0
 
     def readinto(self, buffer: Any) -> int:
-        return self._owner.take(buffer)
+        count = self._file.readinto(buffer)
+        self.hash.update(memoryview(buffer)[:count])
+        self.bytes_read += count
+        return count
 
     def readable(self) -> bool:
         return True
@@ -218,6 +230,14 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise Quarantine(f"its tar has a broken header: {error}") from None
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
+        if self.size < 0:
+            raise Quarantine(f"its tar has an entry of {self.size} bytes")
         if self.type in _READ_INTO_MEMORY and self.size > _HEADER_LIMIT:
             raise Quarantine(f"its tar has a header of {self.size} bytes")
         return super()._proc_member(tarfile_)  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: Any) -> Any:
+        raise Quarantine("its tar has a sparse file")
+
+    # The holes of a sparse file are bytes that no limit counts, and tarfile reads the map of them into memory.
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse

@@ -21,6 +21,7 @@ from grt_batch.errors import BadArguments, GrtError, Unforeseen
 
 if TYPE_CHECKING:
     from grt_batch.plan import Planned
+    from grt_batch.ranks.coordinator import Coordinator
     from grt_batch.ranks.wire import Wire
 
 _LAUNCHED_BY = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
@@ -41,12 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. Ends the process with the run's exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    wire = None
+    wire = crew = None
     try:
         wire = _wire()
         if wire is not None and wire.rank > 0:
-            sys.exit(_serve(wire, arguments, debug))
-        code = _first_rank(arguments, wire)
+            _serve(wire, arguments, debug)
+            sys.exit(0)
+        crew = _crew(wire)
+        code = _first_rank(arguments, crew)
     except Stopped as error:
         code = error.exit_code
         if wire is not None:
@@ -60,8 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exception(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
-    if wire is not None:
-        _coordinator(wire).end(code)
+    if crew is not None:
+        crew.end(code)
+    elif wire is not None:
+        wire.abort(code)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -75,22 +80,32 @@ def _wire() -> Wire | None:
     return world()
 
 
-def _serve(wire: Wire, arguments: Sequence[str], debug: bool) -> int:
-    """Any rank but the first: no command line, only work."""
+def _crew(wire: Wire | None) -> Coordinator | None:
+    """Who hands out the work, where there are other ranks."""
+    if wire is None:
+        return None
+    from grt_batch.ranks.coordinator import Coordinator
+
+    return Coordinator(wire)
+
+
+def _serve(wire: Wire, arguments: Sequence[str], debug: bool) -> None:
+    """Any rank but the first: no command line, only work. Its exit code is 0: the first has that of the run."""
     from grt_batch.ranks.worker import Rank
 
     # mpirun ends its ranks by these; a rank that keeps nothing has nothing to tidy.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    form = "json" if "--log-format=json" in arguments or "json" in arguments else "text"
-    return Rank(wire, form, debug=debug).serve()
+    asked = " ".join(arguments).replace("=", " ")
+    form = "json" if "--log-format json" in asked else "text"
+    Rank(wire, form, debug=debug).serve()
 
 
-def _first_rank(arguments: list[str], wire: Wire | None) -> int:
+def _first_rank(arguments: list[str], crew: Coordinator | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=wire)
+        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=crew)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -109,16 +124,6 @@ def _say(error: BaseException, code: int, debug: bool = False) -> int:
         traceback.print_exception(error)
     click.echo(f"grt-batch: {error}", err=True)
     return code
-
-
-_crew: dict[int, Any] = {}
-
-
-def _coordinator(wire: Wire) -> Any:
-    """The one coordinator of these ranks."""
-    from grt_batch.ranks.coordinator import Coordinator
-
-    return _crew.setdefault(id(wire), Coordinator(wire))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -167,7 +172,7 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_obj
 def run(
-    wire: Wire | None,
+    coordinator: Coordinator | None,
     uploads: Path | None,
     database: str | None,
     reports: Path | None,
@@ -187,10 +192,12 @@ def run(
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
     if dry_run:
         return _show_plan(config, instances, "table")
-    if ranks is not None and wire is None:
+    if ranks is not None and coordinator is None:
         from grt_batch.ranks.launcher import launch
 
-        code = launch(ranks, _without_ranks(sys.argv[1:]))
+        shown = sys.stderr.isatty() if progress is None else progress
+        bar = "--progress" if shown else "--no-progress"
+        code = launch(ranks, [*_without_ranks(sys.argv[1:]), bar])
         if code > _SIGNALLED:
             raise Stopped(code - _SIGNALLED)
         return code
@@ -205,12 +212,14 @@ def run(
         modules=modules,
         instances=instances,
         recalculate=recalculate,
-        ranks=wire.size if wire else 1,
+        ranks=coordinator.wire.size if coordinator else 1,
         run_id=new_run_id(started),
         started=started,
     )
-    set_up(log_format, request.run_id, 0, "coordinator" if wire else "serial")
-    crew: Crew = Alone() if wire is None else _coordinator(wire)
+    set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
+    if coordinator is not None:
+        coordinator.run_id = request.run_id
+    crew: Crew = coordinator or Alone()
     shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
         summary = execute(request, crew, lambda: _database(config), _bar if shown else _no_bar)

@@ -48,7 +48,7 @@ class Decoded:
 
     `columns` by kind; n is the number of records, j that of different jobs:
     jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
-    metric_num: id int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)];
     datasets: id, size (bytes or NULL), output (0 or 1): int64[n].
     """
 
@@ -253,7 +253,11 @@ def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[
     if (at < 0).any():
         return _count_records(layout, data, sep, lines)
     odd = np.empty((lines, 3), np.int64)
-    ids, values = np.empty(lines, np.int64), np.empty((lines, len(METRICS)), np.int64)
+    ids, counts, values = (
+        np.empty(lines, np.int64),
+        np.zeros(lines, np.int64),
+        np.empty((lines, len(METRICS)), np.int64),
+    )
     seen = np.zeros((lines, len(METRICS)), np.uint8)
     n, strange, jobs = kernels.decode_metrics(
         data,
@@ -265,12 +269,14 @@ def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[
         _SCALES,
         _buckets(lines),
         ids,
+        counts,
         values,
         seen,
         odd,
     )
     columns: dict[str, npt.NDArray[Any]] = {
         "id": ids[:jobs].copy(),
+        "records": counts[:jobs].copy(),
         "values": values[:jobs].copy(),
         "seen": seen[:jobs].copy(),
     }

@@ -154,7 +154,7 @@ class Joiner:
         for block in self._metrics:
             rows = find(block["id"])
             found = rows >= 0
-            self.members[Kind.METRIC_NUM].orphans += int(len(rows) - found.sum())
+            self.members[Kind.METRIC_NUM].orphans += int(block["records"][~found].sum())
             has_metrics[rows[found]] = 1
             for metric in range(len(METRICS)):
                 seen = found & (block["seen"][:, metric] != 0)

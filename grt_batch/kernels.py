@@ -15,11 +15,10 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from grt_batch.records import NO_LIMIT, NULL
+from grt_batch.records import MOST_COLUMNS, NO_LIMIT, NULL
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _NINE = 9, 10, 45, 43, 46, 48, 57
-_MOST_COLUMNS = 64
 _POWERS = np.array([10**i for i in range(8)], dtype=np.int64)
 _NO_NUMBER, _IS_NULL, _IS_NUMBER = 0, 1, 2
 _INT64_MAX = 2**63 - 1
@@ -84,12 +83,12 @@ def _split(data: Any, begin: Any, sep: int, starts: Any, ends: Any) -> Any:
     i = _next_separator(data, begin)
     while i < data.size and data[i] != _NEWLINE:
         if data[i] == sep:
-            if field < _MOST_COLUMNS - 1:
+            if field < MOST_COLUMNS - 1:
                 ends[field] = i
                 starts[field + 1] = i + 1
             field += 1
         i = _next_separator(data, i + 1)
-    if field < _MOST_COLUMNS:
+    if field < MOST_COLUMNS:
         ends[field] = i
     return field + 1, i
 
@@ -182,7 +181,7 @@ def _number(data: Any, start: Any, end: Any, scale: Any) -> Any:
             continue
         digit: Any = np.int64(data[i]) - _ZERO
         if power >= 0:
-            if whole >= NO_LIMIT // 10:
+            if whole > NO_LIMIT // 10 or (whole == NO_LIMIT // 10 and digit > NO_LIMIT % 10):
                 whole = NO_LIMIT
             else:
                 whole = whole * 10 + digit
@@ -192,7 +191,7 @@ def _number(data: Any, start: Any, end: Any, scale: Any) -> Any:
             half = 1
         power -= 1
     while power >= 0 and whole > 0 and whole < NO_LIMIT:
-        whole = NO_LIMIT if whole >= NO_LIMIT // 10 else whole * 10
+        whole = NO_LIMIT if whole > NO_LIMIT // 10 else whole * 10
         power -= 1
     if whole >= NO_LIMIT or whole >= _INT64_MAX // _POWERS[scale]:
         return _IS_NULL, NULL
@@ -317,7 +316,7 @@ def decode_jobs(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any,
     `out[0:5]` becomes id, create_time (µs, NULL), the code of (tool_id, tool_version), that of the state, and the
     line's number. Returns the numbers of records, of odd lines, of tools and of states.
     """
-    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange, tools, states = 0, 0, 0, 0, 0, 0
     while begin < data.size:
         fields, stop = _split(data, begin, sep, starts, ends)
@@ -392,14 +391,16 @@ def decode_metrics(
     scales: Any,
     table: Any,
     ids: Any,
+    counts: Any,
     values: Any,
     seen: Any,
     odd: Any,
 ) -> Any:
-    """Numeric metrics, reduced to one row a job: `values[row, metric]` is the last value of the block, where
-    `seen`. `at` holds the positions of job_id, plugin, name, value. Returns the numbers of records, odd lines, rows.
+    """Numeric metrics, reduced to one row a job: `counts[row]` records, `values[row, metric]` the last value of the
+    block, where `seen`. `at` holds the positions of job_id, plugin, name, value. Returns the numbers of records, of
+    odd lines and of rows.
     """
-    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange, rows, row, before = 0, 0, 0, 0, 0, -1, 0
     while begin < data.size:
         fields, stop = _split(data, begin, sep, starts, ends)
@@ -414,6 +415,7 @@ def decode_metrics(
             if row < 0 or job != before:
                 row, rows = _slot(ids, table, job, rows)
                 before = job
+            counts[row] += 1
             if metric >= 0:
                 values[row, metric] = value
                 seen[row, metric] = 1
@@ -431,7 +433,7 @@ def decode_datasets(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any
     """Datasets: `at` holds the positions of job_id, dataset_id, file_size, type. `out[0:3]` becomes job id, size
     (bytes, NULL) and 1 for an output, 0 for an input. Returns the numbers of records and of odd lines.
     """
-    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange = 0, 0, 0, 0
     while begin < data.size:
         fields, stop = _split(data, begin, sep, starts, ends)
@@ -471,7 +473,7 @@ def decode_datasets(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any
 def count_records(data: Any, sep: int, width: int, at: Any, odd: Any) -> Any:
     """Records whose columns nobody needs: only the number of columns and the job id at `at[0]` are tested.
     Returns the numbers of records and of odd lines."""
-    starts, ends = np.empty(_MOST_COLUMNS, np.int64), np.empty(_MOST_COLUMNS, np.int64)
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange = 0, 0, 0, 0
     while begin < data.size:
         fields, stop = _split(data, begin, sep, starts, ends)

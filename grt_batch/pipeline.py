@@ -29,7 +29,7 @@ from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised whenever the decoder or the join gives other columns: every archive is then read again."""
 
 ACCOUNT, JOBS, REJECTS, PARTIAL, SUPERSEDED = "account", "jobs", "rejects", "partial", "superseded"

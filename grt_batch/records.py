@@ -20,6 +20,10 @@ NONE_TEXT = b"None"
 """How the exporter writes null, in every column."""
 
 
+MOST_COLUMNS = 64
+"""The kernels hold the fields of a line in arrays of this size."""
+
+
 class Kind(Enum):
     """A kind of member, by the end of its base name."""
 
@@ -120,6 +124,10 @@ def layout_of(kind: Kind, lines: Sequence[bytes]) -> tuple[Layout, bool]:
         names = [field.strip() for field in first]
         if key.name.encode() not in names or len(set(names)) < len(names):
             raise ValueError(f"the header of {kind.value} names no {key.name}, or a column twice")
+        if len(names) > MOST_COLUMNS:
+            raise ValueError(f"the header of {kind.value} has {len(names)} columns; known are {MOST_COLUMNS} at most")
+        if kind is Kind.DATASETS and b"type" not in names:
+            raise ValueError("the header of datasets names no type")
         extra = (Column(name.decode("utf-8", "replace"), Type.TEXT) for name in names)
         return Layout(kind, tuple(known.get(name, other) for name, other in zip(names, extra, strict=True))), True
     counts = Counter(line.count(b"\t") + 1 for line in lines)

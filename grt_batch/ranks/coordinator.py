@@ -45,7 +45,7 @@ class Coordinator:
                 yield unpack_outcome(message)
 
     def end(self, code: int) -> None:
-        """Tell every rank, as it asks, that the run is over. Where a rank is still at work, all are ended at once."""
+        """Tell every rank, as it asks, that the run is over. Where one is still at work, all are ended with `code`."""
         if self._leading:
             self.wire.abort(code)
         while len(self._idle) < self.wire.size - 1:
@@ -53,8 +53,8 @@ class Coordinator:
             if message.tag is Tag.ASK:
                 self._ask(message)
         for rank in sorted(self._idle):
-            self.wire.send(rank, Tag.END, pack({"code": code}))
-        self.wire.flush()
+            self.wire.send(rank, Tag.END)
+        self.wire.finish()
 
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""

@@ -5,7 +5,7 @@
 | ASK | any rank → coordinator | I have nothing to do (and the peak of my memory) |
 | LEAD | coordinator → rank | be the controller of this archive |
 | HELP | coordinator → rank | be a worker of this controller |
-| END | coordinator → rank | the run is over, with this exit code |
+| END | coordinator → rank | the run is over |
 | PROGRESS | controller → coordinator | bytes of tar.gz dealt with |
 | DONE | controller → coordinator | what came of the archive |
 | READY | worker → controller | give me tasks |

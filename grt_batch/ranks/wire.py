@@ -69,6 +69,15 @@ class Wire:
             self._reap()
             time.sleep(_SHORTEST_SLEEP)
 
+    def finish(self) -> None:
+        """Take part in the end of all ranks; no message after it. An mpirun may end the ranks as soon as one of them
+        has left with an exit code: so all meet here, and only the first leaves with the code of the run."""
+        from mpi4py import MPI
+
+        self.flush()
+        self._comm.Barrier()
+        MPI.Finalize()
+
     def abort(self, code: int) -> None:
         """End all ranks at once, with this exit code."""
         sys.stdout.flush()
@@ -97,6 +106,8 @@ def world() -> Wire | None:
 
     size = MPI.COMM_WORLD.Get_size()
     if started > 1 and size == 1:
+        if not is_first():
+            sys.exit(WrongMpi.exit_code)
         raise WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0])
     return Wire(MPI.COMM_WORLD) if size > 1 else None
 

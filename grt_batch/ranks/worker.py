@@ -25,11 +25,12 @@ class Rank:
         self.role = "idle"
         self.place = ""
 
-    def serve(self) -> int:
-        """Work until the end of the run, and return its exit code. An error ends the whole run at once."""
+    def serve(self) -> None:
+        """Work until the end of the run. An error ends the whole run at once."""
         set_up(self.log_format, "", self.wire.rank, "worker")
         try:
-            return self._serve()
+            self._serve()
+            self.wire.finish()
         except Exception as error:
             what = str(error) if isinstance(error, GrtError) else f"{type(error).__name__}: {error}"
             place = f" at {self.place}" if self.place else ""
@@ -41,7 +42,7 @@ class Rank:
             self.wire.abort(error.exit_code if isinstance(error, GrtError) else RankLost.exit_code)
             raise
 
-    def _serve(self) -> int:
+    def _serve(self) -> None:
         while True:
             self.role, self.place = "idle", ""
             self.wire.send(COORDINATOR, Tag.ASK, pack({"memory": peak_memory()}))
@@ -51,8 +52,7 @@ class Rank:
             elif message.tag is Tag.HELP:
                 self._help(message.header["leader"])
             elif message.tag is Tag.END:
-                self.wire.flush()
-                return int(message.header["code"])
+                return
             else:
                 raise AssertionError(f"an idle rank was told {message.tag.name} by rank {message.source}")
 

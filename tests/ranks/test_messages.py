@@ -1,0 +1,235 @@
+"""Messages and their contents survive the way: what is unpacked gives the results that the original gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from build import HEADERS, decoded, examples, line
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grt_batch.archive import ArchiveReader, Block, Limits
+from grt_batch.config import Config, Level
+from grt_batch.decode import Decoded, decode
+from grt_batch.jobs import Joiner, Members
+from grt_batch.ledger import Account
+from grt_batch.module import discover
+from grt_batch.pipeline import AggregateTask, DecodeTask, Order, Outcome, Task
+from grt_batch.ranks import codecs
+from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.records import Kind
+from grt_batch.uploads import scan
+
+BLOCK_BYTES = 20_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=("Cs",))),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def received(raw: bytes) -> Message:
+    """What another rank gets."""
+    return unpack(int(Tag.TASK), 7, bytearray(raw))
+
+
+@examples(100)
+@given(header=st.dictionaries(st.text("abc"), JSON, max_size=4), buffers=st.lists(st.binary(max_size=9), max_size=4))
+def test_a_message_comes_as_it_was_sent(header: dict[str, Any], buffers: list[bytes]) -> None:
+    message = received(pack(header, buffers))
+    assert (message.tag, message.source) == (Tag.TASK, 7)
+    assert message.header == header
+    assert [bytes(buffer) for buffer in message.buffers] == buffers
+
+
+@pytest.mark.parametrize("tag", Tag, ids=lambda tag: tag.name)
+def test_a_message_may_be_its_tag_alone(tag: Tag) -> None:
+    assert unpack(int(tag), 0, bytearray(pack({}))) == Message(tag, 0, {}, [])
+
+
+def test_views_are_sent_like_bytes() -> None:
+    message = received(pack({}, [memoryview(b"odd"), b"", memoryview(bytearray(5))]))
+    assert [bytes(buffer) for buffer in message.buffers] == [b"odd", b"", bytes(5)]
+
+
+ORDER = Order(
+    instance_id="9b29eccf-0dbe-5405-95a2-3518d80b6e84",
+    archive="1501836597.08",
+    tar="/uploads/é/1501836597.08.tar.gz",
+    bytes=2**40,
+    modules=("tools", "instances"),
+    claimed_sha256="c" * 64,
+    key="k" * 40,
+    superseded="s" * 40,
+    again=True,
+)
+CONFIG = Config(
+    uploads=Path("/up loads"),
+    work=Path("w"),
+    database="postgresql://grt@host/grt",
+    quotas={"3": 10**12},
+    warning_levels=(Level(2, 7, 0.1), Level(3, 3, 1 / 3)),
+    max_archive_bytes=2**63 - 1,
+)
+
+
+@pytest.mark.parametrize("order", [ORDER, Order("3", "0", "0.tar.gz", 0, ())], ids=["all", "least"])
+@pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
+def test_an_order_brings_its_configuration(order: Order, config: Config) -> None:
+    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, "a run"))) == (order, config, "a run")
+
+
+def test_an_order_may_name_a_file_that_is_not_utf_8() -> None:
+    order = replace(ORDER, tar=os.fsdecode(b"/uploads \xff/0.tar.gz"))
+    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")))
+    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, ""))) == (order, config, "")
+
+
+def test_a_configured_number_may_be_of_any_size() -> None:
+    config = replace(CONFIG, max_archive_bytes=10**20)
+    assert codecs.unpack_lead(received(codecs.pack_lead(ORDER, config, ""))) == (ORDER, config, "")
+
+
+ACCOUNT = Account(
+    sha256="a" * 64,
+    bytes=1,
+    members={"jobs": Members(lines=5, accepted=4, salvaged=1, rejected=1, fragments=1, orphans=2)},
+    reasons=[("jobs", "2 columns instead of 5", 1)],
+    jobs=4,
+    first_id=-3,
+    last_id=2**62,
+)
+
+
+@pytest.mark.parametrize(
+    "account", [ACCOUNT, Account("b" * 64, 7, quarantine="its gzip is broken: ü")], ids=["good", "quarantined"]
+)
+def test_an_outcome_comes_back(account: Account) -> None:
+    outcome = Outcome("3", "0", "k" * 40, account, {"read": 0.1, "decode": 1e-9})
+    assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
+
+
+def sent(task: Task) -> Task:
+    """A task as a worker gets it."""
+    index, place, found = codecs.unpack_task(received(codecs.pack_task(5, "3/0, jobs", task)))
+    assert (index, place) == (5, "3/0, jobs")
+    return found
+
+
+def returned(task: Task, result: Any) -> Any:
+    """A result as a controller gets it."""
+    index, found = codecs.unpack_result(received(codecs.pack_result(6, task, result)))
+    assert index == 6
+    return found
+
+
+def same(one: Decoded, other: Decoded) -> bool:
+    """Whether all of two decoded blocks is the same; numpy has no == of whole arrays."""
+    arrays = one.columns.keys() == other.columns.keys() and all(
+        column.dtype == other.columns[name].dtype and np.array_equal(column, other.columns[name])
+        for name, column in one.columns.items()
+    )
+    return arrays and replace(one, columns={}) == replace(other, columns={})
+
+
+JOIN = line(70, "samtools/1.15", 71, "trimmomatic/0.38", "0.38", "deleted", "2018-03-01 15:03:43.801539")
+BLOCKS = {
+    "jobs": decoded(Kind.JOBS, line(1, "a", "1", "ok", "2020-01-01 00:00:00") + line(2, "None", "None", "é", "None")),
+    "jobs with a joined line": decoded(Kind.JOBS, JOIN + line(1, "a", "1", "ok", "2020-01-01 00:00:00")),
+    "jobs of three columns": decoded(Kind.JOBS, line(1, "a", "ok"), columns=b"id\ttool_id\tstate"),
+    "no jobs": decoded(Kind.JOBS, line("no id", "a", "1", "ok", "2020-01-01 00:00:00")),
+    "rejects that are not UTF-8": decoded(Kind.JOBS, b"\xff\t\x00\n" * 3 + b"1"),
+    "metrics": decoded(Kind.METRIC_NUM, line(1, "core", "runtime_seconds", "4.0000000") * 2),
+    "salvaged metrics": decoded(Kind.METRIC_NUM, line(1, "core", 2, "core", "galaxy_slots", "1.0")),
+    "metrics of three columns": decoded(Kind.METRIC_NUM, line(1, "core", "4"), columns=b"job_id\tplugin\tvalue"),
+    "texts": decoded(Kind.METRIC_TXT, line(1, "env", "HOME", "/")),
+    "parameters": decoded(Kind.PARAMS, line(1, "dbkey", '"hg38"')),
+    "datasets": decoded(Kind.DATASETS, line(1, 2, "bam", -1, "in", "input") + line(1, 2, "gff3", 3, "a\tb", "output")),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_decoded_block_comes_back(block: Decoded) -> None:
+    task = DecodeTask(Block(block.layout, 0, b""), 1)
+    found = returned(task, block)
+    assert same(found, block)
+    one, other = Joiner(), Joiner()
+    one.add(block)
+    other.add(found)
+    assert one.join()[0].equals(other.join()[0])
+
+
+@pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("data", [b"", b"1", b"\n"], ids=["nothing", "a byte", "an empty line"])
+def test_a_block_of_hardly_anything_comes_back(kind: Kind, data: bytes) -> None:
+    block = decoded(kind, data)
+    assert same(returned(DecodeTask(Block(block.layout, 0, data), 1), block), block)
+
+
+@pytest.fixture(scope="module")
+def blocks(sample: Path) -> list[Block]:
+    """All blocks of an archive of each instance of the sample, so that no shape of archives is missing."""
+
+    def read() -> Iterator[Block]:
+        for instance in scan(sample).instances:
+            reader = ArchiveReader(instance.archives[0].tar, Limits(block_bytes=BLOCK_BYTES))
+            yield from (item for item in reader.blocks() if isinstance(item, Block))
+
+    return list(read())
+
+
+def test_blocks_of_archives_decode_elsewhere_as_here(blocks: list[Block]) -> None:
+    results = []
+    for number, block in enumerate(blocks):
+        task = DecodeTask(block, number)
+        found = sent(task)
+        assert found == task
+        result = returned(found, found.run())
+        assert same(result, decode(block)), task.place
+        results.append(result)
+    assert {result.layout.kind for result in results} >= {Kind.JOBS, Kind.METRIC_NUM, Kind.DATASETS}
+    assert any(result.salvaged for result in results)
+    assert any(result.rejects for result in results)
+
+
+def test_what_comes_back_may_be_written_to(blocks: list[Block]) -> None:
+    task = DecodeTask(blocks[0], 1)
+    for column in returned(task, task.run()).columns.values():
+        column[:1] = column[:1]
+
+
+def test_jobs_aggregate_elsewhere_as_here(blocks: list[Block]) -> None:
+    joiner = Joiner()
+    for block in blocks:
+        joiner.add(decode(block))
+    jobs, _ = joiner.join()
+    for part in (jobs, jobs[5:6], jobs[3:200]):
+        task = AggregateTask(tuple(discover()), part)
+        found = sent(task)
+        assert isinstance(found, AggregateTask)
+        assert found.modules == task.modules
+        assert found.jobs.schema == part.schema
+        assert found.jobs.equals(part)
+        partials = returned(found, found.run())
+        assert list(partials) == list(discover())
+        for name, partial in task.run().items():
+            assert_same_partial(partials[name], partial)
+
+
+def assert_same_partial(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> None:
+    assert one.keys() == other.keys()
+    for name, frame in one.items():
+        assert frame.schema == other[name].schema
+        assert frame.equals(other[name])
+
+
+def test_every_kind_of_task_has_a_codec() -> None:
+    tasks = {kind.name for kind in (DecodeTask, AggregateTask)}
+    assert set(codecs._CODECS) == tasks

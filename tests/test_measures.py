@@ -1,0 +1,120 @@
+"""Measures and cubes against plain Python, over jobs that hypothesis makes up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from build import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grt_batch.measures import Count, Cube, Extent, Field, Sum
+
+TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
+DAY = Field("day", pl.Date(), "UTC", "a day")
+SIZE = Field("size", pl.Int64(), "B", "a number")
+FLAG = Field("flag", pl.Boolean(), "", "a truth")
+MOMENT = Field("moment", pl.Datetime("us"), "UTC", "a moment")
+
+CUBE = Cube("cube", (TOOL, DAY), (Count("jobs"), Count("flagged", FLAG), Sum("bytes", SIZE), Extent("moment", MOMENT)))
+TEXTS = ("", "a", "b", "é")
+Job = tuple[str | None, date | None, int | None, bool, datetime | None]
+JOBS = st.lists(
+    st.tuples(
+        st.sampled_from([None, *TEXTS]),
+        st.sampled_from([None, date(2024, 1, 1), date(2024, 1, 2)]),
+        st.none() | st.integers(-(2**62), 2**62) | st.sampled_from([2**62, -(2**62)]),
+        st.booleans(),
+        st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
+    ),
+    max_size=30,
+)
+
+
+def frame(jobs: Sequence[Job]) -> pl.DataFrame:
+    """The jobs as the join makes them: texts by a dictionary."""
+    schema = {"tool": pl.Enum(TEXTS), "day": pl.Date, "size": pl.Int64, "flag": pl.Boolean, "moment": pl.Datetime("us")}
+    return pl.DataFrame(jobs, schema=schema, orient="row")
+
+
+def counted(jobs: Sequence[Job]) -> list[tuple[Any, ...]]:
+    """The rows of CUBE by plain Python."""
+    groups: dict[tuple[str, date | None], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job[0] or "", job[1]), []).append(job)
+    rows = []
+    for key in sorted(groups, key=lambda key: (key[0], key[1] is not None, key[1])):
+        group = groups[key]
+        moments = [job[4] for job in group if job[4] is not None]
+        sizes = sum(job[2] for job in group if job[2] is not None)
+        flagged = sum(job[3] for job in group)
+        rows.append((*key, len(group), flagged, sizes, min(moments, default=None), max(moments, default=None)))
+    return rows
+
+
+@examples(100)
+@given(jobs=JOBS)
+def test_a_cube_counts_sums_and_spans_as_plain_python_does(jobs: list[Job]) -> None:
+    cube = CUBE.add(frame(jobs))
+    assert cube.schema == CUBE.schema()
+    assert cube.rows() == counted(jobs)
+
+
+@examples(50)
+@given(parts=st.lists(JOBS, min_size=1, max_size=4))
+def test_merging_cubes_is_as_adding_all_jobs_to_one(parts: list[list[Job]]) -> None:
+    merged = CUBE.merge([CUBE.add(frame(jobs)) for jobs in parts])
+    assert merged.equals(CUBE.add(frame([job for jobs in parts for job in jobs])))
+    assert merged.equals(CUBE.merge([CUBE.add(frame(jobs)) for jobs in reversed(parts)]))
+
+
+def test_the_empty_cube_changes_nothing() -> None:
+    cube = CUBE.add(frame([("a", None, 1, True, None)]))
+    assert CUBE.merge([CUBE.empty(), cube, CUBE.empty()]).equals(cube)
+    assert CUBE.merge([]).equals(CUBE.empty())
+    assert CUBE.add(frame([])).equals(CUBE.empty())
+
+
+def test_a_sum_goes_beyond_64_bits() -> None:
+    jobs: list[Job] = [("a", None, 2**62, False, None)] * 9
+    once = CUBE.add(frame(jobs))
+    assert once["bytes"].to_list() == [9 * 2**62]
+    assert CUBE.merge([once] * 9)["bytes"].to_list() == [81 * 2**62]
+
+
+def test_a_sum_of_nulls_is_0_and_their_extent_null() -> None:
+    (row,) = CUBE.add(frame([("a", None, None, False, None)] * 2)).rows(named=True)
+    assert (row["bytes"], row["first_moment"], row["last_moment"]) == (0, None, None)
+
+
+def test_a_null_text_and_an_empty_one_are_one_key() -> None:
+    jobs: list[Job] = [(None, None, 1, False, None), ("", None, 2, False, None)]
+    (row,) = CUBE.add(frame(jobs)).rows(named=True)
+    assert (row["tool"], row["day"], row["jobs"], row["bytes"]) == ("", None, 2, 3)
+
+
+def test_jobs_with_other_dictionaries_merge() -> None:
+    job = {"day": None, "size": 1, "flag": True, "moment": None}
+    one, other = (
+        pl.DataFrame([{"tool": name, **job}], schema=frame([]).schema | {"tool": pl.Enum(names)})
+        for name, names in (("b", ["b", "a"]), ("b", ["c", "b"]))
+    )
+    assert CUBE.merge([CUBE.add(one), CUBE.add(other)]).rows() == [("b", None, 2, 2, 2, None, None)]
+
+
+def test_a_cube_without_keys_that_vary_is_one_row() -> None:
+    cube = Cube("all", (TOOL,), (Count("jobs"),))
+    assert cube.add(frame([("a", None, None, False, None)] * 1000)).rows() == [("a", 1000)]
+
+
+@pytest.mark.parametrize("measure", CUBE.measures, ids=lambda measure: type(measure).__name__)
+def test_a_measure_gives_the_columns_that_it_declares(measure: Any) -> None:
+    jobs = frame([("a", None, 1, True, datetime(2024, 1, 1))])
+    added = jobs.group_by("tool").agg(measure.add())
+    merged = added.group_by("tool").agg(measure.merge())
+    for result in (added, merged):
+        assert result.drop("tool").schema == measure.schema()
