@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grt_batch import kernels
+from grt_batch import kernels, scanning
 from grt_batch.archive import Block
 from grt_batch.records import METRICS, Kind, Layout, Type, layout_of
 
@@ -191,13 +191,13 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
         none = text == b"None"
         match column.type:
             case Type.JOB_ID:
-                good = kernels._integer(data, 0, data.size)[0] == 1
+                good = scanning.integer(data, 0, data.size)[0] == 1
             case Type.INTEGER:
-                good = none or kernels._integer(data, 0, data.size)[0] != 0
+                good = none or scanning.integer(data, 0, data.size)[0] != 0
             case Type.NUMBER:
-                good = none or kernels._number(data, 0, data.size, 0)[0] != 0
+                good = none or scanning.number(data, 0, data.size, 0)[0] != 0
             case Type.DATE:
-                good = none or kernels._date(data, 0, data.size)[0] != 0
+                good = none or scanning.date(data, 0, data.size)[0] != 0
             case Type.DIRECTION:
                 good = text in (b"input", b"output")
             case _:
