@@ -88,6 +88,10 @@ suggested() { # suggested ranks|minutes
 
 ranks=${GRT_BATCH_RANKS:-}
 if [ -z "$ranks" ]; then
+    if [ "$scheduler" = local ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
+        # A core for each, and one rank more, which mostly sleeps.
+        export GRT_BATCH_MAX_RANKS=$(($(nproc) + 1))
+    fi
     # A job that asks for more cores than a host has would wait for ever. (LSF's hosts tell it in too many ways.)
     if [ "$scheduler" = slurm ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
         cores=$(sinfo --noheader --format=%c ${GRT_BATCH_QUEUE:+--partition="$GRT_BATCH_QUEUE"} 2>>"$log" | sort -n)

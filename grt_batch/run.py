@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,9 +204,10 @@ def _publish(
             finished = datetime.now(UTC).replace(tzinfo=None)
             numbers = _numbers(request, ledger, run, crew, clock, reducing, finished)
             reports.write_summary(numbers)
-            with clock.stage("swap"):
-                publication.swap({**run, "finished": finished})
-        folder = reports.publish()
+            publication.swap({**run, "finished": finished})
+            with _signals_held_back():
+                publication.commit()
+                folder = reports.publish()
     quarantined = tuple(
         (entry.archive.instance_id, entry.archive.name, entry.reason or "")
         for entry in ledger.archives
@@ -216,6 +218,16 @@ def _publish(
 
 def _key_of(entry: ArchiveEntry, config: Config) -> str:
     return account_key(entry.account.sha256 if entry.account else "", config)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Ctrl-C and the request to end wait until the block is left: the database and the reports change together."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _numbers(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from grt_batch import embedded
+from grt_batch import embedded, server_folder, server_process
 from grt_batch.embedded import EmbeddedServer, serve, start_persistent, stop
 from grt_batch.errors import Locked, NoEmbeddedServer
 
@@ -44,8 +44,8 @@ def base() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         with pytest.MonkeyPatch.context() as patch:  # no test cuts the power, and disks may be slow
-            patch.setattr(embedded, "INITDB", (*embedded.INITDB, "--no-sync"))
-            patch.setattr(embedded, "SETTINGS", (*embedded.SETTINGS, "fsync=off"))
+            patch.setattr(server_process, "INITDB", (*server_process.INITDB, "--no-sync"))
+            patch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "fsync=off"))
             yield folder
         for lock in folder.rglob("postgres/lock"):
             EmbeddedServer(lock.parents[1]).stop()
@@ -124,7 +124,7 @@ def test_orders_text_by_code_point(work: Path) -> None:
 def test_only_the_servers_user_reaches_the_socket(work: Path) -> None:
     with serve(work) as url:
         folder = socket_folder(url)
-        assert (folder / embedded.SOCKET).is_socket()
+        assert (folder / server_folder.SOCKET).is_socket()
         assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -158,7 +158,7 @@ def test_a_persistent_server_stays_after_its_command(work: Path) -> None:
     command = "import sys; from pathlib import Path; from grt_batch.embedded import start_persistent as start; "
     command += "print(start(Path(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", command, work], capture_output=True, text=True, check=True, timeout=60)
-    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == embedded.STAYS
+    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == server_process.STAYS
     assert stop(work)
 
 
@@ -285,7 +285,7 @@ def test_where_the_servers_user_may_not_go(base: Path, monkeypatch: pytest.Monke
     site = installed.parents[2]
     (closed / "site-packages").symlink_to(site)
     programs = closed / "site-packages" / installed.relative_to(site)
-    monkeypatch.setattr(embedded, "SYSTEM_FOLDER", base / "system")
+    monkeypatch.setattr(server_folder, "SYSTEM_FOLDER", base / "system")
     monkeypatch.setattr(embedded, "binaries", lambda: programs)
     for _ in range(2):
         with serve(closed / "work") as url:
@@ -315,7 +315,7 @@ def test_root_runs_it_as_the_owner_of_its_folder(work: Path) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "SETTINGS", (*embedded.SETTINGS, "shared_buffers=nonsense"))
+    monkeypatch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "shared_buffers=nonsense"))
     for start in (EmbeddedServer(work).start, lambda: start_persistent(work)):
         with pytest.raises(NoEmbeddedServer, match=r"FATAL:.*shared_buffers.*postgres\.log"):
             start()

@@ -8,7 +8,7 @@ new numbers, never wait for the COPY, and views and rights on the tables stay as
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -52,7 +52,7 @@ def upgrade(url: str, tables: Iterable[Table]) -> tuple[int, int]:
 
 
 class Publication:
-    """One run's way into the database: `copy` each table, then `swap`. Without it the `with` block changes nothing."""
+    """One run's way into the database: `copy` each table, `swap`, `commit`; else the `with` block changes nothing."""
 
     def __init__(
         self, url: str, tables: Sequence[Table], *, lock_timeout_ms: int, lock_tries: int, run_id: str
@@ -93,8 +93,8 @@ class Publication:
         self._cursor.execute(sql.SQL("ANALYZE {}").format(partition))
         self._filled[table.name] = partition
 
-    def swap(self, run: dict[str, Any]) -> None:
-        """Exchange the partitions of all filled tables, add `run` to the table of runs, and commit."""
+    def swap(self, run: Mapping[str, Any]) -> None:
+        """Exchange the partitions of all filled tables and add `run` to the table of runs; seen with `commit`."""
         for attempt in range(1, self._lock_tries + 1):
             self._cursor.execute("SAVEPOINT swap")
             self._cursor.execute("SELECT set_config('lock_timeout', %s, true)", (f"{self._lock_timeout_ms}ms",))
@@ -113,6 +113,9 @@ class Publication:
             sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         )
         self._cursor.execute(insert, [run[name] for name in columns])
+
+    def commit(self) -> None:
+        """Show everything to readers."""
         self._link.commit()
 
     def _exchange(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from grt_batch.config import Config
 from grt_batch.errors import NoMpirun
-from grt_batch.ranks.launcher import find_mpirun
+from grt_batch.ranks.mpirun import find_mpirun
 from grt_batch.run import Summary
 
 FAULTY = Path(__file__).with_name("faulty.py")

@@ -57,6 +57,7 @@ def publish(url: str, run: int, rows: int = 3) -> None:
         for table in TABLES:
             sink.copy(table, frames(run, rows)[table.name])
         sink.swap(row(run))
+        sink.commit()
 
 
 def query(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -86,6 +87,7 @@ def test_text_of_any_kind_survives(database: str) -> None:
     with publication(database, 1) as sink:
         sink.copy(ONE, ONE.frame(pl.DataFrame({"key": texts, "run": [1] * len(texts)})))
         sink.swap(row(1))
+        sink.commit()
     assert {key for (key,) in query(database, "SELECT key FROM grt.one")} == set(texts)
 
 
@@ -96,6 +98,7 @@ def test_without_a_swap_nothing_changes(database: str) -> None:
         raise ZeroDivisionError
     with publication(database, 3) as sink:
         sink.copy(ONE, frames(3)["one"])
+        sink.swap(row(3))
     assert query(database, "SELECT DISTINCT run FROM grt.one") == [(1,)]
     assert partitions(database) == ["one_r1", "two_r1"]
 
@@ -166,6 +169,7 @@ def test_a_reader_that_never_ends_makes_the_run_give_up_with_code_4(held: str) -
         for table in TABLES:
             sink.copy(table, frames(2)[table.name])
         sink.swap(row(2))
+        sink.commit()
     assert raised.value.exit_code == 4
     assert query(held, "SELECT DISTINCT run FROM grt.one") == [(1,)]
 
@@ -214,4 +218,5 @@ def test_a_table_whose_columns_changed_is_made_anew(database: str) -> None:
     with Publication(database, [wider], lock_timeout_ms=100, lock_tries=3, run_id="wider") as sink:
         sink.copy(wider, frames(2)["one"].with_columns(more=pl.lit(0.5)))
         sink.swap(row(2))
+        sink.commit()
     assert query(database, "SELECT DISTINCT run, more FROM grt.one") == [(2, 0.5)]

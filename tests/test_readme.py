@@ -1,0 +1,42 @@
+"""The report that README shows is complete: it obeys the contract, and gives what it says."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT
+
+from grt_batch import module as modules
+from grt_batch.config import Config
+from grt_batch.run import Summary
+
+
+def example() -> dict[str, Any]:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
+
+
+def test_the_report_in_readme_is_published(config: Config, run_here: Callable[..., Summary], monkeypatch: Any) -> None:
+    report = example()["ToolDays"]()
+    known = {**modules.discover(), report.name: report}
+    for place in ("grt_batch.module.discover", "grt_batch.pipeline.discover"):
+        monkeypatch.setattr(place, lambda: known)
+    run_here(config, modules=("tools", "tool_days"))
+    latest: Path = config.reports / "latest"
+    days = {row["tool_id"]: int(row["days"]) for row in rows(latest / "tool_days.tsv")}
+    wanted: dict[str, set[str]] = {}
+    for row in rows(latest / "tool_day.tsv"):
+        wanted.setdefault(row["tool_id"], set()).add(row["day"])
+    assert days == {tool_id: len(found) for tool_id, found in wanted.items()}
+    assert len(days) > 100
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="\n") as text:
+        return list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
