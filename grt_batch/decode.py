@@ -1,5 +1,7 @@
 """Bytes → columns: a block of lines becomes records, and every line that is none is salvaged or rejected.
 
+The kernels are imported where they are called: only who decodes waits for numba.
+
 Salvage follows the ways in which the exporter broke lines. A line with too many columns is read again:
 
 - its last columns are a whole record: what stands before is a row that stopped in the middle (the joined line);
@@ -17,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grt_batch import kernels, scanning
 from grt_batch.archive import Block
 from grt_batch.records import METRICS, Kind, Layout, Type, layout_of
 
@@ -184,8 +185,10 @@ def _type_of(layout: Layout, name: str) -> str:
 def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
     """The name of the first column whose text is not of its type, None for a valid record.
 
-    The kernels are asked, so that both always agree.
+    The kernels' own functions are asked, so that both always agree.
     """
+    from grt_batch import scanning
+
     for column, text in zip(layout.columns, fields, strict=True):
         data = np.frombuffer(text, np.uint8)
         none = text == b"None"
@@ -230,6 +233,8 @@ def _texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[
 
 
 def _decode_jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
     at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
@@ -249,6 +254,8 @@ _SCALES = np.array([metric.scale for metric in METRICS], np.int64)
 
 
 def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
     at = _positions(layout, "job_id", "plugin", "name", "value")
     if (at < 0).any():
         return _count_records(layout, data, sep, lines)
@@ -284,6 +291,8 @@ def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[
 
 
 def _decode_datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
     at = _positions(layout, "job_id", "dataset_id", "file_size", "type")
     out, odd = np.empty((3, lines), np.int64), np.empty((lines, 3), np.int64)
     n, strange = kernels.decode_datasets(data, sep, len(layout.columns), at, out, odd)
@@ -292,6 +301,8 @@ def _decode_datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple
 
 
 def _count_records(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
     odd = np.empty((lines, 3), np.int64)
     n, strange = kernels.count_records(data, sep, len(layout.columns), _positions(layout, "job_id"), odd)
     return Decoded(layout, lines, n), odd[:strange]
@@ -308,6 +319,8 @@ _KERNELS = {
 
 def warm() -> None:
     """Compile all kernels, which numba keeps on disk: no rank of a run need do it then."""
+    from grt_batch import kernels
+
     lines = {
         Kind.JOBS: b"1\ttool\t1.0\tok\t2020-01-01 00:00:00\n",
         Kind.METRIC_NUM: b"1\tcore\truntime_seconds\t1.0\n",

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch import kernels
 from grt_batch.decode import Decoded, Integers
 from grt_batch.measures import Field
 from grt_batch.records import (
@@ -162,6 +161,8 @@ class Joiner:
         return values, has_metrics
 
     def _join_datasets(self, ids: Integers) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:
+        from grt_batch import kernels
+
         total, known = np.zeros((len(ids), 2), np.int64), np.zeros((len(ids), 2), np.int64)
         implausible = np.zeros(len(ids), np.uint8)
         find = _Rows(ids)
