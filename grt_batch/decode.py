@@ -187,20 +187,20 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
 
     The kernels' own functions are asked, so that both always agree.
     """
-    from grt_batch import scanning
+    from grt_batch import kernels
 
     for column, text in zip(layout.columns, fields, strict=True):
         data = np.frombuffer(text, np.uint8)
         none = text == b"None"
         match column.type:
             case Type.JOB_ID:
-                good = scanning.integer(data, 0, data.size)[0] == 1
+                good = kernels.integer(data, 0, data.size)[0] == 1
             case Type.INTEGER:
-                good = none or scanning.integer(data, 0, data.size)[0] != 0
+                good = none or kernels.integer(data, 0, data.size)[0] != 0
             case Type.NUMBER:
-                good = none or scanning.number(data, 0, data.size, 0)[0] != 0
+                good = none or kernels.number(data, 0, data.size, 0)[0] != 0
             case Type.DATE:
-                good = none or scanning.date(data, 0, data.size)[0] != 0
+                good = none or kernels.date(data, 0, data.size)[0] != 0
             case Type.DIRECTION:
                 good = text in (b"input", b"output")
             case _:
