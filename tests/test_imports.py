@@ -22,7 +22,7 @@ SOURCES = {
 LAYERS = [
     ["__init__"],
     ["errors", "logs", "measures", "records", "tables"],
-    ["archive", "config", "metadata", "ranks.mpirun", "sample", "scanning", "server_folder"],
+    ["archive", "config", "metadata", "ranks.mpirun", "sample", "server_folder"],
     ["kernels", "ranks.launcher", "server_process", "uploads"],
     ["decode", "embedded"],
     ["jobs"],
