@@ -10,7 +10,8 @@ from typing import Any
 from psycopg2 import sql
 
 from grt_batch.config import Config
-from grt_batch.ledger import Account
+from grt_batch.errors import NoLedger
+from grt_batch.ledger import RUN, Account
 from grt_batch.pipeline import Clock, read_archive, run_here
 from grt_batch.plan import mismatch
 from grt_batch.sinks.postgres import SCHEMA, connection
@@ -70,9 +71,12 @@ _LEDGER = (
 
 
 def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """The parts of the ledger, each with its title, its columns and its rows. Raises DatabaseRefused."""
+    """The parts of the ledger, each with its title, its columns and its rows. Raises DatabaseRefused, NoLedger."""
     parts: list[tuple[str, list[str], list[list[str]]]] = []
     with connection(url) as link, link.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{RUN.name}",))
+        if cursor.fetchone()[0] is None:
+            raise NoLedger
         for title, statement in _LEDGER:
             cursor.execute(sql.SQL(statement).format(sql.Identifier(SCHEMA)))
             columns = [column.name for column in cursor.description]

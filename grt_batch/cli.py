@@ -110,8 +110,9 @@ def _first_rank(arguments: list[str], crew: Coordinator | None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return 2
+        context = getattr(error, "ctx", None)
+        hint = f" See {context.command_path} --help." if context else ""
+        return _say(error, BadArguments.exit_code, text=f"{error.format_message()}{hint}")
 
 
 def _stop(number: int, _: FrameType | None) -> None:
@@ -119,10 +120,11 @@ def _stop(number: int, _: FrameType | None) -> None:
     raise Stopped(number)
 
 
-def _say(error: BaseException, code: int, debug: bool = False) -> int:
+def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -> int:
+    """Every error is one line."""
     if debug:
         traceback.print_exception(error)
-    click.echo(f"grt-batch: {error}", err=True)
+    click.echo(f"grt-batch: {' '.join((text or str(error)).split())}", err=True)
     return code
 
 
@@ -197,7 +199,7 @@ def run(
 
         shown = sys.stderr.isatty() if progress is None else progress
         bar = "--progress" if shown else "--no-progress"
-        code = launch(ranks, [*_without_ranks(sys.argv[1:]), bar])
+        code = launch(ranks, [bar, *_without_ranks(sys.argv[1:])])
         if code > _SIGNALLED:
             raise Stopped(code - _SIGNALLED)
         return code
@@ -243,13 +245,13 @@ def _without_ranks(arguments: Sequence[str]) -> list[str]:
     return [argument for argument in rest if not argument.startswith("--ranks=")]
 
 
-def _database(config: Config) -> AbstractContextManager[str]:
-    """The URL of the configured database, while its server runs."""
+def _database(config: Config, *, borrow: bool = False) -> AbstractContextManager[str]:
+    """The URL of the configured database, while its server runs; for a few queries that of a run will do."""
     if config.database != "embedded":
         return nullcontext(config.database)
     from grt_batch.embedded import serve
 
-    return serve(config.work)
+    return serve(config.work, borrow=borrow)
 
 
 @contextmanager
@@ -374,7 +376,7 @@ def status(database: str | None, work: Path | None, config_file: Path | None, de
     from grt_batch.checks import ledger_of
 
     config = load(config_file, {"database": database, "work": work})
-    with _database(config) as url:
+    with _database(config, borrow=True) as url:
         for title, columns, rows in ledger_of(url):
             click.echo(f"{title}: {'none' if not rows else ''}".rstrip())
             if rows:
@@ -520,7 +522,7 @@ def db_psql(
         program = str(binaries() / "psql")
     if program is None:
         raise BadArguments(command="db psql", what="there is no psql on the PATH")
-    with _database(config) as url:
+    with _database(config, borrow=True) as url:
         return subprocess.run([program, url, *arguments], check=False).returncode
 
 

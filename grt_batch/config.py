@@ -174,7 +174,7 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return _wrong(name, value, source)
     if isinstance(default, int):
         least = next(spec.metadata["least"] for spec in fields(Config) if spec.name == name)
-        return value if type(value) is int and value >= least else _wrong(name, value, source)
+        return value if type(value) is int and least <= value < 2**63 else _wrong(name, value, source)
     if isinstance(value, str) and value:
         return Path(value) if isinstance(default, Path) else value
     return _wrong(name, value, source)

@@ -263,7 +263,7 @@ def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[
     ids, counts, values = (
         np.empty(lines, np.int64),
         np.zeros(lines, np.int64),
-        np.empty((lines, len(METRICS)), np.int64),
+        np.zeros((lines, len(METRICS)), np.int64),
     )
     seen = np.zeros((lines, len(METRICS)), np.uint8)
     n, strange, jobs = kernels.decode_metrics(

@@ -66,6 +66,12 @@ class NoEmbeddedServer(GrtError):
     exit_code = 4
 
 
+class NoLedger(GrtError):
+    """There is no ledger in the database yet: the first run makes it. See grt-batch run --help."""
+
+    exit_code = 4
+
+
 class SchemaTooNew(GrtError):
     """The database has schema version {found}, and this program knows {known} at most. Update grt_batch;
     nothing was changed."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from grt_batch.config import Config
+from grt_batch.errors import CannotWrite
 from grt_batch.ledger import Account
 from grt_batch.partials import Store
 from grt_batch.pipeline import JOBS, account_key, load_account
@@ -53,9 +54,12 @@ class Index:
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            self._known: dict[str, list[object]] = orjson.loads(file.read_bytes())
+            known = orjson.loads(file.read_bytes())
         except (OSError, orjson.JSONDecodeError):
-            self._known = {}
+            known = {}
+        # A damaged index costs a reading of the archives, and nothing else.
+        entries = known.items() if isinstance(known, dict) else ()
+        self._known: dict[str, list[object]] = {name: entry for name, entry in entries if _is_entry(entry)}
 
     def sha256(self, archive: Archive) -> str | None:
         """The hash of this very file, None where it is another one or not known."""
@@ -71,15 +75,23 @@ class Index:
         self._known[self._name(archive)] = [*archive.stamp, sha256]
 
     def save(self) -> None:
-        """Write the index, at one stroke."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        """Write the index, at one stroke. Raises CannotWrite."""
         temporary = self.file.with_suffix(".new")
-        temporary.write_bytes(orjson.dumps(self._known))
-        temporary.replace(self.file)
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(orjson.dumps(self._known))
+            temporary.replace(self.file)
+        except OSError as error:
+            raise CannotWrite(folder=self.file.parent, what=error.strerror) from None
 
     @staticmethod
     def _name(archive: Archive) -> str:
         return f"{archive.instance_id}/{archive.name}"
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this is a size, a date, an inode and a hash."""
+    return isinstance(entry, list) and len(entry) == 4 and isinstance(entry[-1], str)
 
 
 def survey(uploads: Uploads, store: Store, index: Index, config: Config) -> list[Planned]:
@@ -124,7 +136,9 @@ def _mark_superseded(planned: list[Planned]) -> list[Planned]:
         newer = [
             other
             for other in planned[i + 1 :]
-            if other.archive.instance_id == older.archive.instance_id and overlaps(older.account, other.account)
+            if other.archive.instance_id == older.archive.instance_id
+            and other.step is Step.CACHED
+            and overlaps(older.account, other.account)
         ]
         if older.step is Step.CACHED and newer:
             names = ", ".join(other.archive.name for other in newer[:3])

@@ -356,7 +356,7 @@ def test_with_ranks_the_program_starts_itself_again(call: Call, monkeypatch: pyt
     arguments = ["run", "--uploads", "u", "--ranks", "4", "tools"]
     monkeypatch.setattr(sys, "argv", ["grt-batch", *arguments])
     assert call(*arguments) == Answer(code, "", "")
-    assert started == [(4, ["--uploads", "u", "tools", "--no-progress"])]
+    assert started == [(4, ["--no-progress", "--uploads", "u", "tools"])]
 
 
 def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,7 +274,7 @@ def test_nothing_is_published_when_the_database_refuses(config: Config, run_here
         run_here(lost, as_of=date(2020, 1, 1))
     assert published(config.reports) == before
     assert not (config.reports / "2020-01-01").exists()
-    assert len(list((config.reports / ".sets").iterdir())) == 1
+    assert len(list((config.reports / ".sets").iterdir())) == 2  # the reports, and the reject files
 
 
 def test_a_second_run_is_told_that_the_first_holds_the_lock(config: Config, run_here: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,18 +23,29 @@ from grt_batch.records import Column, Kind, Layout, Type
 
 def pack_lead(order: Order, config: Config, run_id: str) -> bytes:
     """The coordinator's order; the configuration goes along, so that no rank reads it by itself."""
-    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
-    return pack({"order": asdict(order), "config": values, "run_id": run_id})
+    # A path may hold any bytes, which JSON may not. The database is the coordinator's alone, and so is its password.
+    values = {key: _packed_path(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    values["database"] = ""
+    return pack({"order": asdict(order) | {"tar": _packed_path(order.tar)}, "config": values, "run_id": run_id})
+
+
+def _packed_path(path: str | Path) -> str:
+    return os.fsencode(path).hex()
+
+
+def _unpacked_path(text: str) -> str:
+    return os.fsdecode(bytes.fromhex(text))
 
 
 def unpack_lead(message: Message) -> tuple[Order, Config, str]:
     """The opposite of `pack_lead`."""
-    order, values = message.header["order"], dict(message.header["config"])
+    order, values = dict(message.header["order"]), dict(message.header["config"])
     for spec in fields(Config):
         if isinstance(spec.default, Path):
-            values[spec.name] = Path(values[spec.name])
+            values[spec.name] = Path(_unpacked_path(values[spec.name]))
     values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
-    return Order(**{**order, "modules": tuple(order["modules"])}), Config(**values), message.header["run_id"]
+    order |= {"modules": tuple(order["modules"]), "tar": _unpacked_path(order["tar"])}
+    return Order(**order), Config(**values), message.header["run_id"]
 
 
 def pack_outcome(outcome: Outcome) -> bytes:

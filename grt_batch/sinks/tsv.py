@@ -1,7 +1,8 @@
 """The TSV reports: a folder for each as-of date, and `latest`, which change at one stroke.
 
 `<reports>/<as-of>` is a link to a folder below `<reports>/.sets`, `<reports>/latest` a link to `<reports>/<as-of>`.
-A new set is written beside the old one; a renamed link publishes it.
+A new set is written beside the old one; a renamed link publishes it. The reject files are a set of their own, to which
+`<reports>/rejects` is the link: they belong to the archives, not to a date.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class ReportSet:
         self.reports = reports
         self.name = as_of.isoformat()
         self.folder = reports / SETS / f"{self.name}.{run_id}"
+        self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
         self._published = False
 
     def __enter__(self) -> ReportSet:
@@ -41,6 +43,7 @@ class ReportSet:
             # What a killed run left behind; the lock of the work folder says that nobody writes here now.
             self._drop_sets(keep=())
             self.folder.mkdir(parents=True)
+            self._rejects.mkdir()
             self._carry_over()
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror) from None
@@ -50,7 +53,8 @@ class ReportSet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._published:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for folder in (self.folder, self._rejects):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, table: Table, frame: pl.DataFrame) -> None:
         """Write one table."""
@@ -61,19 +65,16 @@ class ReportSet:
         self._write(SUMMARY, [orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
 
     def write_rejects(self, instance_id: str, archive: str, content: bytes) -> None:
-        """Write, or remove, the reject file of an archive. It belongs to the archive, not to this set."""
-        file = self.reports / REJECTS / instance_id / f"{archive}.tsv"
+        """Write the reject file of an archive, if it has any rejects."""
+        if not content:
+            return
+        lines = b"".join(f"{archive}\t".encode() + line + b"\n" for line in content.removesuffix(b"\n").split(b"\n"))
+        header = "\t".join(("archive", *REJECT_COLUMNS)).encode() + b"\n"
         try:
-            if not content:
-                file.unlink(missing_ok=True)
-                return
-            lines = b"".join(f"{archive}\t".encode() + line for line in content.splitlines(keepends=True))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_suffix(".new")
-            temporary.write_bytes("\t".join(("archive", *REJECT_COLUMNS)).encode() + b"\n" + lines)
-            temporary.replace(file)
+            (self._rejects / instance_id).mkdir(exist_ok=True)
+            (self._rejects / instance_id / f"{archive}.tsv").write_bytes(header + lines)
         except OSError as error:
-            raise CannotWrite(folder=file.parent, what=error.strerror) from None
+            raise CannotWrite(folder=self._rejects, what=error.strerror) from None
 
     def publish(self) -> Path:
         """Show this set to readers, and return its folder as they see it."""
@@ -82,13 +83,14 @@ class ReportSet:
             complete = not latest.exists() or {file.name for file in latest.iterdir()} <= {
                 file.name for file in self.folder.iterdir()
             }
-            before = self._target(self.reports / self.name)
+            before = self._target(self.reports / self.name), self._target(self.reports / REJECTS)
             _link(self.reports / self.name, f"{SETS}/{self.folder.name}")
             self._published = True
+            _link(self.reports / REJECTS, f"{SETS}/{self._rejects.name}")
             if complete:
                 _link(latest, self.name)
             # Who opened the set that was just replaced may still read it, until the next run.
-            self._drop_sets(keep=(before,))
+            self._drop_sets(keep=before)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror) from None
         return self.reports / self.name

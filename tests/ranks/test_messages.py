@@ -82,19 +82,15 @@ CONFIG = Config(
 
 @pytest.mark.parametrize("order", [ORDER, Order("3", "0", "0.tar.gz", 0, ())], ids=["all", "least"])
 @pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
-def test_an_order_brings_its_configuration(order: Order, config: Config) -> None:
-    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, "a run"))) == (order, config, "a run")
+def test_an_order_brings_its_configuration_but_not_the_database(order: Order, config: Config) -> None:
+    told = replace(config, database="")
+    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, "a run"))) == (order, told, "a run")
 
 
 def test_an_order_may_name_a_file_that_is_not_utf_8() -> None:
     order = replace(ORDER, tar=os.fsdecode(b"/uploads \xff/0.tar.gz"))
-    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")))
+    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")), database="")
     assert codecs.unpack_lead(received(codecs.pack_lead(order, config, ""))) == (order, config, "")
-
-
-def test_a_configured_number_may_be_of_any_size() -> None:
-    config = replace(CONFIG, max_archive_bytes=10**20)
-    assert codecs.unpack_lead(received(codecs.pack_lead(ORDER, config, ""))) == (ORDER, config, "")
 
 
 ACCOUNT = Account(

@@ -28,6 +28,10 @@ def shown(reports: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in (reports / "latest").iterdir()}
 
 
+def sets(reports: Path) -> list[str]:
+    return sorted(folder.name for folder in (reports / ".sets").iterdir())
+
+
 def test_latest_leads_to_the_newest_set(tmp_path: Path) -> None:
     write(tmp_path, DAY, "a", ONE, TWO)
     folder = write(tmp_path, NEXT, "b", ONE, TWO)
@@ -42,7 +46,7 @@ def test_a_set_of_the_same_day_is_replaced(tmp_path: Path) -> None:
         write(tmp_path, DAY, run, ONE, TWO)
     assert shown(tmp_path)["two.tsv"] == "key\nd\n"
     # The one before stays for those who opened it, until the next run.
-    assert sorted(folder.name for folder in (tmp_path / ".sets").iterdir()) == ["2024-06-30.c", "2024-06-30.d"]
+    assert sets(tmp_path) == ["2024-06-30.c", "2024-06-30.d", "rejects.c", "rejects.d"]
 
 
 def test_who_opened_a_set_may_read_it_to_its_end(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, day: date) -> None:
         sink.write(ONE, pl.DataFrame({"key": ["half"]}))
         raise ZeroDivisionError
     assert shown(tmp_path) == before
-    assert len(list((tmp_path / ".sets").iterdir())) == 1
+    assert sets(tmp_path) == ["2024-06-30.a", "rejects.a"]
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
@@ -90,13 +94,17 @@ def test_latest_never_loses_a_table(tmp_path: Path) -> None:
     assert (tmp_path / "2024-07-01" / "two.tsv").exists()
 
 
-def test_reject_files_come_and_go_with_their_content(tmp_path: Path) -> None:
+def test_reject_files_are_those_of_the_last_set(tmp_path: Path) -> None:
+    file = tmp_path / "rejects" / "server" / "1.5.tsv"
     with ReportSet(tmp_path, DAY, "a") as sink:
         sink.write_rejects("server", "1.5", b"jobs\t7\treason\t3\traw\n")
-        file = tmp_path / "rejects" / "server" / "1.5.tsv"
-        assert file.read_text() == "archive\tmember\tline\treason\tbytes\ttext\n1.5\tjobs\t7\treason\t3\traw\n"
-        sink.write_rejects("server", "1.5", b"")
+        sink.write_rejects("server", "2.5", b"")
         assert not file.exists()
+        sink.publish()
+    assert file.read_text() == "archive\tmember\tline\treason\tbytes\ttext\n1.5\tjobs\t7\treason\t3\traw\n"
+    assert [found.name for found in file.parent.iterdir()] == ["1.5.tsv"]
+    write(tmp_path, NEXT, "b", ONE)
+    assert not file.exists()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
