@@ -42,6 +42,10 @@ class ReportSet:
         try:
             # What a killed run left behind; the lock of the work folder says that nobody writes here now.
             self._drop_sets(keep=())
+            # Better now than after the database has shown the new tables.
+            for link in (self.reports / name for name in (self.name, LATEST, REJECTS)):
+                if link.exists() and not link.is_symlink():
+                    raise CannotWrite(folder=link, what="it is no link of this program")
             self.folder.mkdir(parents=True)
             self._rejects.mkdir()
             self._carry_over()
