@@ -2,6 +2,9 @@
 
 Rank 0 coordinates. Of the others some lead an archive each, as controllers, and the rest help them, as workers. A rank
 that has nothing to do asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
+
+Whoever leads an archive and does its tasks alone need not send anything, so that as many lead as there are archives.
+Helping is for the rest: for an instance whose archive is larger than others, and for the end of the run.
 """
 
 from __future__ import annotations
@@ -10,13 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 COORDINATOR = 0
-_RANKS_FOR_A_CONTROLLER = 3
-"""A controller unpacks about as fast as two workers and itself decode."""
 
 
 def controllers(ranks: int, archives: int) -> int:
     """How many ranks lead an archive at the same time, of `ranks` in all and with `archives` still to do."""
-    return min(archives, -(-(ranks - 1) // _RANKS_FOR_A_CONTROLLER))
+    return min(archives, ranks - 1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from conftest import copy_uploads, published
 
 from grt_batch.config import Config
 from grt_batch.errors import NoMpirun
@@ -99,16 +100,30 @@ def ranks(config: Config) -> Ranks:
 
 
 @pytest.fixture
+def one_archive(sample: Path, tmp_path: Path) -> Path:
+    """Uploads of a single archive: one rank leads it, and all others help."""
+    largest = max(sample.rglob("*.tar.gz"), key=lambda tar: tar.stat().st_size)
+    pair = {largest, largest.with_name(largest.name.replace(".tar.gz", ".json"))}
+    copy_uploads(sample, tmp_path / "one", lambda file: file in pair)
+    return tmp_path / "one"
+
+
+@pytest.fixture
+def config(config: Config, request: pytest.FixtureRequest) -> Config:
+    """The configuration of a test: over the whole sample, or what the test is parametrized with."""
+    name = getattr(request, "param", None)
+    return replace(config, uploads=request.getfixturevalue(name)) if name else config
+
+
+with_workers = pytest.mark.parametrize("config", ["one_archive"], indirect=True, ids=["one archive"])
+
+
+@pytest.fixture
 def expected(config: Config, tmp_path: Path, run_here: Callable[..., Summary]) -> dict[str, bytes]:
     """What a serial run publishes."""
     serial = replace(config, work=tmp_path / "serial-work", reports=tmp_path / "serial-reports")
     run_here(serial)
     return published(serial.reports)
-
-
-def published(reports: Path) -> dict[str, bytes]:
-    files = [*(reports / "latest").glob("*.tsv"), *(reports / "rejects").glob("*/*.tsv")]
-    return {str(file.relative_to(reports)): file.read_bytes() for file in files}
 
 
 def processes_of(work: Path) -> list[str]:
@@ -135,6 +150,14 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 def test_any_number_of_ranks_gives_the_bytes_of_a_serial_run(
     ranks: Ranks, expected: dict[str, bytes], count: int
 ) -> None:
+    code, output = ranks.run(count)
+    assert code == 0, output
+    assert published(ranks.config.reports) == expected
+
+
+@with_workers
+@pytest.mark.parametrize("count", [2, 4, 7])
+def test_so_does_one_archive_that_all_ranks_share(ranks: Ranks, expected: dict[str, bytes], count: int) -> None:
     code, output = ranks.run(count)
     assert code == 0, output
     assert published(ranks.config.reports) == expected
@@ -168,6 +191,7 @@ def test_mpich_gives_the_same(ranks: Ranks, expected: dict[str, bytes]) -> None:
     assert published(ranks.config.reports) == expected
 
 
+@with_workers
 @pytest.mark.parametrize("role", ["worker", "controller", "coordinator"])
 @pytest.mark.parametrize("fault", ["raise", "kill"])
 def test_a_lost_rank_ends_the_run_and_the_next_one_gives_the_same(

@@ -29,7 +29,7 @@ def shown(reports: Path) -> dict[str, str]:
 
 
 def sets(reports: Path) -> list[str]:
-    return sorted(folder.name for folder in (reports / ".sets").iterdir())
+    return sorted(folder.name for folder in (reports / ".sets").glob("*"))
 
 
 def test_latest_leads_to_the_newest_set(tmp_path: Path) -> None:
