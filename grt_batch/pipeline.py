@@ -28,6 +28,7 @@ from grt_batch.ledger import Account
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
+from grt_batch.tables import escape
 
 READER_VERSION = 2
 """Raised whenever the decoder or the join gives other columns: every archive is then read again."""
@@ -331,8 +332,6 @@ REJECT_COLUMNS = ("member", "line", "reason", "bytes", "text")
 
 def _reject_lines(kind: Kind, first: int, rejects: Iterable[Reject], text_bytes: int) -> Iterator[bytes]:
     for reject in rejects:
-        text = reject.text[:text_bytes].decode("utf-8", "replace")
-        for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-            text = text.replace(character, escape)
+        text = escape(reject.text[:text_bytes].decode("utf-8", "replace"))
         fields = (kind.value, str(first + reject.line), reject.reason, str(len(reject.text)), text)
         yield ("\t".join(fields) + "\n").encode()
