@@ -9,6 +9,7 @@ from enum import Enum
 import polars as pl
 
 _SLICE_ROWS = 200_000
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 class Type(Enum):
@@ -111,16 +112,13 @@ def render(table: Table, frame: pl.DataFrame, *, null: str, header: bool = False
         yield text.encode()
 
 
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-
-
 def _as_text(column: Column, frame: pl.DataFrame) -> pl.Expr:
     value = pl.col(column.name)
     match column.type:
         # Hardly a text holds such a character, and one look is faster than four replacements.
         case Type.TEXT | Type.JSON if frame[column.name].str.contains_any(list(_ESCAPES)).any():
-            for character, escape in _ESCAPES.items():
-                value = value.str.replace_all(character, escape, literal=True)
+            for character, escaped in _ESCAPES.items():
+                value = value.str.replace_all(character, escaped, literal=True)
         case Type.TIMESTAMP:
             value = value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
         case Type.NUMERIC:
@@ -130,7 +128,7 @@ def _as_text(column: Column, frame: pl.DataFrame) -> pl.Expr:
 
 def escape(text: str) -> str:
     """A text as it stands in a TSV file."""
-    return text.translate(str.maketrans(_ESCAPES))
+    return text.translate({ord(character): escaped for character, escaped in _ESCAPES.items()})
 
 
 def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
