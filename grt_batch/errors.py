@@ -1,11 +1,15 @@
 """One tree of errors: the docstring is the message, the exit code is part of the contract.
 
-`GrtError` and its children end a run. `Quarantine` ends one archive, and no other.
+`GrtError` and its children end a run, `Stopped` too. `Quarantine` ends one archive, and no other.
 """
 
 from __future__ import annotations
 
+import signal
 from typing import ClassVar
+
+SIGNALLED = 128
+"""A process that a signal ended has this plus the signal's number for its exit code."""
 
 
 class GrtError(Exception):
@@ -111,3 +115,11 @@ class Quarantine(Exception):
     def reason(self) -> str:
         """One line for the ledger."""
         return " ".join(str(self).split())
+
+
+class Stopped(BaseException):
+    """Ctrl-C, or the request of a batch system to end."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = SIGNALLED + number
+        super().__init__(f"stopped by {signal.Signals(number).name}; nothing was published, what was computed is kept")

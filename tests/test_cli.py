@@ -18,7 +18,8 @@ from build import line, write_archive
 from calling import AS_OF, NOWHERE, Answer, Call, calling, places, query
 from conftest import ROOT, copy_uploads, published
 
-from grt_batch import cli
+from grt_batch.cli import main
+from grt_batch.commands import cli, compute
 from grt_batch.module import discover
 from grt_batch.records import Kind
 from grt_batch.sample import write_sample
@@ -72,7 +73,7 @@ def commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
 # Help, and what only looks.
 
 
-@pytest.mark.parametrize("command", list(commands(cli.cli)), ids=" ".join)
+@pytest.mark.parametrize("command", list(commands(cli)), ids=" ".join)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_every_command_has_help(call: Call, command: tuple[str, ...], option: str) -> None:
     answer = call(*command, option)
@@ -341,7 +342,7 @@ def test_the_environment_names_the_uploads_and_an_option_wins(
     ],
 )
 def test_ranks_are_told_everything_but_their_number(arguments: list[str], rest: list[str]) -> None:
-    assert cli._without_ranks(arguments) == rest
+    assert compute.without_ranks(arguments) == rest
 
 
 @pytest.mark.parametrize("code", [0, 1, 6])
@@ -373,7 +374,7 @@ def test_the_demo_shows_where_the_results_are(
         assert ranks == 3
         assert arguments[-4:-2] == ["--database", "embedded"]
         with pytest.raises(SystemExit) as ended:
-            cli.main(["run", *arguments, "--database", database])
+            main(["run", *arguments, "--database", database])
         return int(ended.value.code or 0)
 
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)

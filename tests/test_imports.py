@@ -37,6 +37,7 @@ LAYERS = [
     ["ranks.codecs", "ranks.wire"],
     ["ranks.controller", "ranks.coordinator"],
     ["ranks.worker"],
+    ["commands"],
     ["cli"],
 ]
 """From what everything rests on to what people call; a file imports from the layers above its own line only. A package

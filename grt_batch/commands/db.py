@@ -1,0 +1,83 @@
+"""The commands for the embedded server, and for the schema of any database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from grt_batch.commands import cli, database_of, options
+from grt_batch.config import load
+from grt_batch.errors import BadArguments
+
+
+@cli.group()
+def db() -> None:
+    """The embedded server, and the schema of any database."""
+
+
+@db.command("start")
+@options("work", "config", "debug")
+def db_start(work: Path | None, config_file: Path | None, debug: bool) -> None:
+    """Start the embedded server, and leave it running."""
+    from grt_batch.embedded import start_persistent
+
+    click.echo(start_persistent(load(config_file, {"work": work}).work))
+
+
+@db.command("stop")
+@options("work", "config", "debug")
+def db_stop(work: Path | None, config_file: Path | None, debug: bool) -> None:
+    """Stop the embedded server."""
+    from grt_batch.embedded import stop
+
+    click.echo("stopped" if stop(load(config_file, {"work": work}).work) else "it was not running")
+
+
+@db.command("url")
+@options("database", "work", "config", "debug")
+def db_url(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
+    """Print the URL of the database."""
+    config = load(config_file, {"database": database, "work": work})
+    if config.database != "embedded":
+        click.echo(config.database)
+        return
+    from grt_batch.embedded import EmbeddedServer
+
+    click.echo(EmbeddedServer(config.work).url)
+
+
+@db.command("psql", context_settings={"ignore_unknown_options": True})
+@options("database", "work", "config", "debug")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def db_psql(
+    database: str | None, work: Path | None, config_file: Path | None, debug: bool, arguments: tuple[str, ...]
+) -> int:
+    """Open psql on the database; ARGUMENTS are psql's own."""
+    import shutil
+    import subprocess
+
+    config = load(config_file, {"database": database, "work": work})
+    program = shutil.which("psql")
+    if config.database == "embedded":
+        from grt_batch.embedded import binaries
+
+        program = str(binaries() / "psql")
+    if program is None:
+        raise BadArguments(command="db psql", what="there is no psql on the PATH")
+    with database_of(config, borrow=True) as url:
+        return subprocess.run([program, url, *arguments], check=False).returncode
+
+
+@db.command("upgrade")
+@options("database", "work", "config", "debug")
+def db_upgrade(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
+    """Bring the schema of the database to this program's version. A run does so by itself."""
+    from grt_batch.ledger import ARCHIVE
+    from grt_batch.module import discover
+    from grt_batch.sinks.postgres import upgrade
+
+    tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
+    with database_of(load(config_file, {"database": database, "work": work})) as url:
+        before, now = upgrade(url, tables)
+    click.echo(f"schema version {now}" + (" already" if before == now else f", from {before or 'nothing'}"))
