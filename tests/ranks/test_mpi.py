@@ -233,6 +233,25 @@ def test_a_run_that_is_stopped_leaves_everything_as_it_was(
     assert published(ranks.config.reports) == expected
 
 
+@with_workers
+def test_an_mpirun_that_is_killed_takes_all_ranks_with_it(
+    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path
+) -> None:
+    before = ranks.tables()
+    mark = tmp_path / "mark"
+    environment = {"FAULT": "wait", "FAULT_ROLE": "worker", "FAULT_AT": "2", "FAULT_MARK": str(mark)}
+    process = ranks.start(4, environment, faulty=True)
+    wait_for(mark.exists, "the run never came to the place where mpirun is killed")
+    (mpirun,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(mpirun), signal.SIGKILL)
+    _, complained = process.communicate(timeout=60)
+    assert process.returncode == 6, complained
+    assert "mpirun itself was ended by signal 9" in complained
+    assert_as_before(ranks, before)
+    run_here(ranks.config)
+    assert published(ranks.config.reports) == expected
+
+
 def assert_as_before(ranks: Ranks, before: dict[str, str]) -> None:
     """No process is left, and readers see what they saw."""
     wait_for(lambda: not processes_of(ranks.config.work), f"still there: {processes_of(ranks.config.work)}")
