@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import groupby
+from math import inf
 from pathlib import Path
 
 import orjson
@@ -129,21 +131,35 @@ def _planned(archive: Archive, store: Store, index: Index, config: Config) -> Pl
     return Planned(archive, Step.CACHED, "read before", key, account)
 
 
-def _mark_superseded(planned: list[Planned]) -> list[Planned]:
+def _mark_superseded(planned: Sequence[Planned]) -> list[Planned]:
     """Tell which cached archives a newer one may report again, by their ranges of job ids."""
     result = list(planned)
-    for i, older in enumerate(planned):
-        newer = [
-            other
-            for other in planned[i + 1 :]
-            if other.archive.instance_id == older.archive.instance_id
-            and other.step is Step.CACHED
-            and overlaps(older.account, other.account)
-        ]
-        if older.step is Step.CACHED and newer:
-            names = ", ".join(other.archive.name for other in newer[:3])
-            result[i] = replace(older, step=Step.SUPERSEDED, why=f"read before; jobs come again in {names}")
+    for _, places in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
+        cached = [place for place in places if planned[place].step is Step.CACHED]
+        for place, newer in zip(cached, newer_reports([planned[place] for place in cached]), strict=True):
+            if newer:
+                names = ", ".join(other.archive.name for other in newer[:3])
+                why = f"read before; jobs come again in {names}"
+                result[place] = replace(planned[place], step=Step.SUPERSEDED, why=why)
     return result
+
+
+def newer_reports(archives: Sequence[Planned]) -> list[list[Planned]]:
+    """For each archive of an instance, oldest first, the newer ones that may report its jobs again.
+
+    Usually there are none, since job ids rise: then the range of all newer ones together is enough to tell.
+    """
+    result: list[list[Planned]] = []
+    lowest, highest = inf, -inf
+    for i in range(len(archives) - 1, -1, -1):
+        account = archives[i].account
+        if account is None or account.first_id is None or account.last_id is None:
+            result.append([])
+            continue
+        meets = account.first_id <= highest and lowest <= account.last_id
+        result.append([other for other in archives[i + 1 :] if overlaps(account, other.account)] if meets else [])
+        lowest, highest = min(lowest, account.first_id), max(highest, account.last_id)
+    return result[::-1]
 
 
 def overlaps(one: Account | None, other: Account | None) -> bool:

@@ -28,7 +28,7 @@ from grt_batch.pipeline import (
     reduce_archive,
     run_here,
 )
-from grt_batch.plan import Index, Planned, Step, mismatch, overlaps
+from grt_batch.plan import Index, Planned, Step, mismatch, newer_reports
 
 MERGED, SUPERSEDING = "merged", "superseding"
 """Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
@@ -190,7 +190,10 @@ class Reduction:
             by_instance.setdefault(item.archive.instance_id, []).append(item)
         for instance_id, items in by_instance.items():
             good = [item for item in items if item.step in (Step.CACHED, Step.SUPERSEDED)]
-            gone = {item.archive.name: self._superseded(item, good[i + 1 :]) for i, item in enumerate(good)}
+            gone = {
+                item.archive.name: self._superseded(item, newer)
+                for item, newer in zip(good, newer_reports(good), strict=True)
+            }
             entries[instance_id] = [self._entry(item, *gone.get(item.archive.name, ("", 0))) for item in items]
             current[instance_id] = []
             for item in good:
@@ -213,7 +216,6 @@ class Reduction:
 
     def _superseded(self, older: Planned, newer: Sequence[Planned]) -> tuple[str, int]:
         """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number."""
-        newer = [item for item in newer if overlaps(older.account, item.account)]
         if not newer:
             return "", 0
         inputs = digest(SUPERSEDING, older.key, *(item.key for item in newer))

@@ -85,13 +85,15 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
         elif not _INSTANCE.fullmatch(entry.name):
             passed.append(f"{label}: not the name of an instance")
         elif not only or entry.name in only:
+            others: list[str] = []
             try:
-                instance = _instance(Path(entry.path), deadline, passed)
+                instance = _instance(Path(entry.path), deadline, others)
             except OSError as error:
                 passed.append(f"{label}: cannot be read: {error.strerror}")
                 continue
             if instance.archives:
                 instances.append(instance)
+                passed += others
             else:
                 passed.append(f"{label}: holds no archives")
     missing = set(only) - {instance.instance_id for instance in instances}
