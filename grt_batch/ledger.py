@@ -73,13 +73,21 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again."""
+    """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again, `key` the
+    store's key of what was read of it."""
 
     archive: Archive
     state: State
     reason: str | None = None
     account: Account | None = None
     superseded: int = 0
+    key: str = ""
+
+    @property
+    def jobs(self) -> int:
+        """Its jobs that are in the tables."""
+        published = self.account is not None and self.state is State.PUBLISHED
+        return self.account.accepted(Kind.JOBS) - self.superseded if self.account and published else 0
 
     @property
     def generated(self) -> datetime | None:

@@ -20,6 +20,7 @@ from grt_batch.pipeline import (
     ACCOUNT,
     JOBS,
     PARTIAL,
+    REJECTS,
     SUPERSEDED,
     Order,
     Outcome,
@@ -137,7 +138,7 @@ class Reduction:
                 planned = [self._recheck(item) for item in planned]
 
     def _recheck(self, item: Planned) -> Planned:
-        if item.key and item.account and not item.account.quarantine and not self.store.has(JOBS, item.key):
+        if item.key and item.account and not item.account.quarantine and not self.store.has(ACCOUNT, item.key):
             return Planned(item.archive, Step.NEW, "its partial results are gone")
         return item
 
@@ -190,6 +191,7 @@ class Reduction:
             by_instance.setdefault(item.archive.instance_id, []).append(item)
         for instance_id, items in by_instance.items():
             good = [item for item in items if item.step in (Step.CACHED, Step.SUPERSEDED)]
+            self._check_rejects(good)
             gone = {
                 item.archive.name: self._superseded(item, newer)
                 for item, newer in zip(good, newer_reports(good), strict=True)
@@ -212,7 +214,7 @@ class Reduction:
         if item.step is Step.QUARANTINED:
             return ArchiveEntry(item.archive, State.QUARANTINED, item.why, item.account)
         assert item.account is not None
-        return ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, gone + item.account.repeated)
+        return ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, gone + item.account.repeated, item.key)
 
     def _superseded(self, older: Planned, newer: Sequence[Planned]) -> tuple[str, int]:
         """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number."""
@@ -231,6 +233,15 @@ class Reduction:
             self.store.put(SUPERSEDED, key, gone.tobytes())
         self.store.put(SUPERSEDING, inputs, orjson.dumps([key, len(gone)]))
         return key, len(gone)
+
+    def _check_rejects(self, archives: Sequence[Planned]) -> None:
+        """See that the reject files are there: a lost one would be missed by nobody."""
+        damaged = [item.key for item in archives if self.store.get(REJECTS, item.key) is None]
+        for key in damaged:
+            for kind in (REJECTS, ACCOUNT):
+                self.store.drop(kind, key)
+        if damaged:
+            raise _Damaged(damaged)
 
     def _ids(self, item: Planned) -> Any:
         ids = job_ids(self.store, item.key)

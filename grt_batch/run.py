@@ -19,11 +19,11 @@ import polars as pl
 from grt_batch import __version__
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, Locked
-from grt_batch.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger, State, archive_rows
+from grt_batch.ledger import ARCHIVE, InstanceEntry, Ledger, State, archive_rows
 from grt_batch.logs import logger
 from grt_batch.module import Module, Partial, chosen
 from grt_batch.partials import Store
-from grt_batch.pipeline import REJECTS, Clock, account_key
+from grt_batch.pipeline import REJECTS, Clock
 from grt_batch.plan import Index, Planned, Step, survey
 from grt_batch.reduction import Crew, Reduction
 from grt_batch.sinks.postgres import Publication
@@ -123,10 +123,9 @@ def execute(
 
 
 def _check_instances(uploads: Uploads, request: Request) -> None:
-    if request.instances:
-        scan_of = {instance.instance_id for instance in uploads.instances}
-        if not set(request.instances) <= scan_of:
-            scan(request.config.uploads, only=request.instances)
+    """Say what was found that is no archive; raise NothingToRead for an instance that is not there."""
+    if not set(request.instances) <= {instance.instance_id for instance in uploads.instances}:
+        scan(request.config.uploads, only=request.instances)
     for line in uploads.passed_over:
         logger.info("passed over %s", line)
     for instance in uploads.instances:
@@ -170,9 +169,6 @@ def _publish(
 ) -> Summary:
     config = request.config
     published = [entry for entry in ledger.archives if entry.state is State.PUBLISHED]
-    jobs = sum(entry.account.jobs for entry in published if entry.account) - sum(
-        entry.superseded - (entry.account.repeated if entry.account else 0) for entry in published
-    )
     run = {
         "run_id": request.run_id,
         "started": request.started,
@@ -180,7 +176,7 @@ def _publish(
         "version": __version__,
         "modules": " ".join(module.name for module in modules),
         "archives": len(published),
-        "jobs": jobs,
+        "jobs": sum(entry.jobs for entry in published),
         "state": "published",
     }
     with ReportSet(config.reports, request.as_of, request.run_id) as reports, database() as url:
@@ -188,9 +184,8 @@ def _publish(
             for table, frame in tables:
                 reports.write(table, frame)
             for entry in published:
-                if entry.account is not None:
-                    content = store.get(REJECTS, _key_of(entry, config)) or b""
-                    reports.write_rejects(entry.archive.instance_id, entry.archive.name, content)
+                content = store.get(REJECTS, entry.key) or b""
+                reports.write_rejects(entry.archive.instance_id, entry.archive.name, content)
         with Publication(
             url,
             [table for table, _ in tables],
@@ -214,10 +209,6 @@ def _publish(
         if entry.state is State.QUARANTINED
     )
     return Summary(folder, numbers, quarantined)
-
-
-def _key_of(entry: ArchiveEntry, config: Config) -> str:
-    return account_key(entry.account.sha256 if entry.account else "", config)
 
 
 @contextmanager

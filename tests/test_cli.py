@@ -383,7 +383,7 @@ def test_the_demo_shows_where_the_results_are(
         assert (answer.code, answer.err) == (0, "")
         assert f"The reports are in {tmp_path}/demo/reports/latest/:" in answer.out
         assert "  tool_usage.tsv\n" in answer.out
-        assert f"grt-batch db psql --work {tmp_path}/demo/work\n" in answer.out
+        assert f" db psql --work {tmp_path}/demo/work\n" in answer.out
 
 
 def test_a_demo_that_fails_says_no_more(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

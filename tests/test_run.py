@@ -19,7 +19,7 @@ from conftest import copy_uploads, published
 
 from grt_batch.config import Config
 from grt_batch.errors import DatabaseRefused, Locked, NothingToRead, UnknownModule
-from grt_batch.pipeline import JOBS, PARTIAL, SUPERSEDED
+from grt_batch.pipeline import JOBS, PARTIAL, REJECTS, SUPERSEDED
 from grt_batch.run import Summary, lock
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -148,7 +148,7 @@ def test_a_module_of_a_new_version_is_computed_again_without_the_archives(
     assert published(config.reports) == before
 
 
-@pytest.mark.parametrize("kind", [JOBS, PARTIAL, SUPERSEDED, "account", "merged", "superseding"])
+@pytest.mark.parametrize("kind", [JOBS, PARTIAL, REJECTS, SUPERSEDED, "account", "merged", "superseding"])
 def test_what_is_damaged_in_the_store_is_computed_again(config: Config, run_here: Run, kind: str) -> None:
     run_here(config)
     before = published(config.reports)

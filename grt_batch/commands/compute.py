@@ -215,6 +215,12 @@ def _sample(folder: Path, instances: int, archives: int, jobs: int, seed: int) -
     return UNTIL
 
 
+def _called() -> str:
+    """This program, as it was called."""
+    program = Path(sys.argv[0])
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
+
+
 @cli.command()
 @click.option("--folder", type=FOLDER, default=Path("demo"), show_default=True, help="Where everything goes.")
 @click.option("--jobs", default=50_000, show_default=True, type=click.IntRange(min=12), help="Job lines, in all.")
@@ -242,7 +248,7 @@ def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
         with (latest / name).open(encoding="utf-8") as lines:
             for _, line in zip(range(6), lines, strict=False):
                 click.echo(f"  {line.rstrip()[:150]}")
-    click.echo(f"\nThe tables are in the embedded database: grt-batch db psql --work {folder / 'work'}")
+    click.echo(f"\nThe tables are in the embedded database: {_called()} db psql --work {folder / 'work'}")
     return 0
 
 
