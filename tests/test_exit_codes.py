@@ -57,6 +57,7 @@ def write_config(folder: Path, text: str) -> Path:
         ["nothing"],
         ["run", "--as-of", "30.6.2024"],
         ["run", "--as-of", "2024-02-30"],
+        ["run", "--as-of", "0001-01-01"],
         ["run", "--ranks", "0"],
         ["run", "--ranks"],
         ["run", "--log-format", "xml"],

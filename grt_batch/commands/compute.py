@@ -13,11 +13,14 @@ import click
 
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
 from grt_batch.config import Config, load
-from grt_batch.errors import SIGNALLED, Stopped
+from grt_batch.errors import SIGNALLED, BadArguments, Stopped
 
 if TYPE_CHECKING:
     from grt_batch.plan import Planned
     from grt_batch.ranks.coordinator import Coordinator
+
+
+_FIRST_YEAR = 1970
 
 
 @cli.command()
@@ -58,6 +61,8 @@ def run(
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    if as_of is not None and as_of.year < _FIRST_YEAR:
+        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
         return show_plan(config, instances, "table")
     if ranks is not None and coordinator is None:
