@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 COMMANDS = (compute, look, db)
 """The files of the commands, which are known by being imported."""
-_LAUNCHED_BY = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -59,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _wire() -> Wire | None:
     """The other ranks, where there are any. MPI is only loaded where a launcher of MPI was at work."""
-    if "mpi4py.run" not in sys.modules and not any(name in os.environ for name in _LAUNCHED_BY):
-        return None
-    # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many.
-    for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     from grt_batch.ranks.wire import world
 
-    return world()
+    wire = world()
+    if wire is not None:
+        # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many.
+        for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+    return wire
 
 
 def _crew(wire: Wire | None) -> Coordinator | None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grt_batch.archive import Block
-from grt_batch.records import METRICS, Kind, Layout, Type, layout_of
+from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout, Type, layout_of
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -191,7 +191,7 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
 
     for column, text in zip(layout.columns, fields, strict=True):
         data = np.frombuffer(text, np.uint8)
-        none = text == b"None"
+        none = text == NONE_TEXT
         match column.type:
             case Type.JOB_ID:
                 good = kernels.integer(data, 0, data.size)[0] == 1
@@ -224,7 +224,7 @@ def _texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[
 
     def text(start: int, end: int) -> str | None:
         raw = data[start:end].tobytes()
-        return None if raw == b"None" else raw.decode("utf-8")
+        return None if raw == NONE_TEXT else raw.decode("utf-8")
 
     return [
         tuple(text(*pair) for pair in zip(row[::2], row[1::2], strict=True))

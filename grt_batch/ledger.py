@@ -86,8 +86,9 @@ class ArchiveEntry:
     @property
     def jobs(self) -> int:
         """Its jobs that are in the tables."""
-        published = self.account is not None and self.state is State.PUBLISHED
-        return self.account.accepted(Kind.JOBS) - self.superseded if self.account and published else 0
+        if self.account is None or self.state is not State.PUBLISHED:
+            return 0
+        return self.account.accepted(Kind.JOBS) - self.superseded
 
     @property
     def generated(self) -> datetime | None:

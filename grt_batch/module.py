@@ -12,12 +12,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import ClassVar
 
 import polars as pl
 
 from grt_batch.errors import UnknownModule
+from grt_batch.jobs import Job
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Cube
 from grt_batch.tables import Table
@@ -58,6 +60,21 @@ class Module:
 def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows of every instance, and once more all of them as those of the instance `*`."""
     return pl.concat([frame, frame.with_columns(pl.lit(ALL_INSTANCES).alias(INSTANCE))])
+
+
+def within(ledger: Ledger, days: int) -> pl.Expr:
+    """Which rows are of the last `days` UTC days, the as-of day the last of them."""
+    return pl.col(Job.day.name).is_between(ledger.as_of - timedelta(days=days - 1), ledger.as_of)
+
+
+def jobs_in(state: str) -> pl.Expr:
+    """The jobs in a state, of rows with the columns `jobs` and `state`."""
+    return pl.col("jobs").filter(pl.col("state") == state).sum()
+
+
+def hours(total: pl.Expr, unit: int) -> pl.Expr:
+    """Hours, from an exact sum of 1 / `unit` seconds."""
+    return total.cast(pl.Float64) / float(3600 * unit)
 
 
 @cache

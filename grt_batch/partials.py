@@ -80,10 +80,6 @@ class Store:
         """Let an entry go."""
         self.path(kind, key).unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
-
 
 def pack_frame(frame: pl.DataFrame, compression: Literal["lz4", "uncompressed"] = "lz4") -> bytes:
     """A frame as Arrow IPC."""

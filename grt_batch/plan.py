@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -186,13 +185,7 @@ def advise(planned: Sequence[Planned], config: Config) -> Advice:
     Time for twice the work and a quarter of an hour, since a batch system kills whoever takes longer.
     """
     to_read = sum(item.archive.bytes for item in planned if item.must_be_read)
-    # Beyond the cores of this machine only a batch system can give ranks a core each; it is asked for what helps.
     wanted = 1 + max(2, -(-to_read // max(1, config.bytes_per_rank)))
     ranks = max(1, min(wanted, config.max_ranks))
     seconds = to_read / (BYTES_PER_SECOND * max(1, ranks - 1))
     return Advice(to_read, ranks, 15 + int(2 * seconds / 60))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from calling import Call, calling
 
 from grt_batch.config import Config
 from grt_batch.embedded import serve
@@ -103,6 +104,24 @@ def grt_batch() -> Callable[..., subprocess.CompletedProcess[str]]:
         )  # fmt: skip
 
     return call
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """The program in this process, in a folder without a configuration."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    with calling(capsys) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small uploads of 2 instances, without fault but for lines that are rejected."""
+    folder = tmp_path_factory.mktemp("good") / "uploads"
+    write_sample(folder, instances=2, archives=2, jobs=240, seed=11)
+    return folder
 
 
 def published(reports: Path) -> dict[str, bytes]:

@@ -15,32 +15,13 @@ from typing import Any
 import click
 import pytest
 from build import line, write_archive
-from calling import AS_OF, NOWHERE, Answer, Call, calling, places, query
+from calling import AS_OF, NOWHERE, Answer, Call, places, query
 from conftest import ROOT, copy_uploads, published
 
 from grt_batch.cli import main
 from grt_batch.commands import cli, compute
 from grt_batch.module import discover
 from grt_batch.records import Kind
-from grt_batch.sample import write_sample
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """The program in this process, in a folder without a configuration."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    with calling(capsys) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small uploads of 2 instances, without fault but for lines that are rejected."""
-    folder = tmp_path_factory.mktemp("good") / "uploads"
-    write_sample(folder, instances=2, archives=2, jobs=240, seed=11)
-    return folder
 
 
 @pytest.fixture(scope="module")

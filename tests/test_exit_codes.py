@@ -11,32 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from calling import AS_OF, NOWHERE, Answer, Call, calling, places, query
+from calling import AS_OF, NOWHERE, Answer, Call, places, query
 from conftest import published
 
 from grt_batch.config import Config
 from grt_batch.ledger import RUN
 from grt_batch.module import discover
 from grt_batch.run import Summary
-from grt_batch.sample import write_sample
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """The program in this process, in a folder without a configuration."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    with calling(capsys) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small uploads of 2 instances."""
-    folder = tmp_path_factory.mktemp("good") / "uploads"
-    write_sample(folder, instances=2, archives=2, jobs=240, seed=11)
-    return folder
 
 
 @pytest.fixture

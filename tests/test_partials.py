@@ -80,14 +80,6 @@ def test_what_was_put_again_is_what_comes_back(store: Store) -> None:
     assert store.get("jobs", KEY) == PAYLOAD
 
 
-def test_clear_forgets_everything(store: Store) -> None:
-    store.put("jobs", KEY, PAYLOAD)
-    store.clear()
-    store.clear()
-    assert not store.has("jobs", KEY)
-    assert files(store.root) == []
-
-
 DAMAGES = {
     "empty": lambda raw: b"",
     "cut off in its head": lambda raw: raw[:10],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +10,7 @@ import polars as pl
 from grt_batch.jobs import SECOND, Job
 from grt_batch.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.measures import Count, Cube, Sum
-from grt_batch.module import INSTANCE, Module, Partial
-from grt_batch.modules.tools import hours
+from grt_batch.module import INSTANCE, Module, Partial, hours, jobs_in, within
 from grt_batch.tables import Column, Table, Type
 
 MONTH = Cube(
@@ -140,8 +138,7 @@ def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
     """The job counts of each instance's status, 0 for an instance without jobs."""
 
     def jobs_of_last(days: int) -> pl.Expr:
-        window = pl.col("day").is_between(ledger.as_of - timedelta(days=days - 1), ledger.as_of)
-        return pl.col("jobs").filter(window).sum()
+        return pl.col("jobs").filter(within(ledger, days)).sum()
 
     sums = (pl.col(name).sum() for name in _COUNTS if name not in ("jobs_7d", "jobs_30d"))
     found = day.group_by(INSTANCE).agg(*sums, jobs_7d=jobs_of_last(7), jobs_30d=jobs_of_last(30))
@@ -171,9 +168,6 @@ def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _months(month: pl.DataFrame) -> pl.DataFrame:
-    def jobs_in(state: str) -> pl.Expr:
-        return pl.col("jobs").filter(pl.col("state") == state).sum()
-
     months = month.group_by(INSTANCE, "month").agg(
         pl.col("jobs").sum(),
         jobs_in("ok").alias("ok"),

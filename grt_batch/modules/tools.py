@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import polars as pl
 
 from grt_batch.jobs import SECOND, Job
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Count, Cube, Extent, Sum
-from grt_batch.module import ALL_INSTANCES, INSTANCE, Module, Partial, with_all_instances
+from grt_batch.module import ALL_INSTANCES, INSTANCE, Module, Partial, hours, jobs_in, with_all_instances, within
 from grt_batch.records import SECONDS_SCALE
 from grt_batch.tables import Column, Table, Type
 
@@ -101,15 +99,10 @@ class Tools(Module):
         day = partial[DAY.name]
         usage = with_all_instances(day)
         periods = [
-            _usage(usage if days is None else usage.filter(_within(ledger, days)), period)
+            _usage(usage if days is None else usage.filter(within(ledger, days)), period)
             for period, days in PERIODS.items()
         ]
         return {TOOL.name: _tools(day), TOOL_DAY.name: day, TOOL_USAGE.name: pl.concat(periods)}
-
-
-def _within(ledger: Ledger, days: int) -> pl.Expr:
-    """Jobs of the last `days` UTC days, the as-of day the last of them."""
-    return pl.col(Job.day.name).is_between(ledger.as_of - timedelta(days=days - 1), ledger.as_of)
 
 
 def _tools(day: pl.DataFrame) -> pl.DataFrame:
@@ -123,9 +116,6 @@ def _tools(day: pl.DataFrame) -> pl.DataFrame:
 
 
 def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
-    def jobs_in(state: str) -> pl.Expr:
-        return pl.col("jobs").filter(pl.col("state") == state).sum()
-
     usage = day.group_by(INSTANCE, *TOOL_KEY).agg(
         pl.col("jobs").sum(),
         jobs_in("ok").alias("ok"),
@@ -151,8 +141,3 @@ def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
         hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
         hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
     )
-
-
-def hours(total: pl.Expr, unit: int) -> pl.Expr:
-    """Hours, from an exact sum of 1 / `unit` seconds."""
-    return total.cast(pl.Float64) / float(3600 * unit)
