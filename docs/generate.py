@@ -20,8 +20,9 @@ from grt_batch.cli import cli
 from grt_batch.config import ENVIRONMENT_PREFIX, Config, Level
 from grt_batch.decode import FRAGMENT, salvage
 from grt_batch.errors import GrtError, Quarantine
+from grt_batch.joined import Field
 from grt_batch.ledger import ARCHIVE, RUN
-from grt_batch.measures import Count, Cube, Field, Measure
+from grt_batch.measures import Count, Cube, Measure
 from grt_batch.module import Module, discover
 from grt_batch.pipeline import REJECT_COLUMNS
 from grt_batch.plan import mismatch

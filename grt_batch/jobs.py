@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from grt_batch.decode import Decoded, Integers
-from grt_batch.measures import Field
+from grt_batch.joined import Job
 from grt_batch.records import (
     CPU_V1,
     CPU_V2,
@@ -35,30 +35,6 @@ from grt_batch.records import (
 
 SECOND = 10**SECONDS_SCALE
 """Seconds and cores are kept as integers of 1e-7."""
-
-
-class Job:
-    """The fields of a joined job: what a module can group by and measure."""
-
-    id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
-    tool_id = Field("tool_id", pl.String(), "", "the tool, by its full id")
-    tool_version = Field("tool_version", pl.String(), "", "the tool's version")
-    state = Field("state", pl.String(), "", "the state when the job was exported last")
-    create_time = Field("create_time", pl.Datetime("us"), "UTC", "when the job was created")
-    day = Field("day", pl.Date(), "UTC", "the day of create_time")
-    month = Field("month", pl.Date(), "UTC", "the first day of create_time's month")
-    runtime = Field("runtime", pl.Int64(), "1e-7 s", "runtime_seconds; where it is missing, end - start")
-    memory = Field("memory", pl.Int64(), "B", "memory.peak, else memory.max_usage_in_bytes; not 0")
-    cpu = Field("cpu", pl.Int64(), "ns", "cpu.stat.usage_usec, else cpuacct.usage")
-    cores = Field("cores", pl.Int64(), "1e-7 cores", "galaxy_slots")
-    allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
-    core_seconds = Field("core_seconds", pl.Int64(), "1e-7 core s", "runtime × cores")
-    wait = Field("wait", pl.Int64(), "1e-7 s", "start - create_time, null when negative")
-    input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
-    output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
-    non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
-    without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
-    implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")
 
 
 TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped", "skipped")
@@ -132,7 +108,7 @@ class Joiner:
         tools, states = list(self._codes["tool"]), list(self._codes["state"])
         frame = pl.DataFrame(
             {
-                Job.id.name: ids,
+                Job.job_id.name: ids,
                 Job.tool_id.name: _texts([tool[0] for tool in tools], jobs["tool"][order]),
                 Job.tool_version.name: _texts([tool[1] for tool in tools], jobs["tool"][order]),
                 Job.state.name: _texts([state[0] for state in states], jobs["state"][order]),

@@ -11,21 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-
-@dataclass(frozen=True)
-class Field:
-    """A column of the joined jobs, as a module names it: never by a free string."""
-
-    name: str
-    type: pl.DataType
-    unit: str
-    doc: str
-
-    @property
-    def expr(self) -> pl.Expr:
-        """The column, its texts as plain strings and null texts as the empty one."""
-        column = pl.col(self.name)
-        return column.cast(pl.String).fill_null("") if self.type == pl.String() else column
+from grt_batch.joined import Field, Job, Record, Records
 
 
 @dataclass(frozen=True)
@@ -97,11 +83,17 @@ Measure = Count | Sum | Extent
 
 @dataclass(frozen=True)
 class Cube:
-    """Measures of the jobs, grouped by keys. A frame of a cube is sorted by its keys, which stand once each."""
+    """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each.
+
+    A cube with `lately` has the day among its keys, and is only of the days that a window near the end of an archive
+    can reach (`grt_batch.module.WINDOW_DAYS`): it stays small, however long the history is.
+    """
 
     name: str
     keys: tuple[Field, ...]
     measures: tuple[Measure, ...]
+    of: type[Record] = Job
+    lately: bool = False
 
     @property
     def key_names(self) -> list[str]:
@@ -119,10 +111,14 @@ class Cube:
         """The identity of `merge`."""
         return pl.DataFrame(schema=self.schema())
 
-    def add(self, jobs: pl.DataFrame) -> pl.DataFrame:
-        """The cube of a frame of joined jobs."""
+    def count(self, records: Records) -> pl.DataFrame:
+        """The cube of the records that it is of."""
+        return self.add(records.lately(self.of) if self.lately else records[self.of])
+
+    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The cube of a frame of records."""
         # Group by the dictionary's codes; only the few groups become strings.
-        groups = jobs.group_by(self.key_names).agg(part for measure in self.measures for part in measure.add())
+        groups = rows.group_by(self.key_names).agg(part for measure in self.measures for part in measure.add())
         return self._ordered(groups.with_columns(key.expr.alias(key.name) for key in self.keys))
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

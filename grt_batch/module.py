@@ -19,13 +19,16 @@ from typing import ClassVar
 import polars as pl
 
 from grt_batch.errors import UnknownModule
-from grt_batch.jobs import Job
+from grt_batch.joined import Job, Record, Records
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Cube
 from grt_batch.tables import Table
 
 Partial = dict[str, pl.DataFrame]
 """A small, mergeable summary of jobs: a frame for each cube, by its name."""
+
+WINDOW_DAYS = 60
+"""The longest window that looks back from the as-of day: what cubes of the last days reach back to."""
 
 ALL_INSTANCES = "*"
 INSTANCE = "instance_id"
@@ -37,6 +40,7 @@ class Module:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     opt_in: ClassVar[bool] = False
+    needs: ClassVar[tuple[type[Record], ...]] = (Job,)
     cubes: ClassVar[tuple[Cube, ...]]
     tables: ClassVar[tuple[Table, ...]]
 
@@ -44,9 +48,9 @@ class Module:
         """The partial of no jobs, the identity of `merge`."""
         return {cube.name: cube.empty() for cube in self.cubes}
 
-    def aggregate(self, jobs: pl.DataFrame) -> Partial:
-        """The partial of joined jobs (see `grt_batch.jobs.Job`), each with all its records."""
-        return {cube.name: cube.add(jobs) for cube in self.cubes}
+    def aggregate(self, records: Records) -> Partial:
+        """The partial of some jobs and all that was recorded of them; `records` holds what this module `needs`."""
+        return {cube.name: cube.count(records) for cube in self.cubes}
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
         """One partial, as if the jobs of all had been aggregated at once."""

@@ -23,7 +23,8 @@ from grt_batch.archive import ArchiveReader, Block, Header, Limits
 from grt_batch.config import Config
 from grt_batch.decode import Decoded, Reject, decode
 from grt_batch.errors import Quarantine
-from grt_batch.jobs import Job, Joiner
+from grt_batch.jobs import Joiner
+from grt_batch.joined import Job, Records
 from grt_batch.ledger import Account
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
@@ -79,13 +80,13 @@ class AggregateTask:
     @property
     def place(self) -> str:
         """The range of the jobs' ids."""
-        ids = self.jobs[Job.id.name]
+        ids = self.jobs[Job.job_id.name]
         return f"the jobs from {ids[0]} to {ids[-1]}"
 
     def run(self) -> dict[str, Partial]:
         """A partial for each module, by its name."""
         known = discover()
-        return {name: known[name].aggregate(self.jobs) for name in self.modules}
+        return {name: known[name].aggregate(Records({Job: self.jobs})) for name in self.modules}
 
 
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]
@@ -262,7 +263,7 @@ def read_archive(
     except Quarantine as error:
         size = tar.stat().st_size
         return Account(sha256=file_sha256(tar), bytes=size, quarantine=error.reason), None, b""
-    ids = jobs[Job.id.name]
+    ids = jobs[Job.job_id.name]
     account = Account(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
@@ -288,7 +289,7 @@ def file_sha256(path: Path) -> str:
 def job_ids(store: Store, key: str) -> pl.Series | None:
     """The ids of the jobs that were read of an archive, ascending; None where they are not known (any more)."""
     raw = store.get(JOBS, key)
-    return None if raw is None else unpack_frame(raw, [Job.id.name])[Job.id.name]
+    return None if raw is None else unpack_frame(raw, [Job.job_id.name])[Job.job_id.name]
 
 
 def _load_jobs(store: Store, key: str) -> pl.DataFrame | None:
@@ -304,7 +305,7 @@ def _current(jobs: pl.DataFrame, store: Store, superseded: str) -> pl.DataFrame:
     if raw is None:
         raise FileNotFoundError(f"the store lost the superseded jobs {superseded}")
     gone = np.frombuffer(raw, np.int64)
-    return jobs.filter(~np.isin(jobs[Job.id.name].to_numpy(), gone, assume_unique=True))
+    return jobs.filter(~np.isin(jobs[Job.job_id.name].to_numpy(), gone, assume_unique=True))
 
 
 class _RejectFile:

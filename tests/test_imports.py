@@ -21,7 +21,9 @@ SOURCES = {
 
 LAYERS = [
     ["__init__"],
-    ["errors", "logs", "measures", "records", "tables"],
+    ["errors", "logs", "records", "tables"],
+    ["joined"],
+    ["measures"],
     ["archive", "config", "metadata", "ranks.mpirun", "sample", "server_folder"],
     ["kernels", "ranks.launcher", "server_process", "uploads"],
     ["decode", "embedded"],

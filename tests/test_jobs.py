@@ -13,13 +13,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from grt_batch.jobs import SECOND, TERMINAL_STATES, Job, Joiner
+from grt_batch.jobs import SECOND, TERMINAL_STATES, Joiner
+from grt_batch.joined import Job
 from grt_batch.records import METRICS, Kind
 
 CREATED = datetime(2018, 3, 1, 15, 3, 43, 801_539)
 EPOCH = int(CREATED.replace(microsecond=0, tzinfo=UTC).timestamp())
 THREE = b"id\ttool_id\tstate\n"
-FIELDS = [name for name in vars(Job) if not name.startswith("_")]
+FIELDS = [field.name for field in Job.fields()]
 
 
 def join(*blocks: tuple[Kind, bytes], columns: bytes = b"") -> tuple[pl.DataFrame, int, Joiner]:
@@ -53,10 +54,10 @@ def measured(*datasets: bytes, **metrics: object) -> dict[str, Any]:
 
 def test_the_frame_has_the_fields_of_a_job_and_is_in_the_order_of_their_ids() -> None:
     frame, repeated, _ = join((Kind.JOBS, job(30) + job(-4) + job(2, "error", "cat 1", "None")))
-    assert sorted(frame.columns) == sorted(getattr(Job, name).name for name in FIELDS)
-    assert (frame[Job.id.name].to_list(), repeated) == ([-4, 2, 30], 0)
+    assert sorted(frame.columns) == sorted(FIELDS)
+    assert (frame[Job.job_id.name].to_list(), repeated) == ([-4, 2, 30], 0)
     assert frame.row(1, named=True) == {
-        Job.id.name: 2,
+        Job.job_id.name: 2,
         Job.tool_id.name: "cat 1",
         Job.tool_version.name: None,
         Job.state.name: "error",

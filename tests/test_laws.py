@@ -12,12 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grt_batch.config import Config
+from grt_batch.joined import Job, Records
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import pack_partial, unpack_partial
 from grt_batch.pipeline import Clock, read_archive, run_here
 from grt_batch.uploads import scan
 
 MODULES = list(discover().values())
+
+
+def partial_of(module: Module, jobs: pl.DataFrame) -> Partial:
+    return module.aggregate(Records({Job: jobs}))
 
 
 @pytest.fixture(scope="module")
@@ -49,36 +54,36 @@ def test_any_cut_in_any_order_gives_the_same(
     places = [0, *sorted(min(cut, jobs.height) for cut in cuts), jobs.height]
     parts = [jobs[begin:end] for begin, end in pairwise(places)]
     order = data.draw(st.permutations(range(len(parts))))
-    merged = module.merge([module.aggregate(parts[i]) for i in order])
-    assert same(merged, module.aggregate(jobs))
+    merged = module.merge([partial_of(module, parts[i]) for i in order])
+    assert same(merged, partial_of(module, jobs))
 
 
 @every_module
 def test_merge_is_associative_and_commutative(module: Module, jobs: pl.DataFrame) -> None:
-    a, b, c = (module.aggregate(jobs[begin : begin + 700]) for begin in (0, 700, 1400))
+    a, b, c = (partial_of(module, jobs[begin : begin + 700]) for begin in (0, 700, 1400))
     assert same(module.merge([module.merge([a, b]), c]), module.merge([a, module.merge([b, c])]))
     assert same(module.merge([a, b]), module.merge([b, a]))
 
 
 @every_module
 def test_empty_is_the_identity(module: Module, jobs: pl.DataFrame) -> None:
-    partial = module.aggregate(jobs[:500])
+    partial = partial_of(module, jobs[:500])
     assert same(module.merge([module.empty(), partial]), partial)
     assert same(module.merge([partial, module.empty()]), partial)
-    assert same(module.aggregate(jobs[:0]), module.empty())
+    assert same(partial_of(module, jobs[:0]), module.empty())
     assert same(module.merge([module.empty(), module.empty()]), module.empty())
 
 
 @every_module
 def test_a_partial_survives_the_store(module: Module, jobs: pl.DataFrame) -> None:
-    partial = module.aggregate(jobs[:500])
+    partial = partial_of(module, jobs[:500])
     assert same(unpack_partial(pack_partial(partial)), partial)
 
 
 @every_module
 def test_one_job_a_block_gives_the_same(module: Module, jobs: pl.DataFrame) -> None:
     few = jobs[: random.Random(1).randint(40, 60)]
-    assert same(module.merge([module.aggregate(part) for part in few.iter_slices(1)]), module.aggregate(few))
+    assert same(module.merge([partial_of(module, part) for part in few.iter_slices(1)]), partial_of(module, few))
 
 
 @every_module

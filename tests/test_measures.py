@@ -12,7 +12,8 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.measures import Count, Cube, Extent, Field, Sum
+from grt_batch.joined import Field
+from grt_batch.measures import Count, Cube, Extent, Sum
 
 TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
 DAY = Field("day", pl.Date(), "UTC", "a day")

@@ -16,7 +16,8 @@ import pytest
 
 from grt_batch.config import Config
 from grt_batch.decode import FRAGMENT, Decoded
-from grt_batch.jobs import SECOND, Job
+from grt_batch.jobs import SECOND
+from grt_batch.joined import Job
 from grt_batch.ledger import Account
 from grt_batch.pipeline import Clock, Task, read_archive
 from grt_batch.records import NULL, RUNTIME, Kind
@@ -94,7 +95,7 @@ def newest_wins(reals: Sequence[Real]) -> pl.DataFrame:
         jobs = real.jobs.with_columns(
             Job.tool_id.expr, Job.tool_version.expr, Job.state.expr, archive=pl.lit(real.name)
         )
-        frames.append(jobs.join(pl.concat(frames), on=Job.id.name, how="anti") if frames else jobs)
+        frames.append(jobs.join(pl.concat(frames), on=Job.job_id.name, how="anti") if frames else jobs)
     return pl.concat(frames)
 
 
@@ -177,7 +178,7 @@ def test_the_jobs_that_the_exporter_destroyed_are_the_fragments(case: Case) -> N
     """Those of version 3 left no line at all, so what they lost cannot be told from the archive."""
     reals, name, folder = case
     lost = {int(row["job_id"]) for row in table(folder / "job_ids_lost.tsv")}
-    assert lost.isdisjoint(newest_wins(reals)[Job.id.name])
+    assert lost.isdisjoint(newest_wins(reals)[Job.job_id.name])
     if name == VERSION_2:
         texts = [row[4].split("\\t") for real in reals for row in real.rejects if row[0] == "jobs"]
         assert {int(field) for fields in texts for field in fields if field.isdigit()} == lost

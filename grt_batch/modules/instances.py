@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from grt_batch.jobs import SECOND, Job
+from grt_batch.jobs import SECOND
+from grt_batch.joined import Job
 from grt_batch.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.measures import Count, Cube, Sum
 from grt_batch.module import INSTANCE, Module, Partial, hours, jobs_in, within

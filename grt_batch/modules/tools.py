@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from grt_batch.jobs import SECOND, Job
+from grt_batch.jobs import SECOND
+from grt_batch.joined import Job
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Count, Cube, Extent, Sum
 from grt_batch.module import ALL_INSTANCES, INSTANCE, Module, Partial, hours, jobs_in, with_all_instances, within
