@@ -23,7 +23,7 @@ LAYERS = [
     ["__init__"],
     ["errors", "logs", "records", "tables"],
     ["joined"],
-    ["measures"],
+    ["measures", "sketch"],
     ["archive", "config", "metadata", "ranks.mpirun", "sample", "server_folder"],
     ["kernels", "ranks.launcher", "server_process", "uploads"],
     ["decode", "embedded"],
