@@ -12,10 +12,11 @@ from psycopg2 import sql
 from grt_batch.config import Config
 from grt_batch.errors import NoLedger
 from grt_batch.ledger import RUN, Account
-from grt_batch.pipeline import Clock, read_archive, run_here
+from grt_batch.pipeline import Clock, read_archive
 from grt_batch.plan import mismatch
 from grt_batch.sinks.postgres import SCHEMA, connection
 from grt_batch.sinks.tsv import REJECTS
+from grt_batch.tasks import run_here
 from grt_batch.uploads import Archive
 
 _LAST_RUNS = 10
@@ -35,7 +36,7 @@ def check_archive(archive: Archive, config: Config) -> Verdict:
         return Verdict(f"incomplete: {archive.incomplete}")
     if archive.quarantine:
         return Verdict(f"quarantine: {archive.quarantine}", quarantined=True)
-    account, _, _ = read_archive(archive.tar, config, run_here, Clock(), lambda _: None)
+    account, _, _ = read_archive(archive.tar, config, (), run_here, Clock(), lambda _: None)
     reason = mismatch(archive, account)
     if reason:
         return Verdict(f"quarantine: {reason}", quarantined=True)

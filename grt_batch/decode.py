@@ -12,18 +12,14 @@ Any other line with a wrong number of columns, or a column of a wrong type, is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from grt_batch.archive import Block
-from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout, Type, layout_of
-
-Bytes = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
+from grt_batch.columns import WANTED, Bytes, Decoded, Integers, Reject, columns_of
+from grt_batch.records import NONE_TEXT, Kind, Layout, Type, layout_of
 
 _TAB, _NUL = 9, 0
 """What stands between columns: a tab in what comes in, NUL in what was salvaged, since a salvaged text may hold a tab.
@@ -32,47 +28,17 @@ No text holds NUL here."""
 FRAGMENT = "fragment before a joined record"
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A line, or the fragment of one, that is no record. `line` counts from 0 within its block."""
-
-    line: int
-    reason: str
-    text: bytes
-    fragment: bool = False
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded block. Of its `lines`, `accepted` are records (of which `salvaged` were put right); the others are
-    among `rejects`. `replaced` counts the bytes and NULs that are no text.
-
-    `columns` by kind; n is the number of records, j that of different jobs:
-    jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
-    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)];
-    datasets: id, size (bytes or NULL), output (0 or 1): int64[n].
-    """
-
-    layout: Layout
-    lines: int
-    accepted: int
-    salvaged: int = 0
-    replaced: int = 0
-    rejects: tuple[Reject, ...] = ()
-    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
-
-
-def decode(block: Block) -> Decoded:
-    """Decode one block; see the module for what becomes of broken lines."""
+def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
+    """Decode one block; see the module for what becomes of broken lines. `wanted` are the kinds of joined records
+    whose columns somebody needs (see `grt_batch.columns`)."""
     layout = block.layout
     data, replaced = _as_text(block.data)
     lines = int(np.count_nonzero(data == 10)) + (1 if data.size and data[-1] != 10 else 0)
-    decoded, odd = _KERNELS[layout.kind](layout, data, _TAB, lines)
+    decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))
     if salvaged:
-        decoded = _with_salvaged(decoded, data, odd, salvaged)
+        decoded = _with_salvaged(decoded, data, odd, salvaged, wanted)
     return replace(decoded, lines=lines, salvaged=len(salvaged), replaced=replaced, rejects=tuple(rejects))
 
 
@@ -115,21 +81,23 @@ def _salvaged(layout: Layout, data: Bytes, odd: Integers, rejects: list[Reject])
         yield _Salvaged(line, b"\0".join(record) + b"\n")
 
 
-def _with_salvaged(decoded: Decoded, data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Decoded:
+def _with_salvaged(
+    decoded: Decoded, data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged], wanted: Collection[str]
+) -> Decoded:
     """The columns of a block with the salvaged records in their places."""
     layout = decoded.layout
     if layout.kind is Kind.METRIC_NUM:
         # Which value is the last one depends on all lines before it: the whole block again, put right.
         mended = _mended(data, odd, salvaged)
-        return _decoded(layout, mended, decoded.accepted + len(salvaged))
+        return _decoded(layout, mended, decoded.accepted + len(salvaged), wanted)
     text = np.frombuffer(b"".join(record.text for record in salvaged), np.uint8)
-    extra = _decoded(layout, text, len(salvaged))
+    extra = _decoded(layout, text, len(salvaged), wanted)
     columns = {name: np.concatenate([column, extra.columns[name]]) for name, column in decoded.columns.items()}
     texts = {name: [*known, *extra.texts[name]] for name, known in decoded.texts.items()}
     for name, known in decoded.texts.items():
         columns[name][decoded.accepted :] += len(known)
-    if layout.kind is Kind.JOBS:
-        # Which line of a job is the last one depends on their order.
+    if "line" in columns:
+        # Which record is the last one depends on their order.
         columns["line"][decoded.accepted :] = [record.line for record in salvaged]
         order = np.argsort(columns["line"], kind="stable")
         columns = {name: column[order] for name, column in columns.items()}
@@ -147,9 +115,9 @@ def _mended(data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Bytes:
     return np.frombuffer(b"".join(pieces), np.uint8)
 
 
-def _decoded(layout: Layout, text: Bytes, lines: int) -> Decoded:
+def _decoded(layout: Layout, text: Bytes, lines: int, wanted: Collection[str]) -> Decoded:
     """What was salvaged, by the kernels; they agree with `salvage` about what a record is."""
-    decoded, odd = _KERNELS[layout.kind](layout, text, _NUL, lines)
+    decoded, odd = columns_of(layout, text, _NUL, lines, wanted)
     if len(odd):
         raise AssertionError(f"a salvaged line of {layout.kind.value} is no record")
     return decoded
@@ -210,113 +178,6 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
     return None
 
 
-def _positions(layout: Layout, *names: str) -> Integers:
-    return np.array([layout.position(name) for name in names], np.int64)
-
-
-def _buckets(lines: int) -> Integers:
-    """An empty hash table for up to `lines` keys, half full at most."""
-    return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
-
-
-def _texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[str | None, ...]]:
-    """The texts that the codes 0 .. count - 1 stand for; None for null."""
-
-    def text(start: int, end: int) -> str | None:
-        raw = data[start:end].tobytes()
-        return None if raw == NONE_TEXT else raw.decode("utf-8")
-
-    return [
-        tuple(text(*pair) for pair in zip(row[::2], row[1::2], strict=True))
-        for row in firsts[:count, : 2 * width].tolist()
-    ]
-
-
-def _decode_jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch import kernels
-
-    at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
-    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
-    firsts = np.zeros((2, lines, 4), np.int64)
-    tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, tools, states = kernels.decode_jobs(data, sep, len(layout.columns), at, tables, out, firsts, odd)
-    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
-    texts = {"tool": _texts(data, firsts[0], tools, 2), "state": _texts(data, firsts[1], states, 1)}
-    if at[2] < 0:
-        texts["tool"] = [(tool_id, None) for tool_id, _ in texts["tool"]]
-    return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]
-
-
-_NAMES = [f"{metric.plugin}\t{metric.name}".encode() for metric in METRICS]
-_NAME_BYTES = np.frombuffer(b"".join(_NAMES), np.uint8)
-_NAME_ENDS = np.cumsum([len(name) for name in _NAMES], dtype=np.int64)
-_SCALES = np.array([metric.scale for metric in METRICS], np.int64)
-
-
-def _decode_metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch import kernels
-
-    at = _positions(layout, "job_id", "plugin", "name", "value")
-    if (at < 0).any():
-        return _count_records(layout, data, sep, lines)
-    odd = np.empty((lines, 3), np.int64)
-    ids, counts, values = (
-        np.empty(lines, np.int64),
-        np.zeros(lines, np.int64),
-        np.zeros((lines, len(METRICS)), np.int64),
-    )
-    seen = np.zeros((lines, len(METRICS)), np.uint8)
-    n, strange, jobs = kernels.decode_metrics(
-        data,
-        sep,
-        len(layout.columns),
-        at,
-        _NAME_BYTES,
-        _NAME_ENDS,
-        _SCALES,
-        _buckets(lines),
-        ids,
-        counts,
-        values,
-        seen,
-        odd,
-    )
-    columns: dict[str, npt.NDArray[Any]] = {
-        "id": ids[:jobs].copy(),
-        "records": counts[:jobs].copy(),
-        "values": values[:jobs].copy(),
-        "seen": seen[:jobs].copy(),
-    }
-    return Decoded(layout, lines, n, columns=columns), odd[:strange]
-
-
-def _decode_datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch import kernels
-
-    at = _positions(layout, "job_id", "dataset_id", "file_size", "type")
-    out, odd = np.empty((3, lines), np.int64), np.empty((lines, 3), np.int64)
-    n, strange = kernels.decode_datasets(data, sep, len(layout.columns), at, out, odd)
-    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output"))}
-    return Decoded(layout, lines, n, columns=columns), odd[:strange]
-
-
-def _count_records(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch import kernels
-
-    odd = np.empty((lines, 3), np.int64)
-    n, strange = kernels.count_records(data, sep, len(layout.columns), _positions(layout, "job_id"), odd)
-    return Decoded(layout, lines, n), odd[:strange]
-
-
-_KERNELS = {
-    Kind.JOBS: _decode_jobs,
-    Kind.METRIC_NUM: _decode_metrics,
-    Kind.METRIC_TXT: _count_records,
-    Kind.PARAMS: _count_records,
-    Kind.DATASETS: _decode_datasets,
-}
-
-
 def warm() -> None:
     """Compile all kernels, which numba keeps on disk: no rank of a run need do it then."""
     from grt_batch import kernels
@@ -330,6 +191,9 @@ def warm() -> None:
     }
     for kind, line in lines.items():
         # The second line is broken: what salvages is compiled too.
-        decode(Block(layout_of(kind, [line])[0], 0, line + b"1\t" + line))
+        block = Block(layout_of(kind, [line])[0], 0, line + b"1\t" + line)
+        decode(block)
+        decode(block, WANTED)
     one = np.ones(1, np.int64)
     kernels.add_sizes(one - 1, one, one, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros(1, np.uint8))
+    kernels.mark_replaced(one, one, 2, np.zeros(1, np.uint8))

@@ -7,7 +7,7 @@ archive does not hold are orphans: counted, and in no sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.decode import Decoded, Integers
-from grt_batch.joined import Job
+from grt_batch import details
+from grt_batch.columns import Decoded, Integers
+from grt_batch.details import Collected, nullable
+from grt_batch.joined import Dataset, Job, Metric, Param, Record
 from grt_batch.records import (
     CPU_V1,
     CPU_V2,
@@ -65,15 +67,15 @@ class Members:
 
 @dataclass
 class Joiner:
-    """Takes the decoded blocks of one archive, in the order in which they stand in it, and joins them."""
+    """Takes the decoded blocks of one archive, in the order in which they stand in it, and joins them. `wanted` are the
+    kinds of records that are joined besides the jobs; the blocks must have been decoded for them."""
 
+    wanted: Collection[str] = ()
     members: dict[Kind, Members] = field(default_factory=lambda: {kind: Members() for kind in Kind})
     replaced: int = 0
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
-    _jobs: list[dict[str, Integers]] = field(default_factory=list)
+    _collected: dict[Kind, Collected] = field(default_factory=lambda: {kind: Collected() for kind in Kind})
     _metrics: list[Mapping[str, npt.NDArray[Any]]] = field(default_factory=list)
-    _datasets: list[Mapping[str, npt.NDArray[Any]]] = field(default_factory=list)
-    _codes: dict[str, dict[tuple[str | None, ...], int]] = field(default_factory=lambda: {"tool": {}, "state": {}})
 
     def add(self, decoded: Decoded) -> None:
         """Take the next block."""
@@ -81,51 +83,61 @@ class Joiner:
         self.members[kind].add(decoded)
         self.replaced += decoded.replaced
         self.reasons.update((kind, reject.reason) for reject in decoded.rejects)
-        if kind is Kind.JOBS:
-            columns = dict(decoded.columns)
-            for name, codes in self._codes.items():
-                numbers = [codes.setdefault(text, len(codes)) for text in decoded.texts[name]]
-                columns[name] = np.array(numbers, np.int64)[columns[name]]
-            self._jobs.append(columns)
-        elif kind is Kind.METRIC_NUM and decoded.columns:
-            self._metrics.append(decoded.columns)
-        elif kind is Kind.DATASETS:
-            self._datasets.append(decoded.columns)
+        if kind is Kind.METRIC_NUM and "values" in decoded.columns:
+            reduced = ("id", "records", "values", "seen")
+            self._metrics.append({name: decoded.columns[name] for name in reduced})
+            if Metric.kind in self.wanted:
+                self._collected[kind].add(decoded, (name for name in decoded.columns if name not in reduced))
+        elif kind is Kind.DATASETS and not {Dataset.kind, Param.kind} & set(self.wanted):
+            self._collected[kind].add(decoded, ("id", "size", "output"))
+        else:
+            self._collected[kind].add(decoded, decoded.columns)
 
-    def join(self) -> tuple[pl.DataFrame, int]:
-        """One row a job, by job id, with the fields of `Job`; and how many jobs stood in the archive more than once."""
-        jobs = {
-            name: np.concatenate([part[name] for part in self._jobs]) if self._jobs else np.empty(0, np.int64)
-            for name in ("id", "create_time", "tool", "state")
-        }
-        order = np.argsort(jobs["id"], kind="stable")
-        sorted_ids = jobs["id"][order]
+    def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
+        """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
+        rising job id; and how many jobs stood in the archive more than once."""
+        jobs = self._collected[Kind.JOBS]
+        order = np.argsort(jobs.column("id"), kind="stable")
+        sorted_ids = jobs.column("id")[order]
         last = np.append(sorted_ids[1:] != sorted_ids[:-1], True)[: len(order)]
         order = order[last]
-        ids = jobs["id"][order]
-        values, has_metrics = self._join_metrics(ids)
-        total, known, implausible = self._join_datasets(ids)
-        tools, states = list(self._codes["tool"]), list(self._codes["state"])
-        frame = pl.DataFrame(
+        ids = sorted_ids[last]
+        find = _Rows(ids)
+        frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order, find)}
+        for kind in (Kind.PARAMS, Kind.METRIC_TXT):
+            self.members[kind].orphans += int((find(self._collected[kind].column("id")) < 0).sum())
+        if Dataset.kind in self.wanted:
+            frames[Dataset] = details.datasets(self._collected[Kind.DATASETS], find)
+        if Param.kind in self.wanted:
+            inputs = frames[Dataset] if Dataset in frames else details.datasets(self._collected[Kind.DATASETS], find)
+            frames[Param] = details.params(self._collected[Kind.PARAMS], find, inputs)
+        if Metric.kind in self.wanted:
+            frames[Metric] = details.metrics(self._collected[Kind.METRIC_NUM], self._collected[Kind.METRIC_TXT], find)
+        return frames, len(sorted_ids) - len(ids)
+
+    def _join_jobs(self, ids: Integers, order: Integers, find: _Rows) -> pl.DataFrame:
+        jobs = self._collected[Kind.JOBS]
+        created, tools, states = (jobs.column(name)[order] for name in ("create_time", "tool", "state"))
+        values, has_metrics = self._join_metrics(ids, find)
+        total, known, implausible = self._join_datasets(ids, find)
+        return pl.DataFrame(
             {
                 Job.job_id.name: ids,
-                Job.tool_id.name: _texts([tool[0] for tool in tools], jobs["tool"][order]),
-                Job.tool_version.name: _texts([tool[1] for tool in tools], jobs["tool"][order]),
-                Job.state.name: _texts([state[0] for state in states], jobs["state"][order]),
-                **_times(jobs["create_time"][order]),
-                **_measurements(values, jobs["create_time"][order], implausible),
-                Job.input_bytes.name: _nullable(np.where(known[:, 0] > 0, total[:, 0], NULL)),
-                Job.output_bytes.name: _nullable(np.where(known[:, 1] > 0, total[:, 1], NULL)),
+                Job.tool_id.name: jobs.dictionary("tool").column(0, tools),
+                Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
+                Job.state.name: jobs.dictionary("state").column(0, states),
+                **_times(created),
+                **_measurements(values, created, implausible),
+                Job.input_bytes.name: nullable(np.where(known[:, 0] > 0, total[:, 0], NULL)),
+                Job.output_bytes.name: nullable(np.where(known[:, 1] > 0, total[:, 1], NULL)),
                 Job.without_metrics.name: has_metrics == 0,
                 Job.implausible.name: implausible != 0,
             }
         ).with_columns((~Job.state.expr.is_in(TERMINAL_STATES)).alias(Job.non_terminal.name))
-        return frame, len(sorted_ids) - len(ids)
 
-    def _join_metrics(self, ids: Integers) -> tuple[Integers, npt.NDArray[np.uint8]]:
+    def _join_metrics(self, ids: Integers, find: _Rows) -> tuple[Integers, npt.NDArray[np.uint8]]:
         values = np.full((len(METRICS), len(ids)), NULL, np.int64)
         has_metrics = np.zeros(len(ids), np.uint8)
-        find = _Rows(ids)
         for block in self._metrics:
             rows = find(block["id"])
             found = rows >= 0
@@ -136,13 +148,12 @@ class Joiner:
                 values[metric, rows[seen]] = block["values"][seen, metric]
         return values, has_metrics
 
-    def _join_datasets(self, ids: Integers) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:
+    def _join_datasets(self, ids: Integers, find: _Rows) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:
         from grt_batch import kernels
 
         total, known = np.zeros((len(ids), 2), np.int64), np.zeros((len(ids), 2), np.int64)
         implausible = np.zeros(len(ids), np.uint8)
-        find = _Rows(ids)
-        for block in self._datasets:
+        for block in self._collected[Kind.DATASETS].parts:
             rows = find(block["id"])
             self.members[Kind.DATASETS].orphans += int((rows < 0).sum())
             kernels.add_sizes(rows, block["size"], block["output"], total, known, implausible)
@@ -170,20 +181,8 @@ class _Rows:
         return np.where(self.ids[rows] == wanted, rows, -1)
 
 
-def _texts(texts: Iterable[str | None], codes: Integers) -> pl.Series:
-    """The text of each code, dictionary-encoded."""
-    texts = list(texts)
-    categories = list(dict.fromkeys(text for text in texts if text is not None))
-    return pl.Series(texts, dtype=pl.Enum(categories)).gather(codes) if texts else pl.Series([], dtype=pl.Enum([]))
-
-
-def _nullable(column: Integers) -> pl.Series:
-    series = pl.Series(column)
-    return series.set(series == NULL, None)
-
-
 def _times(created: Integers) -> dict[str, pl.Series]:
-    times = _nullable(created).cast(Job.create_time.type)
+    times = nullable(created).cast(Job.create_time.type)
     return {
         Job.create_time.name: times,
         Job.day.name: times.dt.date(),
@@ -221,13 +220,13 @@ def _measurements(values: Integers, created: Integers, implausible: npt.NDArray[
     waited = np.where(start > 2**62, NULL, start) - created * 10
     waited = unless_null(np.where(waited < 0, NULL, waited), start, created)
     return {
-        Job.runtime.name: _nullable(runtime),
-        Job.memory.name: _nullable(memory),
-        Job.cpu.name: _nullable(cpu),
-        Job.cores.name: _nullable(cores),
-        Job.allocated_memory.name: _nullable(unless_null(_times_exact(megabytes, 2**20), megabytes)),
-        Job.core_seconds.name: _nullable(unless_null(_times_exact(runtime, cores), runtime, cores)),
-        Job.wait.name: _nullable(waited),
+        Job.runtime.name: nullable(runtime),
+        Job.memory.name: nullable(memory),
+        Job.cpu.name: nullable(cpu),
+        Job.cores.name: nullable(cores),
+        Job.allocated_memory.name: nullable(unless_null(_times_exact(megabytes, 2**20), megabytes)),
+        Job.core_seconds.name: nullable(unless_null(_times_exact(runtime, cores), runtime, cores)),
+        Job.wait.name: nullable(waited),
     }
 
 

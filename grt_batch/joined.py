@@ -100,6 +100,10 @@ class Metric(Record):
     text = Field("text", pl.String(), "", "a text; null for a number")
 
 
+RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, Param, Dataset, Metric)}
+"""Every kind of joined records, the jobs first."""
+
+
 @dataclass(frozen=True)
 class Records:
     """The records of some jobs, whole: every row of each of these jobs. `since` is the first day for which the last

@@ -436,55 +436,136 @@ def decode_metrics(
 
 
 @_compiled
-def decode_datasets(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any) -> Any:
-    """Datasets: `at` holds the positions of job_id, dataset_id, file_size, type. `out[0:3]` becomes job id, size
-    (bytes, NULL) and 1 for an output, 0 for an input. Returns the numbers of records and of odd lines.
+def decode_metric_records(data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any) -> Any:
+    """Every numeric metric by itself: `at` as in `decode_metrics`. `out[0:4]` becomes job id, the code of (plugin,
+    name), the value (NULL) and its scale: 7, or 0 where the value is too large for that. Returns the numbers of
+    records, of odd lines and of codes.
     """
     starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
-    begin, line, records, strange = 0, 0, 0, 0
+    begin, line, records, strange, codes = 0, 0, 0, 0, 0
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
         good = fields == width
         if good:
             status, job = integer(data, starts[at[0]], ends[at[0]])
-            good = status == 1
-        if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
-            status, _ = integer(data, starts[at[1]], ends[at[1]])
-            good = status != 0
-        size = NULL
-        if good and at[2] >= 0 and not is_none(data, starts[at[2]], ends[at[2]]):
-            status, size = integer(data, starts[at[2]], ends[at[2]])
-            good = status != 0
-            if size >= NO_LIMIT or size == -1:
-                size = NULL
-        output = -1
-        if good and at[3] >= 0:
-            start, length = starts[at[3]], ends[at[3]] - starts[at[3]]
-            if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
-                output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
-            elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
-                same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
-                output = 1 if same else -1
-        if good and output >= 0:
-            out[0, records], out[1, records], out[2, records] = job, size, output
+            scale = 7
+            numeric, value = number(data, starts[at[3]], ends[at[3]], scale)
+            if numeric == IS_NULL:
+                scale = 0
+                numeric, value = number(data, starts[at[3]], ends[at[3]], scale)
+            good = status == 1 and numeric != NO_NUMBER
+        if good:
+            code, codes = _intern(data, starts[at[1]], ends[at[1]], starts[at[2]], ends[at[2]], table, firsts, codes)
+            out[0, records], out[1, records], out[2, records], out[3, records] = job, code, value, scale
             records += 1
         else:
             odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
             strange += 1
         begin = stop + 1
         line += 1
-    return records, strange
+    return records, strange, codes
 
 
 @_compiled
-def count_records(data: Any, sep: int, width: int, at: Any, odd: Any) -> Any:
-    """Records whose columns nobody needs: only the number of columns and the job id at `at[0]` are tested.
-    Returns the numbers of records and of odd lines."""
+def decode_texts(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any, firsts: Any, odd: Any) -> Any:
+    """Records of a job id and up to four texts: `at` holds the positions of the id and of two pairs of texts (-1: no
+    such column). `out[0:4]` becomes the id, the code of each pair and the line's number. Returns the numbers of
+    records, of odd lines and of codes of each pair.
+    """
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    begin, line, records, strange = 0, 0, 0, 0
+    counts, places = np.zeros(2, np.int64), np.zeros((4, 2), np.int64)
+    while begin < data.size:
+        fields, stop = split(data, begin, sep, starts, ends)
+        status, job = 0, 0
+        if fields == width:
+            status, job = integer(data, starts[at[0]], ends[at[0]])
+        if status == 1:
+            for i in range(4):
+                if at[1 + i] >= 0:
+                    places[i, 0], places[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
+            for pair in range(2):
+                if at[1 + 2 * pair] >= 0:
+                    first, second = places[2 * pair], places[2 * pair + 1]
+                    code, counts[pair] = _intern(
+                        data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
+                    )
+                    out[1 + pair, records] = code
+            out[0, records], out[3, records] = job, line
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange, counts[0], counts[1]
+
+
+@_compiled
+def decode_datasets(data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any) -> Any:
+    """Datasets: `at` holds the positions of job_id, dataset_id, extension, file_size, param_name, type. `out[0:5]`
+    becomes job id, size (bytes, NULL), 1 for an output and 0 for an input, dataset id (NULL), and the code of
+    (extension, param_name). Returns the numbers of records, of odd lines and of codes.
+    """
+    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    begin, line, records, strange, codes = 0, 0, 0, 0, 0
+    while begin < data.size:
+        fields, stop = split(data, begin, sep, starts, ends)
+        good = fields == width
+        if good:
+            status, job = integer(data, starts[at[0]], ends[at[0]])
+            good = status == 1
+        dataset = NULL
+        if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
+            status, dataset = integer(data, starts[at[1]], ends[at[1]])
+            good = status != 0
+            if status == 2:
+                dataset = NULL
+        size = NULL
+        if good and at[3] >= 0 and not is_none(data, starts[at[3]], ends[at[3]]):
+            status, size = integer(data, starts[at[3]], ends[at[3]])
+            good = status != 0
+            if size >= NO_LIMIT or size == -1:
+                size = NULL
+        output = -1
+        if good and at[5] >= 0:
+            start, length = starts[at[5]], ends[at[5]] - starts[at[5]]
+            if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
+                output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
+            elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
+                same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
+                output = 1 if same else -1
+        if good and output >= 0:
+            extension_start, extension_end, name_start, name_end = 0, 0, 0, 0
+            if at[2] >= 0:
+                extension_start, extension_end = starts[at[2]], ends[at[2]]
+            if at[4] >= 0:
+                name_start, name_end = starts[at[4]], ends[at[4]]
+            code, codes = _intern(data, extension_start, extension_end, name_start, name_end, table, firsts, codes)
+            out[0, records], out[1, records], out[2, records], out[3, records] = job, size, output, dataset
+            out[4, records] = code
+            records += 1
+        else:
+            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
+            strange += 1
+        begin = stop + 1
+        line += 1
+    return records, strange, codes
+
+
+@_compiled
+def decode_ids(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any) -> Any:
+    """Records of which nobody needs more than the job id, at `at[0]`: it goes into `out`. Returns the numbers of
+    records and of odd lines."""
     starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange = 0, 0, 0, 0
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
-        if fields == width and integer(data, starts[at[0]], ends[at[0]])[0] == 1:
+        status, job = 0, 0
+        if fields == width:
+            status, job = integer(data, starts[at[0]], ends[at[0]])
+        if status == 1:
+            out[records] = job
             records += 1
         else:
             odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
@@ -508,3 +589,13 @@ def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implaus
         else:
             total[row, side] += size[i]
             known[row, side] += 1
+
+
+@_compiled
+def mark_replaced(rows: Any, codes: Any, count: Any, replaced: Any) -> None:
+    """Mark the records that a later one of the same row and code replaces. `rows` rise; there are `count` codes."""
+    seen = np.full(count, -1, np.int64)
+    for i in range(rows.size - 1, -1, -1):
+        if seen[codes[i]] == rows[i]:
+            replaced[i] = 1
+        seen[codes[i]] = rows[i]

@@ -26,7 +26,8 @@ class Account:
     """Everything that was read of one tar.gz, accounted for. A pure function of its bytes.
 
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
-    `first_id` and `last_id` span the job ids, None without jobs. `quarantine` is the reason, None for a good archive.
+    `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
+    `quarantine` is the reason, None for a good archive.
     """
 
     sha256: str
@@ -40,6 +41,7 @@ class Account:
     repeated: int = 0
     first_id: int | None = None
     last_id: int | None = None
+    last_day: str | None = None
     quarantine: str | None = None
 
     def accepted(self, *kinds: Kind) -> int:

@@ -44,6 +44,11 @@ class Module:
     cubes: ClassVar[tuple[Cube, ...]]
     tables: ClassVar[tuple[Table, ...]]
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a partial depends on the first day that is counted by itself."""
+        return any(cube.lately for cube in self.cubes)
+
     def empty(self) -> Partial:
         """The partial of no jobs, the identity of `merge`."""
         return {cube.name: cube.empty() for cube in self.cubes}
@@ -53,8 +58,12 @@ class Module:
         return {cube.name: cube.count(records) for cube in self.cubes}
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
-        """One partial, as if the jobs of all had been aggregated at once."""
-        return {cube.name: cube.merge([partial[cube.name] for partial in partials]) for cube in self.cubes}
+        """One partial, as if the jobs of all had been aggregated at once; of those cubes that all the partials have."""
+        return {
+            cube.name: cube.merge([partial[cube.name] for partial in partials])
+            for cube in self.cubes
+            if all(cube.name in partial for partial in partials)
+        }
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """The rows of each of `tables`, by its name. Here the cubes of `partial` have the column `instance_id` too."""
@@ -66,9 +75,10 @@ def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame, frame.with_columns(pl.lit(ALL_INSTANCES).alias(INSTANCE))])
 
 
-def within(ledger: Ledger, days: int) -> pl.Expr:
-    """Which rows are of the last `days` UTC days, the as-of day the last of them."""
-    return pl.col(Job.day.name).is_between(ledger.as_of - timedelta(days=days - 1), ledger.as_of)
+def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
+    """Which rows are of `days` UTC days, the last of them the as-of day, or `ago` days before it."""
+    last = ledger.as_of - timedelta(days=ago)
+    return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
 
 
 def jobs_in(state: str) -> pl.Expr:

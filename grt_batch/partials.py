@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
@@ -100,12 +101,13 @@ def pack_partial(partial: Partial) -> bytes:
     return b"".join([struct.pack("<I", len(head)), head, *frames.values()])
 
 
-def unpack_partial(raw: bytes) -> Partial:
-    """The opposite of `pack_partial`."""
+def unpack_partial(raw: bytes, names: Container[str] | None = None) -> Partial:
+    """The opposite of `pack_partial`, or of it the frames of these names."""
     (size,) = struct.unpack_from("<I", raw)
     at = 4 + size
     partial: Partial = {}
     for name, length in orjson.loads(raw[4:at]):
-        partial[name] = unpack_frame(raw[at : at + length])
+        if names is None or name in names:
+            partial[name] = unpack_frame(raw[at : at + length])
         at += length
     return partial

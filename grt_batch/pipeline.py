@@ -13,96 +13,39 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import polars as pl
 
 from grt_batch.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.columns import Decoded, Reject
 from grt_batch.config import Config
-from grt_batch.decode import Decoded, Reject, decode
 from grt_batch.errors import Quarantine
 from grt_batch.jobs import Joiner
-from grt_batch.joined import Job, Records
+from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
 from grt_batch.tables import escape
+from grt_batch.tasks import AggregateTask, DecodeTask, Frames, RunTasks
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised whenever the decoder or the join gives other columns: every archive is then read again."""
 
-ACCOUNT, JOBS, REJECTS, PARTIAL, SUPERSEDED = "account", "jobs", "rejects", "partial", "superseded"
-"""The kinds of entries in the store."""
-
-
-class Task(Protocol):
-    """A piece of work that needs nothing but itself: any rank can do it, and do it again."""
-
-    name: ClassVar[str]
-
-    @property
-    def place(self) -> str:
-        """What it is about, for the error that it may end in."""
-
-    def run(self) -> Any:
-        """Do it."""
-
-
-@dataclass(frozen=True)
-class DecodeTask:
-    """Decode one block."""
-
-    block: Block
-    number: int
-    name: ClassVar[str] = "decode"
-
-    @property
-    def place(self) -> str:
-        """The member that the block is of, and the block's number in the archive."""
-        return f"{self.block.layout.kind.value}, block {self.number}"
-
-    def run(self) -> Decoded:
-        """The columns and rejects of the block."""
-        return decode(self.block)
-
-
-@dataclass(frozen=True)
-class AggregateTask:
-    """Aggregate some joined jobs."""
-
-    modules: tuple[str, ...]
-    jobs: pl.DataFrame
-    name: ClassVar[str] = "aggregate"
-
-    @property
-    def place(self) -> str:
-        """The range of the jobs' ids."""
-        ids = self.jobs[Job.job_id.name]
-        return f"the jobs from {ids[0]} to {ids[-1]}"
-
-    def run(self) -> dict[str, Partial]:
-        """A partial for each module, by its name."""
-        known = discover()
-        return {name: known[name].aggregate(Records({Job: self.jobs})) for name in self.modules}
-
-
-RunTasks = Callable[[Iterator[Task]], Iterator[Any]]
-
-
-def run_here(tasks: Iterator[Task]) -> Iterator[Any]:
-    """Carry out tasks one after another in this process."""
-    return (task.run() for task in tasks)
+ACCOUNT, REJECTS, PARTIAL, SUPERSEDED = "account", "rejects", "partial", "superseded"
+"""The kinds of entries in the store, beside those of joined records, which have the record's kind."""
 
 
 @dataclass(frozen=True)
 class Order:
     """Reduce this archive: read it unless `key` names what was read of it, and make the missing partials.
 
-    `superseded` is the store's key of the job ids that a newer archive reports again, empty for none. With `again`
-    nothing that is in the store is taken for granted, but what `key` names.
+    `superseded` is the store's key of the job ids that a newer archive reports again, empty for none; `since` is the
+    first day that is counted by itself for the windows of the last days. With `again` nothing that is in the store is
+    taken for granted, but what `key` names.
     """
 
     instance_id: str
@@ -110,6 +53,7 @@ class Order:
     tar: str
     bytes: int
     modules: tuple[str, ...]
+    since: date
     claimed_sha256: str = ""
     key: str = ""
     superseded: str = ""
@@ -154,9 +98,15 @@ def account_key(sha256: str, config: Config) -> str:
     return digest(ACCOUNT, READER_VERSION, sha256, *parts)
 
 
-def partial_key(key: str, module: Module, superseded: str) -> str:
+def partial_key(key: str, module: Module, superseded: str, since: date) -> str:
     """The key of the partial of one archive, `key` as in `account_key`."""
-    return digest(PARTIAL, key, module.name, module.version, superseded)
+    return digest(PARTIAL, key, module.name, module.version, superseded, since if module.looks_back else "")
+
+
+def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:
+    """The kinds of joined records that modules need, besides the jobs."""
+    needs = {need.kind for module in modules for need in module.needs}
+    return tuple(kind for kind in RECORDS if kind in needs and kind != Job.kind)
 
 
 def load_account(store: Store, key: str) -> Account | None:
@@ -183,58 +133,87 @@ def reduce_archive(
         with clock.stage("read"):
             key = account_key(file_sha256(Path(order.tar)), config)
     account = load_account(store, key) if key else None
-    jobs = None
+    modules = [discover()[name] for name in order.modules]
+    frames: Frames | None = None
     if account is None:
-        account, jobs, rejects = read_archive(Path(order.tar), config, run_tasks, clock, tell)
+        wanted = wanted_by(modules)
+        account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
         key = account_key(account.sha256, config)
         with clock.stage("store"):
-            if jobs is not None:
-                store.put(JOBS, key, pack_frame(jobs))
+            if frames is not None:
+                for kind, frame in frames.items():
+                    store.put(kind, key, pack_frame(frame))
                 store.put(REJECTS, key, rejects)
             store.put(ACCOUNT, key, account.to_json())
     if account.quarantine is None:
         missing = [
             module
-            for module in (discover()[name] for name in order.modules)
-            if order.again or not store.has(PARTIAL, partial_key(key, module, order.superseded))
+            for module in modules
+            if order.again or not store.has(PARTIAL, partial_key(key, module, order.superseded, order.since))
         ]
         if missing:
             with clock.stage("store"):
-                jobs = _load_jobs(store, key) if jobs is None else jobs
-            if jobs is None:
+                frames = _load_frames(store, key, wanted_by(missing)) if frames is None else frames
+            if frames is None:
                 store.drop(ACCOUNT, key)
                 return reduce_archive(order, config, store, run_tasks, progress)
             with clock.stage("aggregate"):
-                partials = aggregate(_current(jobs, store, order.superseded), missing, config, run_tasks)
+                current = _current(frames, store, order.superseded)
+                partials = aggregate(current, missing, order.since, config, run_tasks)
             with clock.stage("store"):
                 for module in missing:
                     packed = pack_partial(partials[module.name])
-                    store.put(PARTIAL, partial_key(key, module, order.superseded), packed)
+                    store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
     return Outcome(order.instance_id, order.archive, key, account, dict(clock.seconds))
 
 
 def aggregate(
-    jobs: pl.DataFrame, modules: Sequence[Module], config: Config, run_tasks: RunTasks
+    frames: Frames, modules: Sequence[Module], since: date, config: Config, run_tasks: RunTasks
 ) -> Mapping[str, Partial]:
-    """The partials of joined jobs, which are cut into tasks: a job is never cut, so any cut gives the same."""
+    """The partials of joined records, which are cut into tasks: a job is never cut, so any cut gives the same."""
     names = tuple(module.name for module in modules)
-    tasks = (AggregateTask(names, part) for part in jobs.iter_slices(config.aggregate_jobs) if part.height)
+    needed = {Job.kind, *wanted_by(modules)}
+    tasks = (
+        AggregateTask(names, part, since)
+        for part in _cut({kind: frames[kind] for kind in frames if kind in needed}, config.aggregate_jobs)
+    )
     results: list[dict[str, Partial]] = list(run_tasks(tasks))
     return {
         module.name: module.merge([result[module.name] for result in results] or [module.empty()]) for module in modules
     }
 
 
-def read_archive(
-    tar: Path, config: Config, run_tasks: RunTasks, clock: Clock, tell: Callable[[int], None]
-) -> tuple[Account, pl.DataFrame | None, bytes]:
-    """Decode and join all members of one tar.gz: its account, its jobs, and its reject file.
+def _cut(frames: Frames, jobs: int) -> Iterator[Frames]:
+    """The records of so many jobs at a time."""
+    name = Job.job_id.name
+    for part in frames[Job.kind].iter_slices(jobs):
+        if not part.height:
+            return
+        first, last = part[name][0], part[name][-1]
+        yield {
+            kind: part
+            if kind == Job.kind
+            else frame[frame[name].search_sorted(first, "left") : frame[name].search_sorted(last, "right")]
+            for kind, frame in frames.items()
+        }
 
-    For an archive that cannot be read the account says why, and there are no jobs.
+
+def read_archive(
+    tar: Path,
+    config: Config,
+    wanted: tuple[str, ...],
+    run_tasks: RunTasks,
+    clock: Clock,
+    tell: Callable[[int], None],
+) -> tuple[Account, Frames | None, bytes]:
+    """Decode and join all members of one tar.gz: its account, its jobs and the `wanted` kinds of records, and its
+    reject file.
+
+    For an archive that cannot be read the account says why, and there are no records.
     """
     reader = ArchiveReader(tar, limits_of(config))
-    joiner, rejects = Joiner(), _RejectFile(config.reject_text_bytes)
+    joiner, rejects = Joiner(wanted), _RejectFile(config.reject_text_bytes)
     waiting: deque[Block] = deque()
     numbers = itertools.count(1)
 
@@ -250,7 +229,7 @@ def read_archive(
             else:
                 tell(reader.bytes_read)
                 waiting.append(item)
-                yield DecodeTask(item, next(numbers))
+                yield DecodeTask(item, next(numbers), wanted)
 
     try:
         with clock.stage("decode"):
@@ -259,11 +238,12 @@ def read_archive(
                 joiner.add(decoded)
         clock.seconds["decode"] -= clock.seconds["read"]
         with clock.stage("join"):
-            jobs, repeated = joiner.join()
+            joined, repeated = joiner.join()
     except Quarantine as error:
         size = tar.stat().st_size
         return Account(sha256=file_sha256(tar), bytes=size, quarantine=error.reason), None, b""
-    ids = jobs[Job.job_id.name]
+    jobs = joined[Job]
+    ids, last_day = jobs[Job.job_id.name], jobs[Job.day.name].max()
     account = Account(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
@@ -276,8 +256,9 @@ def read_archive(
         repeated=repeated,
         first_id=int(ids[0]) if jobs.height else None,
         last_id=int(ids[-1]) if jobs.height else None,
+        last_day=last_day.isoformat() if isinstance(last_day, date) else None,
     )
-    return account, jobs, rejects.content()
+    return account, {record.kind: frame for record, frame in joined.items()}, rejects.content()
 
 
 def file_sha256(path: Path) -> str:
@@ -288,24 +269,31 @@ def file_sha256(path: Path) -> str:
 
 def job_ids(store: Store, key: str) -> pl.Series | None:
     """The ids of the jobs that were read of an archive, ascending; None where they are not known (any more)."""
-    raw = store.get(JOBS, key)
+    raw = store.get(Job.kind, key)
     return None if raw is None else unpack_frame(raw, [Job.job_id.name])[Job.job_id.name]
 
 
-def _load_jobs(store: Store, key: str) -> pl.DataFrame | None:
-    raw = store.get(JOBS, key)
-    return None if raw is None else unpack_frame(raw)
+def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> Frames | None:
+    """The joined records of an archive, None where some of them are damaged; those are dropped."""
+    frames: dict[str, pl.DataFrame] = {}
+    for kind in (Job.kind, *wanted):
+        raw = store.get(kind, key)
+        if raw is None:
+            store.drop(kind, key)
+            return None
+        frames[kind] = unpack_frame(raw)
+    return frames
 
 
-def _current(jobs: pl.DataFrame, store: Store, superseded: str) -> pl.DataFrame:
-    """The jobs that no newer archive reports again."""
+def _current(frames: Frames, store: Store, superseded: str) -> Frames:
+    """The records of the jobs that no newer archive reports again."""
     if not superseded:
-        return jobs
+        return frames
     raw = store.get(SUPERSEDED, superseded)
     if raw is None:
         raise FileNotFoundError(f"the store lost the superseded jobs {superseded}")
     gone = np.frombuffer(raw, np.int64)
-    return jobs.filter(~np.isin(jobs[Job.job_id.name].to_numpy(), gone, assume_unique=True))
+    return {kind: frame.filter(~np.isin(frame[Job.job_id.name].to_numpy(), gone)) for kind, frame in frames.items()}
 
 
 class _RejectFile:

@@ -13,9 +13,11 @@ import orjson
 
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite
+from grt_batch.joined import Job
 from grt_batch.ledger import Account
+from grt_batch.module import Module
 from grt_batch.partials import Store
-from grt_batch.pipeline import JOBS, account_key, load_account
+from grt_batch.pipeline import account_key, load_account, wanted_by
 from grt_batch.uploads import Archive, Uploads
 
 BYTES_PER_SECOND = 15_000_000
@@ -95,9 +97,10 @@ def _is_entry(entry: object) -> bool:
     return isinstance(entry, list) and len(entry) == 4 and isinstance(entry[-1], str)
 
 
-def survey(uploads: Uploads, store: Store, index: Index, config: Config) -> list[Planned]:
-    """What is known of each archive before a run, in the order of `uploads`."""
-    planned = [_planned(archive, store, index, config) for archive in uploads.archives]
+def survey(uploads: Uploads, store: Store, index: Index, config: Config, modules: Sequence[Module]) -> list[Planned]:
+    """What is known of each archive before a run of `modules`, in the order of `uploads`."""
+    kinds = (Job.kind, *wanted_by(modules))
+    planned = [_planned(archive, store, index, config, kinds) for archive in uploads.archives]
     return _mark_superseded(planned)
 
 
@@ -110,7 +113,7 @@ def mismatch(archive: Archive, account: Account) -> str | None:
     return account.quarantine
 
 
-def _planned(archive: Archive, store: Store, index: Index, config: Config) -> Planned:
+def _planned(archive: Archive, store: Store, index: Index, config: Config, kinds: Sequence[str]) -> Planned:
     if archive.incomplete:
         return Planned(archive, Step.INCOMPLETE, archive.incomplete)
     if archive.quarantine:
@@ -122,8 +125,11 @@ def _planned(archive: Archive, store: Store, index: Index, config: Config) -> Pl
         return Planned(archive, Step.NEW, "never read")
     key = account_key(sha256, config)
     account = load_account(store, key)
-    if account is None or (account.quarantine is None and not store.has(JOBS, key)):
+    if account is None:
         return Planned(archive, Step.NEW, "its partial results are gone, or of another version")
+    missing = [kind for kind in kinds if not store.has(kind, key)]
+    if missing and account.quarantine is None:
+        return Planned(archive, Step.NEW, f"its {' and '.join(missing)} are not in the store")
     reason = mismatch(archive, account)
     if reason:
         return Planned(archive, Step.QUARANTINED, reason, key, account)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +13,13 @@ import polars as pl
 
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite
-from grt_batch.ledger import ArchiveEntry, State
+from grt_batch.joined import Job
+from grt_batch.ledger import ArchiveEntry, State, utc
 from grt_batch.logs import logger
-from grt_batch.module import INSTANCE, Module, Partial
+from grt_batch.module import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.partials import Store, digest, pack_partial, unpack_partial
 from grt_batch.pipeline import (
     ACCOUNT,
-    JOBS,
     PARTIAL,
     REJECTS,
     SUPERSEDED,
@@ -27,9 +28,10 @@ from grt_batch.pipeline import (
     job_ids,
     partial_key,
     reduce_archive,
-    run_here,
 )
 from grt_batch.plan import Index, Planned, Step, mismatch, newer_reports
+from grt_batch.tasks import run_here
+from grt_batch.uploads import Archive
 
 MERGED, SUPERSEDING = "merged", "superseding"
 """Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
@@ -92,6 +94,8 @@ class _Current:
 
     key: str
     superseded: str
+    since: date
+    last_day: str | None
 
 
 class Reduction:
@@ -104,6 +108,7 @@ class Reduction:
         store: Store,
         crew: Crew,
         index: Index,
+        as_of: date,
         *,
         again: bool,
     ) -> None:
@@ -114,6 +119,7 @@ class Reduction:
         self.store = store
         self.crew = crew
         self.index = index
+        self.as_of = as_of
         self.again = again
         self.seconds: dict[str, float] = {}
 
@@ -159,6 +165,13 @@ class Reduction:
                 self.index.save()
         return result
 
+    def _since(self, archive: Archive) -> date:
+        """The first day that is counted by itself: all that a window can reach from the archive's own end, so that it
+        does not move with the as-of day; earlier only where that is far in the past."""
+        assert archive.report is not None
+        generated = utc(archive.report.generated).date()
+        return min(generated, self.as_of) - timedelta(days=WINDOW_DAYS - 1)
+
     def _order(self, item: Planned, superseded: str = "") -> Order:
         archive = item.archive
         return Order(
@@ -167,6 +180,7 @@ class Reduction:
             tar=str(archive.tar),
             bytes=archive.bytes,
             modules=self.names,
+            since=self._since(archive),
             claimed_sha256=(archive.report and archive.report.sha256) or "",
             key=item.key,
             superseded=superseded,
@@ -200,8 +214,9 @@ class Reduction:
             current[instance_id] = []
             for item in good:
                 superseded = gone[item.archive.name][0]
-                current[instance_id].append(_Current(item.key, superseded))
-                keys = [partial_key(item.key, module, superseded) for module in self.modules]
+                last_day = item.account.last_day if item.account else None
+                current[instance_id].append(_Current(item.key, superseded, self._since(item.archive), last_day))
+                keys = [partial_key(item.key, module, superseded, self._since(item.archive)) for module in self.modules]
                 if not all(self.store.has(PARTIAL, key) for key in keys) or (self.again and superseded):
                     orders.append(self._order(item, superseded))
         for _ in self._carry_out(orders, lambda _: None):
@@ -246,7 +261,7 @@ class Reduction:
     def _ids(self, item: Planned) -> Any:
         ids = job_ids(self.store, item.key)
         if ids is None:
-            for kind in (JOBS, ACCOUNT):
+            for kind in (Job.kind, ACCOUNT):
                 self.store.drop(kind, item.key)
             raise _Damaged([item.key])
         return ids.to_numpy()
@@ -263,12 +278,23 @@ class Reduction:
         }
 
     def _merged(self, module: Module, archives: Sequence[_Current]) -> Partial:
-        """The partial of all archives of an instance, from the longest prefix of them that was merged before."""
-        keys = [partial_key(archive.key, module, archive.superseded) for archive in archives]
-        prefixes = [digest(MERGED, module.name, module.version)]
+        """The partial of all archives of an instance; its cubes of the last days, of those that have any."""
+        first = (self.as_of - timedelta(days=WINDOW_DAYS - 1)).isoformat()
+        recent = [archive for archive in archives if archive.last_day and archive.last_day >= first]
+        result: Partial = {}
+        for lately, those in ((False, archives), (True, recent)):
+            cubes = {cube.name for cube in module.cubes if cube.lately is lately}
+            if cubes:
+                result |= self._merged_cubes(module, cubes, those)
+        return result
+
+    def _merged_cubes(self, module: Module, cubes: Set[str], archives: Sequence[_Current]) -> Partial:
+        """Some cubes of the partial of all these archives, from the longest prefix of them that was merged before."""
+        keys = [partial_key(archive.key, module, archive.superseded, archive.since) for archive in archives]
+        prefixes = [digest(MERGED, module.name, module.version, *sorted(cubes))]
         for key in keys:
             prefixes.append(digest(prefixes[-1], key))
-        done, result = 0, module.empty()
+        done, result = 0, {name: frame for name, frame in module.empty().items() if name in cubes}
         if not self.again:
             for length in range(len(keys), 0, -1):
                 raw = self.store.get(MERGED, prefixes[length])
@@ -276,18 +302,18 @@ class Reduction:
                     done, result = length, unpack_partial(raw)
                     break
         for begin in range(done, len(keys), _MERGED_AT_ONCE):
-            result = module.merge([result, *self._partials(keys[begin : begin + _MERGED_AT_ONCE])])
+            result = module.merge([result, *self._partials(keys[begin : begin + _MERGED_AT_ONCE], cubes)])
         if done < len(keys) > 1:
             self.store.put(MERGED, prefixes[-1], pack_partial(result))
             if done:
                 self.store.drop(MERGED, prefixes[done])
         return result
 
-    def _partials(self, keys: Sequence[str]) -> list[Partial]:
+    def _partials(self, keys: Sequence[str], cubes: Set[str]) -> list[Partial]:
         raw = [self.store.get(PARTIAL, key) for key in keys]
         damaged = [key for key, content in zip(keys, raw, strict=True) if content is None]
         if damaged:
             for key in damaged:
                 self.store.drop(PARTIAL, key)
             raise _Damaged(damaged)
-        return [unpack_partial(content) for content in raw if content is not None]
+        return [unpack_partial(content, cubes) for content in raw if content is not None]

@@ -102,10 +102,10 @@ def execute(
     with clock.stage("plan"):
         _check_instances(uploads, request)
         index = Index(config.work / "index.json")
-        planned = survey(uploads, store, index, config)
+        planned = survey(uploads, store, index, config, modules)
         planned = [_asked_for(item, request) for item in planned]
         planned = [item for item in planned if _is_known_or_asked_for(item, request)]
-    reduction = Reduction(config, modules, store, crew, index, again=request.recalculate)
+    reduction = Reduction(config, modules, store, crew, index, request.as_of, again=request.recalculate)
     with clock.stage("reduce"), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
         reduced = reduction.reduce(planned, tell)
     ledger = Ledger(

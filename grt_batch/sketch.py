@@ -1,8 +1,8 @@
 """Quantiles from counts in logarithmic bins: mergeable, exact to a known error, and the same on every machine.
 
-The idea is that of DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch with
-relative-error guarantees", VLDB 2019), with the bins of an HDR histogram: each power of two is cut into `STEPS` bins of
-the same width. So the bin of an integer is its highest bits, found without a logarithm. A value below 2 * STEPS has a
+The idea is that of DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch
+with relative-error guarantees", VLDB 2019), with the bins of an HDR histogram: each power of two is cut into `STEPS`
+bins of the same width. So the bin of an integer is its highest bits, found without a logarithm. A value below 2 * STEPS has a
 bin of its own; any other lies within 1 / (2 * STEPS) of the middle of its bin, which is less than 0.8 %.
 """
 

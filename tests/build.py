@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import settings
 
 from grt_batch.archive import Block
-from grt_batch.decode import Decoded, decode
+from grt_batch.columns import Decoded
+from grt_batch.decode import decode
 from grt_batch.records import Kind, layout_of
 
 EXPORTER_FOLDER = "home/hxr/arbeit/galaxy/reports/1501836597.08"

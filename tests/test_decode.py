@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grt_batch.archive import Block
-from grt_batch.decode import FRAGMENT, Decoded, decode
+from grt_batch.columns import Decoded
+from grt_batch.decode import FRAGMENT, decode
 from grt_batch.records import METRICS, NULL, RUNTIME, START, Kind, layout_of
 
 SHED = "toolshed.g2.bx.psu.edu/repos"

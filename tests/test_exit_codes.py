@@ -223,8 +223,8 @@ setattr(kind, name, wait)
 main(["run", *arguments])
 """
 STOPS = [
-    (signal.SIGTERM, "grt_batch.pipeline.DecodeTask.run"),
-    (signal.SIGINT, "grt_batch.pipeline.AggregateTask.run"),
+    (signal.SIGTERM, "grt_batch.tasks.DecodeTask.run"),
+    (signal.SIGINT, "grt_batch.tasks.AggregateTask.run"),
     (signal.SIGTERM, "grt_batch.sinks.postgres.Publication.swap"),
 ]
 

@@ -22,18 +22,20 @@ SOURCES = {
 LAYERS = [
     ["__init__"],
     ["errors", "logs", "records", "tables"],
-    ["joined"],
+    ["joined", "values"],
     ["measures", "sketch"],
     ["archive", "config", "metadata", "ranks.mpirun", "sample", "server_folder"],
-    ["kernels", "ranks.launcher", "server_process", "uploads"],
-    ["decode", "embedded"],
+    ["kernels", "queries", "ranks.launcher", "server_process", "uploads"],
+    ["columns"],
+    ["decode", "details", "embedded"],
     ["jobs"],
     ["ledger"],
     ["module"],
     ["modules", "partials"],
+    ["tasks"],
     ["pipeline"],
     ["plan", "sinks"],
-    ["checks", "reduction"],
+    ["answers", "checks", "reduction"],
     ["run"],
     ["ranks.layout", "ranks.messages"],
     ["ranks.codecs", "ranks.wire"],
@@ -156,6 +158,6 @@ def test_the_watch_sees_what_is_done(tmp_path: Path) -> None:
 
 
 def test_the_command_line_answers_without_the_heavy_libraries(tmp_path: Path) -> None:
-    heavy = {"duckdb", "llvmlite", "mpi4py", "numba", "numpy", "polars", "psycopg2", "tqdm"}
+    heavy = {"aiosql", "duckdb", "llvmlite", "mpi4py", "numba", "numpy", "polars", "psycopg2", "tqdm"}
     done = run(f"import sys, grt_batch.cli; print(*sorted({heavy} & set(sys.modules)))", folder=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("\n", "", 0)

@@ -28,7 +28,8 @@ def join(*blocks: tuple[Kind, bytes], columns: bytes = b"") -> tuple[pl.DataFram
     joiner = Joiner()
     for kind, text in blocks:
         joiner.add(decoded(kind, text, columns=columns if kind is Kind.JOBS else b""))
-    return *joiner.join(), joiner
+    joined, repeated = joiner.join()
+    return joined[Job], repeated, joiner
 
 
 def job(number: int, state: str = "ok", tool: str = "Cut1", version: str = "1.0") -> bytes:

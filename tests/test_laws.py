@@ -3,37 +3,72 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grt_batch.config import Config
-from grt_batch.joined import Job, Records
+from grt_batch.details import attached
+from grt_batch.joined import RECORDS, Job, Metric, Record, Records
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import pack_partial, unpack_partial
-from grt_batch.pipeline import Clock, read_archive, run_here
+from grt_batch.pipeline import Clock, read_archive
+from grt_batch.tasks import run_here
 from grt_batch.uploads import scan
 
 MODULES = list(discover().values())
 
 
-def partial_of(module: Module, jobs: pl.DataFrame) -> Partial:
-    return module.aggregate(Records({Job: jobs}))
+PartialOf = Callable[[Module, pl.Series], Partial]
+Joined = dict[type[Record], pl.DataFrame]
+SINCE = date(2018, 6, 1)
+"""Some of the sample's jobs were created before, and some after."""
 
 
 @pytest.fixture(scope="module")
-def jobs(sample: Path) -> pl.DataFrame:
-    """Joined jobs of all metadata versions, in no order at all."""
-    frames = []
-    for archive in scan(sample).archives:
-        _, frame, _ = read_archive(archive.tar, Config(), run_here, Clock(), lambda _: None)
-        assert frame is not None
-        frames.append(frame.with_columns(pl.col("tool_id", "tool_version", "state").cast(pl.String)))
-    return pl.concat(frames).sample(fraction=1.0, shuffle=True, seed=1)
+def joined(sample: Path) -> Joined:
+    """Joined records of an archive of each instance, of all metadata versions; no job id stands twice."""
+    frames: dict[type[Record], list[pl.DataFrame]] = {record: [] for record in RECORDS.values()}
+    wanted = tuple(kind for kind in RECORDS if kind != Job.kind)
+    for number, instance in enumerate(scan(sample).instances):
+        _, found, _ = read_archive(instance.archives[0].tar, Config(), wanted, run_here, Clock(), lambda _: None)
+        assert found is not None
+        for kind, record in RECORDS.items():
+            frame = found[kind] if record is Job else attached(found[Job.kind], found[kind])
+            frames[record].append(
+                frame.with_columns(pl.col(Job.job_id.name) + number * 10**6, cs.enum().cast(pl.String))
+            )
+    return {record: _as_read(pl.concat(parts)) for record, parts in frames.items()}
+
+
+def _as_read(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts of the types that they have out of an archive: with a dictionary, but for those of metrics."""
+    texts = [name for name in frame.select(cs.string()).columns if Metric.plugin.name not in frame.columns]
+    return frame.with_columns(pl.col(name).cast(pl.Enum(frame[name].drop_nulls().unique())) for name in texts)
+
+
+@pytest.fixture(scope="module")
+def jobs(joined: Joined) -> pl.Series:
+    """The ids of all jobs, in no order at all."""
+    return joined[Job][Job.job_id.name].sample(fraction=1.0, shuffle=True, seed=1)
+
+
+@pytest.fixture(scope="module")
+def partial_of(joined: Joined) -> Callable[[Module, pl.Series], Partial]:
+    """A module's partial of some jobs, with all that was recorded of them."""
+
+    def aggregate(module: Module, ids: pl.Series) -> Partial:
+        some = pl.col(Job.job_id.name).is_in(ids.implode())
+        return module.aggregate(Records({record: joined[record].filter(some) for record in module.needs}, SINCE))
+
+    return aggregate
 
 
 def same(one: Partial, other: Partial) -> bool:
@@ -49,9 +84,9 @@ every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: mod
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 6000), max_size=4), data=st.data())
 def test_any_cut_in_any_order_gives_the_same(
-    module: Module, jobs: pl.DataFrame, cuts: list[int], data: st.DataObject
+    module: Module, jobs: pl.Series, partial_of: PartialOf, cuts: list[int], data: st.DataObject
 ) -> None:
-    places = [0, *sorted(min(cut, jobs.height) for cut in cuts), jobs.height]
+    places = [0, *sorted(min(cut, len(jobs)) for cut in cuts), len(jobs)]
     parts = [jobs[begin:end] for begin, end in pairwise(places)]
     order = data.draw(st.permutations(range(len(parts))))
     merged = module.merge([partial_of(module, parts[i]) for i in order])
@@ -59,14 +94,14 @@ def test_any_cut_in_any_order_gives_the_same(
 
 
 @every_module
-def test_merge_is_associative_and_commutative(module: Module, jobs: pl.DataFrame) -> None:
+def test_merge_is_associative_and_commutative(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
     a, b, c = (partial_of(module, jobs[begin : begin + 700]) for begin in (0, 700, 1400))
     assert same(module.merge([module.merge([a, b]), c]), module.merge([a, module.merge([b, c])]))
     assert same(module.merge([a, b]), module.merge([b, a]))
 
 
 @every_module
-def test_empty_is_the_identity(module: Module, jobs: pl.DataFrame) -> None:
+def test_empty_is_the_identity(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
     partial = partial_of(module, jobs[:500])
     assert same(module.merge([module.empty(), partial]), partial)
     assert same(module.merge([partial, module.empty()]), partial)
@@ -75,15 +110,18 @@ def test_empty_is_the_identity(module: Module, jobs: pl.DataFrame) -> None:
 
 
 @every_module
-def test_a_partial_survives_the_store(module: Module, jobs: pl.DataFrame) -> None:
+def test_a_partial_survives_the_store(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
     partial = partial_of(module, jobs[:500])
     assert same(unpack_partial(pack_partial(partial)), partial)
 
 
 @every_module
-def test_one_job_a_block_gives_the_same(module: Module, jobs: pl.DataFrame) -> None:
+def test_one_job_a_block_gives_the_same(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
     few = jobs[: random.Random(1).randint(40, 60)]
-    assert same(module.merge([partial_of(module, part) for part in few.iter_slices(1)]), partial_of(module, few))
+    assert same(
+        module.merge([partial_of(module, part) for part in (few[i : i + 1] for i in range(len(few)))]),
+        partial_of(module, few),
+    )
 
 
 @every_module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import orjson
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.config import Config
+from grt_batch.joined import Job
 from grt_batch.partials import Store
-from grt_batch.pipeline import ACCOUNT, JOBS, Order, reduce_archive, run_here
+from grt_batch.pipeline import ACCOUNT, Order, reduce_archive
 from grt_batch.plan import Index, Planned, Step, advise, survey
 from grt_batch.records import Kind
+from grt_batch.tasks import run_here
 from grt_batch.uploads import Archive, scan
 
 
@@ -48,14 +51,14 @@ class Site:
         index = Index(self.index_file)
         for archive in self.archives():
             if not archive.incomplete and not archive.quarantine:
-                order = Order("3", archive.name, str(archive.tar), archive.bytes, ())
+                order = Order("3", archive.name, str(archive.tar), archive.bytes, (), date(2020, 1, 1))
                 outcome = reduce_archive(order, self.config, self.store, run_here, lambda _: None)
                 index.remember(archive, outcome.account.sha256)
         index.save()
 
     def plan(self) -> list[Planned]:
         uploads = scan(self.config.uploads, settle_seconds=self.config.settle_seconds)
-        return survey(uploads, self.store, Index(self.index_file), self.config)
+        return survey(uploads, self.store, Index(self.index_file), self.config, ())
 
     def steps(self) -> dict[str, tuple[Step, str]]:
         return {item.archive.name: (item.step, item.why) for item in self.plan()}
@@ -101,12 +104,15 @@ def test_another_file_of_the_same_name_is_changed(site: Site) -> None:
     assert site.steps() == {"1": CACHED}
 
 
-@pytest.mark.parametrize("kind", [ACCOUNT, JOBS])
-def test_what_lost_its_partial_results_is_new(site: Site, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [(ACCOUNT, "its partial results are gone, or of another version"), (Job.kind, "its jobs are not in the store")],
+)
+def test_what_lost_its_partial_results_is_new(site: Site, kind: str, why: str) -> None:
     site.write("1", 1)
     site.read()
     site.store.drop(kind, site.plan()[0].key)
-    assert site.steps() == {"1": (Step.NEW, "its partial results are gone, or of another version")}
+    assert site.steps() == {"1": (Step.NEW, why)}
 
 
 def test_what_was_read_under_other_limits_is_new(site: Site) -> None:

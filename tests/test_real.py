@@ -14,13 +14,15 @@ from typing import Any
 import polars as pl
 import pytest
 
+from grt_batch.columns import Decoded
 from grt_batch.config import Config
-from grt_batch.decode import FRAGMENT, Decoded
+from grt_batch.decode import FRAGMENT
 from grt_batch.jobs import SECOND
 from grt_batch.joined import Job
 from grt_batch.ledger import Account
-from grt_batch.pipeline import Clock, Task, read_archive
+from grt_batch.pipeline import Clock, read_archive
 from grt_batch.records import NULL, RUNTIME, Kind
+from grt_batch.tasks import Task
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 EXPECTED = REAL / "exporter" / "expected"
@@ -67,11 +69,11 @@ def _read(tar: Path) -> Real:
             yield decoded[-1]
 
     # Small blocks: many cuts in each member.
-    account, jobs, rejects = read_archive(tar, Config(block_bytes=100_000), keep, Clock(), lambda done: None)
+    account, frames, rejects = read_archive(tar, Config(block_bytes=100_000), (), keep, Clock(), lambda done: None)
     assert account.quarantine is None
-    assert jobs is not None
+    assert frames is not None
     lines = [line.split("\t") for line in rejects.decode().splitlines()]
-    return Real(tar.name.removesuffix(".tar.gz"), account, jobs, lines, decoded)
+    return Real(tar.name.removesuffix(".tar.gz"), account, frames[Job.kind], lines, decoded)
 
 
 def instance(name: str) -> tuple[Real, ...]:

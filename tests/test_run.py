@@ -19,7 +19,8 @@ from conftest import copy_uploads, published
 
 from grt_batch.config import Config
 from grt_batch.errors import DatabaseRefused, Locked, NothingToRead, UnknownModule
-from grt_batch.pipeline import JOBS, PARTIAL, REJECTS, SUPERSEDED
+from grt_batch.joined import Job, Param
+from grt_batch.pipeline import PARTIAL, REJECTS, SUPERSEDED
 from grt_batch.run import Summary, lock
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -148,7 +149,9 @@ def test_a_module_of_a_new_version_is_computed_again_without_the_archives(
     assert published(config.reports) == before
 
 
-@pytest.mark.parametrize("kind", [JOBS, PARTIAL, REJECTS, SUPERSEDED, "account", "merged", "superseding"])
+@pytest.mark.parametrize(
+    "kind", [Job.kind, Param.kind, PARTIAL, REJECTS, SUPERSEDED, "account", "merged", "superseding"]
+)
 def test_what_is_damaged_in_the_store_is_computed_again(config: Config, run_here: Run, kind: str) -> None:
     run_here(config)
     before = published(config.reports)
@@ -159,7 +162,7 @@ def test_what_is_damaged_in_the_store_is_computed_again(config: Config, run_here
         content[len(content) // 2] ^= 0xFF
         file.write_bytes(content)
     # What is merged needs the partials; without the merged ones they are looked at.
-    if kind in (PARTIAL, JOBS):
+    if kind in (PARTIAL, Job.kind, Param.kind):
         shutil.rmtree(config.work / "store" / "merged", ignore_errors=True)
         shutil.rmtree(config.work / "store" / "superseding", ignore_errors=True)
     run_here(config)

@@ -64,7 +64,7 @@ def run(
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
-        return show_plan(config, instances, "table")
+        return show_plan(config, instances, modules, "table")
     if ranks is not None and coordinator is None:
         from grt_batch.ranks.launcher import launch
 
@@ -145,6 +145,7 @@ def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
     help="All of it, or only the ranks or minutes that are advised.",
 )
 @options("debug")
+@click.argument("modules", nargs=-1, metavar="[MODULE]...")
 def plan(
     uploads: Path | None,
     work: Path | None,
@@ -152,19 +153,22 @@ def plan(
     config_file: Path | None,
     form: str,
     debug: bool,
+    modules: tuple[str, ...],
 ) -> int:
     """Say what a run would do and why, how many bytes it would read, and the ranks and time that this suggests."""
-    return show_plan(load(config_file, {"uploads": uploads, "work": work}), instances, form)
+    return show_plan(load(config_file, {"uploads": uploads, "work": work}), instances, modules, form)
 
 
-def show_plan(config: Config, instances: tuple[str, ...], form: str) -> int:
+def show_plan(config: Config, instances: tuple[str, ...], modules: tuple[str, ...], form: str) -> int:
     """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
+    from grt_batch.module import chosen
     from grt_batch.partials import Store
     from grt_batch.plan import Index, advise, survey
     from grt_batch.uploads import scan
 
     uploads = scan(config.uploads, settle_seconds=config.settle_seconds, only=instances)
-    planned = survey(uploads, Store(config.work / "store"), Index(config.work / "index.json"), config)
+    store, index = Store(config.work / "store"), Index(config.work / "index.json")
+    planned = survey(uploads, store, index, config, chosen(modules))
     advice = advise(planned, config)
     if form in ("ranks", "minutes"):
         click.echo(getattr(advice, form))

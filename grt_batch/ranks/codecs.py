@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grt_batch.archive import Block
+from grt_batch.columns import Decoded, Reject
 from grt_batch.config import Config, Level
-from grt_batch.decode import Decoded, Reject
 from grt_batch.ledger import Account
 from grt_batch.module import Partial
 from grt_batch.partials import pack_frame, pack_partial, unpack_frame, unpack_partial
-from grt_batch.pipeline import AggregateTask, DecodeTask, Order, Outcome, Task
+from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.messages import Buffer, Message, pack
 from grt_batch.records import Column, Kind, Layout, Type
+from grt_batch.tasks import AggregateTask, DecodeTask, Task
 
 
 def pack_lead(order: Order, config: Config, run_id: str) -> bytes:
@@ -44,7 +46,11 @@ def unpack_lead(message: Message) -> tuple[Order, Config, str]:
         if isinstance(spec.default, Path):
             values[spec.name] = Path(_unpacked_path(values[spec.name]))
     values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
-    order |= {"modules": tuple(order["modules"]), "tar": _unpacked_path(order["tar"])}
+    order |= {
+        "modules": tuple(order["modules"]),
+        "tar": _unpacked_path(order["tar"]),
+        "since": date.fromisoformat(order["since"]),
+    }
     return Order(**order), Config(**values), message.header["run_id"]
 
 
@@ -110,11 +116,11 @@ def _unpack_layout(header: list[Any]) -> Layout:
 
 
 def _pack_decode(task: DecodeTask) -> tuple[Any, Sequence[Buffer]]:
-    return [_pack_layout(task.block.layout), task.block.member, task.number], [task.block.data]
+    return [_pack_layout(task.block.layout), task.block.member, task.number, task.wanted], [task.block.data]
 
 
 def _unpack_decode(header: Any, buffers: Sequence[memoryview]) -> DecodeTask:
-    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])), header[2])
+    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])), header[2], tuple(header[3]))
 
 
 def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
@@ -152,11 +158,14 @@ def _unpack_decoded(header: Any, buffers: Sequence[memoryview]) -> Decoded:
 
 
 def _pack_aggregate(task: AggregateTask) -> tuple[Any, Sequence[Buffer]]:
-    return list(task.modules), [pack_frame(task.jobs, compression="uncompressed")]
+    frames = [pack_frame(frame, compression="uncompressed") for frame in task.frames.values()]
+    return [task.modules, task.since, list(task.frames)], frames
 
 
 def _unpack_aggregate(header: Any, buffers: Sequence[memoryview]) -> AggregateTask:
-    return AggregateTask(tuple(header), unpack_frame(bytes(buffers[0])))
+    modules, since, kinds = header
+    frames = {kind: unpack_frame(bytes(buffer)) for kind, buffer in zip(kinds, buffers, strict=True)}
+    return AggregateTask(tuple(modules), frames, date.fromisoformat(since))
 
 
 def _pack_partials(partials: Mapping[str, Partial]) -> tuple[Any, Sequence[Buffer]]:

@@ -7,11 +7,12 @@ from typing import Any
 
 from grt_batch.config import Config
 from grt_batch.partials import Store
-from grt_batch.pipeline import Order, Task, reduce_archive
+from grt_batch.pipeline import Order, reduce_archive
 from grt_batch.ranks.codecs import pack_outcome, pack_task, unpack_result
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
+from grt_batch.tasks import Task
 
 _IN_FLIGHT = 2
 """Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ from grt_batch.errors import CannotWrite, RankLost
 from grt_batch.logs import logger
 from grt_batch.module import discover
 from grt_batch.partials import Store, unpack_partial
-from grt_batch.pipeline import PARTIAL, DecodeTask, Order, Outcome, reduce_archive, run_here
+from grt_batch.pipeline import PARTIAL, Order, Outcome, reduce_archive
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.layout import controllers
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.worker import Rank
 from grt_batch.records import Kind
+from grt_batch.tasks import DecodeTask, run_here
 from grt_batch.uploads import scan
 
 SECONDS = 60
@@ -126,7 +128,7 @@ def crew_of(ranks: int) -> Iterator[Crew]:
 
 def orders_of(uploads: Path) -> list[Order]:
     return [
-        Order(archive.instance_id, archive.name, str(archive.tar), archive.bytes, tuple(discover()))
+        Order(archive.instance_id, archive.name, str(archive.tar), archive.bytes, tuple(discover()), date(2018, 1, 1))
         for archive in scan(uploads).archives
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.archive import ArchiveReader, Block, Limits
+from grt_batch.columns import WANTED, Decoded
 from grt_batch.config import Config, Level
-from grt_batch.decode import Decoded, decode
+from grt_batch.decode import decode
 from grt_batch.jobs import Joiner, Members
+from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
 from grt_batch.module import discover
-from grt_batch.pipeline import AggregateTask, DecodeTask, Order, Outcome, Task
+from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks import codecs
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.records import Kind
+from grt_batch.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.uploads import scan
 
 BLOCK_BYTES = 20_000
@@ -59,12 +63,14 @@ def test_views_are_sent_like_bytes() -> None:
     assert [bytes(buffer) for buffer in message.buffers] == [b"odd", b"", bytes(5)]
 
 
+SINCE = date(2018, 1, 1)
 ORDER = Order(
     instance_id="9b29eccf-0dbe-5405-95a2-3518d80b6e84",
     archive="1501836597.08",
     tar="/uploads/é/1501836597.08.tar.gz",
     bytes=2**40,
     modules=("tools", "instances"),
+    since=date(2017, 6, 1),
     claimed_sha256="c" * 64,
     key="k" * 40,
     superseded="s" * 40,
@@ -80,7 +86,7 @@ CONFIG = Config(
 )
 
 
-@pytest.mark.parametrize("order", [ORDER, Order("3", "0", "0.tar.gz", 0, ())], ids=["all", "least"])
+@pytest.mark.parametrize("order", [ORDER, Order("3", "0", "0.tar.gz", 0, (), date(1970, 1, 1))], ids=["all", "least"])
 @pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
 def test_an_order_brings_its_configuration_but_not_the_database(order: Order, config: Config) -> None:
     told = replace(config, database="")
@@ -101,6 +107,7 @@ ACCOUNT = Account(
     jobs=4,
     first_id=-3,
     last_id=2**62,
+    last_day="2017-08-01",
 )
 
 
@@ -161,20 +168,20 @@ BLOCKS = {
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 def test_a_decoded_block_comes_back(block: Decoded) -> None:
-    task = DecodeTask(Block(block.layout, 0, b""), 1)
+    task = DecodeTask(Block(block.layout, 0, b""), 1, ())
     found = returned(task, block)
     assert same(found, block)
     one, other = Joiner(), Joiner()
     one.add(block)
     other.add(found)
-    assert one.join()[0].equals(other.join()[0])
+    assert one.join()[0][Job].equals(other.join()[0][Job])
 
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.value)
 @pytest.mark.parametrize("data", [b"", b"1", b"\n"], ids=["nothing", "a byte", "an empty line"])
 def test_a_block_of_hardly_anything_comes_back(kind: Kind, data: bytes) -> None:
     block = decoded(kind, data)
-    assert same(returned(DecodeTask(Block(block.layout, 0, data), 1), block), block)
+    assert same(returned(DecodeTask(Block(block.layout, 0, data), 1, ()), block), block)
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +199,11 @@ def blocks(sample: Path) -> list[Block]:
 def test_blocks_of_archives_decode_elsewhere_as_here(blocks: list[Block]) -> None:
     results = []
     for number, block in enumerate(blocks):
-        task = DecodeTask(block, number)
+        task = DecodeTask(block, number, WANTED)
         found = sent(task)
         assert found == task
         result = returned(found, found.run())
-        assert same(result, decode(block)), task.place
+        assert same(result, decode(block, WANTED)), task.place
         results.append(result)
     assert {result.layout.kind for result in results} >= {Kind.JOBS, Kind.METRIC_NUM, Kind.DATASETS}
     assert any(result.salvaged for result in results)
@@ -204,23 +211,24 @@ def test_blocks_of_archives_decode_elsewhere_as_here(blocks: list[Block]) -> Non
 
 
 def test_what_comes_back_may_be_written_to(blocks: list[Block]) -> None:
-    task = DecodeTask(blocks[0], 1)
+    task = DecodeTask(blocks[0], 1, ())
     for column in returned(task, task.run()).columns.values():
         column[:1] = column[:1]
 
 
 def test_jobs_aggregate_elsewhere_as_here(blocks: list[Block]) -> None:
-    joiner = Joiner()
+    joiner = Joiner(WANTED)
     for block in blocks:
-        joiner.add(decode(block))
-    jobs, _ = joiner.join()
+        joiner.add(decode(block, WANTED))
+    joined, _ = joiner.join()
+    jobs = joined[Job]
     for part in (jobs, jobs[5:6], jobs[3:200]):
-        task = AggregateTask(tuple(discover()), part)
+        mine = pl.col(Job.job_id.name).is_in(part[Job.job_id.name].implode())
+        task = AggregateTask(tuple(discover()), {kind: joined[RECORDS[kind]].filter(mine) for kind in RECORDS}, SINCE)
         found = sent(task)
         assert isinstance(found, AggregateTask)
-        assert found.modules == task.modules
-        assert found.jobs.schema == part.schema
-        assert found.jobs.equals(part)
+        assert (found.modules, found.since) == (task.modules, task.since)
+        assert_same_partial(dict(found.frames), dict(task.frames))
         partials = returned(found, found.run())
         assert list(partials) == list(discover())
         for name, partial in task.run().items():

@@ -1,0 +1,236 @@
+"""The columns of a block: what the kernels make of its lines, by the kind of the member.
+
+The kernels are imported where they are called: only who decodes waits for numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grt_batch.joined import Dataset, Metric, Param
+from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout
+from grt_batch.values import unwrap
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+
+WANTED = (Param.kind, Dataset.kind, Metric.kind)
+"""The kinds of joined records whose columns are only decoded where they are wanted; of others the job id is enough."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line, or the fragment of one, that is no record. `line` counts from 0 within its block."""
+
+    line: int
+    reason: str
+    text: bytes
+    fragment: bool = False
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded block. Of its `lines`, `accepted` are records (of which `salvaged` were put right); the others are
+    among `rejects`. `replaced` counts the bytes and NULs that are no text.
+
+    `columns` by kind; n is the number of records, j that of different jobs:
+    jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; where every metric is
+    wanted also record_id, record_name (codes), record_value (NULL) of 10 ** -record_scale: int64[n];
+    metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
+    params: id; where they are wanted also param (codes), line: int64[n];
+    datasets: id, size (bytes or NULL), output (0 or 1), dataset_id (NULL), file (codes): int64[n].
+    `texts` say what the codes stand for, None for null: tool: (tool_id, tool_version); state: (state,); record_name,
+    name: (plugin, name); text: (text,); param: (name, value, "data" where it names datasets); file: (extension,
+    param_name).
+    """
+
+    layout: Layout
+    lines: int
+    accepted: int
+    salvaged: int = 0
+    replaced: int = 0
+    rejects: tuple[Reject, ...] = ()
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
+
+
+def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collection[str]) -> tuple[Decoded, Integers]:
+    """The records of a block and its odd lines: where each begins and ends, and its number. `sep` stands between
+    fields."""
+    match layout.kind:
+        case Kind.JOBS:
+            return _jobs(layout, data, sep, lines)
+        case Kind.METRIC_NUM if min(_positions(layout, *_METRIC)) >= 0:
+            decoded, odd = _metrics(layout, data, sep, lines)
+            return (_with_every_metric(decoded, data, sep) if Metric.kind in wanted else decoded), odd
+        case Kind.METRIC_TXT if Metric.kind in wanted:
+            return _texts(layout, data, sep, lines, {"name": ("plugin", "name"), "text": ("value",)})
+        case Kind.PARAMS if Param.kind in wanted:
+            return _params(layout, data, sep, lines)
+        case Kind.DATASETS:
+            return _datasets(layout, data, sep, lines)
+        case _:
+            return _ids(layout, data, sep, lines)
+
+
+def _positions(layout: Layout, *names: str) -> Integers:
+    return np.array([layout.position(name) for name in names], np.int64)
+
+
+def _buckets(lines: int) -> Integers:
+    """An empty hash table for up to `lines` keys, half full at most."""
+    return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
+
+
+def _raw(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[bytes, ...]]:
+    """The texts that the codes 0 .. count - 1 stand for."""
+    return [
+        tuple(data[start:end].tobytes() for start, end in zip(row[::2], row[1::2], strict=True))
+        for row in firsts[:count, : 2 * width].tolist()
+    ]
+
+
+def _text(raw: bytes) -> str | None:
+    return None if raw == NONE_TEXT else raw.decode("utf-8")
+
+
+def _decoded_texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[str | None, ...]]:
+    return [tuple(map(_text, texts)) for texts in _raw(data, firsts, count, width)]
+
+
+def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
+    at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
+    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
+    firsts = np.zeros((2, lines, 4), np.int64)
+    tables = np.stack([_buckets(lines), _buckets(lines)])
+    n, strange, tools, states = kernels.decode_jobs(data, sep, len(layout.columns), at, tables, out, firsts, odd)
+    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
+    texts = {
+        "tool": _decoded_texts(data, firsts[0], tools, 2),
+        "state": _decoded_texts(data, firsts[1], states, 1),
+    }
+    if at[2] < 0:
+        texts["tool"] = [(tool_id, None) for tool_id, _ in texts["tool"]]
+    return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]
+
+
+_METRIC = ("job_id", "plugin", "name", "value")
+_NAMES = [f"{metric.plugin}\t{metric.name}".encode() for metric in METRICS]
+_NAME_BYTES = np.frombuffer(b"".join(_NAMES), np.uint8)
+_NAME_ENDS = np.cumsum([len(name) for name in _NAMES], dtype=np.int64)
+_SCALES = np.array([metric.scale for metric in METRICS], np.int64)
+
+
+def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
+    at = _positions(layout, *_METRIC)
+    odd = np.empty((lines, 3), np.int64)
+    ids, counts, values = (
+        np.empty(lines, np.int64),
+        np.zeros(lines, np.int64),
+        np.zeros((lines, len(METRICS)), np.int64),
+    )
+    seen = np.zeros((lines, len(METRICS)), np.uint8)
+    n, strange, jobs = kernels.decode_metrics(
+        data,
+        sep,
+        len(layout.columns),
+        at,
+        _NAME_BYTES,
+        _NAME_ENDS,
+        _SCALES,
+        _buckets(lines),
+        ids,
+        counts,
+        values,
+        seen,
+        odd,
+    )
+    columns: dict[str, npt.NDArray[Any]] = {
+        "id": ids[:jobs].copy(),
+        "records": counts[:jobs].copy(),
+        "values": values[:jobs].copy(),
+        "seen": seen[:jobs].copy(),
+    }
+    return Decoded(layout, lines, n, columns=columns), odd[:strange]
+
+
+def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
+    """The metrics of a block, and every record of it by itself too."""
+    from grt_batch import kernels
+
+    layout, lines = decoded.layout, decoded.lines
+    out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
+    table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
+    at = _positions(layout, *_METRIC)
+    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd)
+    records = {f"record_{name}": out[i, :n].copy() for i, name in enumerate(("id", "name", "value", "scale"))}
+    texts = {"record_name": _decoded_texts(data, firsts, names, 2)}
+    return replace(decoded, columns={**decoded.columns, **records}, texts=texts)
+
+
+def _texts(
+    layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
+) -> tuple[Decoded, Integers]:
+    """Records of a job id and up to two codes, each of which stands for the texts of one or two columns."""
+    decoded, odd, raw = _coded(layout, data, sep, lines, pairs)
+    texts = {name: [tuple(map(_text, pair)) for pair in raw[name]] for name in pairs}
+    return replace(decoded, texts=texts), odd
+
+
+def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    decoded, odd, raw = _coded(layout, data, sep, lines, {"param": ("name", "value")})
+    texts: list[tuple[str | None, ...]] = []
+    for raw_name, raw_value in raw["param"]:
+        name = _text(raw_name) or ""
+        value, names_data = unwrap(name, raw_value)
+        texts.append((name, value, "data" if names_data else None))
+    return replace(decoded, texts={"param": texts}), odd
+
+
+def _coded(
+    layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
+) -> tuple[Decoded, Integers, dict[str, list[tuple[bytes, ...]]]]:
+    from grt_batch import kernels
+
+    at = np.full(5, -1, np.int64)
+    at[0] = layout.position("job_id")
+    for i, columns in enumerate(pairs.values()):
+        at[1 + 2 * i : 1 + 2 * i + len(columns)] = _positions(layout, *columns)
+    out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
+    firsts = np.zeros((2, lines, 4), np.int64)
+    tables = np.stack([_buckets(lines), _buckets(lines)])
+    n, strange, *counts = kernels.decode_texts(data, sep, len(layout.columns), at, tables, out, firsts, odd)
+    raw = {name: _raw(data, firsts[i], counts[i], len(columns)) for i, (name, columns) in enumerate(pairs.items())}
+    found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}
+    found |= {name: out[1 + i, :n].copy() for i, name in enumerate(pairs)}
+    return Decoded(layout, lines, n, columns=found), odd[:strange], raw
+
+
+def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
+    at = _positions(layout, "job_id", "dataset_id", "extension", "file_size", "param_name", "type")
+    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
+    table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
+    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd)
+    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))}
+    texts = {"file": _decoded_texts(data, firsts, files, 2)}
+    return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]
+
+
+def _ids(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch import kernels
+
+    out, odd = np.empty(lines, np.int64), np.empty((lines, 3), np.int64)
+    n, strange = kernels.decode_ids(data, sep, len(layout.columns), _positions(layout, "job_id"), out, odd)
+    return Decoded(layout, lines, n, columns={"id": out[:n].copy()}), odd[:strange]

@@ -1,0 +1,217 @@
+"""Joins the parameters, datasets and metrics of one archive with its jobs: one row a record, in the order of the jobs.
+
+A frame holds what is the record's own, and the job's id; what else a module wants of the job is attached when the
+records are handed to it (`attached`), so that it need not be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from grt_batch.columns import Decoded, Integers
+from grt_batch.joined import Dataset, Job, Metric, Param, Record
+from grt_batch.records import NULL, SECONDS_SCALE
+
+FindRows = Callable[[Integers], Integers]
+"""Job ids → rows of the joined jobs, -1 for a job that is not there."""
+
+_OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Record.month)
+_DIRECTIONS = pl.Enum(["input", "output"])
+_IDS = r"^\[?\d{1,18}(?:, ?\d{1,18})*\]?$"
+"""A dataset's bare id as the value of a parameter, or several."""
+
+
+@dataclass
+class Dictionary:
+    """The texts of many blocks, each with one code."""
+
+    codes: dict[tuple[str | None, ...], int] = field(default_factory=dict)
+
+    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> Integers:
+        """The codes here, of a block's codes into its `texts`."""
+        numbers = [self.codes.setdefault(text, len(self.codes)) for text in texts]
+        return np.array(numbers, np.int64)[codes]
+
+    def column(self, place: int, codes: Integers) -> pl.Series:
+        """The texts of `codes`, dictionary-encoded; `place` says which one of each tuple."""
+        return _series([texts[place] for texts in self.codes], codes)
+
+
+def _series(texts: Sequence[str | None], codes: Integers) -> pl.Series:
+    categories = list(dict.fromkeys(text for text in texts if text is not None))
+    return pl.Series(texts, dtype=pl.Enum(categories)).gather(codes) if texts else pl.Series([], dtype=pl.Enum([]))
+
+
+def nullable(column: Integers) -> pl.Series:
+    """Integers of which NULL is null."""
+    series = pl.Series(column)
+    return series.set(series == NULL, None)
+
+
+@dataclass
+class Collected:
+    """The columns of the blocks of one kind of member, in the order in which they came, the texts with their codes."""
+
+    parts: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
+    texts: dict[str, Dictionary] = field(default_factory=dict)
+
+    def add(self, decoded: Decoded, names: Iterable[str]) -> None:
+        """Keep the columns of these names of the next block."""
+        columns = {name: decoded.columns[name] for name in names}
+        for name in columns.keys() & decoded.texts.keys():
+            texts = decoded.texts[name]
+            columns[name] = self.texts.setdefault(name, Dictionary()).translate(texts, columns[name])
+        self.parts.append(columns)
+
+    def column(self, name: str) -> Integers:
+        """One column of all blocks."""
+        return np.concatenate([part[name] for part in self.parts]) if self.parts else np.empty(0, np.int64)
+
+    def dictionary(self, name: str) -> Dictionary:
+        """The texts of a column of codes."""
+        return self.texts.get(name, Dictionary())
+
+
+def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
+    """The records of `jobs` with the fields of their jobs."""
+    rows = jobs[Job.job_id.name].search_sorted(details[Job.job_id.name])
+    return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
+
+
+def datasets(collected: Collected, find: FindRows) -> pl.DataFrame:
+    """The rows of `Dataset`, without those of `attached`."""
+    ids, _, order = _in_order(collected.column("id"), find)
+    size = collected.column("size")[order]
+    files = collected.column("file")[order]
+    return pl.DataFrame(
+        {
+            Dataset.job_id.name: ids,
+            Dataset.dataset_id.name: nullable(collected.column("dataset_id")[order]),
+            Dataset.extension.name: collected.dictionary("file").column(0, files),
+            Dataset.file_size.name: nullable(np.where(size < 0, NULL, size)),
+            Dataset.param_name.name: collected.dictionary("file").column(1, files),
+            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS).gather(
+                collected.column("output")[order]
+            ),
+        }
+    )
+
+
+def params(collected: Collected, find: FindRows, inputs: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `Param`, without those of `attached`. `inputs` are those of `Dataset`: a value that is the bare id
+    of an input of the same job and name says nothing else."""
+    ids, rows, order = _in_order(collected.column("id"), find)
+    dictionary, codes = collected.dictionary("param"), collected.column("param")[order]
+    name = dictionary.column(0, codes)
+    kept = _last(rows, name.to_physical().to_numpy(), len(_categories(name)))
+    ids, codes = ids[kept], codes[kept]
+    frame = pl.DataFrame(
+        {
+            Param.job_id.name: ids,
+            Param.name.name: name.filter(pl.Series(kept)),
+            Param.value.name: dictionary.column(1, codes),
+            Param.names_data.name: _flags(dictionary, codes),
+        }
+    )
+    return frame.with_columns(_bare_ids(frame, inputs) | pl.col(Param.names_data.name))
+
+
+def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame:
+    """The rows of `Metric`, without those of `attached`."""
+    frames = []
+    for collected, prefix in ((numeric, "record_"), (text, "")):
+        ids, rows, order = _in_order(collected.column(f"{prefix}id"), find)
+        dictionary, names = collected.dictionary(f"{prefix}name"), collected.column(f"{prefix}name")[order]
+        kept = _last(rows, names, len(dictionary.codes))
+        order, names = order[kept], names[kept]
+        if prefix:
+            values = _decimals(collected.column("record_value")[order], collected.column("record_scale")[order])
+            texts = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+        else:
+            texts = collected.dictionary("text").column(0, collected.column("text")[order]).cast(pl.String)
+            values = pl.Series([None], dtype=Metric.value.type).new_from_index(0, len(texts))
+        frames.append(
+            pl.DataFrame(
+                {
+                    Metric.job_id.name: ids[kept],
+                    Metric.plugin.name: dictionary.column(0, names).cast(pl.String),
+                    Metric.name.name: dictionary.column(1, names).cast(pl.String),
+                    Metric.value.name: values,
+                    Metric.text.name: texts,
+                }
+            )
+        )
+    return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
+
+
+def _in_order(ids: Integers, find: FindRows) -> tuple[Integers, Integers, Integers]:
+    """Of records with these job ids: the ids, the rows of their jobs and the places where they stood, by rising job;
+    without orphans."""
+    rows = find(ids)
+    order = np.argsort(rows, kind="stable")
+    order = order[np.searchsorted(rows[order], 0) :]
+    return ids[order], rows[order], order
+
+
+def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+    """Which records no later one of the same job and code replaces."""
+    from grt_batch import kernels
+
+    replaced = np.zeros(len(rows), np.uint8)
+    kernels.mark_replaced(rows, codes.astype(np.int64), count, replaced)
+    kept: npt.NDArray[np.bool_] = replaced == 0
+    return kept
+
+
+def _categories(texts: pl.Series) -> list[str]:
+    """The different texts of a dictionary-encoded column."""
+    assert isinstance(texts.dtype, pl.Enum)
+    return texts.dtype.categories.to_list()
+
+
+def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
+    return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean).gather(codes)
+
+
+def _decimals(value: Integers, scale: Integers) -> pl.Series:
+    """Exact decimals: the value of 10 ** -scale, where the scale is SECONDS_SCALE or 0."""
+    whole = nullable(value).cast(pl.Int128)
+    raised = pl.Series(np.where(scale == 0, 10**SECONDS_SCALE, 1)).cast(pl.Int128)
+    unit = pl.Series([Decimal(1).scaleb(-SECONDS_SCALE)], dtype=pl.Decimal(38, SECONDS_SCALE))
+    return (whole * raised).cast(pl.Decimal(38, 0)) * unit
+
+
+def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
+    """Which values are the ids of inputs of the same job and name. Galaxy numbers the datasets of a multiple
+    parameter: those of `input` are called input1, input2 and so on."""
+    value, name, job = Param.value.name, Param.name.name, Param.job_id.name
+    wanted = pl.Series(_categories(frame[value]), dtype=pl.String)
+    wanted = wanted.filter(wanted.str.contains(_IDS))
+    nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
+    if not len(wanted) or not inputs.height:
+        return nothing
+    candidates = (
+        frame.with_row_index("place")
+        .filter(pl.col(value).is_in(wanted.cast(frame.schema[value])))
+        .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all(r"\d+"))
+        .explode(value)
+        .with_columns(pl.col(value).cast(pl.Int64))
+    )
+    known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
+        job,
+        pl.col(Dataset.dataset_id.name).alias(value),
+        pl.col(Dataset.param_name.name).cast(pl.String).alias("input"),
+    )
+    rest = pl.col("input").str.strip_prefix(pl.col(name))
+    same = pl.col("input").str.starts_with(pl.col(name)) & rest.str.contains(r"^\d*$")
+    found = candidates.join(known, on=[job, value], how="inner").filter(same).select("place", value).unique()
+    whole = candidates.select("place", value).unique().group_by("place").len("wanted")
+    whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))
+    return nothing.scatter(whole["place"], True) if whole.height else nothing

@@ -1,0 +1,85 @@
+"""The tasks that the work at an archive is cut into: each needs nothing but itself, so that any rank can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, ClassVar, Protocol
+
+import polars as pl
+
+from grt_batch.archive import Block
+from grt_batch.columns import Decoded
+from grt_batch.decode import decode
+from grt_batch.details import attached
+from grt_batch.joined import RECORDS, Job, Records
+from grt_batch.module import Partial, discover
+
+Frames = Mapping[str, pl.DataFrame]
+"""Joined records by their kind."""
+
+
+class Task(Protocol):
+    """A piece of work that needs nothing but itself: any rank can do it, and do it again."""
+
+    name: ClassVar[str]
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+
+    def run(self) -> Any:
+        """Do it."""
+
+
+@dataclass(frozen=True)
+class DecodeTask:
+    """Decode one block."""
+
+    block: Block
+    number: int
+    wanted: tuple[str, ...]
+    name: ClassVar[str] = "decode"
+
+    @property
+    def place(self) -> str:
+        """The member that the block is of, and the block's number in the archive."""
+        return f"{self.block.layout.kind.value}, block {self.number}"
+
+    def run(self) -> Decoded:
+        """The columns and rejects of the block."""
+        return decode(self.block, self.wanted)
+
+
+@dataclass(frozen=True)
+class AggregateTask:
+    """Aggregate the joined records of some jobs, by their kind. `since` as in `Records`."""
+
+    modules: tuple[str, ...]
+    frames: Mapping[str, pl.DataFrame]
+    since: date
+    name: ClassVar[str] = "aggregate"
+
+    @property
+    def place(self) -> str:
+        """The range of the jobs' ids."""
+        ids = self.frames[Job.kind][Job.job_id.name]
+        return f"the jobs from {ids[0]} to {ids[-1]}"
+
+    def run(self) -> dict[str, Partial]:
+        """A partial for each module, by its name."""
+        known = discover()
+        jobs = self.frames[Job.kind]
+        joined = {
+            RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in self.frames.items()
+        }
+        return {name: known[name].aggregate(Records(joined, self.since)) for name in self.modules}
+
+
+RunTasks = Callable[[Iterator[Task]], Iterator[Any]]
+
+
+def run_here(tasks: Iterator[Task]) -> Iterator[Any]:
+    """Carry out tasks one after another in this process."""
+    return (task.run() for task in tasks)
