@@ -10,12 +10,14 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 import grt_batch
+from grt_batch.answers import tables_of
 from grt_batch.cli import cli
 from grt_batch.config import ENVIRONMENT_PREFIX, Config, Level
 from grt_batch.decode import FRAGMENT, salvage
@@ -26,10 +28,13 @@ from grt_batch.measures import Count, Cube, Measure
 from grt_batch.module import Module, discover
 from grt_batch.pipeline import REJECT_COLUMNS
 from grt_batch.plan import mismatch
+from grt_batch.queries import KINDS, Parameter, Query
+from grt_batch.queries import read as read_queries
 from grt_batch.records import Kind, Type, layout_of
 from grt_batch.tables import Column, Table
 
 ROOT = Path(__file__).resolve().parent.parent
+SQL = ROOT / "config" / "sql"
 _NOTE = "<!-- Written by docs/generate.py from the code: run `make docs`, do not edit. -->"
 
 
@@ -80,7 +85,7 @@ def _published() -> Iterator[tuple[Table, str]]:
     yield RUN, "every run"
     for name, module in discover().items():
         opt_in = ", which is opt-in" if module.opt_in else ""
-        yield from ((table, f"the module [{name}](modules.md#{name}){opt_in}") for table in module.tables)
+        yield from ((table, f"the module [{name}](modules/{name}.md){opt_in}") for table in module.tables)
 
 
 def _facts(table: Table, publisher: str) -> str:
@@ -96,28 +101,54 @@ def _column(column: Column) -> tuple[str, ...]:
 
 
 def modules() -> str:
-    """Every module: what it asks, counts and publishes."""
-    found = discover()
-    kinds = {type(measure) for module in found.values() for cube in module.cubes for measure in cube.measures}
-    legend = [f"- **{kind.__name__}**: {_one_line(kind.__doc__)}" for kind in sorted(kinds, key=lambda k: k.__name__)]
-    parts = [part for name, module in found.items() for part in _module(name, module)]
+    """Every module: what it asks, and where that is answered."""
+    rows = [
+        (f"[{name}](modules/{name}.md)", "yes" if module.opt_in else "", _one_line(module.__doc__), _answers(module))
+        for name, module in discover().items()
+    ]
     return _page(
         "Modules",
-        "A module asks a question. Its cubes count jobs, grouped by keys; its tables are computed from the cubes."
-        " A run without names of modules runs all but the opt-in ones.",
-        "Measures of a cube:\n\n" + "\n".join(legend),
-        *parts,
+        "A module asks a question. Its cubes count records, grouped by keys; its tables are computed from the cubes."
+        " An export passes the records themselves on. A run without names of modules runs all but the opt-in ones.",
+        _grid(("module", "opt-in", "question", "answered by"), rows),
     )
 
 
-def _module(name: str, module: Module) -> Iterator[str]:
-    yield f"## {name}"
-    yield _one_line(module.__doc__)
-    links = ", ".join(f"[{table.name}](tables.md#{table.name})" for table in module.tables)
-    yield f"- Version: {module.version}\n- Opt-in: {'yes' if module.opt_in else 'no'}\n- Tables: {links}"
-    for cube in module.cubes:
-        yield f"### Cube {cube.name} of {name}"
-        yield _grid(("column", "role", "unit", "meaning"), [*map(_key, cube.keys), *_measures(cube)])
+def _answers(module: Module) -> str:
+    tables = ", ".join(f"[{table.name}](tables.md#{table.name})" for table in module.tables)
+    return tables or _code(f"<reports>/<as-of>/{module.name}/")
+
+
+def module_page(name: str) -> str:
+    """One module: its question, formulas, tables and cubes."""
+    module = discover()[name]
+    _, _, about = inspect.cleandoc(inspect.getmodule(type(module)).__doc__ or "").partition("\n\n")
+    needs = ", ".join(need.__name__ for need in module.needs)
+    facts = f"- Version: {module.version}\n- Opt-in: {'yes' if module.opt_in else 'no'}\n- Needs: {needs}"
+    kinds = {type(measure) for cube in module.cubes for measure in cube.measures}
+    legend = [f"- **{kind.__name__}**: {_one_line(kind.__doc__)}" for kind in sorted(kinds, key=lambda k: k.__name__)]
+    return _page(
+        name,
+        _one_line(module.__doc__),
+        *([about] if about else []),
+        facts,
+        *(part for table in module.tables for part in _table_of(table)),
+        *(part for cube in module.cubes for part in _cube(cube)),
+        *(["## Measures", "\n".join(legend)] if legend else []),
+    )
+
+
+def _table_of(table: Table) -> Iterator[str]:
+    yield f"## Table {table.name}"
+    yield table.doc
+    yield f"Key: {_codes(table.key)}"
+    yield _grid(("column", "type", "unit", "meaning"), [_column(column) for column in table.columns])
+
+
+def _cube(cube: Cube) -> Iterator[str]:
+    yield f"## Cube {cube.name}"
+    yield f"Of {cube.of.__name__}" + (", the last days alone." if cube.lately else ".")
+    yield _grid(("column", "role", "unit", "meaning"), [*map(_key, cube.keys), *_measures(cube)])
 
 
 def _key(key: Field) -> tuple[str, ...]:
@@ -136,6 +167,45 @@ def _fields_of(measure: Measure) -> list[Field]:
     """The fields of a job that a measure is made of."""
     values = (getattr(measure, attribute.name) for attribute in dataclasses.fields(measure))
     return [value for value in values if isinstance(value, Field)]
+
+
+def queries() -> str:
+    """Every ready query: what it answers, its parameters, the tables that it reads."""
+    by_file: dict[Path, list[Query]] = {}
+    for query in read_queries(SQL).values():
+        by_file.setdefault(query.file, []).append(query)
+    kinds = [(_code(kind), wanted) for kind, (_, wanted) in KINDS.items()]
+    parts = [part for file, found in by_file.items() for part in _queries(file, found)]
+    return _page(
+        "Queries",
+        "`grt-batch query NAME --param name=value` asks the database, `grt-batch query --list` shows what can be asked."
+        " Where [gxadmin](https://github.com/galaxyproject/gxadmin) has a query of the same meaning, it has its name.",
+        "The files are those of [aiosql](https://nackjicholson.github.io/aiosql/): more can stand beside them, or in a"
+        " folder of your own that is given with `--sql`. The comments above the SQL say what the query answers and,"
+        " on a line for each parameter, its name, kind and default (`''` is empty; without one it must be given), and"
+        " after two spaces or more what it is for:",
+        "```sql\n-- name: my-query(instance, period)\n-- What do I ask?\n-- :instance text = *       the instance, or *"
+        " for all together\n-- :period all|30d|7d       the period\nSELECT sum(jobs) AS jobs FROM grt.tool_usage WHERE"
+        " instance_id = :instance AND period = :period;\n```",
+        _grid(("kind", "is"), [*kinds, (_code("a|b|c"), "one of these")]),
+        *parts,
+    )
+
+
+def _queries(file: Path, found: Sequence[Query]) -> Iterator[str]:
+    yield f"## {file.name}"
+    yield f"[config/sql/{file.name}](../config/sql/{file.name})"
+    for query in found:
+        yield f"### {query.name}"
+        yield query.question
+        yield "Reads: " + ", ".join(f"[{name}](tables.md#{name})" for name in tables_of(query))
+        if query.parameters:
+            yield _grid(("parameter", "kind", "default", "meaning"), map(_parameter, query.parameters))
+
+
+def _parameter(parameter: Parameter) -> tuple[str, ...]:
+    default = "" if parameter.default is None else _code(parameter.default or "''")
+    return _code(parameter.name), _code(parameter.kind), default or "must be given", parameter.doc
 
 
 def configuration() -> str:
@@ -326,6 +396,8 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/messages.md": messages,
     "docs/modules.md": modules,
+    **{f"docs/modules/{name}.md": partial(module_page, name) for name in discover()},
+    "docs/queries.md": queries,
     "docs/tables.md": tables,
 }
 """What is generated, and the function whose text it is."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from grt_batch.commands import cli, compute, db, look
+from grt_batch.commands import cli, compute, db, look, query
 from grt_batch.errors import BadArguments, GrtError, Stopped, Unforeseen
 
 if TYPE_CHECKING:
     from grt_batch.ranks.coordinator import Coordinator
     from grt_batch.ranks.wire import Wire
 
-COMMANDS = (compute, look, db)
+COMMANDS = (compute, look, query, db)
 """The files of the commands, which are known by being imported."""
 
 

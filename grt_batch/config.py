@@ -103,6 +103,45 @@ class Config:
     warning_levels: tuple[Level, ...] = _key(
         DEFAULT_LEVELS, "reports", "[level, days, fraction of the quota]", "when instance_status warns"
     )
+    prediction_days: int = _key(
+        90,
+        "reports",
+        "days",
+        "the growth of an instance's uploads is that of its archives of so many days before its last one",
+        least=1,
+    )
+    fresh_days: int = _key(
+        35,
+        "reports",
+        "days",
+        "an instance that sent nothing for longer has warning 2, for more than twice as long 3 (0 = no limit)",
+    )
+    change_min_jobs: int = _key(
+        20,
+        "reports",
+        "jobs",
+        "tool_change compares two windows of so many finished jobs each at least, the runtimes of so many ok jobs",
+        least=1,
+    )
+    change_p_value: float = _key(
+        0.01,
+        "reports",
+        "probability above 0, 1 at most",
+        "a rate or a median changed when chance alone makes such a difference no more often than this",
+    )
+    change_min_rate: int = _key(
+        5, "reports", "percentage points", "the error rate changed when it did so by this much at least"
+    )
+    change_runtime_percent: int = _key(
+        50,
+        "reports",
+        "percent",
+        "the runtime changed when the longer of the two medians is longer by this much at least",
+        least=1,
+    )
+    splitter_copy_to: str = _key(
+        "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
+    )
 
     def quota_of(self, instance_id: str) -> int | None:
         """The upload quota of an instance in bytes, None where it has none."""
@@ -175,7 +214,11 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if isinstance(default, int):
         least = next(spec.metadata["least"] for spec in fields(Config) if spec.name == name)
         return value if type(value) is int and least <= value < 2**63 else _wrong(name, value, source)
-    if isinstance(value, str) and value:
+    if isinstance(default, float):
+        # The only fraction is a probability.
+        return float(value) if type(value) in (int, float) and 0 < value <= 1 else _wrong(name, value, source)
+    # Only where nothing is the default, nothing can be said.
+    if isinstance(value, str) and (value or default == ""):
         return Path(value) if isinstance(default, Path) else value
     return _wrong(name, value, source)
 

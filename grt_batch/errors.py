@@ -40,6 +40,26 @@ class UnknownModule(GrtError):
     """There is no module {name!r}. There are: {known}."""
 
 
+class UnknownQuery(GrtError):
+    """There is no query {name!r}. grt-batch query --list shows those that there are."""
+
+
+class BadQueries(GrtError):
+    """The queries of {file} cannot be read: {what}. docs/queries.md says how they are written."""
+
+
+class BadParameter(GrtError):
+    """The query {query} cannot be asked: {what}. Its parameters are: {known}."""
+
+
+class NoEncoder(GrtError):
+    """The module records needs the package {package}, which is not there: pip install 'grt-batch[records]'."""
+
+
+class NoFilesystem(GrtError):
+    """splitter_copy_to cannot be used: {what}. For S3 install the wheels: pip install 'grt-batch[s3]'."""
+
+
 class WrongMpi(GrtError):
     """mpirun started {started} ranks, but each of them runs alone: {library} is not the MPI of that mpirun.
     Set MPI4PY_LIBMPI to the libmpi of the mpirun that you use."""
@@ -76,6 +96,19 @@ class NoLedger(GrtError):
     exit_code = 4
 
 
+class NoTable(GrtError):
+    """The database has no table {tables} yet, which the query {query} reads: start grt-batch run first.
+    grt-batch modules shows which module publishes it."""
+
+    exit_code = 4
+
+
+class QueryFailed(GrtError):
+    """The database does not answer the query {query}: {what}."""
+
+    exit_code = 4
+
+
 class SchemaTooNew(GrtError):
     """The database has schema version {found}, and this program knows {known} at most. Update grt_batch;
     nothing was changed."""
@@ -85,6 +118,19 @@ class SchemaTooNew(GrtError):
 
 class CannotWrite(GrtError):
     """{folder} cannot be written: {what}. Nothing was published; make room or give the rights, and start again."""
+
+    exit_code = 4
+
+
+class NotCopied(GrtError):
+    """The records could not be copied to {target}: {what}. Nothing was published; see that it can be written to,
+    or empty splitter_copy_to, and start again."""
+
+    exit_code = 4
+
+
+class StoreDamaged(GrtError):
+    """An entry of {store} is damaged, and was dropped. Nothing was published; start again, and it is computed anew."""
 
     exit_code = 4
 

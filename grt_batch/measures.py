@@ -56,6 +56,39 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Squares:
+    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the jobs where it is not null.
+
+    It may leave 128 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
+    """
+
+    name: str
+    field: Field
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of this measure."""
+        return {f"{self.name}_{part}": pl.Int128() for part in ("high", "mixed", "low")}
+
+    def add(self) -> list[pl.Expr]:
+        """From jobs to this measure's columns, within a group."""
+        high, low = self.field.expr // (1 << 32), self.field.expr & ((1 << 32) - 1)
+        # The square of 32 bits needs the bit of the sign.
+        products = (high * high, high * low, low.cast(pl.UInt64) * low.cast(pl.UInt64))
+        return [
+            product.cast(pl.Int128).sum().alias(name) for product, name in zip(products, self.schema(), strict=True)
+        ]
+
+    def merge(self) -> list[pl.Expr]:
+        """From such columns to one row of them."""
+        return [pl.col(name).sum() for name in self.schema()]
+
+    def exact(self, rows: pl.DataFrame) -> list[int]:
+        """The sum in each row."""
+        parts = (rows[name].to_list() for name in self.schema())
+        return [(high << 64) + (mixed << 33) + low for high, mixed, low in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True)
 class Extent:
     """The least and the greatest value of a field, as `first_` and `last_` of the name; null where all are null."""
 
@@ -78,7 +111,7 @@ class Extent:
         return [pl.col(f"first_{self.name}").min(), pl.col(f"last_{self.name}").max()]
 
 
-Measure = Count | Sum | Extent
+Measure = Count | Sum | Squares | Extent
 
 
 @dataclass(frozen=True)
@@ -117,9 +150,7 @@ class Cube:
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
-        # Group by the dictionary's codes; only the few groups become strings.
-        groups = rows.group_by(self.key_names).agg(part for measure in self.measures for part in measure.add())
-        return self._ordered(groups.with_columns(key.expr.alias(key.name) for key in self.keys))
+        return self._grouped(rows, [part for measure in self.measures for part in measure.add()])
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
@@ -128,5 +159,53 @@ class Cube:
         return self._ordered(pl.concat([self.empty(), *frames]))
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        merged = rows.group_by(self.key_names).agg(part for measure in self.measures for part in measure.merge())
-        return merged.select(self.schema().names()).cast(self.schema()).sort(self.key_names)
+        return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
+
+    def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
+        """`parts` of each group of rows with the same keys, in the order of the keys."""
+        keys = [pl.col(name).first() for name in self.key_names]
+        groups = rows.with_columns(code_of(rows, self.keys)).group_by(_CODE).agg(*keys, *parts).sort(_CODE)
+        # Only the few groups become strings.
+        groups = groups.with_columns(key.expr.alias(key.name) for key in self.keys)
+        return groups.select(self.schema().names()).cast(self.schema())
+
+
+_CODE = "code of the keys"
+_MOST_CODES = 1 << 62
+
+
+def code_of(rows: pl.DataFrame, keys: Sequence[Field]) -> pl.Series:
+    """One integer for the keys of each row, which orders the rows as the keys do, null first and null texts as the
+    empty one. To hash and to sort the texts themselves takes many times as long."""
+    code, count = pl.zeros(rows.height, pl.Int64, eager=True), 1
+    for key in keys:
+        column = rows[key.name]
+        ranks, different = _text_ranks(column) if key.type == pl.String() else _ranks(column.to_physical())
+        if count * different > _MOST_CODES:
+            code, count = _dense_ranks(code)
+        code, count = code * different + ranks, count * different
+    return code.alias(_CODE)
+
+
+def _text_ranks(texts: pl.Series) -> tuple[pl.Series, int]:
+    """Integers from 0 in the order of the texts, and a bound of them."""
+    dictionary = texts.dtype
+    if not isinstance(dictionary, pl.Enum):
+        dictionary = pl.Enum(texts.drop_nulls().unique())
+    ordered = pl.concat([pl.Series([""]), dictionary.categories]).unique().sort()
+    ranks = ordered.search_sorted(dictionary.categories).cast(pl.Int64)
+    return ranks.gather(texts.cast(dictionary).to_physical()).fill_null(0), len(ordered)
+
+
+def _ranks(values: pl.Series) -> tuple[pl.Series, int]:
+    """Integers from 0 in the order of whole numbers, null the first, and a bound of them: at most 2^31."""
+    values = values.cast(pl.Int64)
+    least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
+    if greatest - least > (1 << 31) - 2:
+        return _dense_ranks(values)
+    return (values - least + 1).fill_null(0), greatest - least + 2
+
+
+def _dense_ranks(values: pl.Series) -> tuple[pl.Series, int]:
+    """As `_ranks`, without a gap."""
+    return values.rank("dense").cast(pl.Int64).fill_null(0), len(values) + 1

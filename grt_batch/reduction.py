@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,11 +13,11 @@ import orjson
 import polars as pl
 
 from grt_batch.config import Config
-from grt_batch.errors import CannotWrite
+from grt_batch.errors import CannotWrite, StoreDamaged
 from grt_batch.joined import Job
 from grt_batch.ledger import ArchiveEntry, State, utc
 from grt_batch.logs import logger
-from grt_batch.module import INSTANCE, WINDOW_DAYS, Module, Partial
+from grt_batch.module import INSTANCE, PARTS, WINDOW_DAYS, ArchiveParts, Export, Module, Part, Partial
 from grt_batch.partials import Store, digest, pack_partial, unpack_partial
 from grt_batch.pipeline import (
     ACCOUNT,
@@ -81,11 +82,12 @@ class _Damaged(Exception):
 
 @dataclass(frozen=True)
 class Reduced:
-    """By instance the entries of the ledger, oldest first; and by module its partial over all instances, whose cubes
-    have the column `instance_id`."""
+    """By instance the entries of the ledger, oldest first; by module its partial over all instances, whose cubes have
+    the column `instance_id`; and by export the parts of all archives, in order, instance by instance."""
 
     entries: Mapping[str, Sequence[ArchiveEntry]]
     merged: Mapping[str, Partial]
+    parts: Mapping[str, Sequence[ArchiveParts]]
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,14 @@ class Reduction:
             planned = self._read(planned, tell)
             try:
                 entries, current = self._settle(planned)
-                merged = {module.name: self._over_all(module, current) for module in self.modules}
-                return Reduced(entries, merged)
+                exports = {module.name for module in self.modules if isinstance(module, Export)}
+                merged = {
+                    module.name: self._over_all(module, current)
+                    for module in self.modules
+                    if module.name not in exports
+                }
+                parts = {module.name: self._parts(module, current) for module in self.modules if module.name in exports}
+                return Reduced(entries, merged, parts)
             except _Damaged as error:
                 if computed_again.intersection(error.keys):
                     what = "what was stored there cannot be read back"
@@ -266,13 +274,33 @@ class Reduction:
             raise _Damaged([item.key])
         return ids.to_numpy()
 
+    def _parts(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> list[ArchiveParts]:
+        """The parts that an export has of all archives; they stay in the store until they are needed."""
+        found = []
+        for instance_id, archives in current.items():
+            for archive in archives:
+                key = partial_key(archive.key, module, archive.superseded, archive.since)
+                found.append(ArchiveParts(instance_id, key, partial(self._load_parts, key)))
+        return found
+
+    def _load_parts(self, key: str, names: Collection[str] | None = None) -> list[Part]:
+        raw = self.store.get(PARTIAL, key)
+        if raw is None:
+            # Much may have been written already: this run ends, and the next one makes the entry again.
+            self.store.drop(PARTIAL, key)
+            raise StoreDamaged(store=self.store.root)
+        parts = unpack_partial(raw)[PARTS]
+        if names is not None:
+            parts = parts.filter(pl.col("name").is_in(list(names)))
+        return [Part(*row) for row in parts.iter_rows()]
+
     def _over_all(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> Partial:
         """The partials of all instances in one, with the column `instance_id`."""
         merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
         return {
             cube.name: pl.concat(
-                partial[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
-                for instance_id, partial in merged.items()
+                summary[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
+                for instance_id, summary in merged.items()
             )
             for cube in module.cubes
         }

@@ -21,7 +21,7 @@ from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, Locked
 from grt_batch.ledger import ARCHIVE, InstanceEntry, Ledger, State, archive_rows
 from grt_batch.logs import logger
-from grt_batch.module import Module, Partial, chosen
+from grt_batch.module import ArchiveParts, Export, FolderExport, Module, Partial, TableExport, chosen
 from grt_batch.partials import Store
 from grt_batch.pipeline import REJECTS, Clock
 from grt_batch.plan import Index, Planned, Step, survey
@@ -119,7 +119,8 @@ def execute(
     )
     with clock.stage("tables"):
         tables = _tables(modules, reduced.merged, ledger)
-    return _publish(request, ledger, tables, modules, crew, store, database, clock, reduction.seconds)
+    exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
+    return _publish(request, ledger, tables, exports, modules, crew, store, database, clock, reduction.seconds)
 
 
 def _check_instances(uploads: Uploads, request: Request) -> None:
@@ -151,6 +152,8 @@ def _tables(
 ) -> list[tuple[Table, pl.DataFrame]]:
     tables = [(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)))]
     for module in modules:
+        if isinstance(module, Export):
+            continue
         rows = module.rows(merged[module.name], ledger)
         tables += [(table, table.frame(rows[table.name])) for table in module.tables]
     return tables
@@ -160,6 +163,7 @@ def _publish(
     request: Request,
     ledger: Ledger,
     tables: Sequence[tuple[Table, pl.DataFrame]],
+    exports: Sequence[tuple[Export, Sequence[ArchiveParts]]],
     modules: Sequence[Module],
     crew: Crew,
     store: Store,
@@ -179,16 +183,24 @@ def _publish(
         "jobs": sum(entry.jobs for entry in published),
         "state": "published",
     }
-    with ReportSet(config.reports, request.as_of, request.run_id) as reports, database() as url:
+    with (
+        ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports,
+        database() as url,
+    ):
         with clock.stage("tsv"):
             for table, frame in tables:
                 reports.write(table, frame)
             for entry in published:
                 content = store.get(REJECTS, entry.key) or b""
                 reports.write_rejects(entry.archive.instance_id, entry.archive.name, content)
+        with clock.stage("export"):
+            for export, parts in exports:
+                if isinstance(export, FolderExport):
+                    reports.export(export, parts, ledger)
         with Publication(
             url,
             [table for table, _ in tables],
+            [table for export, _ in exports for table in export.tables],
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
             run_id=request.run_id,
@@ -196,6 +208,9 @@ def _publish(
             with clock.stage("copy"):
                 for table, frame in tables:
                     publication.copy(table, frame)
+                for export, parts in exports:
+                    if isinstance(export, TableExport):
+                        publication.copy_parts(export.tables, parts)
             finished = datetime.now(UTC).replace(tzinfo=None)
             numbers = _numbers(request, ledger, run, crew, clock, reducing, finished)
             reports.write_summary(numbers)

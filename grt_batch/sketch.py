@@ -2,8 +2,8 @@
 
 The idea is that of DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch
 with relative-error guarantees", VLDB 2019), with the bins of an HDR histogram: each power of two is cut into `STEPS`
-bins of the same width. So the bin of an integer is its highest bits, found without a logarithm. A value below 2 * STEPS has a
-bin of its own; any other lies within 1 / (2 * STEPS) of the middle of its bin, which is less than 0.8 %.
+bins of the same width. So the bin of an integer is its highest bits, found without a logarithm. A value below
+2 * STEPS has a bin of its own; any other lies within 1 / (2 * STEPS) of the middle of its bin, less than 0.8 %.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ STEP_BITS = 6
 STEPS = 1 << STEP_BITS
 """Bins of a power of two."""
 
+BINS = (64 - STEP_BITS) * STEPS
+"""All bins, from 0 on: those of the integers from 0 to 2^63 - 1."""
+
 BIN = Field("bin", pl.Int16(), "", "the logarithmic bin of the value")
 
 
 def bin_of(value: pl.Expr) -> pl.Expr:
     """The bin of integers from 0 to 2^63 - 1, null of null; bins rise with their values."""
-    octave = pl.max_horizontal(63 - value.bitwise_leading_zeros().cast(pl.Int64), pl.lit(STEP_BITS, pl.Int64))
-    shift = octave - STEP_BITS
-    step = value // _power(shift)
-    return pl.when(value.is_not_null()).then(shift * STEPS + step).cast(pl.Int16).alias(BIN.name)
+    # A double has 53 bits: without its lowest ones a larger integer is not rounded up, perhaps into the next bin.
+    held = pl.when(value < 1 << 53).then(value).otherwise(value & -(1 << 10)).cast(pl.Float64)
+    # The exponent of a double and the first bits of its fraction are the octave and the step.
+    place = held.reinterpret(dtype=pl.Int64) // (1 << (52 - STEP_BITS)) - (1023 + STEP_BITS - 1) * STEPS
+    return pl.when(value < STEPS).then(value).otherwise(place).cast(pl.Int16).alias(BIN.name)
 
 
 def low(bins: pl.Expr) -> pl.Expr:
@@ -42,6 +46,11 @@ def high(bins: pl.Expr) -> pl.Expr:
     return step * _power(shift) + (_power(shift) - 1)
 
 
+def end(bins: pl.Expr) -> pl.Expr:
+    """The integer after the greatest one of a bin, unsigned: that of the very last bin is 2^63."""
+    return high(bins).cast(pl.UInt64) + 1
+
+
 def middle(bins: pl.Expr) -> pl.Expr:
     """The integer that stands for a bin."""
     step, shift = _parts(bins)
@@ -50,28 +59,44 @@ def middle(bins: pl.Expr) -> pl.Expr:
 
 def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
     """The first of the bins that are one where each power of two is cut into 2^`step_bits` only (at most STEP_BITS)."""
-    step, shift = _parts(bins)
-    drop = STEP_BITS - step_bits
+    return bins.cast(pl.Int16) - _within_coarse(bins, step_bits)[0]
+
+
+def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
+    """The last of the bins that are one there."""
+    place, width = _within_coarse(bins, step_bits)
+    return bins.cast(pl.Int16) - place + width - 1
+
+
+def _within_coarse(bins: pl.Expr, step_bits: int) -> tuple[pl.Expr, pl.Expr]:
+    """The place of a bin, from 0, among those that are one there, and how many these are."""
+    step, _ = _parts(bins)
     # Below STEPS the bins are those of ever smaller powers of two.
     octave = pl.max_horizontal(63 - step.bitwise_leading_zeros().cast(pl.Int64), pl.lit(step_bits, pl.Int64))
-    width = pl.when(shift > 0).then(pl.lit(1 << drop, pl.Int64)).otherwise(_power(octave - step_bits))
-    return (shift * STEPS + step // width * width).cast(pl.Int16)
+    width = _power(octave - step_bits)
+    return (step % width).cast(pl.Int16), width.cast(pl.Int16)
 
 
 def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
     """For each group of `keys` the value that stands for the order statistic of each percentage, as p50 and so on.
 
-    `bins` has the columns `keys`, `bin` and `count`. The order statistic is that of rank ceil(percent · n / 100), from
-    1, as in PostgreSQL's percentile_disc.
+    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. The order statistic is that of rank
+    ceil(percent · n / 100), from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100.
     """
     ordered = bins.group_by(*keys, BIN.name).agg(pl.col(count).sum()).sort(*keys, BIN.name)
-    reached = pl.col(count).cum_sum()
-    total = pl.col(count).sum()
-    return ordered.group_by(keys, maintain_order=True).agg(
-        middle(pl.col(BIN.name))
-        .filter(reached >= pl.max_horizontal((percent * total + 99) // 100, pl.lit(1, pl.Int64)))
-        .first()
-        .alias(f"p{percent}")
+    return order_statistics(ordered, keys, percents, middle(pl.col(BIN.name)), count)
+
+
+def order_statistics(
+    rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
+) -> pl.DataFrame:
+    """As `quantiles`, of rows that are in order: by the keys, and then by `value`, of which each row has `count`."""
+    groups = rows.group_by(keys, maintain_order=True).agg(pl.col(count).sum())
+    total = groups[count]
+    before, reached = total.cum_sum() - total, rows[count].cum_sum()
+    values = rows.select(value).to_series()
+    return groups.drop(count).with_columns(
+        values.gather(reached.search_sorted(before + (percent * total + 99) // 100)).alias(f"p{percent}")
         for percent in percents
     )
 

@@ -41,29 +41,32 @@ _FRAME_TYPES: dict[Type, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: what it says, and in which unit. In a frame a NUMERIC holds integers of 10 ** -`scale`."""
+    """A column: what it says, and in which unit. In a frame a NUMERIC holds integers of 10 ** -`scale`; without a
+    scale, for a column whose rows are of different units, the decimal text itself."""
 
     name: str
     type: Type
     doc: str
     unit: str = ""
-    scale: int = 0
+    scale: int | None = 0
 
     @property
     def frame_type(self) -> pl.DataType:
         """The type of this column in a frame."""
-        return _FRAME_TYPES[self.type]
+        return _FRAME_TYPES[Type.TEXT if self.scale is None else self.type]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A published table; its rows are in the order of `key`. `nullable` are the columns of the key that may be null."""
+    """A published table; its rows are in the order of `key`. `nullable` are the columns of the key that may be null.
+    With an `index` rows are found by its columns alone, and a key may stand twice."""
 
     name: str
     doc: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     nullable: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pl.Schema:
@@ -88,7 +91,7 @@ class Table:
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
         rows = rows.sort(self.key)
         twice = rows.filter(pl.struct(self.key).is_duplicated())
-        if twice.height:
+        if twice.height and not self.index:
             raise ValueError(f"table {self.name}: the key {twice.select(self.key).row(0)} stands twice")
         return rows
 
@@ -121,7 +124,7 @@ def _as_text(column: Column, frame: pl.DataFrame) -> pl.Expr:
                 value = value.str.replace_all(character, escaped, literal=True)
         case Type.TIMESTAMP:
             value = value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
-        case Type.NUMERIC:
+        case Type.NUMERIC if column.scale is not None:
             value = exact_text(value, column.scale)
     return value.alias(column.name)
 

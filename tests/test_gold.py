@@ -14,11 +14,14 @@ from build import entry, packed
 from conftest import published
 
 from grt_batch.config import Config
-from grt_batch.module import discover
+from grt_batch.module import Export, discover
 from grt_batch.run import Summary
 
 GOLD = Path(__file__).parent / "gold"
-TABLES = {table.name for module in discover().values() for table in module.tables}
+COUNTING = {name: module for name, module in discover().items() if not isinstance(module, Export)}
+"""What an export makes is not a table of the reports; its own test looks at it."""
+MODULES = tuple(COUNTING)
+TABLES = {table.name for module in COUNTING.values() for table in module.tables}
 SIZES_OF_ARCHIVES = {"instance_status", "archive"}
 """These tables hold sizes and hashes of tar.gz, which are the compressor's: they have no gold file."""
 
@@ -40,7 +43,9 @@ def uploads(tmp_path: Path) -> Path:
 def test_every_table_is_as_blessed(
     uploads: Path, config: Config, run_here: Callable[..., Summary], pytestconfig: pytest.Config
 ) -> None:
-    run_here(replace(config, uploads=uploads), modules=tuple(discover()))
+    # With so few jobs no change of a tool would be worth reporting.
+    lenient = replace(config, change_min_jobs=1, change_p_value=1.0, change_min_rate=0, change_runtime_percent=1)
+    run_here(replace(lenient, uploads=uploads), modules=MODULES)
     actual = {name.removeprefix("latest/"): content for name, content in published(config.reports).items()}
     actual = {name: content for name, content in actual.items() if Path(name).stem not in SIZES_OF_ARCHIVES}
     different = []

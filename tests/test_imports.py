@@ -24,7 +24,7 @@ LAYERS = [
     ["errors", "logs", "records", "tables"],
     ["joined", "values"],
     ["measures", "sketch"],
-    ["archive", "config", "metadata", "ranks.mpirun", "sample", "server_folder"],
+    ["archive", "config", "metadata", "ranks.mpirun", "sample", "sampled", "server_folder"],
     ["kernels", "queries", "ranks.launcher", "server_process", "uploads"],
     ["columns"],
     ["decode", "details", "embedded"],

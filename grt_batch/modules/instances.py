@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
 
+from grt_batch.config import Config
 from grt_batch.jobs import SECOND
 from grt_batch.joined import Job
 from grt_batch.ledger import InstanceEntry, Ledger, json_text
@@ -86,6 +89,8 @@ INSTANCE_USERS = Table(
         Column("total", Type.BIGINT, "all users"),
     ),
 )
+_GROWTH = "by the dates of its archives of the last prediction_days; none with fewer than two"
+_SHARE = "share of the jobs (0 to 1, null without jobs) that"
 INSTANCE_STATUS = Table(
     "instance_status",
     "Does the export still come, does it fit its quota, and how far can its numbers be trusted?",
@@ -95,16 +100,21 @@ INSTANCE_STATUS = Table(
         Column("archives", Type.BIGINT, "archives found, whatever became of them"),
         Column("bytes", Type.BIGINT, "size of their tar.gz", "B"),
         Column("quota_bytes", Type.BIGINT, "quota of the uploads; null without one", "B"),
-        Column("predicted_3d", Type.BIGINT, "bytes + 3 days of growth by the archives' dates", "B"),
-        Column("predicted_7d", Type.BIGINT, "bytes + 7 days of growth by the archives' dates", "B"),
-        Column("warning", Type.INTEGER, "1 ok, 2 kinda ok, 3 not ok, by the configured warning_levels"),
-        Column("days_silent", Type.BIGINT, "from the last archive to the as-of day", "days"),
+        Column("predicted_3d", Type.BIGINT, f"bytes + 3 days of growth {_GROWTH}", "B"),
+        Column("predicted_7d", Type.BIGINT, f"bytes + 7 days of growth {_GROWTH}", "B"),
+        Column(
+            "warning",
+            Type.INTEGER,
+            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels (1 without a quota),"
+            " and of the silence: 2 when days_silent is over the configured fresh_days, 3 when over twice as many",
+        ),
+        Column("days_silent", Type.BIGINT, "from the last archive to the as-of day; null without a date", "days"),
         Column("jobs", Type.BIGINT, "jobs in the tables"),
         Column("jobs_7d", Type.BIGINT, "jobs created in the last 7 days"),
         Column("jobs_30d", Type.BIGINT, "jobs created in the last 30 days"),
-        Column("non_terminal", Type.BIGINT, "jobs that could still change their state"),
-        Column("without_metrics", Type.BIGINT, "jobs without any numeric metric"),
-        Column("implausible", Type.BIGINT, "jobs with a negative measurement, which became null"),
+        Column("non_terminal", Type.DOUBLE, f"{_SHARE} could still change their state"),
+        Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
+        Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
     ),
 )
 
@@ -132,11 +142,13 @@ class Instances(Module):
         }
 
 
-_COUNTS = ("jobs", "jobs_7d", "jobs_30d", "non_terminal", "without_metrics", "implausible")
+_MOST_BYTES = 2**63 - 1
+_SHARES = ("non_terminal", "without_metrics", "implausible")
+_COUNTS = ("jobs", "jobs_7d", "jobs_30d", *_SHARES)
 
 
 def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
-    """The job counts of each instance's status, 0 for an instance without jobs."""
+    """The counts of jobs behind each instance's status, 0 for an instance without jobs."""
 
     def jobs_of_last(days: int) -> pl.Expr:
         return pl.col("jobs").filter(within(ledger, days)).sum()
@@ -199,19 +211,17 @@ def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
 
 
 def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dict[str, Any]:
+    config, jobs = ledger.config, counts["jobs"]
     size = sum(archive.archive.bytes for archive in entry.archives)
-    growth = _bytes_per_day(entry)
-    quota = ledger.config.quota_of(entry.instance_id)
+    growth = _bytes_per_day(entry, config.prediction_days)
 
     def predicted(days: int) -> int:
-        return size + int(growth * days)
+        # Two archives made within a moment promise more than a bigint holds.
+        return min(size + int(growth * days), _MOST_BYTES)
 
-    exceeded = [
-        level.level
-        for level in ledger.config.warning_levels
-        if quota is not None and predicted(level.days) > level.fraction * quota
-    ]
     last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
+    silent = None if last is None else max(0, (ledger.as_of - last.date()).days)
+    quota = config.quota_of(entry.instance_id)
     return {
         "instance_id": entry.instance_id,
         "archives": len(entry.archives),
@@ -219,25 +229,46 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
         "quota_bytes": quota,
         "predicted_3d": predicted(3),
         "predicted_7d": predicted(7),
-        "warning": max(exceeded, default=1),
-        "days_silent": None if last is None else max(0, (ledger.as_of - last.date()).days),
+        "warning": max(_quota_warning(predicted, quota, config), _silence_warning(silent, config)),
+        "days_silent": silent,
         **counts,
+        **{name: counts[name] / jobs if jobs else None for name in _SHARES},
     }
 
 
-def _bytes_per_day(entry: InstanceEntry) -> Fraction:
-    """The slope of the least-squares line through the archives' dates and their bytes so far, exactly; 0 at least."""
-    points: list[tuple[Fraction, int]] = []
-    total = 0
-    for archive in entry.archives:
-        if archive.archive.report is not None:
-            total += archive.archive.bytes
-            points.append((Fraction(archive.archive.report.generated) / 86400, total))
-    n = len(points)
+def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: Config) -> int:
+    """The highest of the levels whose fraction of the quota the bytes predicted for its days are over."""
+    if quota is None:
+        return 1
+    # Through text, since 0.29 × 100 is less than 29 in floating point.
+    over = (item for item in config.warning_levels if predicted(item.days) > Fraction(str(item.fraction)) * quota)
+    return max((item.level for item in over), default=1)
+
+
+def _silence_warning(days_silent: int | None, config: Config) -> int:
+    """2 over the limit of freshness, 3 over twice the limit."""
+    if days_silent is None or config.fresh_days == 0:
+        return 1
+    return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
+
+
+def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
+    """The slope of the least-squares line through the archives' dates, in days, and their bytes so far, exactly; 0 at
+    least. Of the archives those count that are at most `window` days older than the last: older growth is history."""
+    dated = [
+        (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
+        for archive in entry.archives
+        if archive.archive.report is not None
+    ]
+    newest = max((day for day, _ in dated), default=Fraction(0))
+    recent = [(day, size) for day, size in dated if day >= newest - window]
+    days, so_far = [day for day, _ in recent], list(accumulate(size for _, size in recent))
+    n = len(recent)
     if n < 2:
         return Fraction(0)
-    mean_x, mean_y = sum((x for x, _ in points), Fraction(0)) / n, Fraction(sum(y for _, y in points), n)
-    spread = sum(((x - mean_x) * (x - mean_x) for x, _ in points), Fraction(0))
+    mean_x, mean_y = sum(days, Fraction(0)) / n, Fraction(sum(so_far), n)
+    spread = sum(((x - mean_x) ** 2 for x in days), Fraction(0))
     if spread == 0:
         return Fraction(0)
-    return max(Fraction(0), sum(((x - mean_x) * (y - mean_y) for x, y in points), Fraction(0)) / spread)
+    together = sum(((x - mean_x) * (y - mean_y) for x, y in zip(days, so_far, strict=True)), Fraction(0))
+    return max(Fraction(0), together / spread)

@@ -80,6 +80,11 @@ class History:
         """Random numbers for one purpose and place in this history."""
         return random_for(purpose, self.seed, self.instance, archive, job)
 
+    @property
+    def _change(self) -> float:
+        """When two tools began to fail, or to take longer: 30 days before the sample ends."""
+        return datetime(self.until.year, self.until.month, self.until.day, tzinfo=UTC).timestamp() - 30 * 86400
+
     def _repeated(self, archive: int) -> int:
         """How many jobs of the archive before an archive reports again."""
         if archive == 0 or archive < len(self.rows) - 1 or not self.profile.reports_again:
@@ -103,6 +108,7 @@ class History:
                 _ids(before + np.arange(first, last)),
                 begin + (end - begin) * first / count,
                 begin + (end - begin) * last / count,
+                self._change,
                 self.profile.release(archive).cgroups,
             )
             yield jobs.newest(last - max(first, skip))

@@ -29,6 +29,10 @@ MEAN_HANDLER_LAG = 3 * 3600
 """Seconds until the server notices that a job has ended: so long it is still reported as running."""
 NO_CGROUPS_SHARE = 0.05
 """of the jobs, on nodes that do not measure them"""
+FAILING_TOOL, FAILING_RATE = 3, 0.5
+"""A popular tool that begins to fail, and how often from then on."""
+SLOWER_TOOL, SLOWER_FACTOR = 4, 3.0
+"""A popular tool that begins to take longer, and how many times as long from then on."""
 MAX_OUTPUTS = 4
 MAX_INPUTS = 8
 
@@ -68,9 +72,11 @@ def draw_jobs(
     ids: NDArray[np.int64],
     begin: float,
     end: float,
+    change: float,
     cgroups: int,
 ) -> Jobs:
-    """Jobs with these rising `ids`, created from `begin` to `end` (Unix seconds), under these control groups.
+    """Jobs with these rising `ids`, created from `begin` to `end`, under these control groups. From `change` on two
+    tools are not as they were. All times are Unix seconds.
 
     The same arguments with `rng` in the same state give the same jobs.
     """
@@ -86,6 +92,9 @@ def draw_jobs(
     start = np.ceil(created + rng.lognormal(np.log(30), 1.5, count)).astype(np.int64)
     other = np.sqrt(1 - INPUT_SHARE_OF_RUNTIME**2) * rng.normal(size=count)
     log_runtime = catalogue.log_runtime[tool] + JOB_SIGMA * (INPUT_SHARE_OF_RUNTIME * size + other)
+    changed = created >= change
+    log_runtime += np.where(changed & (tool == SLOWER_TOOL), np.log(SLOWER_FACTOR), 0.0)
+    error_rate = np.where(changed & (tool == FAILING_TOOL), FAILING_RATE, catalogue.error_rate[tool])
     runtime = np.minimum(np.exp(log_runtime), MAX_RUNTIME).astype(np.int64)
     # Now and then the clock of a compute node is set back while a job runs.
     runtime = np.where(rng.random(count) < 0.0005, -30, runtime)
@@ -104,7 +113,7 @@ def draw_jobs(
             "start": start,
             "end": start + runtime,
             "settled": start + runtime + rng.exponential(MEAN_HANDLER_LAG, count).astype(np.int64),
-            "ending": _endings(rng, catalogue.error_rate[tool]),
+            "ending": _endings(rng, error_rate),
             "cores": cores,
             "memory_mb": memory_mb,
             "memory": np.minimum(memory, memory_mb * 2.0**20).astype(np.int64),

@@ -1,0 +1,93 @@
+"""The command that asks the database what people keep asking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from grt_batch.commands import FOLDER, cli, database_of, options, text_table
+from grt_batch.config import load
+from grt_batch.errors import BadArguments
+
+if TYPE_CHECKING:
+    from grt_batch.queries import Query
+
+
+@cli.command()
+@click.option("--list", "listing", is_flag=True, help="The queries: what each answers, and its parameters.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "tsv", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="table is for people: rounded and shortened; the others have all.",
+)
+@click.option("--sql", type=FOLDER, help="Queries of your own: a folder with *.sql.  [default: config/sql]")
+@options("database", "work", "config")
+@click.option("--debug", is_flag=True, help="Show the SQL and its time, and where in the program an error came from.")
+@click.argument("name", required=False)
+def query(
+    name: str | None,
+    listing: bool,
+    params: tuple[str, ...],
+    form: str,
+    sql: Path | None,
+    database: str | None,
+    work: Path | None,
+    config_file: Path | None,
+    debug: bool,
+) -> None:
+    """Ask the database a ready query by its NAME, as config/sql has it."""
+    from grt_batch.queries import find, folder_of, read
+
+    config = load(config_file, {"database": database, "work": work})
+    queries = read(folder_of(config_file, sql))
+    if listing:
+        chosen = queries if name is None else {name: find(queries, name)}
+        click.echo("\n".join(_described(item) for item in chosen.values()))
+        return
+    if name is None:
+        raise BadArguments(command="query", what="name a query; grt-batch query --list shows them")
+    asked = find(queries, name)
+    values = asked.values(_given(params))
+    from grt_batch import answers
+
+    with database_of(config, borrow=True) as url:
+        answer = answers.ask(url, asked, values, _show if debug else _hide)
+    if debug:
+        _show(f"-- {answer.milliseconds:.1f} ms, {len(answer.rows)} rows")
+    if form == "table":
+        click.echo(text_table(*answers.as_table(answer)) if answer.rows else f"no rows ({', '.join(answer.columns)})")
+        return
+    forms = {"tsv": answers.as_tsv, "csv": answers.as_csv, "json": answers.as_json}
+    click.echo(forms[form](answer), nl=False)
+
+
+def _given(params: tuple[str, ...]) -> dict[str, str]:
+    """The parameters by name; the same twice, or one without =, is an error."""
+    given: dict[str, str] = {}
+    for param in params:
+        name, equals, value = param.partition("=")
+        if not equals or name in given:
+            what = f"--param {name} stands twice" if equals else f"--param {param!r} is not NAME=VALUE"
+            raise BadArguments(command="query", what=what)
+        given[name] = value
+    return given
+
+
+def _described(query: Query) -> str:
+    rows = [(f"    {parameter}", parameter.kind, parameter.doc) for parameter in query.parameters]
+    parameters = text_table(rows[0], rows[1:]) if rows else ""
+    return f"{query.name}: {query.question}\n{parameters}".rstrip()
+
+
+def _show(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _hide(text: str) -> None:
+    pass
