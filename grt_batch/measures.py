@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from grt_batch.joined import Field, Job, Record, Records
+from grt_batch.texts import alike, encoded, filled
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ Measure = Count | Sum | Squares | Extent
 
 @dataclass(frozen=True)
 class Cube:
-    """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each.
+    """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each; its texts
+    are encoded (see `grt_batch.texts`), and none is null.
 
     A cube with `lately` has the day among its keys, and is only of the days that a window near the end of an archive
     can reach (`grt_batch.module.WINDOW_DAYS`): it stays small, however long the history is.
@@ -140,9 +142,14 @@ class Cube:
             columns |= measure.schema()
         return pl.Schema(columns)
 
+    @property
+    def texts(self) -> list[str]:
+        """The names of the text columns."""
+        return [name for name, kind in self.schema().items() if kind == pl.String()]
+
     def empty(self) -> pl.DataFrame:
         """The identity of `merge`."""
-        return pl.DataFrame(schema=self.schema())
+        return self.typed(pl.DataFrame(schema=self.schema()))
 
     def count(self, records: Records) -> pl.DataFrame:
         """The cube of the records that it is of."""
@@ -154,58 +161,122 @@ class Cube:
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
-        if len(frames) == 1:
-            return frames[0]
-        return self._ordered(pl.concat([self.empty(), *frames]))
+        if len(frames) < 2:
+            return frames[0] if frames else self.empty()
+        return self._ordered(pl.concat(alike(frames, self.texts)))
+
+    def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` in the columns and types of this cube."""
+        texts = set(self.texts)
+        return pl.DataFrame(
+            [encoded(rows[name]) if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
+        )
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
         return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
 
     def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
         """`parts` of each group of rows with the same keys, in the order of the keys."""
-        keys = [pl.col(name).first() for name in self.key_names]
-        groups = rows.with_columns(code_of(rows, self.keys)).group_by(_CODE).agg(*keys, *parts).sort(_CODE)
-        # Only the few groups become strings.
-        groups = groups.with_columns(key.expr.alias(key.name) for key in self.keys)
-        return groups.select(self.schema().names()).cast(self.schema())
+        codes = Codes.of(rows, self.keys)
+        # Lazily, so that only the columns that count are carried along.
+        coded = rows.lazy().with_columns(codes.code)
+        if codes.values is None:
+            firsts = [key.expr.first() for key in self.keys]
+            groups = coded.group_by(_CODE).agg(*firsts, *parts).sort(_CODE).collect()
+        else:
+            groups = coded.group_by(_CODE).agg(parts).sort(_CODE).collect()
+            groups = groups.with_columns(codes.keys_of(groups[_CODE]))
+        return self.typed(groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept(Cube):
+    """The jobs themselves, with some of their fields and by job id: where cubes of so few days would be larger."""
+
+    fields: tuple[Field, ...]
+    keys: tuple[Field, ...] = (Job.job_id,)
+    measures: tuple[Measure, ...] = ()
+
+    def schema(self) -> pl.Schema:
+        """The columns of a frame: job_id, then the fields."""
+        return pl.Schema({field.name: field.type for field in (*self.keys, *self.fields)})
+
+    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows of a frame of jobs."""
+        texts = set(self.texts)
+        rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
+        return self.typed(rows.sort(self.key_names))
+
+    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """The rows of all; no job stands in two."""
+        if len(frames) < 2:
+            return frames[0] if frames else self.empty()
+        return self.typed(pl.concat(alike(frames, self.texts)).sort(self.key_names))
 
 
 _CODE = "code of the keys"
 _MOST_CODES = 1 << 62
+_MOST_VALUES = 1 << 20
 
 
-def code_of(rows: pl.DataFrame, keys: Sequence[Field]) -> pl.Series:
+@dataclass(frozen=True)
+class Codes:
     """One integer for the keys of each row, which orders the rows as the keys do, null first and null texts as the
-    empty one. To hash and to sort the texts themselves takes many times as long."""
-    code, count = pl.zeros(rows.height, pl.Int64, eager=True), 1
-    for key in keys:
-        column = rows[key.name]
-        ranks, different = _text_ranks(column) if key.type == pl.String() else _ranks(column.to_physical())
-        if count * different > _MOST_CODES:
-            code, count = _dense_ranks(code)
-        code, count = code * different + ranks, count * different
-    return code.alias(_CODE)
+    empty one: to hash and to sort the texts themselves takes many times as long. `values` are those of each key, by
+    the digits of the code; None where they are too many to say."""
+
+    code: pl.Series
+    values: tuple[pl.Series, ...] | None
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, keys: Sequence[Field]) -> Codes:
+        """The codes of a frame."""
+        code, count = pl.zeros(rows.height, pl.Int64, eager=True), 1
+        values: list[pl.Series] | None = []
+        for key in keys:
+            column = rows[key.name]
+            ranks, different, found = _text_ranks(column) if key.type == pl.String() else _ranks(column)
+            if count * different > _MOST_CODES:
+                values = None
+                code, count = code.rank("dense").cast(pl.Int64), len(code) + 1
+            values = None if values is None or found is None else [*values, found.alias(key.name)]
+            code, count = code * different + ranks, count * different
+        return cls(code.alias(_CODE), None if values is None else tuple(values))
+
+    def keys_of(self, code: pl.Series) -> list[pl.Series]:
+        """The keys that codes stand for."""
+        assert self.values is not None
+        keys: list[pl.Series] = []
+        for values in reversed(self.values):
+            keys.append(values.gather((code % len(values)).cast(pl.UInt32)))
+            code = code // len(values)
+        return keys
 
 
-def _text_ranks(texts: pl.Series) -> tuple[pl.Series, int]:
-    """Integers from 0 in the order of the texts, and a bound of them."""
+_Ranks = tuple[pl.Series, int, pl.Series | None]
+"""Integers from 0 in the order of some values, a bound of them, and the value that each integer stands for."""
+
+
+def _text_ranks(texts: pl.Series) -> _Ranks:
     dictionary = texts.dtype
     if not isinstance(dictionary, pl.Enum):
         dictionary = pl.Enum(texts.drop_nulls().unique())
     ordered = pl.concat([pl.Series([""]), dictionary.categories]).unique().sort()
     ranks = ordered.search_sorted(dictionary.categories).cast(pl.Int64)
-    return ranks.gather(texts.cast(dictionary).to_physical()).fill_null(0), len(ordered)
+    values = pl.Series(ordered, dtype=pl.Enum(ordered))
+    return ranks.gather(texts.cast(dictionary).to_physical()).fill_null(0), len(ordered), values
 
 
-def _ranks(values: pl.Series) -> tuple[pl.Series, int]:
-    """Integers from 0 in the order of whole numbers, null the first, and a bound of them: at most 2^31."""
-    values = values.cast(pl.Int64)
-    least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
-    if greatest - least > (1 << 31) - 2:
-        return _dense_ranks(values)
-    return (values - least + 1).fill_null(0), greatest - least + 2
-
-
-def _dense_ranks(values: pl.Series) -> tuple[pl.Series, int]:
-    """As `_ranks`, without a gap."""
-    return values.rank("dense").cast(pl.Int64).fill_null(0), len(values) + 1
+def _ranks(values: pl.Series) -> _Ranks:
+    """Of numbers, dates and enumerations; null is the first."""
+    numbers = values.to_physical().cast(pl.Int64)
+    least, greatest = (bound if isinstance(bound, int) else 0 for bound in (numbers.min(), numbers.max()))
+    different = greatest - least + 2
+    if different > 1 << 31:
+        return numbers.rank("dense").cast(pl.Int64).fill_null(0), len(values) + 1, None
+    found = None
+    if isinstance(values.dtype, pl.Enum):
+        found = pl.Series([None, *values.dtype.categories[least : greatest + 1]], dtype=values.dtype)
+    elif different <= _MOST_VALUES:
+        found = pl.Series([None, *range(least, greatest + 1)], dtype=values.to_physical().dtype).cast(values.dtype)
+    return (numbers - least + 1).fill_null(0), different, found

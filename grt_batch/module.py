@@ -12,7 +12,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import pkgutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -26,6 +26,7 @@ from grt_batch.joined import Job, Record, Records
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Cube
 from grt_batch.tables import Table
+from grt_batch.texts import alike
 
 Partial = dict[str, pl.DataFrame]
 """A small, mergeable summary of jobs: a frame for each cube, by its name."""
@@ -69,7 +70,7 @@ class Module:
         }
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The rows of each of `tables`, by its name. Here the cubes of `partial` have the column `instance_id` too."""
+        """The rows of each of `tables`, by its name. Here the cubes of `partial` are `over_all` instances."""
         raise NotImplementedError
 
 
@@ -117,8 +118,8 @@ class Export(Module):
     """
 
     opt_in = True
-    cubes = ()
-    tables = ()
+    cubes: ClassVar[tuple[Cube, ...]] = ()
+    tables: ClassVar[tuple[Table, ...]] = ()
 
     def parts(self, records: Records) -> Iterator[Part]:
         """The parts of some records, each name once."""
@@ -156,9 +157,26 @@ class TableExport(Export):
     PostgreSQL's binary COPY format, without header and trailer and without the column instance_id."""
 
 
+def over_all(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
+    """The cubes of all instances with the column `instance_id`, which knows `*` too. All columns of a name have one
+    dictionary, so that rows of several cubes can be put together."""
+    instances = pl.Enum(sorted({ALL_INSTANCES, *merged}))
+    names = [cube.name for cube in cubes for _ in merged]
+    frames = [
+        partial[cube.name].select(pl.lit(instance_id, instances).alias(INSTANCE), pl.all())
+        for cube in cubes
+        for instance_id, partial in merged.items()
+    ]
+    together: dict[str, list[pl.DataFrame]] = {cube.name: [] for cube in cubes}
+    for name, frame in zip(names, alike(frames, {text for cube in cubes for text in cube.texts}), strict=True):
+        together[name].append(frame)
+    return {cube.name: pl.concat(together[cube.name]) for cube in cubes}
+
+
 def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows of every instance, and once more all of them as those of the instance `*`."""
-    return pl.concat([frame, frame.with_columns(pl.lit(ALL_INSTANCES).alias(INSTANCE))])
+    everywhere = pl.lit(ALL_INSTANCES, frame.schema[INSTANCE]).alias(INSTANCE)
+    return pl.concat([frame, frame.with_columns(everywhere)])
 
 
 def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
@@ -169,7 +187,8 @@ def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
 
 def jobs_in(state: str) -> pl.Expr:
     """The jobs in a state, of rows with the columns `jobs` and `state`."""
-    return pl.col("jobs").filter(pl.col("state") == state).sum()
+    # As a text: a dictionary without this state would refuse to compare.
+    return pl.col("jobs").filter(pl.col("state").cast(pl.String) == state).sum()
 
 
 def hours(total: pl.Expr, unit: int) -> pl.Expr:

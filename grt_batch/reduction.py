@@ -17,7 +17,7 @@ from grt_batch.errors import CannotWrite, StoreDamaged
 from grt_batch.joined import Job
 from grt_batch.ledger import ArchiveEntry, State, utc
 from grt_batch.logs import logger
-from grt_batch.module import INSTANCE, PARTS, WINDOW_DAYS, ArchiveParts, Export, Module, Part, Partial
+from grt_batch.module import PARTS, WINDOW_DAYS, ArchiveParts, Export, Module, Part, Partial, over_all
 from grt_batch.partials import Store, digest, pack_partial, unpack_partial
 from grt_batch.pipeline import (
     ACCOUNT,
@@ -297,13 +297,7 @@ class Reduction:
     def _over_all(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> Partial:
         """The partials of all instances in one, with the column `instance_id`."""
         merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
-        return {
-            cube.name: pl.concat(
-                summary[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
-                for instance_id, summary in merged.items()
-            )
-            for cube in module.cubes
-        }
+        return over_all(module.cubes, merged)
 
     def _merged(self, module: Module, archives: Sequence[_Current]) -> Partial:
         """The partial of all archives of an instance; its cubes of the last days, of those that have any."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import polars as pl
+import polars.selectors as cs
 
 _SLICE_ROWS = 200_000
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -82,14 +83,15 @@ class Table:
         missing = [column.name for column in self.columns if column.name not in rows.columns]
         if missing:
             raise ValueError(f"table {self.name}: no column {', '.join(missing)}")
-        rows = rows.select(column.name for column in self.columns)
+        # Encoded texts are sorted as numbers, before they become texts.
+        rows = rows.select(column.name for column in self.columns).sort(self.key)
+        rows = rows.with_columns(cs.enum().cast(pl.String))
         for column in self.columns:
             if rows.schema[column.name] != column.frame_type:
                 found = rows.schema[column.name]
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
-        rows = rows.sort(self.key)
         twice = rows.filter(pl.struct(self.key).is_duplicated())
         if twice.height and not self.index:
             raise ValueError(f"table {self.name}: the key {twice.select(self.key).row(0)} stands twice")

@@ -21,10 +21,10 @@ SOURCES = {
 
 LAYERS = [
     ["__init__"],
-    ["errors", "logs", "records", "tables"],
+    ["errors", "logs", "records", "tables", "texts"],
     ["joined", "values"],
     ["measures", "sketch"],
-    ["archive", "config", "metadata", "ranks.mpirun", "sample", "sampled", "server_folder"],
+    ["archive", "config", "metadata", "ranks.mpirun", "sample", "sampled", "server_folder", "tally"],
     ["kernels", "queries", "ranks.launcher", "server_process", "uploads"],
     ["columns"],
     ["decode", "details", "embedded"],

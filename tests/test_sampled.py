@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from build import examples
 from hypothesis import given
@@ -59,7 +60,7 @@ def jobs_of(cube: pl.DataFrame) -> dict[tuple[str, str | None, str], int]:
 @given(rows=ROWS)
 def test_the_values_with_the_least_hashes_are_kept_and_counted_exactly(rows: list[Row]) -> None:
     cube = CUBE.add(frame(rows))
-    assert cube.schema == CUBE.schema()
+    assert cube.with_columns(cs.enum().cast(pl.String)).schema == CUBE.schema()
     assert jobs_of(cube) == counted(rows)
     assert cube["hash"].to_list() == [hash_of(setting) for setting in cube["setting"]]
     assert cube.equals(cube.sort("tool", "setting", "state"))

@@ -195,6 +195,14 @@ def test_the_text_of_an_exact_null_is_null(scale: int) -> None:
     assert exact_texts([None, 10**scale], scale) == [None, "1"]
 
 
+def test_an_exact_number_without_a_scale_is_its_text() -> None:
+    table = Table("mixed", "Sums of many units.", ("total",), (Column("total", Type.NUMERIC, "a sum", scale=None),))
+    frame = table.frame(pl.DataFrame({"total": ["0.25", "36893488147419103232000000000000000000000"]}))
+    assert text_of(table, frame) == "0.25\n36893488147419103232000000000000000000000\n"
+    with pytest.raises(ValueError, match="column total is Int128, not String"):
+        table.frame(pl.DataFrame({"total": [1]}, schema={"total": pl.Int128}))
+
+
 @pytest.mark.parametrize("height", [0, 1, 3, 4, 7])
 def test_rows_beyond_a_slice_are_all_written_in_their_order(monkeypatch: pytest.MonkeyPatch, height: int) -> None:
     monkeypatch.setattr("grt_batch.tables._SLICE_ROWS", 3)

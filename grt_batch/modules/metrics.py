@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from grt_batch.joined import Field, Job, Record, Records
 from grt_batch.ledger import Ledger
-from grt_batch.measures import Count, Cube, Extent, Squares, Sum, code_of
+from grt_batch.measures import Codes, Count, Cube, Extent, Kept, Squares, Sum
 from grt_batch.module import ALL_INSTANCES, INSTANCE, WINDOW_DAYS, Module, Partial, within
 from grt_batch.modules.tools import PERIODS, TOOL_KEY
-from grt_batch.records import SECONDS_SCALE
-from grt_batch.sketch import BIN, BINS, bin_of, coarse, coarse_last, end, low, middle, order_statistics
+from grt_batch.records import NULL, SECONDS_SCALE
+from grt_batch.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.tables import Column, Table, Type
+from grt_batch.tally import Tally, tally
+from grt_batch.texts import filled
 
 UNITS = {
     "runtime_seconds": "s",
@@ -44,8 +47,11 @@ _SEVENTH, _NANO, _ATTO = -SECONDS_SCALE, -9, -18
 _ONES = 10**-_ATTO
 """The least unit of any metric goes so often into 1."""
 
-_RATIOS = {_ATTO: (0.0, 4.0), _NANO: (4.0, 4e9), 0: (4e9, math.inf)}
-"""In which unit a ratio is kept, by its size: in 63 bits, and from 1e-9 on with nine digits."""
+_RATIOS = {
+    exponent: (9.0 * 10 ** (15 + exponent) if exponent > _ATTO else 0.0, 9.0 * 10 ** (18 + exponent))
+    for exponent in range(_ATTO, 1, 3)
+}
+"""In which unit a ratio is kept, by its size: in 63 bits, and from 9 on with as many digits as a double has."""
 
 
 class Measurement(Record):
@@ -58,7 +64,7 @@ class Measurement(Record):
     bin = BIN
 
 
-_KEYS = (Measurement.tool_id, Measurement.tool_version, Measurement.metric, Measurement.exponent)
+_KEYS = (Measurement.metric, Measurement.tool_id, Measurement.tool_version, Measurement.exponent)
 SQUARES = Squares("squares", Measurement.value)
 TOTALS = Cube(
     "totals",
@@ -79,8 +85,8 @@ _MEASURED = (
     Job.input_bytes,
     Job.output_bytes,
 )
-RECENT = Cube("recent", (Job.tool_id, Job.tool_version, Job.day, *_MEASURED), (Count("jobs"),), lately=True)
-"""The jobs in state ok of the last days, as they are: of so few, cubes by day would be larger than they."""
+RECENT = Kept(name="recent", fields=(Job.tool_id, Job.tool_version, Job.day, *_MEASURED), lately=True)
+"""The jobs in state ok of the last days: TOTALS and COUNTS of them are for the window to tell."""
 
 _WINDOW = max(days for days in PERIODS.values() if days)
 _METRIC_KEY = (*TOOL_KEY, Measurement.metric.name)
@@ -102,7 +108,13 @@ TOOL_METRIC = Table(
         *_TOOL[1:],
         _METRIC,
         Column("n", Type.BIGINT, "jobs of which the metric is known"),
-        Column("total", Type.NUMERIC, "exact sum; each efficiency in it has 9 significant digits", _UNIT, scale=None),
+        Column(
+            "total",
+            Type.NUMERIC,
+            "exact sum, of efficiencies with 18 decimals or 16 digits",
+            _UNIT,
+            scale=None,
+        ),
         Column("mean", Type.DOUBLE, "total / n", _UNIT),
         Column("minimum", Type.DOUBLE, "the least value", _UNIT),
         Column("maximum", Type.DOUBLE, "the greatest value", _UNIT),
@@ -139,7 +151,7 @@ class Metrics(Module):
 
     def aggregate(self, records: Records) -> Partial:
         """The partial of some jobs."""
-        columns = [key.name for key in RECENT.keys]
+        columns = RECENT.schema().names()
         jobs = records[Job].lazy().filter(pl.col(Job.state.name) == "ok").select(columns).collect()
         # Other modules look back further.
         since = records.since and records.since + timedelta(days=WINDOW_DAYS - _WINDOW)
@@ -172,7 +184,7 @@ def _of_last(partial: Partial, days: pl.Expr) -> dict[str, Partial]:
     """TOTALS and COUNTS of each instance, of some of the last days."""
     found: dict[str, Partial] = {}
     for instance_id, frame in _by_instance(partial[RECENT.name].filter(days)).items():
-        found[instance_id] = _measured(frame[np.repeat(np.arange(frame.height), frame["jobs"])])
+        found[instance_id] = _measured(frame)
     return found
 
 
@@ -181,90 +193,108 @@ def _by_instance(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {instance_id: part for (instance_id,), part in parts.items()}
 
 
-_Series = tuple[str, int, pl.Expr]
-"""A metric, an exponent, and the values of it; null where they are not known, or have another exponent."""
+def _series() -> dict[str, Mapping[int, pl.Expr]]:
+    """The values of each metric by their exponent; null where they are not known, or have another exponent."""
+    return {
+        "runtime_seconds": {_SEVENTH: Job.runtime.expr},
+        "memory_bytes": {0: Job.memory.expr},
+        "cpu_seconds": {_NANO: Job.cpu.expr},
+        "cores": {_SEVENTH: Job.cores.expr},
+        "allocated_memory_bytes": {0: Job.allocated_memory.expr},
+        "core_seconds": {_SEVENTH: Job.core_seconds.expr},
+        "cpu_efficiency": _ratios(_quotient(Job.cpu.expr, Job.core_seconds.expr.cast(pl.Float64) * 100)),
+        "memory_efficiency": _ratios(_quotient(Job.memory.expr, Job.allocated_memory.expr)),
+        "wait_seconds": {_SEVENTH: Job.wait.expr},
+        "input_bytes": {0: Job.input_bytes.expr},
+        "output_bytes": {0: Job.output_bytes.expr},
+    }
 
 
-def _series() -> list[_Series]:
-    """All series, in the order of the cubes' keys."""
-    return [
-        ("runtime_seconds", _SEVENTH, Job.runtime.expr),
-        ("memory_bytes", 0, Job.memory.expr),
-        ("cpu_seconds", _NANO, Job.cpu.expr),
-        ("cores", _SEVENTH, Job.cores.expr),
-        ("allocated_memory_bytes", 0, Job.allocated_memory.expr),
-        ("core_seconds", _SEVENTH, Job.core_seconds.expr),
-        *_ratio_series("cpu_efficiency"),
-        *_ratio_series("memory_efficiency"),
-        ("wait_seconds", _SEVENTH, Job.wait.expr),
-        ("input_bytes", 0, Job.input_bytes.expr),
-        ("output_bytes", 0, Job.output_bytes.expr),
-    ]
-
-
-def _ratio_series(name: str) -> list[_Series]:
-    """The series of a ratio, from the column of its name."""
-    ratio = pl.col(name)
-    values = {exponent: (ratio * 10**-exponent).round().cast(pl.Int64, strict=False) for exponent in _RATIOS}
-    return [
-        (name, exponent, pl.when(ratio >= least, ratio < greater).then(values[exponent]))
-        for exponent, (least, greater) in _RATIOS.items()
-    ]
-
-
-def _ratio(used: pl.Expr, given: pl.Expr) -> pl.Expr:
+def _quotient(used: pl.Expr, given: pl.Expr) -> pl.Expr:
     """`used` / `given`, one division of IEEE 754; null where nothing was given."""
     return pl.when(given > 0).then(used.cast(pl.Float64) / given.cast(pl.Float64))
 
 
-def _measured(jobs: pl.DataFrame) -> Partial:
-    """TOTALS and COUNTS of jobs in state ok.
-
-    They are what `Cube.add` gives of the measurements, in a third of the time: the jobs are sorted by their tool once,
-    so that groups are slices; and a bin is one integer with its tool, so that equal ones are runs when sorted.
-    """
-    series = _series()
-    jobs = jobs.with_columns(
-        _ratio(Job.cpu.expr, Job.core_seconds.expr.cast(pl.Float64) * 100).alias("cpu_efficiency"),
-        _ratio(Job.memory.expr, Job.allocated_memory.expr).alias("memory_efficiency"),
-        code_of(jobs, (Job.tool_id, Job.tool_version)).alias("tool"),
-    ).sort("tool")
-    jobs = jobs.with_columns(pl.col("tool").rle_id().cast(pl.Int64).set_sorted())
-    totals: list[pl.DataFrame] = []
-    places: list[pl.Series] = []
-    for number, (_, _, value) in enumerate(series):
-        known = jobs.select("tool", value.alias(Measurement.value.name)).drop_nulls()
-        sums = known.group_by("tool").agg(part for measure in TOTALS.measures for part in measure.add())
-        totals.append(sums.with_columns(pl.lit(number, pl.Int64).alias("series")))
-        place = (pl.col("tool") * len(series) + number) * BINS + bin_of(Measurement.value.expr)
-        places.append(known.select(place).to_series())
-    runs = pl.concat(places).sort().rle().struct
-    owners = runs.field("value") // BINS
-    counts = pl.DataFrame(
-        {
-            "tool": owners // len(series),
-            "series": owners % len(series),
-            BIN.name: runs.field("value") % BINS,
-            "jobs": runs.field("len"),
-        }
-    )
-    tools = jobs.group_by("tool").agg(pl.col(TOOL_KEY).first()).sort("tool")
-    tools = tools.select(Job.tool_id.expr, Job.tool_version.expr)
+def _ratios(ratio: pl.Expr) -> dict[int, pl.Expr]:
+    values = {exponent: (ratio * 10**-exponent).round().cast(pl.Int64, strict=False) for exponent in _RATIOS}
     return {
-        TOTALS.name: _named(TOTALS, pl.concat(totals).sort("tool", "series"), tools, series),
-        COUNTS.name: _named(COUNTS, counts, tools, series),
+        exponent: pl.when(ratio >= least, ratio < greater).then(values[exponent])
+        for exponent, (least, greater) in _RATIOS.items()
     }
 
 
-def _named(cube: Cube, rows: pl.DataFrame, tools: pl.DataFrame, series: Sequence[_Series]) -> pl.DataFrame:
-    """A frame of a cube, from rows with the numbers of `tool` and `series` in place of its keys."""
-    metrics, exponents, _ = zip(*series, strict=True)
-    keys = (
-        *(tools[name].gather(rows["tool"]) for name in TOOL_KEY),
-        pl.Series(Measurement.metric.name, metrics, Measurement.metric.type).gather(rows["series"]),
-        pl.Series(Measurement.exponent.name, exponents, Measurement.exponent.type).gather(rows["series"]),
+def _measured(jobs: pl.DataFrame) -> Partial:
+    """TOTALS and COUNTS of jobs in state ok: what `Cube.add` gives of the measurements, in less time. The jobs are
+    sorted by their tool once, so that a tool is a slice of them."""
+    if not jobs.height:
+        return {cube.name: cube.empty() for cube in _CUBES}
+    jobs = jobs.with_columns(Codes.of(jobs, (Job.tool_id, Job.tool_version)).code.alias("tool")).sort("tool")
+    begins = np.append(np.flatnonzero(np.diff(jobs["tool"], prepend=-1)), jobs.height)
+    tools = pl.DataFrame([filled(jobs[begins[:-1]][name]) for name in TOOL_KEY])
+    series = [(metric, exponent, value) for metric, by in _series().items() for exponent, value in by.items()]
+    values = jobs.select(value.fill_null(NULL).alias(str(i)) for i, (_, _, value) in enumerate(series))
+    tallies = [tally(begins, column.to_numpy()) for column in values]
+    return {
+        TOTALS.name: _named(TOTALS, _totals(tallies), tools, series),
+        COUNTS.name: _named(COUNTS, _counts(tallies), tools, series),
+    }
+
+
+_Series = tuple[str, int, pl.Expr]
+"""A metric, an exponent, and the values."""
+
+
+def _totals(tallies: Sequence[Tally]) -> pl.DataFrame:
+    """The measures of TOTALS, by the numbers of `series` and `tool`."""
+    some = [np.flatnonzero(found.n) for found in tallies]
+
+    def column(values: Callable[[Tally], npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+        return np.concatenate([values(found)[places] for found, places in zip(tallies, some, strict=True)])
+
+    sums = column(lambda found: found.sums)
+    words = pl.DataFrame({f"{place}{end}": sums[:, place, end] for place in range(4) for end in range(2)})
+    exact = words.cast(pl.Int128).select(pl.col(f"{place}0") * (1 << 32) + pl.col(f"{place}1") for place in range(4))
+    return pl.DataFrame(
+        {
+            "series": np.repeat(np.arange(len(some)), [len(places) for places in some]),
+            "tool": np.concatenate(some),
+            "n": column(lambda found: found.n),
+            "first_value": column(lambda found: found.least),
+            "last_value": column(lambda found: found.greatest),
+            **dict(zip(("total", *SQUARES.schema()), exact, strict=True)),
+        }
     )
-    return rows.with_columns(keys).select(cube.schema().names()).cast(cube.schema())
+
+
+def _counts(tallies: Sequence[Tally]) -> pl.DataFrame:
+    """The measure of COUNTS, by the numbers of `series` and `tool`, and by bin."""
+    return pl.DataFrame(
+        {
+            "series": np.repeat(np.arange(len(tallies)), [len(found.bin) for found in tallies]),
+            "tool": np.concatenate([found.group for found in tallies]),
+            BIN.name: np.concatenate([found.bin for found in tallies]),
+            "jobs": np.concatenate([found.count for found in tallies]),
+        }
+    )
+
+
+def _named(cube: Cube, rows: pl.DataFrame, tools: pl.DataFrame, series: Sequence[_Series]) -> pl.DataFrame:
+    """A frame of a cube, from rows with the numbers of `series` and `tool` in place of its keys."""
+    metrics = list(UNITS)
+    numbers = pl.Series([metrics.index(metric) for metric, _, _ in series])
+    exponents = pl.Series([exponent for _, exponent, _ in series], dtype=Measurement.exponent.type)
+    rows = rows.with_columns(
+        numbers.gather(rows["series"]).alias("number"),
+        exponents.gather(rows["series"]).alias(Measurement.exponent.name),
+    )
+    # A ratio has several series: those of a tool stand together.
+    rows = rows.sort("number", "tool", maintain_order=True)
+    return cube.typed(
+        rows.with_columns(
+            pl.Series(Measurement.metric.name, metrics, Measurement.metric.type).gather(rows["number"]),
+            *(tools[name].gather(rows["tool"]) for name in TOOL_KEY),
+        )
+    )
 
 
 def _metrics(part: Partial) -> pl.DataFrame:
@@ -275,7 +305,7 @@ def _metrics(part: Partial) -> pl.DataFrame:
     percentiles = order_statistics(part[COUNTS.name].with_columns(row), ("row",), _PERCENTS, middles)
     rows = _exact(part[TOTALS.name].with_columns(row)).join(percentiles, on="row", maintain_order="left")
     return rows.drop("row").with_columns(
-        Measurement.metric.expr.cast(pl.String),
+        pl.col(_METRIC_KEY).cast(pl.String),
         # What stands for a bin may lie beyond all values that are in it.
         *(pl.col(f"p{percent}").clip("minimum", "maximum") for percent in _PERCENTS),
     )
@@ -326,10 +356,10 @@ def _histogram(counts: pl.DataFrame) -> pl.DataFrame:
         (low(first) / _ones()).alias("low"), (end(last) / _ones()).alias("high")
     )
     rows = drawn.group_by(*_METRIC_KEY, "low", "high").agg(pl.col("jobs").sum())
-    return rows.with_columns(Measurement.metric.expr.cast(pl.String))
+    return rows.with_columns(pl.col(_METRIC_KEY).cast(pl.String))
 
 
 def _ones() -> pl.Expr:
     """How many units of `exponent` are 1."""
-    ones = {exponent: float(10**-exponent) for exponent in (0, _SEVENTH, _NANO, _ATTO)}
+    ones = {exponent: float(10**-exponent) for by_exponent in _series().values() for exponent in by_exponent}
     return Measurement.exponent.expr.replace_strict(ones, return_dtype=pl.Float64)

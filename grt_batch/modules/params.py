@@ -10,6 +10,7 @@ from grt_batch.measures import Count, Cube
 from grt_batch.module import INSTANCE, Module, Partial, jobs_in
 from grt_batch.sampled import SampledCube
 from grt_batch.tables import Column, Table, Type
+from grt_batch.texts import alike
 
 MOST_VALUES = 1000
 """Different values that are counted of each parameter of a tool's version; beyond them, a sample of so many."""
@@ -80,9 +81,8 @@ class Params(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """The tables, of all instances together."""
-        params, values = (
-            cube.merge(partial[cube.name].partition_by(INSTANCE, include_key=False)) for cube in self.cubes
-        )
+        merged = [cube.merge(partial[cube.name].partition_by(INSTANCE, include_key=False)) for cube in self.cubes]
+        params, values = alike(merged, VALUES.texts)
         sizes = params.join(VALUES.sizes(values), on=_KEY, how="left").with_columns(
             pl.col("values").fill_null(0), pl.col("sampled").fill_null(value=False)
         )

@@ -84,7 +84,7 @@ TOOL_USAGE = Table(
     ),
 )
 PERIODS = {"all": None, "30d": 30, "7d": 7}
-_SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
+SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
 
 
 class Tools(Module):
@@ -107,8 +107,8 @@ class Tools(Module):
 
 
 def _tools(day: pl.DataFrame) -> pl.DataFrame:
-    tools = day.select(TOOL_KEY).unique()
-    parts = pl.col("tool_id").str.extract_groups(_SHED_ID)
+    tools = day.select(TOOL_KEY).unique().cast(pl.String)
+    parts = pl.col("tool_id").str.extract_groups(SHED_ID)
     plain = parts.struct.field("name").is_null()
     return tools.with_columns(
         *(parts.struct.field(field).alias(field) for field in ("shed", "owner", "repository")),

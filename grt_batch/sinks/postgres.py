@@ -1,8 +1,8 @@
 """The tables in PostgreSQL: COPY into new partitions, which one transaction swaps in.
 
-A published table is a partitioned table of the schema `grt` whose one partition, in the schema `grt_data`, holds all
-rows. A run fills new partitions and then, holding the locks of all tables, exchanges them: readers see all old or all
-new numbers, never wait for the COPY, and views and rights on the tables stay as they are.
+A published table is a partitioned table of the schema `grt`; its partitions, in the schema `grt_data`, hold the rows. A
+run fills new partitions and then, holding the locks of all tables, exchanges them: readers see all old or all new
+numbers, never wait for the COPY, and views and rights on the tables stay as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
 from types import TracebackType
 from typing import Any
 
@@ -17,15 +19,21 @@ import polars as pl
 import psycopg2
 from psycopg2 import errors, sql
 
-from grt_batch import __version__
-from grt_batch.errors import DatabaseRefused, Locked, SchemaTooNew
+from grt_batch.errors import DatabaseRefused, Locked
 from grt_batch.ledger import RUN
-from grt_batch.tables import Table, render
+from grt_batch.module import ArchiveParts
+from grt_batch.sinks.schema import SCHEMA, SCHEMA_VERSION, Partition, attached, prepare
+from grt_batch.tables import Column, Table, render
 
-SCHEMA_VERSION = 1
-SCHEMA, DATA = "grt", "grt_data"
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Publication", "connection", "upgrade"]
+
 _ADVISORY_LOCK = 0x677274  # "grt"
 _NULL = "\\N"
+_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+"""A signature, then two lengths that are 0: no flags, no extension."""
+_BINARY_TRAILER = b"\xff\xff"
+_PIECE = 1 << 16
+"""Bytes that COPY asks for at a time."""
 
 
 @contextmanager
@@ -46,23 +54,39 @@ def connection(url: str) -> Iterator[Any]:
 def upgrade(url: str, tables: Iterable[Table]) -> tuple[int, int]:
     """Bring the schema to this program's version; the versions before (0: there was none) and now."""
     with connection(url) as link, link.cursor() as cursor:
-        before = _prepare(cursor, tables)
+        before = prepare(cursor, tables)
         link.commit()
     return before, SCHEMA_VERSION
+
+
+@dataclass
+class _Exchange:
+    """What becomes of a table: which partitions are new, and which of the old ones stay, by their content."""
+
+    table: Table
+    new: list[Partition] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
 
 
 class Publication:
     """One run's way into the database: `copy` each table, `swap`, `commit`; else the `with` block changes nothing."""
 
     def __init__(
-        self, url: str, tables: Sequence[Table], *, lock_timeout_ms: int, lock_tries: int, run_id: str
+        self,
+        url: str,
+        tables: Sequence[Table],
+        exported: Sequence[Table] = (),
+        *,
+        lock_timeout_ms: int,
+        lock_tries: int,
+        run_id: str,
     ) -> None:
         self._url = url
-        self._tables = tables
+        self._tables = (*tables, *exported)
         self._lock_timeout_ms = lock_timeout_ms
         self._lock_tries = lock_tries
-        self._suffix = "".join(character for character in run_id.lower() if character.isalnum())
-        self._filled: dict[str, sql.Identifier] = {}
+        self._run = "".join(character for character in run_id.lower() if character.isalnum())
+        self._exchanges: list[_Exchange] = []
 
     def __enter__(self) -> Publication:
         self._context = connection(self._url)
@@ -72,7 +96,7 @@ class Publication:
             self._cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,))
             if not self._cursor.fetchone()[0]:
                 raise Locked(holder="one that publishes into the same database", work="the database")
-            _prepare(self._cursor, self._tables)
+            prepare(self._cursor, self._tables)
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -84,14 +108,58 @@ class Publication:
         self._context.__exit__(kind, error, trace)
 
     def copy(self, table: Table, frame: pl.DataFrame) -> None:
-        """Fill a new partition. FREEZE spares the log and the first reader's work: the table is as new as its rows."""
-        partition = sql.Identifier(DATA, f"{table.name}_{self._suffix}")
-        self._cursor.execute(_create(partition, table))
-        statement = sql.SQL("COPY {} FROM STDIN WITH (FORMAT text, FREEZE)").format(partition)
-        self._cursor.copy_expert(statement.as_string(self._link), _Reader(render(table, frame, null=_NULL)))
-        self._cursor.execute(_index(partition, table))
-        self._cursor.execute(sql.SQL("ANALYZE {}").format(partition))
-        self._filled[table.name] = partition
+        """Fill a new partition, which takes the place of all that there are."""
+        partition = Partition.of_all(table, self._run)
+        partition.create(self._cursor)
+        self._copy(partition, table.columns, "text", render(table, frame, null=_NULL))
+        partition.complete(self._cursor)
+        self._exchanges.append(_Exchange(table, [partition]))
+
+    def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
+        """Fill a new partition of each table for each instance; where there is one of the same content, it stays.
+
+        `archives` are in order, instance by instance. Each is loaded once, and every part of it is a COPY by itself: a
+        connection fills one table at a time, and so the parts of one archive are in memory, and of no other.
+        """
+        exchanges = {table.name: _Exchange(table) for table in tables}
+        there = {table.name: attached(self._cursor, table) for table in tables}
+        for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
+            of_instance = list(group)
+            keys = [archive.key for archive in of_instance]
+            new: dict[str, Partition | None] = {}
+            for name, exchange in exchanges.items():
+                partition = Partition.of_instance(exchange.table, self._run, instance_id, keys)
+                if partition.content in there[name]:
+                    exchange.kept.add(partition.content)
+                    new[name] = None
+                else:
+                    exchange.new.append(partition)
+                    new[name] = partition
+            self._fill(new, of_instance)
+        self._exchanges += exchanges.values()
+
+    def _fill(self, new: Mapping[str, Partition | None], archives: Sequence[ArchiveParts]) -> None:
+        """Fill the new partitions of an instance, by their tables; None where the old one stays."""
+        partitions = [partition for partition in new.values() if partition]
+        if not partitions:
+            return
+        for partition in partitions:
+            partition.create(self._cursor)
+        for archive in archives:
+            for part in archive.load():
+                target = new[part.name]
+                if target:
+                    rows = iter((_BINARY_HEADER, part.data, _BINARY_TRAILER))
+                    self._copy(target, target.table.columns[1:], "binary", rows)
+        for partition in partitions:
+            partition.complete(self._cursor)
+
+    def _copy(self, partition: Partition, columns: Sequence[Column], form: str, data: Iterator[bytes]) -> None:
+        """FREEZE spares the log and the first reader's work: the table is as new as its rows."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT {}, FREEZE)").format(
+            partition.name, sql.SQL(", ").join(sql.Identifier(column.name) for column in columns), sql.SQL(form)
+        )
+        self._cursor.copy_expert(statement.as_string(self._link), _Reader(data), _PIECE)
 
     def swap(self, run: Mapping[str, Any]) -> None:
         """Exchange the partitions of all filled tables and add `run` to the table of runs; seen with `commit`."""
@@ -119,20 +187,24 @@ class Publication:
         self._link.commit()
 
     def _exchange(self) -> None:
-        if not self._filled:
-            return
-        parents = sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in self._filled)
-        self._cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parents))
-        for name, partition in self._filled.items():
-            parent = sql.Identifier(SCHEMA, name)
-            self._cursor.execute(
-                "SELECT n.nspname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-                " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.inhparent = %s::regclass",
-                (f"{SCHEMA}.{name}",),
-            )
-            for old in self._cursor.fetchall():
-                self._cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(*old)))
-            self._cursor.execute(sql.SQL("ALTER TABLE {} ATTACH PARTITION {} DEFAULT").format(parent, partition))
+        """Put the new partitions in the place of the old ones, but for those that stay. A table of which all stay need
+        not be locked: what a reader sees of it is old and new at once."""
+        parents, gone, new = [], [], []
+        for exchange in self._exchanges:
+            there = attached(self._cursor, exchange.table)
+            leaving = [name for content, name in there.items() if content not in exchange.kept]
+            if leaving or exchange.new:
+                parents.append(sql.Identifier(SCHEMA, exchange.table.name))
+                gone += leaving
+                new += exchange.new
+        if parents:
+            lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
+            self._cursor.execute(lock.format(sql.SQL(", ").join(parents)))
+        if gone:
+            # At once: each statement would look at all partitions of its table again.
+            self._cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(gone)))
+        for partition in new:
+            partition.attach(self._cursor)
 
 
 class _Reader:
@@ -144,84 +216,11 @@ class _Reader:
 
     def read(self, size: int = -1) -> bytes:
         if not self._rest:
-            self._rest = memoryview(next(self._parts, b""))
+            # Nothing means the end, so parts of nothing are passed over.
+            self._rest = memoryview(next(filter(None, self._parts), b""))
         size = len(self._rest) if size < 0 else size
         data, self._rest = self._rest[:size], self._rest[size:]
         return bytes(data)
-
-
-def _prepare(cursor: Any, tables: Iterable[Table]) -> int:
-    """Create or upgrade the schema in the current transaction; the version that was found, 0 for none."""
-    cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.schema_version",))
-    found = 0
-    if cursor.fetchone()[0] is not None:
-        cursor.execute(sql.SQL("SELECT max(version) FROM {}").format(sql.Identifier(SCHEMA, "schema_version")))
-        found = cursor.fetchone()[0] or 0
-    if found > SCHEMA_VERSION:
-        raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
-    if found < SCHEMA_VERSION:
-        for schema in (SCHEMA, DATA):
-            cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
-        cursor.execute(
-            sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {} (version integer PRIMARY KEY, program text NOT NULL,"
-                " upgraded timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'))"
-            ).format(sql.Identifier(SCHEMA, "schema_version"))
-        )
-        cursor.execute(
-            sql.SQL("INSERT INTO {} (version, program) VALUES (%s, %s)").format(
-                sql.Identifier(SCHEMA, "schema_version")
-            ),
-            (SCHEMA_VERSION, __version__),
-        )
-    _ensure(cursor, RUN, partitioned=False)
-    for table in tables:
-        _ensure(cursor, table, partitioned=True)
-    return found
-
-
-def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
-    """Create a table of the schema `grt`, or make it anew where its columns are of another version: its rows can be
-    computed again, and are, in the same transaction. The table of runs alone is never made anew."""
-    cursor.execute(
-        "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
-        " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        (f"{SCHEMA}.{table.name}",),
-    )
-    found = cursor.fetchall()
-    wanted = [(column.name, column.type.value) for column in table.columns]
-    if found == [(name, kind.replace("timestamp", "timestamp without time zone")) for name, kind in wanted]:
-        return
-    name = sql.Identifier(SCHEMA, table.name)
-    if found:
-        cursor.execute(sql.SQL("DROP TABLE {}").format(name))
-    cursor.execute(_create(name, table, partitioned=partitioned))
-    cursor.execute(_index(name, table))
-    cursor.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.doc)))
-    for column in table.columns:
-        text = f"{column.doc} [{column.unit}]" if column.unit else column.doc
-        target = sql.Identifier(SCHEMA, table.name, column.name)
-        cursor.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(target, sql.Literal(text)))
-
-
-def _create(name: sql.Identifier, table: Table, *, partitioned: bool = False) -> sql.Composed:
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}{}").format(
-            sql.Identifier(column.name),
-            sql.SQL(column.type.value),
-            sql.SQL(" NOT NULL" if column.name in table.key and column.name not in table.nullable else ""),
-        )
-        for column in table.columns
-    )
-    by = sql.SQL(" PARTITION BY LIST ({})").format(sql.Identifier(table.key[0])) if partitioned else sql.SQL("")
-    return sql.SQL("CREATE TABLE {} ({}){}").format(name, columns, by)
-
-
-def _index(name: sql.Identifier, table: Table) -> sql.Composed:
-    """The key: primary, or a plain index where one of its columns may be null."""
-    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-    statement = "CREATE INDEX ON {} ({})" if table.nullable else "ALTER TABLE {} ADD PRIMARY KEY ({})"
-    return sql.SQL(statement).format(name, key)
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ import orjson
 import polars as pl
 
 from grt_batch.errors import CannotWrite
+from grt_batch.ledger import Ledger
+from grt_batch.module import ArchiveParts, FolderExport
 from grt_batch.pipeline import REJECT_COLUMNS
 from grt_batch.tables import Table, render
 
@@ -31,8 +33,10 @@ REJECTS = "rejects"
 class ReportSet:
     """One set of reports: written inside of a `with` block, seen by nobody before `publish`, gone without it."""
 
-    def __init__(self, reports: Path, as_of: date, run_id: str) -> None:
+    def __init__(self, reports: Path, as_of: date, run_id: str, exports: Iterable[str] = ()) -> None:
+        """`exports` are the folders that are written anew."""
         self.reports = reports
+        self._exports = frozenset(exports)
         self.name = as_of.isoformat()
         self.folder = reports / SETS / f"{self.name}.{run_id}"
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
@@ -64,6 +68,16 @@ class ReportSet:
         """Write one table."""
         self._write(f"{table.name}.tsv", render(table, frame, null="", header=True))
 
+    def export(self, export: FolderExport, parts: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Write the folder of an export; files that an earlier run has written may be linked."""
+        target = self.folder / export.name
+        earlier = (self.reports / name / export.name for name in (self.name, LATEST))
+        try:
+            target.mkdir()
+            export.write(target, parts, ledger, next((folder for folder in earlier if folder.is_dir()), None))
+        except OSError as error:
+            raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write run.json."""
         self._write(SUMMARY, [orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
@@ -84,8 +98,8 @@ class ReportSet:
         """Show this set to readers, and return its folder as they see it."""
         try:
             latest = self.reports / LATEST
-            complete = not latest.exists() or {file.name for file in latest.iterdir()} <= {
-                file.name for file in self.folder.iterdir()
+            complete = not latest.exists() or {file.name for file in latest.glob("*.tsv")} <= {
+                file.name for file in self.folder.glob("*.tsv")
             }
             before = self._target(self.reports / self.name), self._target(self.reports / REJECTS)
             _link(self.reports / self.name, f"{SETS}/{self.folder.name}")
@@ -117,6 +131,8 @@ class ReportSet:
         if before.is_dir():
             for file in before.glob("*.tsv"):
                 (self.folder / file.name).hardlink_to(file)
+            for folder in (entry for entry in before.iterdir() if entry.is_dir() and entry.name not in self._exports):
+                shutil.copytree(folder, self.folder / folder.name, copy_function=os.link)
 
     def _drop_sets(self, keep: tuple[str | None, ...]) -> None:
         links = (self._target(entry) for entry in self.reports.iterdir()) if self.reports.is_dir() else ()

@@ -19,7 +19,7 @@ from grt_batch.config import Config, load
 from grt_batch.errors import BadConfig
 from grt_batch.joined import Job, Records
 from grt_batch.ledger import Ledger
-from grt_batch.module import INSTANCE
+from grt_batch.module import over_all
 from grt_batch.modules.errors import JOBS, RUNTIMES, TOOL_CHANGE, Errors, two_proportions
 
 AS_OF = date(2024, 6, 30)
@@ -52,13 +52,7 @@ def changes(instances: Mapping[str, Iterable[Row]], **config: Any) -> dict[tuple
     """The rows of the table, by instance and tool."""
     module = Errors()
     partials = {instance_id: module.aggregate(records(rows)) for instance_id, rows in instances.items()}
-    merged = {
-        cube.name: pl.concat(
-            partial[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
-            for instance_id, partial in partials.items()
-        )
-        for cube in module.cubes
-    }
+    merged = over_all(module.cubes, partials)
     frames = module.rows(merged, Ledger(AS_OF, Config(**config), ()))
     assert frames.keys() == {TOOL_CHANGE.name}
     frame = TOOL_CHANGE.frame(frames[TOOL_CHANGE.name])

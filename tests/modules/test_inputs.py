@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from grt_batch.config import Config
 from grt_batch.joined import Dataset, Job, Record, Records
 from grt_batch.ledger import Ledger
-from grt_batch.module import INSTANCE, Partial
+from grt_batch.module import INSTANCE, Partial, over_all
 from grt_batch.modules.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
 from grt_batch.sketch import BIN
 
@@ -63,13 +63,7 @@ def partial_of(jobs: Iterable[Row], datasets: Iterable[Row] = ()) -> Partial:
 
 
 def tables(instances: Mapping[str, Partial]) -> dict[str, list[Row]]:
-    merged = {
-        cube.name: pl.concat(
-            partial[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
-            for instance_id, partial in instances.items()
-        )
-        for cube in MODULE.cubes
-    }
+    merged = over_all(MODULE.cubes, instances)
     frames = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))
     assert frames.keys() == {table.name for table in MODULE.tables}
     return {table.name: list(table.frame(frames[table.name]).iter_rows(named=True)) for table in MODULE.tables}
@@ -166,7 +160,7 @@ def test_any_cut_in_any_order_gives_the_same(parts: list[tuple[list[Row], list[R
     order = data.draw(st.permutations(parts))
     merged = MODULE.merge([MODULE.empty(), *(partial_of(*part) for part in order)])
     for cube in MODULE.cubes:
-        assert merged[cube.name].schema == whole[cube.name].schema == cube.schema()
+        assert merged[cube.name].schema == whole[cube.name].schema
         assert merged[cube.name].equals(whole[cube.name])
 
 

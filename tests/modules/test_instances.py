@@ -19,7 +19,7 @@ from grt_batch.config import Config, Level
 from grt_batch.joined import Job, Records
 from grt_batch.ledger import ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.metadata import InstanceMetadata, Report
-from grt_batch.module import INSTANCE
+from grt_batch.module import over_all
 from grt_batch.modules.instances import INSTANCE_STATUS, Instances
 from grt_batch.uploads import Archive
 
@@ -46,7 +46,7 @@ def status(
     module = Instances()
     frame = pl.DataFrame(list(jobs), schema={field.name: field.type for field in Job.fields()})
     partial = module.aggregate(Records({Job: frame}))
-    partial = {name: cube.select(pl.lit("a").alias(INSTANCE), pl.all()) for name, cube in partial.items()}
+    partial = over_all(module.cubes, {"a": partial})
     entries = tuple(item if isinstance(item, ArchiveEntry) else archive(*item) for item in archives)
     ledger = Ledger(AS_OF, Config(**config), (InstanceEntry("a", InstanceMetadata(), entries),))
     rows = module.rows(partial, ledger)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from grt_batch.config import Config
 from grt_batch.joined import Param, Records
 from grt_batch.ledger import Ledger
-from grt_batch.module import INSTANCE, Partial
+from grt_batch.module import Partial, over_all
 from grt_batch.modules.params import MOST_VALUES, PARAM, PARAM_VALUE, Params
 from grt_batch.values import REDACTED
 
@@ -47,13 +47,7 @@ def partial_of(*frames: pl.DataFrame) -> Partial:
 
 def tables(**instances: Partial) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables param and param_value over the partials of these instances."""
-    partial = {
-        cube.name: pl.concat(
-            partial[cube.name].select(pl.lit(instance_id).alias(INSTANCE), pl.all())
-            for instance_id, partial in (instances or {"none": MODULE.empty()}).items()
-        )
-        for cube in MODULE.cubes
-    }
+    partial = over_all(MODULE.cubes, instances or {"none": MODULE.empty()})
     rows = MODULE.rows(partial, Ledger(date(2024, 6, 30), Config(), ()))
     return PARAM.frame(rows[PARAM.name]), PARAM_VALUE.frame(rows[PARAM_VALUE.name])
 

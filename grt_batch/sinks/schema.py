@@ -1,0 +1,155 @@
+"""What the sink makes in the database: the tables of `grt`, which stay, and their partitions in `grt_data`.
+
+A table is partitioned by the first column of its key: into one partition of each instance, or a single one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import sql
+
+from grt_batch import __version__
+from grt_batch.errors import SchemaTooNew
+from grt_batch.ledger import RUN
+from grt_batch.partials import digest
+from grt_batch.tables import Table
+
+SCHEMA_VERSION = 1
+SCHEMA, DATA = "grt", "grt_data"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of a table: the rows of one instance, or all rows where there is no `instance_id`. `content` says
+    what they are made of: the same content, the same rows."""
+
+    table: Table
+    instance_id: str | None
+    content: str
+    name: sql.Identifier
+
+    @classmethod
+    def of_all(cls, table: Table, run: str) -> Partition:
+        """A run's partition of all rows; nothing else has the same content."""
+        return cls(table, None, f"all rows, by run {run}", sql.Identifier(DATA, f"{table.name}_{run}"))
+
+    @classmethod
+    def of_instance(cls, table: Table, run: str, instance_id: str, keys: Sequence[str]) -> Partition:
+        """A run's partition of an instance, of what has these keys. Its name has a hash for the instance: the id may
+        be longer than a name, and hold any characters."""
+        columns = [f"{column.name} {column.type.value}" for column in table.columns]
+        content = f"{instance_id}: {digest(instance_id, columns, table.key, table.index, *keys)}"
+        return cls(table, instance_id, content, sql.Identifier(DATA, f"{table.name}_{digest(instance_id)[:16]}_{run}"))
+
+    def create(self, cursor: Any) -> None:
+        """Make the table. What is said of the instance here spares `attach` a look at every row."""
+        cursor.execute(_create(self.name, self.table, instance_id=self.instance_id))
+        cursor.execute(_comment("TABLE", self.name, self.content))
+
+    def complete(self, cursor: Any) -> None:
+        """Add the index and the statistics: cheaper once than with every row."""
+        cursor.execute(_index(self.name, self.table))
+        cursor.execute(sql.SQL("ANALYZE {}").format(self.name))
+
+    def attach(self, cursor: Any) -> None:
+        """Show the rows in the table."""
+        rows: sql.Composable = sql.SQL("DEFAULT")
+        if self.instance_id is not None:
+            rows = sql.SQL("FOR VALUES IN ({})").format(sql.Literal(self.instance_id))
+        parent = sql.Identifier(SCHEMA, self.table.name)
+        cursor.execute(sql.SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(parent, self.name, rows))
+
+
+def attached(cursor: Any, table: Table) -> dict[str, sql.Identifier]:
+    """The partitions that a table has now: the name of each, by its content."""
+    cursor.execute(
+        "SELECT coalesce(obj_description(c.oid, 'pg_class'), c.relname), n.nspname, c.relname"
+        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE i.inhparent = %s::regclass",
+        (f"{SCHEMA}.{table.name}",),
+    )
+    return {content: sql.Identifier(schema, name) for content, schema, name in cursor.fetchall()}
+
+
+def prepare(cursor: Any, tables: Iterable[Table]) -> int:
+    """Create or upgrade the schema in the current transaction; the version that was found, 0 for none."""
+    cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.schema_version",))
+    found = 0
+    if cursor.fetchone()[0] is not None:
+        cursor.execute(sql.SQL("SELECT max(version) FROM {}").format(sql.Identifier(SCHEMA, "schema_version")))
+        found = cursor.fetchone()[0] or 0
+    if found > SCHEMA_VERSION:
+        raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
+    if found < SCHEMA_VERSION:
+        for schema in (SCHEMA, DATA):
+            cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        cursor.execute(
+            sql.SQL(
+                "CREATE TABLE IF NOT EXISTS {} (version integer PRIMARY KEY, program text NOT NULL,"
+                " upgraded timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'))"
+            ).format(sql.Identifier(SCHEMA, "schema_version"))
+        )
+        cursor.execute(
+            sql.SQL("INSERT INTO {} (version, program) VALUES (%s, %s)").format(
+                sql.Identifier(SCHEMA, "schema_version")
+            ),
+            (SCHEMA_VERSION, __version__),
+        )
+    _ensure(cursor, RUN, partitioned=False)
+    for table in tables:
+        _ensure(cursor, table, partitioned=True)
+    return found
+
+
+def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
+    """Create a table of the schema `grt`, or make it anew where its columns are of another version: its rows can be
+    computed again, and are, in the same transaction. The table of runs alone is never made anew."""
+    cursor.execute(
+        "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
+        " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        (f"{SCHEMA}.{table.name}",),
+    )
+    found = cursor.fetchall()
+    wanted = [(column.name, column.type.value) for column in table.columns]
+    if found == [(name, kind.replace("timestamp", "timestamp without time zone")) for name, kind in wanted]:
+        return
+    name = sql.Identifier(SCHEMA, table.name)
+    if found:
+        cursor.execute(sql.SQL("DROP TABLE {}").format(name))
+    cursor.execute(_create(name, table, partitioned=partitioned))
+    cursor.execute(_index(name, table))
+    cursor.execute(_comment("TABLE", name, table.doc))
+    for column in table.columns:
+        text = f"{column.doc} [{column.unit}]" if column.unit else column.doc
+        cursor.execute(_comment("COLUMN", sql.Identifier(SCHEMA, table.name, column.name), text))
+
+
+def _comment(kind: str, name: sql.Identifier, text: str) -> sql.Composed:
+    return sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), name, sql.Literal(text))
+
+
+def _create(
+    name: sql.Identifier, table: Table, *, partitioned: bool = False, instance_id: str | None = None
+) -> sql.Composed:
+    """A table; that of an instance knows the instance of every row by itself."""
+    columns = []
+    for column in table.columns:
+        parts: list[sql.Composable] = [sql.Identifier(column.name), sql.SQL(column.type.value)]
+        if column.name in table.key and column.name not in table.nullable:
+            parts.append(sql.SQL("NOT NULL"))
+        if instance_id is not None and column.name == table.key[0]:
+            rule = sql.SQL("DEFAULT {0} CHECK ({1} = {0})")
+            parts.append(rule.format(sql.Literal(instance_id), sql.Identifier(column.name)))
+        columns.append(sql.SQL(" ").join(parts))
+    by = sql.SQL(" PARTITION BY LIST ({})").format(sql.Identifier(table.key[0])) if partitioned else sql.SQL("")
+    return sql.SQL("CREATE TABLE {} ({}){}").format(name, sql.SQL(", ").join(columns), by)
+
+
+def _index(name: sql.Identifier, table: Table) -> sql.Composed:
+    """The key: primary, or a plain index where one of its columns may be null, or others stand for it."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.index or table.key))
+    statement = "CREATE INDEX ON {} ({})" if table.index or table.nullable else "ALTER TABLE {} ADD PRIMARY KEY ({})"
+    return sql.SQL(statement).format(name, columns)

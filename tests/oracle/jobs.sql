@@ -1,0 +1,150 @@
+-- Records to jobs: the newest archive that reports a job, in it the last line, and what belongs to that.
+-- Seconds and cores are exact: `ticks` of 1e-7, as many decimals as the exporter writes; CPU time is in nanoseconds.
+
+CREATE MACRO amount(text) AS TRY_CAST(text AS DECIMAL(30, 7));
+CREATE MACRO ticks(amount) AS CAST(amount * CAST(10000000 AS DECIMAL(8, 0)) AS HUGEINT);
+CREATE MACRO in_seconds(ticks) AS CAST(ticks AS DECIMAL(30, 0)) * CAST('0.0000001' AS DECIMAL(8, 7));
+-- The number that a floating-point number's text stands for: a large one has more digits than are written.
+CREATE MACRO exactly(text) AS CASE
+    WHEN CAST(text AS DOUBLE) > 1e15 THEN CAST(CAST(CAST(text AS DOUBLE) AS HUGEINT) AS DECIMAL(38, 9))
+    ELSE CAST(text AS DECIMAL(38, 9)) END;
+CREATE MACRO ns_in_seconds(ns) AS CAST(ns AS DECIMAL(28, 0)) * CAST('0.000000001' AS DECIMAL(9, 9));
+-- Cut to microseconds, not rounded.
+CREATE MACRO moment(seconds) AS make_timestamp(CAST(ticks(seconds) // 10 AS BIGINT));
+-- The value of rank ceil(percent · n / 100): counted here, for quantile_disc computes the rank in floating point.
+CREATE MACRO in_order(amounts) AS list_sort(list(amounts) FILTER (WHERE amounts IS NOT NULL));
+CREATE MACRO percentile(ordered, percent) AS ordered[greatest(1, (percent * len(ordered) + 99) // 100)];
+
+CREATE TABLE archives AS
+SELECT instance_id, archive, generated, document, tar,
+       row_number() OVER (PARTITION BY instance_id ORDER BY generated, TRY_CAST(archive AS DECIMAL(30, 10))) AS place
+FROM (SELECT *, CAST(coalesce(document ->> 'generated', archive) AS DECIMAL(20, 7)) AS generated FROM documents);
+
+CREATE TABLE job_lines AS
+SELECT instance_id, archive, place, ordinal, line, CAST(field(record, 'id') AS BIGINT) AS job_id,
+       coalesce(field(record, 'tool_id'), '') AS tool_id, coalesce(field(record, 'tool_version'), '') AS tool_version,
+       coalesce(field(record, 'state'), '') AS state, CAST(field(record, 'create_time') AS TIMESTAMP) AS create_time
+FROM records AS record JOIN archives USING (instance_id, archive)
+WHERE kind = 'jobs' AND verdict <> 'rejected';
+
+CREATE TABLE newest AS
+FROM job_lines
+QUALIFY row_number() OVER (PARTITION BY instance_id, job_id ORDER BY place DESC, ordinal DESC, line DESC) = 1;
+
+-- The records of a job are those of the archive that its newest line is from; those of no job fall out.
+CREATE VIEW of_jobs AS
+SELECT newest.* EXCLUDE (ordinal, line, place), record.* EXCLUDE (instance_id, archive)
+FROM (SELECT *, CAST(field(records, 'job_id') AS BIGINT) AS job_id FROM records
+      WHERE kind <> 'jobs' AND verdict <> 'rejected') AS record
+JOIN newest USING (instance_id, archive, job_id);
+
+CREATE TABLE metrics AS
+SELECT instance_id, job_id, field(record, 'plugin') AS plugin, field(record, 'name') AS name,
+       amount(field(record, 'value')) AS written,
+       CASE WHEN written < CAST('4611686018427387904' AS DECIMAL(30, 7)) THEN written END AS value
+FROM of_jobs AS record
+WHERE kind = 'metric_num'
+QUALIFY row_number() OVER (
+    PARTITION BY instance_id, job_id, field(record, 'plugin'), field(record, 'name') ORDER BY ordinal DESC, line DESC) = 1;
+
+CREATE TABLE datasets AS
+SELECT instance_id, job_id, tool_id, tool_version, CAST(field(record, 'dataset_id') AS HUGEINT) AS dataset_id,
+       field(record, 'type') AS type, coalesce(field(record, 'param_name'), '') AS param_name,
+       coalesce(field(record, 'extension'), '') AS extension, CAST(field(record, 'file_size') AS HUGEINT) AS written,
+       CASE WHEN written >= 0 AND written < 4611686018427387904 THEN written END AS file_size
+FROM of_jobs AS record
+WHERE kind = 'datasets';
+
+CREATE TABLE params AS
+SELECT instance_id, job_id, tool_id, tool_version, state, coalesce(field(record, 'name'), '') AS name,
+       record.fields[list_position(record.names, 'value')] AS value
+FROM of_jobs AS record
+WHERE kind = 'params'
+QUALIFY row_number() OVER (
+    PARTITION BY instance_id, job_id, coalesce(field(record, 'name'), '') ORDER BY ordinal DESC, line DESC) = 1;
+
+-- What was measured, as written: still with negative values, for whoever has one is implausible.
+CREATE VIEW written AS
+SELECT instance_id, job_id,
+       any_value(value) FILTER (WHERE plugin = 'core' AND name = 'runtime_seconds') AS runtime,
+       any_value(value) FILTER (WHERE plugin = 'core' AND name = 'start_epoch') AS start_epoch,
+       any_value(value) FILTER (WHERE plugin = 'core' AND name = 'end_epoch') AS end_epoch,
+       any_value(value) FILTER (WHERE plugin = 'core' AND name = 'galaxy_slots') AS slots,
+       any_value(value) FILTER (WHERE plugin = 'core' AND name = 'galaxy_memory_mb') AS megabytes,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.peak') AS peak,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.max_usage_in_bytes') AS max_usage,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpu.stat.usage_usec') AS usage_usec,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpuacct.usage') AS usage_ns
+FROM metrics GROUP BY ALL;
+
+CREATE MACRO plausible(amount) AS CASE WHEN amount >= 0 THEN amount END;
+CREATE VIEW sizes AS
+SELECT instance_id, job_id, sum(file_size) FILTER (WHERE type = 'input') AS input_bytes,
+       sum(file_size) FILTER (WHERE type = 'output') AS output_bytes, bool_or(written < -1) AS negative_size
+FROM datasets GROUP BY ALL;
+
+CREATE TABLE jobs AS
+SELECT instance_id, job_id, tool_id, tool_version, state, create_time, CAST(create_time AS DATE) AS day,
+       ticks(plausible(ifnull(runtime, elapsed))) AS runtime, ticks(plausible(slots)) AS cores,
+       -- Rounded down to whole ticks.
+       ticks(plausible(ifnull(runtime, elapsed))) * ticks(plausible(slots)) // 10000000 AS core_ticks,
+       coalesce(nullif(CAST(plausible(peak) AS HUGEINT), 0), nullif(CAST(plausible(max_usage) AS HUGEINT), 0))
+           AS memory_bytes,
+       CAST(ticks(plausible(megabytes)) * 1048576 // 10000000 AS HUGEINT) AS allocated_memory_bytes,
+       coalesce(ticks(plausible(usage_usec)) // 10000, CAST(plausible(usage_ns) AS HUGEINT)) AS cpu_ns,
+       plausible(ticks(plausible(start_epoch)) - epoch_us(create_time) * 10) AS wait,
+       CAST(input_bytes AS HUGEINT) AS input_bytes, CAST(output_bytes AS HUGEINT) AS output_bytes,
+       state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
+       written.job_id IS NULL AS without_metrics,
+       coalesce(least(ifnull(runtime, elapsed), start_epoch, end_epoch, slots, megabytes, peak, max_usage, usage_usec,
+                      usage_ns) < 0, FALSE) OR coalesce(negative_size, FALSE) AS implausible
+FROM newest
+LEFT JOIN (SELECT *, plausible(end_epoch) - plausible(start_epoch) AS elapsed FROM written) AS written
+    USING (instance_id, job_id)
+LEFT JOIN sizes USING (instance_id, job_id);
+
+-- Every job once for its instance, and once more for all instances together.
+CREATE VIEW everywhere AS FROM jobs UNION ALL SELECT * REPLACE ('*' AS instance_id) FROM jobs;
+-- The metrics of each job that came to a good end, exactly where there is an exact number.
+CREATE TABLE measured AS
+WITH ok AS (
+    SELECT instance_id, day, tool_id, tool_version,
+           CAST(in_seconds(runtime) AS DECIMAL(38, 9)) AS runtime_seconds,
+           CAST(memory_bytes AS DECIMAL(38, 9)) AS memory_bytes,
+           CAST(ns_in_seconds(cpu_ns) AS DECIMAL(38, 9)) AS cpu_seconds,
+           CAST(in_seconds(cores) AS DECIMAL(38, 9)) AS cores,
+           CAST(allocated_memory_bytes AS DECIMAL(38, 9)) AS allocated_memory_bytes,
+           CAST(in_seconds(core_ticks) AS DECIMAL(38, 9)) AS core_seconds,
+           CAST(in_seconds(wait) AS DECIMAL(38, 9)) AS wait_seconds,
+           CAST(input_bytes AS DECIMAL(38, 9)) AS input_bytes,
+           CAST(output_bytes AS DECIMAL(38, 9)) AS output_bytes,
+           cpu_ns / (nullif(core_ticks, 0) * 100) AS cpu_efficiency,
+           memory_bytes / nullif(allocated_memory_bytes, 0) AS memory_efficiency
+    FROM everywhere WHERE state = 'ok'
+)
+SELECT instance_id, day, tool_id, tool_version, metric, exact, CAST(exact AS DOUBLE) AS value
+FROM (UNPIVOT ok ON runtime_seconds, memory_bytes, cpu_seconds, cores, allocated_memory_bytes, core_seconds,
+                    wait_seconds, input_bytes, output_bytes INTO NAME metric VALUE exact)
+UNION ALL
+SELECT instance_id, day, tool_id, tool_version, metric, NULL, value
+FROM (UNPIVOT ok ON cpu_efficiency, memory_efficiency INTO NAME metric VALUE value);
+
+-- What parameters say. A value that names datasets says nothing else: a reference by its form, or the bare ids of inputs
+-- of the same job and name. Galaxy numbers the datasets of a multiple parameter: `input` has input1, input2 and so on.
+CREATE VIEW said AS
+WITH inputs AS (
+    SELECT params.instance_id, params.job_id, params.name, list(dataset_id) AS ids
+    FROM params JOIN datasets USING (instance_id, job_id)
+    WHERE type = 'input' AND starts_with(param_name, params.name)
+          AND regexp_full_match(param_name[len(params.name) + 1 :], '[0-9]*')
+    GROUP BY ALL
+)
+SELECT instance_id, tool_id, tool_version, state, name, plain, names_data OR coalesce(
+    regexp_full_match(plain, '\[?[0-9]{1,18}(, ?[0-9]{1,18})*\]?')
+    AND list_has_all(ids, [CAST(id AS HUGEINT) FOR id IN regexp_extract_all(plain, '[0-9]{1,18}')]), FALSE) AS names_data
+FROM params JOIN unwrapped USING (name, value) LEFT JOIN inputs USING (instance_id, job_id, name);
+
+-- What the program published: for what is its own choice, the bins of a histogram and the values of a sample.
+CREATE MACRO published(name) AS TABLE
+    FROM read_csv(getvariable('latest') || '/' || name || '.tsv', delim = '\t', quote = '', escape = '', header = TRUE,
+                  all_varchar = TRUE);

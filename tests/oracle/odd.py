@@ -1,0 +1,154 @@
+"""Uploads of the cases that samples lack: the edges of windows, bins and rates, nulls, and lines out of order."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from odd_texts import SHED, add_lines, add_params
+from writing import Archive
+
+from grt_batch.records import Kind
+
+AS_OF = date(2024, 6, 30)
+NO_LIMIT = 2**62
+
+
+def write_odd(root: Path) -> None:
+    """Two instances: one with three archives, the other without metadata.json and in the old layout."""
+    home = root / "odd"
+    home.mkdir(parents=True)
+    (home / "metadata.json").write_text(json.dumps({"title": "a\ttab, a \\ and a\nnewline", "latitude": 1, "x": [1]}))
+    for name, write in {"9": _measurements, "10": _edges, "11": _texts}.items():
+        archive = Archive(int(name) * 100_000)
+        write(archive)
+        # The first two are of the same moment: the number in the name decides, not its text.
+        archive.write(home / "archives", name, 1718000000 + (int(name) == 11))
+    _headers(root / "0")
+
+
+def write_bare(root: Path) -> None:
+    """An archive that holds next to nothing of three jobs, and one that holds nothing."""
+    archive = Archive()
+    for state in ("ok", "error", "ok"):
+        archive.add(Kind.JOBS, len(archive.members[Kind.JOBS]) + 1, "bare", state)
+    archive.write(root / "1", "1", 1718000000, jobs=b"")
+    Archive().write(root / "2", "1", 1718000000)
+
+
+def _epoch(moment: str) -> str:
+    return f"{int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp())}.0000000"
+
+
+def _measurements(archive: Archive) -> None:
+    """Every null rule, and numbers at the limits of what counts."""
+    start, end = "core start_epoch", "core end_epoch"
+    runtime, slots, megabytes = "core runtime_seconds", "core galaxy_slots", "core galaxy_memory_mb"
+    peak, usage = "cgroup memory.peak", "cgroup memory.max_usage_in_bytes"
+    usec, ns = "cgroup cpu.stat.usage_usec", "cgroup cpuacct.usage"
+    created, later = "2024-06-01 10:00:00", "2024-06-01 10:00:01.5"
+    metrics: list[dict[str, object]] = [
+        {runtime: "0E-7", slots: "1.0000000"},
+        {runtime: "0.0000001", slots: "0.5000000"},
+        {runtime: "3.3333333", slots: "1.5000000"},
+        {runtime: "4E+3", slots: "3"},
+        {start: _epoch("2024-06-01 10:00:05"), end: _epoch("2024-06-01 10:01:05"), slots: "2.0000000"},
+        {runtime: "None", start: _epoch("2024-06-01 10:00:05"), end: _epoch("2024-06-01 10:01:05")},
+        {start: _epoch("2024-06-01 10:01:05"), end: _epoch("2024-06-01 10:00:05")},
+        {runtime: "-1.0000000", start: _epoch("2024-06-01 10:00:05"), end: _epoch("2024-06-01 10:01:05")},
+        {runtime: f"{NO_LIMIT}.0000000", slots: f"{NO_LIMIT}.0000000"},
+        {start: _epoch(created)},
+        {start: _epoch("2024-06-01 09:59:59")},
+        {end: "-5.0000000"},
+        {peak: "0E-7", usage: "1000.0000000"},
+        {peak: "None", usage: "1001.0000000"},
+        {peak: "-1.0000000", usage: "1002.0000000"},
+        {peak: "2000.0000000", usage: "1003.0000000", megabytes: "0E-7"},
+        {peak: "3000.0000000", megabytes: "0.5000000"},
+        {usage: f"{NO_LIMIT}.0000000", megabytes: "1024.0000000"},
+        {usage: f"{NO_LIMIT - 1}.0000000"},
+        {usec: "1234567.0000000", ns: "1.0000000", runtime: "2.0000000", slots: "1.0000000"},
+        {ns: "1234567891.0000000", runtime: "0E-7", slots: "4.0000000"},
+        {usec: "0E-7", ns: "77.0000000"},
+        {usec: "-3.0000000", ns: "78.0000000"},
+        {slots: "-1.0000000"},
+        {megabytes: "-7.0000000"},
+        {"cpuinfo processor_count": "64.0000000"},
+        {"core runtime_seconds_": "-1.0000000", "core_ runtime_seconds": "5.0000000"},
+    ]
+    for state in ("ok", "error", "wibble"):
+        for item in metrics:
+            archive.job("measured", state, created, item, version="2.0")
+        archive.job("measured", state, later, {start: _epoch(created)}, version="2.0")
+        archive.job("measured", state, "None", {start: _epoch(created)}, version="None")
+    # The last value counts, also where it is null; and the metrics may stand before a job that comes twice.
+    twice = archive.job("twice", "running", created, {runtime: "1.0000000", slots: "2.0000000"})
+    archive.add(Kind.JOBS, twice, "twice", "2.0", "ok", created)
+    archive.add(Kind.METRIC_NUM, twice, "core", "runtime_seconds", "None")
+    archive.add(Kind.METRIC_NUM, twice, "core", "galaxy_slots", "4.0000000")
+    for kind, rest in ((Kind.METRIC_NUM, ("core", "runtime_seconds", "9")), (Kind.PARAMS, ("orphan", "1"))):
+        archive.add(kind, 1, *rest)
+    archive.add(Kind.DATASETS, 1, 5, "bam", 1000, "orphan", "input")
+    archive.members = defaultdict(list, sorted(archive.members.items(), key=lambda item: item[0].value, reverse=True))
+
+
+def _edges(archive: Archive) -> None:
+    """The edges of windows, rates and bins."""
+    for ago in range(-1, 63):
+        day = AS_OF - timedelta(days=ago)
+        for time, state in (("00:00:00", "ok"), ("23:59:59.999999", "error" if ago % 7 < 1 + (ago < 30) * 3 else "ok")):
+            seconds = (10 + ago % 5) * (2 if ago < 30 else 1)
+            archive.job("window", state, f"{day} {time}", {"core runtime_seconds": f"{seconds}.0000000"})
+    for tool, ok, error in (("19of20", 1, 19), ("20of21", 1, 20), ("4of4", 0, 4), ("5of5", 0, 5), ("39of40", 1, 39)):
+        for state, count in (("ok", ok), ("error", error), ("paused", 3)):
+            for _ in range(count):
+                archive.job(tool, state)
+    sizes = (0, 1, 2, 3, 4, 7, 8, 1023, 1024, 2**31 - 1, 2**31, 2**61, 2**62 - 1, 2**62, -1, -2, "None")
+    for place, size in enumerate(sizes):
+        numbers = {"core runtime_seconds": f"{place}.0000000", "cgroup memory.peak": f"{10**place}.0000000"}
+        archive.job("sizes", "ok", metrics=numbers, inputs=[size], outputs=[size])
+        archive.job("sizes", "error", metrics=numbers, inputs=[size, "None"], outputs=[1, 2])
+    archive.job("files", inputs=[5, 5])
+    for number in range(1000):
+        archive.job("many", params={"n": f"{number}"})
+    job = archive.job("files", "error", "None", version="None")
+    for extension in ("None", "txt", "a b", "txt"):
+        archive.add(Kind.DATASETS, job, "None", extension, -1, "None", "output")
+    names = [SHED, SHED.removesuffix("/1.0"), f"a/{SHED}/2", "a/repos/b", "repos/a/b/c/d", "None"]
+    for tool in (*names, "a tool: with +, 'quotes' and a \\", "Müller\r"):
+        archive.job(tool)
+
+
+def _texts(archive: Archive) -> None:
+    add_lines(archive)
+    add_params(archive)
+
+
+def _headers(folder: Path) -> None:
+    """Columns in another order, and headers that are missing."""
+    archive = Archive()
+    for state in ("ok", "error"):
+        archive.add(Kind.JOBS, state, archive.next_id, "headed", "more", "2024-06-30 23:59:59", "1.0")
+        archive.add(Kind.METRIC_NUM, "8.0000000", "core", archive.next_id, "runtime_seconds")
+        archive.add(Kind.DATASETS, "input", archive.next_id, 64)
+        archive.add(Kind.PARAMS, "1", "p", archive.next_id)
+        archive.next_id += 1
+    archive.write(
+        folder,
+        "1718000000.5",
+        "1718000000.5",
+        jobs=b"state\tid\ttool_id\textra\tcreate_time\ttool_version\n",
+        metric_num=b"value\tplugin\tjob_id\tname\n",
+        datasets=b"type\tjob_id\tfile_size\n",
+        params=b"value\tname\tjob_id\n",
+    )
+    bare = Archive(3)
+    bare.job(metrics={"core runtime_seconds": "1.0000000"}, inputs=[5], params={"p": "1"})
+    bare.write(folder, "1718000001.25", "1718000001.25", **{kind.value: b"" for kind in Kind})
+    few = Archive()
+    for state in ("ok", "new"):
+        few.add(Kind.JOBS, few.next_id + 1, "three columns", state)
+        few.next_id += 1
+    few.write(folder, "1718000002", 1718000002, jobs=b"")
