@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,10 +91,11 @@ def _buckets(lines: int) -> Integers:
 
 def _raw(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[bytes, ...]]:
     """The texts that the codes 0 .. count - 1 stand for."""
-    return [
-        tuple(data[start:end].tobytes() for start, end in zip(row[::2], row[1::2], strict=True))
-        for row in firsts[:count, : 2 * width].tolist()
-    ]
+    # To cut bytes takes a fifth of the time that it takes to cut an array.
+    text = data.tobytes()
+    if width == 1:
+        return [(text[start:end],) for start, end, _, _ in firsts[:count].tolist()]
+    return [(text[a:b], text[c:d]) for a, b, c, d in firsts[:count].tolist()]
 
 
 def _text(raw: bytes) -> str | None:
@@ -189,12 +191,18 @@ def _texts(
 
 def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     decoded, odd, raw = _coded(layout, data, sep, lines, {"param": ("name", "value")})
-    texts: list[tuple[str | None, ...]] = []
-    for raw_name, raw_value in raw["param"]:
-        name = _text(raw_name) or ""
-        value, names_data = unwrap(name, raw_value)
-        texts.append((name, value, "data" if names_data else None))
-    return replace(decoded, texts={"param": texts}), odd
+    return replace(decoded, texts={"param": [_param(*pair) for pair in raw["param"]]}), odd
+
+
+@lru_cache(1 << 16)
+def _name(raw: bytes) -> str:
+    return _text(raw) or ""
+
+
+def _param(raw_name: bytes, raw_value: bytes) -> tuple[str | None, ...]:
+    name = _name(raw_name)
+    value, names_data = unwrap(name, raw_value)
+    return name, value, "data" if names_data else None
 
 
 def _coded(

@@ -6,7 +6,7 @@ records are handed to it (`attached`), so that it need not be kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ import polars as pl
 from grt_batch.columns import Decoded, Integers
 from grt_batch.joined import Dataset, Job, Metric, Param, Record
 from grt_batch.records import NULL, SECONDS_SCALE
+from grt_batch.texts import categories
 
 FindRows = Callable[[Integers], Integers]
 """Job ids → rows of the joined jobs, -1 for a job that is not there."""
@@ -45,8 +46,8 @@ class Dictionary:
 
 
 def _series(texts: Sequence[str | None], codes: Integers) -> pl.Series:
-    categories = list(dict.fromkeys(text for text in texts if text is not None))
-    return pl.Series(texts, dtype=pl.Enum(categories)).gather(codes) if texts else pl.Series([], dtype=pl.Enum([]))
+    column = pl.Series(texts, dtype=pl.String)
+    return column.cast(pl.Enum(column.drop_nulls().unique(maintain_order=True))).gather(codes)
 
 
 def nullable(column: Integers) -> pl.Series:
@@ -110,7 +111,7 @@ def params(collected: Collected, find: FindRows, inputs: pl.DataFrame) -> pl.Dat
     ids, rows, order = _in_order(collected.column("id"), find)
     dictionary, codes = collected.dictionary("param"), collected.column("param")[order]
     name = dictionary.column(0, codes)
-    kept = _last(rows, name.to_physical().to_numpy(), len(_categories(name)))
+    kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
     ids, codes = ids[kept], codes[kept]
     frame = pl.DataFrame(
         {
@@ -170,12 +171,6 @@ def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np
     return kept
 
 
-def _categories(texts: pl.Series) -> list[str]:
-    """The different texts of a dictionary-encoded column."""
-    assert isinstance(texts.dtype, pl.Enum)
-    return texts.dtype.categories.to_list()
-
-
 def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
     return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean).gather(codes)
 
@@ -192,26 +187,39 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     """Which values are the ids of inputs of the same job and name. Galaxy numbers the datasets of a multiple
     parameter: those of `input` are called input1, input2 and so on."""
     value, name, job = Param.value.name, Param.name.name, Param.job_id.name
-    wanted = pl.Series(_categories(frame[value]), dtype=pl.String)
-    wanted = wanted.filter(wanted.str.contains(_IDS))
     nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
-    if not len(wanted) or not inputs.height:
+    stems = set(_stems(categories(inputs[Dataset.param_name.name])))
+    named = pl.Series([text in stems for text in categories(frame[name])], dtype=pl.Boolean)
+    numbers = categories(frame[value]).str.contains(_IDS)
+    bare = _flagged(frame[name], named) & _flagged(frame[value], numbers)
+    if not bare.any():
         return nothing
     candidates = (
         frame.with_row_index("place")
-        .filter(pl.col(value).is_in(wanted.cast(frame.schema[value])))
+        .filter(bare)
         .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all(r"\d+"))
         .explode(value)
         .with_columns(pl.col(value).cast(pl.Int64))
     )
     known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
-        job,
-        pl.col(Dataset.dataset_id.name).alias(value),
-        pl.col(Dataset.param_name.name).cast(pl.String).alias("input"),
+        job, pl.col(Dataset.dataset_id.name).alias(value), pl.col(Dataset.param_name.name).alias("input")
     )
+    found = candidates.join(known, on=[job, value], how="inner").with_columns(pl.col("input").cast(pl.String))
     rest = pl.col("input").str.strip_prefix(pl.col(name))
     same = pl.col("input").str.starts_with(pl.col(name)) & rest.str.contains(r"^\d*$")
-    found = candidates.join(known, on=[job, value], how="inner").filter(same).select("place", value).unique()
+    found = found.filter(same).select("place", value).unique()
     whole = candidates.select("place", value).unique().group_by("place").len("wanted")
     whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))
     return nothing.scatter(whole["place"], True) if whole.height else nothing
+
+
+def _stems(names: Iterable[str]) -> Iterator[str]:
+    """The names, and what is left of each without some of the digits at its end."""
+    for name in names:
+        digits = len(name) - len(name.rstrip("0123456789"))
+        yield from (name[: len(name) - count] for count in range(digits + 1))
+
+
+def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:
+    """Of encoded texts, which have a flag in their dictionary; null has none."""
+    return flags.gather(texts.to_physical()).fill_null(False)

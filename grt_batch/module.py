@@ -39,12 +39,14 @@ INSTANCE = "instance_id"
 
 
 class Module:
-    """Asks a question, and says which tables answer it."""
+    """Asks a question, and says which tables answer it. `packages` are what it imports that an installation without
+    extras lacks."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     opt_in: ClassVar[bool] = False
     needs: ClassVar[tuple[type[Record], ...]] = (Job,)
+    packages: ClassVar[tuple[str, ...]] = ()
     cubes: ClassVar[tuple[Cube, ...]]
     tables: ClassVar[tuple[Table, ...]]
 

@@ -36,7 +36,7 @@ from grt_batch.uploads import Archive
 
 MERGED, SUPERSEDING = "merged", "superseding"
 """Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
-_MERGED_AT_ONCE = 64
+_MERGED_AT_ONCE = 8
 
 
 class Crew(Protocol):

@@ -353,7 +353,8 @@ def test_the_demo_shows_where_the_results_are(
 ) -> None:
     def launch(ranks: int, arguments: list[str]) -> int:
         assert ranks == 3
-        assert arguments[-4:-2] == ["--database", "embedded"]
+        assert arguments[6:8] == ["--database", "embedded"]
+        assert arguments[10:] == list(discover())
         with pytest.raises(SystemExit) as ended:
             main(["run", *arguments, "--database", database])
         return int(ended.value.code or 0)
@@ -364,6 +365,7 @@ def test_the_demo_shows_where_the_results_are(
         assert (answer.code, answer.err) == (0, "")
         assert f"The reports are in {tmp_path}/demo/reports/latest/:" in answer.out
         assert "  tool_usage.tsv\n" in answer.out
+        assert "  lake/\n" in answer.out
         assert f" db psql --work {tmp_path}/demo/work\n" in answer.out
 
 

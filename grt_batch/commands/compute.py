@@ -238,26 +238,31 @@ def _called() -> str:
 def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
     """Write sample uploads, run all modules on them with several ranks, and show where the results are."""
     import shutil
+    from importlib.util import find_spec
 
+    from grt_batch.module import discover
     from grt_batch.ranks.launcher import launch
 
     uploads = folder / "uploads"
     shutil.rmtree(uploads, ignore_errors=True)
     until = _sample(uploads, 4, 3, jobs, 1)
     places = ["--uploads", str(uploads), "--reports", str(folder / "reports"), "--work", str(folder / "work")]
-    code = launch(ranks, [*places, "--database", "embedded", "--as-of", until.isoformat()])
+    modules = [name for name, module in discover().items() if all(map(find_spec, module.packages))]
+    code = launch(ranks, [*places, "--database", "embedded", "--as-of", until.isoformat(), *modules])
     if code:
         return code
     latest = folder / "reports" / "latest"
     click.echo(f"\nThe reports are in {latest}/:")
     for file in sorted(latest.iterdir()):
-        click.echo(f"  {file.name}")
+        click.echo(f"  {file.name}{'/' if file.is_dir() else ''}")
     for name in ("tool_usage.tsv", "instance_status.tsv"):
         click.echo(f"\nThe first lines of {name}:")
         with (latest / name).open(encoding="utf-8") as lines:
             for _, line in zip(range(6), lines, strict=False):
                 click.echo(f"  {line.rstrip()[:150]}")
-    click.echo(f"\nThe tables are in the embedded database: {_called()} db psql --work {folder / 'work'}")
+    work = folder / "work"
+    click.echo(f"\nThe tables are in the embedded database: {_called()} db psql --work {work}")
+    click.echo(f"Ask it: {_called()} query --list; {_called()} query tool-memory-efficiency --work {work}")
     return 0
 
 

@@ -105,6 +105,7 @@ class RawRecords(TableExport):
     """What do the archives say of every single job, parameter, metric and dataset?"""
 
     name = "records"
+    packages = ("pgpq", "pyarrow")
     version = 1
     needs = (Job, Param, Dataset, Metric)
     tables = tuple(source.table for source in SOURCES)

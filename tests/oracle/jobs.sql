@@ -45,7 +45,8 @@ SELECT instance_id, job_id, field(record, 'plugin') AS plugin, field(record, 'na
 FROM of_jobs AS record
 WHERE kind = 'metric_num'
 QUALIFY row_number() OVER (
-    PARTITION BY instance_id, job_id, field(record, 'plugin'), field(record, 'name') ORDER BY ordinal DESC, line DESC) = 1;
+    PARTITION BY instance_id, job_id, field(record, 'plugin'), field(record, 'name')
+    ORDER BY ordinal DESC, line DESC) = 1;
 
 CREATE TABLE datasets AS
 SELECT instance_id, job_id, tool_id, tool_version, CAST(field(record, 'dataset_id') AS HUGEINT) AS dataset_id,
@@ -105,6 +106,7 @@ LEFT JOIN sizes USING (instance_id, job_id);
 
 -- Every job once for its instance, and once more for all instances together.
 CREATE VIEW everywhere AS FROM jobs UNION ALL SELECT * REPLACE ('*' AS instance_id) FROM jobs;
+
 -- The metrics of each job that came to a good end, exactly where there is an exact number.
 CREATE TABLE measured AS
 WITH ok AS (
@@ -129,8 +131,8 @@ UNION ALL
 SELECT instance_id, day, tool_id, tool_version, metric, NULL, value
 FROM (UNPIVOT ok ON cpu_efficiency, memory_efficiency INTO NAME metric VALUE value);
 
--- What parameters say. A value that names datasets says nothing else: a reference by its form, or the bare ids of inputs
--- of the same job and name. Galaxy numbers the datasets of a multiple parameter: `input` has input1, input2 and so on.
+-- What parameters say. A value that names datasets says nothing else: a reference by its form, or the bare ids of
+-- inputs of the same job and name. Galaxy numbers the datasets of a multiple parameter: `input` has input1, input2, ….
 CREATE VIEW said AS
 WITH inputs AS (
     SELECT params.instance_id, params.job_id, params.name, list(dataset_id) AS ids
@@ -141,10 +143,14 @@ WITH inputs AS (
 )
 SELECT instance_id, tool_id, tool_version, state, name, plain, names_data OR coalesce(
     regexp_full_match(plain, '\[?[0-9]{1,18}(, ?[0-9]{1,18})*\]?')
-    AND list_has_all(ids, [CAST(id AS HUGEINT) FOR id IN regexp_extract_all(plain, '[0-9]{1,18}')]), FALSE) AS names_data
+    AND list_has_all(ids, [CAST(id AS HUGEINT) FOR id IN regexp_extract_all(plain, '[0-9]{1,18}')]), FALSE
+) AS names_data
 FROM params JOIN unwrapped USING (name, value) LEFT JOIN inputs USING (instance_id, job_id, name);
 
--- What the program published: for what is its own choice, the bins of a histogram and the values of a sample.
+-- What the program published, texts as they stand there: for what is its own choice, the bins of a histogram and the
+-- values of a sample.
+CREATE MACRO escaped(text) AS
+    replace(replace(replace(replace(text, '\', '\\'), chr(9), '\t'), chr(10), '\n'), chr(13), '\r');
 CREATE MACRO published(name) AS TABLE
     FROM read_csv(getvariable('latest') || '/' || name || '.tsv', delim = '\t', quote = '', escape = '', header = TRUE,
                   all_varchar = TRUE);

@@ -118,7 +118,7 @@ def _edges(archive: Archive) -> None:
         archive.add(Kind.DATASETS, job, "None", extension, -1, "None", "output")
     names = [SHED, SHED.removesuffix("/1.0"), f"a/{SHED}/2", "a/repos/b", "repos/a/b/c/d", "None"]
     for tool in (*names, "a tool: with +, 'quotes' and a \\", "Müller\r"):
-        archive.job(tool)
+        archive.job(tool, metrics={"core runtime_seconds": "7.0000000"})
 
 
 def _texts(archive: Archive) -> None:

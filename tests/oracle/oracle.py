@@ -1,7 +1,7 @@
 """The tables a second time: plain SQL (DuckDB) over the raw lines, by the words of the format and no code of ours.
 
-`records.sql` makes records of lines, `jobs.sql` makes jobs of records, and `tables/<table>.sql` is one SELECT with the
-columns of that table. Python unpacks the archives and unwraps the values of parameters.
+`records.sql` makes records of lines, `jobs.sql` makes jobs of records, and `tables/<table>.sql` selects the columns of
+that table. Python unpacks the archives and unwraps the values of parameters.
 """
 
 from __future__ import annotations

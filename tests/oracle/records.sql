@@ -45,7 +45,8 @@ CREATE TABLE layouts AS
 FROM headers
 UNION ALL
 SELECT instance_id, archive, ordinal, kind, arg_max(names, votes), arg_max(types, votes)
-FROM (SELECT instance_id, archive, ordinal, kind, names, types, count(*) FILTER (WHERE len(fields) = len(names)) AS votes
+FROM (SELECT instance_id, archive, ordinal, kind, names, types,
+             count(*) FILTER (WHERE len(fields) = len(names)) AS votes
       FROM lines JOIN columns USING (kind) ANTI JOIN headers USING (instance_id, archive, ordinal) GROUP BY ALL)
 GROUP BY ALL;
 

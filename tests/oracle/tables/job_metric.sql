@@ -5,4 +5,5 @@ SELECT instance_id, job_id, field(record, 'plugin'), field(record, 'name'), NULL
 FROM of_jobs AS record
 WHERE kind = 'metric_txt'
 QUALIFY row_number() OVER (
-    PARTITION BY instance_id, job_id, field(record, 'plugin'), field(record, 'name') ORDER BY ordinal DESC, line DESC) = 1
+    PARTITION BY instance_id, job_id, field(record, 'plugin'), field(record, 'name')
+    ORDER BY ordinal DESC, line DESC) = 1

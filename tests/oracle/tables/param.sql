@@ -5,7 +5,8 @@ WITH exact AS (
            count(*) FILTER (WHERE names_data) AS naming_datasets
     FROM said GROUP BY ALL
 ), told AS (
-    SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name, CAST("values" AS BIGINT) AS estimate
+    SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name,
+           CAST("values" AS BIGINT) AS estimate
     FROM published('param')
 )
 SELECT tool_id, tool_version, name, jobs,

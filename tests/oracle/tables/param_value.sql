@@ -5,7 +5,8 @@ WITH counts AS (
                  count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS error
           FROM said WHERE NOT names_data GROUP BY ALL)
 ), told AS (
-    SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name, value,
+    SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name,
+           value,
            count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
     FROM published('param_value')
 )

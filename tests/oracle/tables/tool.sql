@@ -6,4 +6,5 @@ SELECT tool_id, tool_version,
        CASE WHEN in_shed THEN parts[3] ELSE tool_id END AS name
 FROM (
     SELECT *, len(parts) IN (3, 4) AS in_shed
-    FROM (SELECT DISTINCT tool_id, tool_version, string_split(split_part(tool_id, '/repos/', 2), '/') AS parts FROM jobs))
+    FROM (SELECT DISTINCT tool_id, tool_version, string_split(split_part(tool_id, '/repos/', 2), '/') AS parts
+          FROM jobs))

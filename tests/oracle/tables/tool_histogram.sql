@@ -9,7 +9,8 @@ SELECT measured.instance_id, measured.tool_id, measured.tool_version, measured.m
        CASE WHEN exact < below THEN low END AS low, CASE WHEN exact < below THEN high END AS high,
        count(*) AS jobs
 FROM measured ASOF LEFT JOIN bins
-    ON measured.instance_id = bins.instance_id AND measured.tool_id = bins.tool_id
-        AND measured.tool_version = bins.tool_version AND measured.metric = bins.metric AND measured.exact >= bins.from_
+    ON measured.instance_id = bins.instance_id AND escaped(measured.tool_id) = bins.tool_id
+        AND escaped(measured.tool_version) = bins.tool_version AND measured.metric = bins.metric
+        AND measured.exact >= bins.from_
 WHERE measured.metric IN ('runtime_seconds', 'memory_bytes', 'cpu_seconds')
 GROUP BY ALL
