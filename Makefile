@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI, for the tests that run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env demo test lint format docs gold bench clean
+.PHONY: help env spark demo test lint format docs gold bench clean
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -20,11 +20,14 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	$(BIN)/grt-batch warm
 	@touch $@
 
+spark: env ## PySpark too, for the one test that reads the lake with it (450 MB)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[spark]'
+
 demo: env ## sample uploads, all modules, several ranks, the embedded database: see what comes out
 	$(BIN)/grt-batch demo
 
 test: env ## the whole suite, with a real PostgreSQL and a real mpirun
-	GRT_BATCH_TEST_MPICH=$(abspath $(MPICH)) $(BIN)/python -m pytest
+	GRT_BATCH_TEST_MPICH=$(abspath $(MPICH)) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env ## ruff, mypy, shellcheck where there is one
 	$(BIN)/ruff check .

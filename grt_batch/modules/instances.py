@@ -1,4 +1,10 @@
-"""Which instances are there, what did each of them do month by month, and does its export still come?"""
+"""Which instances are there, what did each of them do month by month, and does its export still come?
+
+The prediction is the least-squares line through (date, bytes so far) of the archives, of those that are at most
+`prediction_days` older than the last: predicted bytes = bytes now + slope · days, never less than now. A level of
+`warning_levels` is reached when the bytes predicted for its days are more than its fraction of the quota. An instance
+that is silent for more than `fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts.
+"""
 
 from __future__ import annotations
 

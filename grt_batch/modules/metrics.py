@@ -1,4 +1,18 @@
-"""How long do tools run, and how much memory and CPU do they really need?"""
+"""How long do tools run, and how much memory and CPU do they really need?
+
+Only jobs in state ok count. Of the metrics
+
+- runtime_seconds is what the exporter says; where it is missing, end_epoch - start_epoch;
+- memory_bytes is memory.peak (cgroup v2), else memory.max_usage_in_bytes (v1); 0 and 2^62 or more are no measurements;
+- cpu_seconds is cpu.stat.usage_usec (v2), else cpuacct.usage (v1, in ns);
+- cores is galaxy_slots, allocated_memory_bytes galaxy_memory_mb · 2^20, core_seconds runtime · cores;
+- cpu_efficiency is cpu_seconds / core_seconds, memory_efficiency memory_bytes / allocated_memory_bytes;
+- wait_seconds is start_epoch - create_time, where that is not negative;
+- input_bytes and output_bytes are the sums of the datasets whose size is known.
+
+Sums are exact, and so are mean and variance up to one division: variance = (n · Σx² - (Σx)²) / (n · (n - 1)), as
+PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100), within 0.8 %.
+"""
 
 from __future__ import annotations
 

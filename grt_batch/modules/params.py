@@ -1,4 +1,10 @@
-"""Which parameters and settings are popular, and how often does each end in error?"""
+"""Which parameters and settings are popular, and how often does each end in error?
+
+A value is unwrapped from the JSON that exporters of different years put around it. One that names datasets says nothing
+of the settings: `{"values": [{"src": "hda", "id": 12}]}`, or the bare id of an input of the same job and name. It is
+left out, and counted in `naming_datasets`. Of a parameter with more than a thousand different values those with the
+least hashes are kept, with exact counts; `sampled` says so, and `values` is an estimate then.
+"""
 
 from __future__ import annotations
 

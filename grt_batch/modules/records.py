@@ -1,4 +1,9 @@
-"""What do the archives say of every single job, parameter, metric and dataset?"""
+"""What do the archives say of every single job, parameter, metric and dataset?
+
+One row a record, as the newest archive that reports the job has it: salvaged lines are put right, of a metric or
+parameter that stands twice the last counts, numbers at or above 2^62 are null, parameters are unwrapped. The tables are
+partitioned by instance; a partition of which nothing changed is kept.
+"""
 
 from __future__ import annotations
 

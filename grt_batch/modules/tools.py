@@ -1,4 +1,9 @@
-"""Which tools run, how often, with what success, and what do they cost?"""
+"""Which tools run, how often, with what success, and what do they cost?
+
+error_rate = error / (ok + error). A tool is likely broken when more than 4 jobs are ok or error, and over 95 % of these
+error. Core hours are runtime · cores, added up; CPU hours the CPU time that was measured. The periods are UTC days of
+create_time, the as-of day the last of them; a job without create_time counts in `all` only.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ PUBLISHED = {table.name: table for module in discover().values() for table in mo
 MODULES = tuple(name for name, module in discover().items() if module.tables)
 SETTINGS = {
     "quota_bytes": 200_000,
-    "prediction_days": 60,
+    "prediction_days": 45,
     "fresh_days": 6,
     "change_min_jobs": 5,
     "change_p_value": 0.5,
