@@ -217,7 +217,7 @@ def _coded(
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, *counts = kernels.decode_texts(data, sep, len(layout.columns), at, tables, out, firsts, odd)
+    n, strange, *counts = kernels.decode_texts(data, sep, len(layout.columns), at, len(pairs), tables, out, firsts, odd)
     raw = {name: _raw(data, firsts[i], counts[i], len(columns)) for i, (name, columns) in enumerate(pairs.items())}
     found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}
     found |= {name: out[1 + i, :n].copy() for i, name in enumerate(pairs)}

@@ -25,7 +25,8 @@ FindRows = Callable[[Integers], Integers]
 
 _OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Record.month)
 _DIRECTIONS = pl.Enum(["input", "output"])
-_IDS = r"^\[?\d{1,18}(?:, ?\d{1,18})*\]?$"
+_ID = "(?:0|[1-9][0-9]{0,17})"
+_IDS = f"^(?:{_ID}(?:, ?{_ID})*|\\[{_ID}(?:, ?{_ID})*\\])$"
 """A dataset's bare id as the value of a parameter, or several."""
 
 
@@ -197,7 +198,7 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     candidates = (
         frame.with_row_index("place")
         .filter(bare)
-        .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all(r"\d+"))
+        .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all("[0-9]+"))
         .explode(value)
         .with_columns(pl.col(value).cast(pl.Int64))
     )
@@ -206,7 +207,7 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     )
     found = candidates.join(known, on=[job, value], how="inner").with_columns(pl.col("input").cast(pl.String))
     rest = pl.col("input").str.strip_prefix(pl.col(name))
-    same = pl.col("input").str.starts_with(pl.col(name)) & rest.str.contains(r"^\d*$")
+    same = pl.col("input").str.starts_with(pl.col(name)) & rest.str.contains("^[0-9]*$")
     found = found.filter(same).select("place", value).unique()
     whole = candidates.select("place", value).unique().group_by("place").len("wanted")
     whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))

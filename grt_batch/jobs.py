@@ -76,6 +76,7 @@ class Joiner:
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     _collected: dict[Kind, Collected] = field(default_factory=lambda: {kind: Collected() for kind in Kind})
     _metrics: list[Mapping[str, npt.NDArray[Any]]] = field(default_factory=list)
+    _nameless: list[Integers] = field(default_factory=list)
 
     def add(self, decoded: Decoded) -> None:
         """Take the next block."""
@@ -83,7 +84,9 @@ class Joiner:
         self.members[kind].add(decoded)
         self.replaced += decoded.replaced
         self.reasons.update((kind, reject.reason) for reject in decoded.rejects)
-        if kind is Kind.METRIC_NUM and "values" in decoded.columns:
+        if kind is Kind.METRIC_NUM and "values" not in decoded.columns:
+            self._nameless.append(decoded.columns["id"])
+        elif kind is Kind.METRIC_NUM:
             reduced = ("id", "records", "values", "seen")
             self._metrics.append({name: decoded.columns[name] for name in reduced})
             if Metric.kind in self.wanted:
@@ -138,6 +141,9 @@ class Joiner:
     def _join_metrics(self, ids: Integers, find: _Rows) -> tuple[Integers, npt.NDArray[np.uint8]]:
         values = np.full((len(METRICS), len(ids)), NULL, np.int64)
         has_metrics = np.zeros(len(ids), np.uint8)
+        # A member whose header lacks a column has records that say nothing, but are there.
+        for ids_of_block in self._nameless:
+            self.members[Kind.METRIC_NUM].orphans += int((find(ids_of_block) < 0).sum())
         for block in self._metrics:
             rows = find(block["id"])
             found = rows >= 0

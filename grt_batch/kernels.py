@@ -467,10 +467,12 @@ def decode_metric_records(data: Any, sep: int, width: int, at: Any, table: Any, 
 
 
 @_compiled
-def decode_texts(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any, firsts: Any, odd: Any) -> Any:
+def decode_texts(
+    data: Any, sep: int, width: int, at: Any, pairs: int, tables: Any, out: Any, firsts: Any, odd: Any
+) -> Any:
     """Records of a job id and up to four texts: `at` holds the positions of the id and of two pairs of texts (-1: no
-    such column). `out[0:4]` becomes the id, the code of each pair and the line's number. Returns the numbers of
-    records, of odd lines and of codes of each pair.
+    such column), of which the first `pairs` are wanted. `out[0:4]` becomes the id, the code of each pair and the line's
+    number. Returns the numbers of records, of odd lines and of codes of each pair.
     """
     starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
     begin, line, records, strange = 0, 0, 0, 0
@@ -484,13 +486,12 @@ def decode_texts(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any
             for i in range(4):
                 if at[1 + i] >= 0:
                     places[i, 0], places[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
-            for pair in range(2):
-                if at[1 + 2 * pair] >= 0:
-                    first, second = places[2 * pair], places[2 * pair + 1]
-                    code, counts[pair] = _intern(
-                        data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
-                    )
-                    out[1 + pair, records] = code
+            for pair in range(pairs):
+                first, second = places[2 * pair], places[2 * pair + 1]
+                code, counts[pair] = _intern(
+                    data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
+                )
+                out[1 + pair, records] = code
             out[0, records], out[3, records] = job, line
             records += 1
         else:

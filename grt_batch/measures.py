@@ -277,6 +277,8 @@ def _ranks(values: pl.Series) -> _Ranks:
     found = None
     if isinstance(values.dtype, pl.Enum):
         found = pl.Series([None, *values.dtype.categories[least : greatest + 1]], dtype=values.dtype)
+        different = len(found)
     elif different <= _MOST_VALUES:
-        found = pl.Series([None, *range(least, greatest + 1)], dtype=values.to_physical().dtype).cast(values.dtype)
+        span = pl.int_range(0, different - 1, eager=True) + least
+        found = pl.concat([pl.Series([None], dtype=pl.Int64), span]).cast(values.to_physical().dtype).cast(values.dtype)
     return (numbers - least + 1).fill_null(0), different, found
