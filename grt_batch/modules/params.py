@@ -16,7 +16,7 @@ from grt_batch.measures import Count, Cube
 from grt_batch.module import INSTANCE, Module, Partial, jobs_in
 from grt_batch.sampled import SampledCube
 from grt_batch.tables import Column, Table, Type
-from grt_batch.texts import alike
+from grt_batch.texts import alike, filled
 
 MOST_VALUES = 1000
 """Different values that are counted of each parameter of a tool's version; beyond them, a sample of so many."""
@@ -62,12 +62,11 @@ PARAM_VALUE = Table(
     (*_KEY, "value"),
     (
         *_COLUMNS,
-        Column("value", Type.TEXT, "the one value, unwrapped; null where Galaxy has none"),
+        Column("value", Type.TEXT, "the one value, unwrapped; empty where it is null"),
         Column("jobs", Type.BIGINT, "jobs, all of them, also where the values are a sample"),
         Column("ok", Type.BIGINT, "jobs in state ok"),
         Column("error", Type.BIGINT, "jobs in state error"),
     ),
-    nullable=("value",),
 )
 
 
@@ -83,6 +82,8 @@ class Params(Module):
     def aggregate(self, records: Records) -> Partial:
         """The parameters, and the values of those that do not name datasets."""
         params = records[Param]
+        # As a null version of a tool is the empty one: a file could not tell them apart.
+        params = params.with_columns(filled(params[Param.value.name]))
         return {PARAMS.name: PARAMS.add(params), VALUES.name: VALUES.add(params.filter(~Param.names_data.expr))}
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:

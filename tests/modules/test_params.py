@@ -72,11 +72,11 @@ def test_jobs_are_counted_by_value_over_all_instances() -> None:
     assert by_name(param) == {"cutoff": (1, 1, False, 0), "dbkey": (4, 2, False, 0)}
 
 
-def test_null_empty_and_redacted_are_three_values() -> None:
+def test_null_is_the_empty_value_and_redacted_another() -> None:
     rows = [("title", value, False, "ok") for value in (None, "", REDACTED, None)]
     param, values = tables(a=partial_of(params(rows)))
-    assert by_value(values) == {("title", None): (2, 2, 0), ("title", ""): (1, 1, 0), ("title", REDACTED): (1, 1, 0)}
-    assert by_name(param) == {"title": (4, 3, False, 0)}
+    assert by_value(values) == {("title", ""): (3, 3, 0), ("title", REDACTED): (1, 1, 0)}
+    assert by_name(param) == {"title": (4, 2, False, 0)}
 
 
 def test_values_that_name_datasets_are_left_out_and_counted() -> None:
@@ -142,8 +142,8 @@ def test_the_tables_are_as_plain_python_counts_them(parts: list[list[Row]]) -> N
     one, two = tables(a=partial_of(*frames)), tables(**{f"i{i}": partial_of(part) for i, part in enumerate(frames)})
     assert all(table.equals(other) for table, other in zip(one, two, strict=True))
     rows = [row for part in parts for row in part]
-    jobs = Counter((name, value) for name, value, names_data, _ in rows if not names_data)
-    states = Counter((name, value, state) for name, value, names_data, state in rows if not names_data)
+    jobs = Counter((name, value or "") for name, value, names_data, _ in rows if not names_data)
+    states = Counter((name, value or "", state) for name, value, names_data, state in rows if not names_data)
     assert by_value(one[1]) == {
         key: (count, states[(*key, "ok")], states[(*key, "error")]) for key, count in jobs.items()
     }

@@ -1,7 +1,7 @@
 -- The number of different values is an estimate where they are sampled: within 5 standard errors of 1 / sqrt(1000).
 WITH exact AS (
     SELECT tool_id, tool_version, name, count(*) AS jobs,
-           count(DISTINCT ifnull('=' || plain, 'null')) FILTER (WHERE NOT names_data) AS number,
+           count(DISTINCT coalesce(plain, '')) FILTER (WHERE NOT names_data) AS number,
            count(*) FILTER (WHERE names_data) AS naming_datasets
     FROM said GROUP BY ALL
 ), told AS (

@@ -1,12 +1,12 @@
 -- Of more than 1000 values which 1000 are kept is the program's affair; their jobs are all counted.
 WITH counts AS (
     SELECT *, count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
-    FROM (SELECT tool_id, tool_version, name, plain AS value, count(*) AS jobs,
+    FROM (SELECT tool_id, tool_version, name, coalesce(plain, '') AS value, count(*) AS jobs,
                  count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS error
           FROM said WHERE NOT names_data GROUP BY ALL)
 ), told AS (
     SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name,
-           value,
+           coalesce(value, '') AS value,
            count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
     FROM published('param_value')
 )
