@@ -25,7 +25,7 @@ from grt_batch.errors import GrtError, Quarantine
 from grt_batch.joined import Field
 from grt_batch.ledger import ARCHIVE, RUN
 from grt_batch.measures import Count, Cube, Measure
-from grt_batch.module import Module, discover
+from grt_batch.module import Export, Module, discover
 from grt_batch.pipeline import REJECT_COLUMNS
 from grt_batch.plan import mismatch
 from grt_batch.queries import KINDS, Parameter, Query
@@ -92,6 +92,8 @@ def _facts(table: Table, publisher: str) -> str:
     nullable = f" (may be null: {_codes(table.nullable)})" if table.nullable else ""
     # The table of runs differs with every run; run.json says the same of the last one.
     tsv = "`run.json` in its place" if table is RUN else f"`<reports>/<as-of>/{table.name}.tsv`"
+    if any(table in module.tables for module in discover().values() if isinstance(module, Export)):
+        tsv = "none"
     return f"- Key: {_codes(table.key)}{nullable}\n- Published by: {publisher}\n- TSV: {tsv}"
 
 
