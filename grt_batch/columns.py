@@ -77,7 +77,7 @@ def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collec
         case Kind.DATASETS:
             return _datasets(layout, data, sep, lines)
         case _:
-            return _ids(layout, data, sep, lines)
+            return _texts(layout, data, sep, lines, {})
 
 
 def _positions(layout: Layout, *names: str) -> Integers:
@@ -234,11 +234,3 @@ def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decode
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))}
     texts = {"file": _decoded_texts(data, firsts, files, 2)}
     return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]
-
-
-def _ids(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch import kernels
-
-    out, odd = np.empty(lines, np.int64), np.empty((lines, 3), np.int64)
-    n, strange = kernels.decode_ids(data, sep, len(layout.columns), _positions(layout, "job_id"), out, odd)
-    return Decoded(layout, lines, n, columns={"id": out[:n].copy()}), odd[:strange]

@@ -94,7 +94,7 @@ class Joiner:
         elif kind is Kind.DATASETS and not {Dataset.kind, Param.kind} & set(self.wanted):
             self._collected[kind].add(decoded, ("id", "size", "output"))
         else:
-            self._collected[kind].add(decoded, decoded.columns)
+            self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
         """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by

@@ -555,28 +555,6 @@ def decode_datasets(data: Any, sep: int, width: int, at: Any, table: Any, out: A
 
 
 @_compiled
-def decode_ids(data: Any, sep: int, width: int, at: Any, out: Any, odd: Any) -> Any:
-    """Records of which nobody needs more than the job id, at `at[0]`: it goes into `out`. Returns the numbers of
-    records and of odd lines."""
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
-    begin, line, records, strange = 0, 0, 0, 0
-    while begin < data.size:
-        fields, stop = split(data, begin, sep, starts, ends)
-        status, job = 0, 0
-        if fields == width:
-            status, job = integer(data, starts[at[0]], ends[at[0]])
-        if status == 1:
-            out[records] = job
-            records += 1
-        else:
-            odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line
-            strange += 1
-        begin = stop + 1
-        line += 1
-    return records, strange
-
-
-@_compiled
 def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implausible: Any) -> None:
     """Add the sizes of datasets to their jobs: `total[row, output]` bytes of `known[row, output]` datasets with a
     size. A negative size, and a sum beyond 64 bits, make the job implausible."""
