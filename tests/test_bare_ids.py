@@ -106,7 +106,7 @@ def test_bare_ids_are_known_though_no_datasets_are_wanted() -> None:
 IDS, PLACES = st.sampled_from([1, 2, 12, 13]), st.sampled_from(["input", "input1", "input12", "in", "", "1", "None"])
 
 
-@examples(150)
+@examples(60)
 @given(
     given_params=st.lists(
         st.tuples(

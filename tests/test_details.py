@@ -281,7 +281,7 @@ def test_a_value_is_the_decimal_that_was_written(written: str, value: str | None
     assert found == ("plug", "in", None if value is None else Decimal(value), None)
 
 
-@examples(100)
+@examples(50)
 @given(written=st.lists(st.decimals(-(NO_LIMIT - 1), NO_LIMIT - 1, places=7) | st.integers(0, 9).map(Decimal)))
 @example(written=[Decimal("922337203684.9999999"), Decimal("922337203685.5000000"), Decimal("0.0000001")])
 @example(written=[Decimal(1), Decimal("-922337203686.4999999"), Decimal(NO_LIMIT - 1), Decimal(-1)])
@@ -410,7 +410,7 @@ def whole(members: Members) -> list[tuple[Kind, bytes]]:
     return [(lines[0][0], b"".join(text for _, text in lines)) for lines in members if lines]
 
 
-@examples(80)
+@examples(40)
 @given(members=some_members)
 def test_who_wants_nothing_gets_the_same_jobs_and_accounts(members: Members) -> None:
     frames, joiner = joined(*whole(members))
@@ -424,7 +424,7 @@ def test_who_wants_nothing_gets_the_same_jobs_and_accounts(members: Members) -> 
         assert counts.lines == counts.accepted + counts.rejected == found
 
 
-@examples(80)
+@examples(40)
 @given(members=some_members, data=st.data())
 def test_however_members_are_cut_into_blocks_the_records_are_the_same(members: Members, data: st.DataObject) -> None:
     blocks: list[tuple[Kind, bytes]] = []
@@ -444,7 +444,7 @@ def test_however_members_are_cut_into_blocks_the_records_are_the_same(members: M
             assert cut[record].rows() == frame.rows()
 
 
-@examples(80)
+@examples(40)
 @given(members=some_members)
 def test_every_accepted_record_is_an_orphan_or_belongs_to_a_job(members: Members) -> None:
     """Parameters and metrics stand once each; of datasets every record is a row."""

@@ -28,6 +28,7 @@ from grt_batch.tables import Column, Table, render
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Publication", "connection", "upgrade"]
 
 _ADVISORY_LOCK = 0x677274  # "grt"
+_LOCK_TRIES = 12
 _NULL = "\\N"
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """A signature, then two lengths that are 0: no flags, no extension."""
@@ -93,14 +94,21 @@ class Publication:
         self._link = self._context.__enter__()
         try:
             self._cursor = self._link.cursor()
-            self._cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,))
-            if not self._cursor.fetchone()[0]:
-                raise Locked(holder="one that publishes into the same database", work="the database")
+            self._lock()
             prepare(self._cursor, self._tables)
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
+
+    def _lock(self) -> None:
+        """Hold the lock of the database. The server notices a moment later that who held it before is gone."""
+        for attempt in range(_LOCK_TRIES):
+            self._cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,))
+            if self._cursor.fetchone()[0]:
+                return
+            time.sleep(0.02 * attempt)
+        raise Locked(holder="one that publishes into the same database", work="the database")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
