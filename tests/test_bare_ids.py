@@ -142,7 +142,8 @@ def test_bare_ids_are_those_that_plain_python_finds(
         (number, name, None if value == "None" else value.replace(" ", ""), names_data(number, name, value))
         for (number, name), value in sorted(last.items(), key=lambda item: item[0][0])
     ]
-    text, files = (b"".join(line(*drawn) for drawn in lines) for lines in (given_params, given_datasets))
+    text = b"".join(param(*drawn) for drawn in given_params)
+    files = b"".join(dataset(*drawn) for drawn in given_datasets)
     found = joined(jobs(1, 2), (Kind.PARAMS, text), (Kind.DATASETS, files))[0][Param].rows()
     assert [(*row[:2], row[2] and row[2].replace(" ", ""), row[3]) for row in found] == expected
 
