@@ -100,8 +100,9 @@ class Joiner:
         """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
         rising job id; and how many jobs stood in the archive more than once."""
         jobs = self._collected[Kind.JOBS]
-        order = np.argsort(jobs.column("id"), kind="stable")
-        sorted_ids = jobs.column("id")[order]
+        all_ids = jobs.column("id")
+        order = np.argsort(all_ids, kind="stable")
+        sorted_ids = all_ids[order]
         last = np.append(sorted_ids[1:] != sorted_ids[:-1], True)[: len(order)]
         order = order[last]
         ids = sorted_ids[last]

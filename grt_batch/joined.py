@@ -49,6 +49,10 @@ class Record:
         return tuple(field for base in reversed(cls.__mro__) for field in vars(base).values() if type(field) is Field)
 
 
+NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
+"""A null of these is the empty text in all tables, so that they can be joined."""
+
+
 class Job(Record):
     """One row a job: what it was, and the measurements of it."""
 

@@ -82,7 +82,7 @@ every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: mod
 
 
 @every_module
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 6000), max_size=4), data=st.data())
 def test_any_cut_in_any_order_gives_the_same(
     module: Module, jobs: pl.Series, partial_of: PartialOf, cuts: list[int], data: st.DataObject

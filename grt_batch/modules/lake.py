@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from grt_batch.joined import Dataset, Field, Job, Metric, Param, Record, Records
+from grt_batch.joined import NEVER_NULL, Dataset, Field, Job, Metric, Param, Record, Records
 from grt_batch.ledger import Ledger
 from grt_batch.module import ArchiveParts, FolderExport, Part
 from grt_batch.modules.tools import SHED_ID
@@ -40,8 +40,6 @@ NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 MANIFEST = "manifest.json"
 
 _NANO_SCALE = 9
-_NEVER_NULL = (Job.tool_id, Job.tool_version, Job.state)
-"""A null of these is the empty text, as in all tables, so that they can be joined. Any other null stays what it is."""
 _TYPES = {
     pl.Int64(): "bigint",
     pl.Float64(): "double",
@@ -66,7 +64,7 @@ class LakeColumn:
 
 def _same(field: Field, name: str = "") -> LakeColumn:
     """A field as it is, the texts without a dictionary: all files have one schema, whatever their rows are."""
-    expr = field.expr if field in _NEVER_NULL else pl.col(field.name)
+    expr = field.expr if field in NEVER_NULL else pl.col(field.name)
     return LakeColumn(name or field.name, field.type, expr, field.doc, field.unit)
 
 

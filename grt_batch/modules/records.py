@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from grt_batch.errors import NoEncoder
-from grt_batch.joined import Dataset, Field, Job, Metric, Param, Record, Records
+from grt_batch.joined import NEVER_NULL, Dataset, Field, Job, Metric, Param, Record, Records
 from grt_batch.module import INSTANCE, Part, TableExport
 from grt_batch.records import SECONDS_SCALE
 from grt_batch.tables import Column, Table, Type
@@ -25,8 +25,6 @@ _TYPES = {
     Metric.value.type: Type.NUMERIC,
 }
 _TRAILER = b"\xff\xff"
-_NEVER_NULL = (Job.tool_id, Job.tool_version, Job.state)
-"""A null of these is the empty text in all tables, so that they can be joined. Any other null stays what it is."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Source:
     def rows(self, records: Records) -> pl.DataFrame:
         """The rows of the table, all of one instance, without its id."""
         return records[self.record].select(
-            (field.expr if field in _NEVER_NULL else pl.col(field.name).cast(field.type)).alias(field.name)
+            (field.expr if field in NEVER_NULL else pl.col(field.name).cast(field.type)).alias(field.name)
             for field in self.fields
         )
 
