@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI, for the tests that run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env spark demo test lint format docs gold bench clean
+.PHONY: help env spark demo test chaos lint format docs gold bench clean
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -29,6 +29,12 @@ demo: env ## sample uploads, all modules, several ranks, the embedded database: 
 test: env ## the whole suite, with a real PostgreSQL and a real mpirun
 	GRT_BATCH_TEST_MPICH=$(abspath $(MPICH)) $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# So many kills; another seed, other kills.
+chaos: COUNT ?= 60
+chaos: SEED ?= 1
+chaos: env ## kill, end or stop ranks, mpirun and launcher at random points of runs; COUNT=200 SEED=2 for others
+	CHAOS_COUNT=$(COUNT) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/ranks/test_chaos.py
+
 lint: env ## ruff, mypy, shellcheck where there is one
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,8 +51,11 @@ docs: env ## write the references in docs/ anew from the code
 gold: env ## bless what the modules give now as the gold files (look at the difference before you commit it)
 	$(BIN)/python -m pytest tests/test_gold.py --bless
 
-bench: env ## how fast the decoder is, in MB/s by member
-	$(BIN)/python bench/decoder.py
+# So many jobs, so many rounds.
+bench: JOBS ?= 500000
+bench: REPEATS ?= 3
+bench: env ## this program beside DuckDB, polars and plain gunzip; JOBS=2000000 REPEATS=5 for more
+	$(BIN)/python -m bench --jobs $(JOBS) --repeats $(REPEATS)
 
 clean: ## remove the environment and all that was made
 	rm -rf $(VENV) demo work reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -60,6 +60,8 @@ if [ "$scheduler" = auto ]; then
     fi
 fi
 
+# As folder_mode of the configuration: nobody else need read the log.
+umask "$(printf %o $((0777 & ~0${GRT_BATCH_FOLDER_MODE:-750})))"
 mkdir -p "$work" "$logs" || exit 4
 exec 9>"$work/cron.lock" || exit 4
 if ! flock --nonblock 9; then

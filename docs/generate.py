@@ -235,9 +235,17 @@ def default_file() -> str:
         "\n# this file. Written by docs/generate.py; docs/configuration.md says the same."
     ]
     for section, keys in _sections().items():
-        lines = [f"# {key.metadata['unit']}: {key.metadata['doc']}\n{key.name} = {_toml(it)}" for key, it in keys]
+        lines = [f"# {key.metadata['unit']}: {key.metadata['doc']}\n{key.name} = {_in_file(it)}" for key, it in keys]
         parts.append("\n".join([f"[{section}]", *lines]))
     return "\n\n".join(parts) + "\n"
+
+
+def _in_file(value: object) -> str:
+    """A default as TOML, a long list with a line for each of its items."""
+    text = _toml(value)
+    if len(text) < 100 or not isinstance(value, tuple):
+        return text
+    return "\n".join(["[", *(f"    {_toml(item)}," for item in value), "]"])
 
 
 def _sections() -> dict[str, list[tuple[dataclasses.Field[Any], Any]]]:
@@ -265,6 +273,8 @@ def _toml(value: object) -> str:
             return f"[{', '.join(map(_toml, value))}]"
         case Mapping():
             return "{" + ", ".join(f"{_toml(str(name))} = {_toml(item)}" for name, item in value.items()) + "}"
+        case str() if "\\" in value and "'" not in value:
+            return f"'{value}'"
         case str() | Path():
             return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

@@ -11,8 +11,10 @@ from psycopg2 import sql
 
 from grt_batch.config import Config
 from grt_batch.errors import NoLedger
-from grt_batch.ledger import RUN, Account
-from grt_batch.pipeline import Clock, read_archive
+from grt_batch.index import Index, as_published
+from grt_batch.ledger import RUN, Account, miscount
+from grt_batch.partials import Store
+from grt_batch.pipeline import Clock, load_account, read_archive
 from grt_batch.plan import mismatch
 from grt_batch.sinks.postgres import SCHEMA, connection
 from grt_batch.sinks.tsv import REJECTS
@@ -40,7 +42,7 @@ def check_archive(archive: Archive, config: Config) -> Verdict:
     reason = mismatch(archive, account)
     if reason:
         return Verdict(f"quarantine: {reason}", quarantined=True)
-    return Verdict(_accounted(account))
+    return Verdict("; ".join(filter(None, (_accounted(account), miscount(archive, account)))))
 
 
 def _accounted(account: Account) -> str:
@@ -64,6 +66,11 @@ _LEDGER = (
         "SELECT instance_id, archive, state, reason FROM {}.archive WHERE state <> 'published' ORDER BY 1, 2",
     ),
     (
+        "removed",
+        "SELECT instance_id, archive, generated, jobs, reason FROM {}.archive"
+        " WHERE state = 'published' AND reason IS NOT NULL ORDER BY 1, 2",
+    ),
+    (
         "last runs",
         "SELECT run_id, started, finished, ranks, version, modules, archives, jobs FROM {}.run"
         f" ORDER BY finished DESC LIMIT {_LAST_RUNS}",
@@ -83,6 +90,18 @@ def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
             columns = [column.name for column in cursor.description]
             parts.append((title, columns, [[_text(value) for value in row] for row in cursor.fetchall()]))
     return parts
+
+
+def miscounted(config: Config) -> list[list[str]]:
+    """The published archives of which N.json counts other jobs than were read: instance, archive, and how."""
+    store, rows = Store(config.work / "store"), []
+    for _, instance_id, archives in Index(config.work, config.uploads).instances():
+        for name, known in archives.items():
+            archive = as_published(instance_id, name, known)
+            account = load_account(store, known.key) if archive else None
+            what = miscount(archive, account) if archive and account else None
+            rows += [[instance_id, name, what]] if what else []
+    return sorted(rows)
 
 
 def rejects_of(

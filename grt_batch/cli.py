@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from grt_batch.commands import cli, compute, db, look, query
+from grt_batch.commands import cli, compute, db, gc, look, query, verify
 from grt_batch.errors import BadArguments, GrtError, Stopped, Unforeseen
+from grt_batch.secrets import without_passwords
 
 if TYPE_CHECKING:
     from grt_batch.ranks.coordinator import Coordinator
     from grt_batch.ranks.wire import Wire
 
-COMMANDS = (compute, look, query, db)
+COMMANDS = (compute, look, query, db, gc, verify)
 """The files of the commands, which are known by being imported."""
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _say(error, error.exit_code, debug)
     except Exception as error:
         if debug:
-            traceback.print_exception(error)
+            _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
     if crew is not None:
@@ -109,11 +110,15 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -> int:
-    """Every error is one line."""
+    """Every error is one line, and tells no password."""
     if debug:
-        traceback.print_exception(error)
-    click.echo(f"grt-batch: {' '.join((text or str(error)).split())}", err=True)
+        _show_place(error)
+    click.echo(f"grt-batch: {without_passwords(' '.join((text or str(error)).split()))}", err=True)
     return code
+
+
+def _show_place(error: BaseException) -> None:
+    click.echo(without_passwords("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ The kernels are imported where they are called: only who decodes waits for numba
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,14 @@ import numpy.typing as npt
 
 from grt_batch.joined import Dataset, Metric, Param
 from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout
-from grt_batch.values import unwrap
+from grt_batch.values import REFERENCES, TEXT, shortened, unwrap
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
+
+KEY_BYTES = 512
+"""No tool, version, state, file type or name is longer, in UTF-8: they are the keys of tables, and a database has no
+index over long texts. Galaxy has 255 characters at most."""
 
 WANTED = (Param.kind, Dataset.kind, Metric.kind)
 """The kinds of joined records whose columns are only decoded where they are wanted; of others the job id is enough."""
@@ -37,7 +41,8 @@ class Reject:
 @dataclass(frozen=True)
 class Decoded:
     """A decoded block. Of its `lines`, `accepted` are records (of which `salvaged` were put right); the others are
-    among `rejects`. `replaced` counts the bytes and NULs that are no text.
+    among `rejects`. `replaced` counts the bytes and NULs that are no text, `redacted` the records of which a value was
+    redacted: `decode` gives values as they are written, and whole.
 
     `columns` by kind; n is the number of records, j that of different jobs:
     jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
@@ -46,9 +51,9 @@ class Decoded:
     metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
     params: id; where they are wanted also param (codes), line: int64[n];
     datasets: id, size (bytes or NULL), output (0 or 1), dataset_id (NULL), file (codes): int64[n].
-    `texts` say what the codes stand for, None for null: tool: (tool_id, tool_version); state: (state,); record_name,
-    name: (plugin, name); text: (text,); param: (name, value, "data" where it names datasets); file: (extension,
-    param_name).
+    `texts` say what the codes stand for, None for null, `shortened` to KEY_BYTES but for value and text:
+    tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
+    value, "data" where it names datasets); file: (extension, param_name).
     """
 
     layout: Layout
@@ -56,6 +61,7 @@ class Decoded:
     accepted: int
     salvaged: int = 0
     replaced: int = 0
+    redacted: int = 0
     rejects: tuple[Reject, ...] = ()
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
@@ -89,21 +95,26 @@ def _buckets(lines: int) -> Integers:
     return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
 
 
-def _raw(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[bytes, ...]]:
-    """The texts that the codes 0 .. count - 1 stand for."""
+def _raw(data: Bytes, places: Integers, width: int) -> list[tuple[bytes, ...]]:
+    """The texts that codes stand for: int64[codes, 4], where one or two of them start and end."""
     # To cut bytes takes a fifth of the time that it takes to cut an array.
     text = data.tobytes()
     if width == 1:
-        return [(text[start:end],) for start, end, _, _ in firsts[:count].tolist()]
-    return [(text[a:b], text[c:d]) for a, b, c, d in firsts[:count].tolist()]
+        return [(text[start:end],) for start, end, _, _ in places.tolist()]
+    return [(text[a:b], text[c:d]) for a, b, c, d in places.tolist()]
 
 
 def _text(raw: bytes) -> str | None:
     return None if raw == NONE_TEXT else raw.decode("utf-8")
 
 
+def _key(raw: bytes) -> str | None:
+    text = _text(raw)
+    return text if text is None or len(raw) <= KEY_BYTES else shortened(text, KEY_BYTES)
+
+
 def _decoded_texts(data: Bytes, firsts: Integers, count: int, width: int) -> list[tuple[str | None, ...]]:
-    return [tuple(map(_text, texts)) for texts in _raw(data, firsts, count, width)]
+    return [tuple(map(_key, texts)) for texts in _raw(data, firsts[:count], width)]
 
 
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
@@ -184,14 +195,21 @@ def _texts(
     layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
 ) -> tuple[Decoded, Integers]:
     """Records of a job id and up to two codes, each of which stands for the texts of one or two columns."""
-    decoded, odd, raw = _coded(layout, data, sep, lines, pairs)
-    texts = {name: [tuple(map(_text, pair)) for pair in raw[name]] for name in pairs}
+    decoded, odd, places = _coded(layout, data, sep, lines, pairs)
+    raw = {name: _raw(data, places[name], len(columns)) for name, columns in pairs.items()}
+    texts = {name: [tuple(map(_text if name == "text" else _key, pair)) for pair in raw[name]] for name in pairs}
     return replace(decoded, texts=texts), odd
 
 
 def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    decoded, odd, raw = _coded(layout, data, sep, lines, {"param": ("name", "value")})
-    return replace(decoded, texts={"param": [_param(*pair) for pair in raw["param"]]}), odd
+    from grt_batch import shapes
+
+    decoded, odd, places = _coded(layout, data, sep, lines, {"param": ("name", "value")})
+    found = np.empty((len(places["param"]), 3), np.int64)
+    shapes.shapes(data, places["param"], found)
+    text = data.tobytes()
+    each = zip(places["param"].tolist(), found.tolist(), strict=True)
+    return replace(decoded, texts={"param": [_param(text, place, shape) for place, shape in each]}), odd
 
 
 @lru_cache(1 << 16)
@@ -199,15 +217,23 @@ def _name(raw: bytes) -> str:
     return _text(raw) or ""
 
 
-def _param(raw_name: bytes, raw_value: bytes) -> tuple[str | None, ...]:
-    name = _name(raw_name)
-    value, names_data = unwrap(name, raw_value)
+def _param(text: bytes, place: Sequence[int], shape: Sequence[int]) -> tuple[str | None, ...]:
+    name_start, name_end, start, end = place
+    kind, first, last = shape
+    raw = text[name_start:name_end]
+    # What is long is hardly there twice, and would stay in the cache.
+    name = _name(raw) if len(raw) <= KEY_BYTES else shortened(raw.decode("utf-8"), KEY_BYTES)
+    if kind == TEXT:
+        return name, text[first:last].decode(), None
+    if kind == REFERENCES:
+        return name, text[first:last].translate(None, b" \\").decode(), "data"
+    value, names_data = unwrap(name, text[start:end])
     return name, value, "data" if names_data else None
 
 
 def _coded(
     layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
-) -> tuple[Decoded, Integers, dict[str, list[tuple[bytes, ...]]]]:
+) -> tuple[Decoded, Integers, dict[str, Integers]]:
     from grt_batch import kernels
 
     at = np.full(5, -1, np.int64)
@@ -218,10 +244,10 @@ def _coded(
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
     n, strange, *counts = kernels.decode_texts(data, sep, len(layout.columns), at, len(pairs), tables, out, firsts, odd)
-    raw = {name: _raw(data, firsts[i], counts[i], len(columns)) for i, (name, columns) in enumerate(pairs.items())}
+    places = {name: firsts[i, : counts[i]] for i, name in enumerate(pairs)}
     found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}
     found |= {name: out[1 + i, :n].copy() for i, name in enumerate(pairs)}
-    return Decoded(layout, lines, n, columns=found), odd[:strange], raw
+    return Decoded(layout, lines, n, columns=found), odd[:strange], places
 
 
 def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:

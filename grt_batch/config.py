@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from grt_batch.errors import BadConfig
+from grt_batch.secrets import NAMES, PATTERNS
 
 DEFAULT_FILE = Path("config/grt_batch.toml")
 _MOST_DAYS, _LARGEST_FRACTION = 36_500, 1000
 """A prediction further ahead, or a quota more often exceeded, is a slip of the pen."""
+_MODE = re.compile("0?[67][0-7]{2}")
+"""Rights of user, group and others: who runs the program reads and writes."""
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
@@ -72,6 +76,38 @@ class Config:
         "bytes",
         "how much of a rejected line the reject file keeps; its full length stands beside it",
     )
+    max_reject_bytes: int = _key(
+        512 << 20, "reading", "bytes", "an archive whose reject file would be larger is quarantined (0 = no limit)"
+    )
+
+    redact_patterns: tuple[str, ...] = _key(
+        PATTERNS,
+        "privacy",
+        "list of regular expressions",
+        "what they match in a value becomes [redacted], one after another; in the syntax of Rust's crate regex",
+    )
+    redact_names: tuple[str, ...] = _key(
+        NAMES,
+        "privacy",
+        "list of words",
+        "the value of a parameter, text metric or key that has such a word in its name becomes [redacted]",
+    )
+    public_value_jobs: int = _key(
+        5,
+        "privacy",
+        "jobs",
+        "grt_public shows a parameter's value that so many jobs have, one of a public instance among them",
+        least=1,
+    )
+    public_value_instances: int = _key(
+        2, "privacy", "instances", "grt_public shows a parameter's value that jobs of so many instances have", least=1
+    )
+    folder_mode: str = _key(
+        "0750", "privacy", "octal text", "rights of the folders that a run makes; what was there before keeps its own"
+    )
+    file_mode: str = _key(
+        "0640", "privacy", "octal text", "rights of the files that a run makes: folder_mode without x"
+    )
 
     aggregate_jobs: int = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time", least=1)
     bytes_per_rank: int = _key(
@@ -81,6 +117,18 @@ class Config:
         "work that is worth one more rank in the advice of grt-batch plan",
     )
     max_ranks: int = _key(64, "computing", "ranks", "the most ranks that grt-batch plan advises")
+    heartbeat_seconds: int = _key(
+        60,
+        "computing",
+        "seconds",
+        "with --ranks, a rank without a sign of life for longer is lost: the run ends with code 6 (0 = no limit)",
+    )
+    store_max_bytes: int = _key(
+        0,
+        "computing",
+        "bytes",
+        "what the store of partial results is cut down to at the end of a run (0 = no limit)",
+    )
 
     lock_timeout_ms: int = _key(
         500,
@@ -139,6 +187,12 @@ class Config:
         "the runtime changed when the longer of the two medians is longer by this much at least",
         least=1,
     )
+    tsv_defuse_formulas: bool = _key(
+        False,
+        "reports",
+        "true or false",
+        "put ' before texts of the TSV reports that a spreadsheet would take for a formula",
+    )
     splitter_copy_to: str = _key(
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
@@ -165,7 +219,11 @@ def load(
         if text is not None:
             values[spec.name] = _from_text(spec.name, text)
     values.update({key: value for key, value in (options or {}).items() if value is not None})
-    return replace(Config(), **values)
+    config = replace(Config(), **values)
+    if int(config.file_mode, 8) != int(config.folder_mode, 8) & 0o666:
+        what = f"file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
+        raise BadConfig(file=file or "of the environment", what=what)
+    return config
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -211,6 +269,14 @@ def _checked(name: str, value: Any, source: str) -> Any:
         if isinstance(value, dict) and all(type(item) is int and item >= 0 for item in value.values()):
             return dict(value)
         return _wrong(name, value, source)
+    if name in ("redact_patterns", "redact_names"):
+        if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+            return tuple(value)
+        return _wrong(name, value, source)
+    if name in ("folder_mode", "file_mode"):
+        return value if isinstance(value, str) and _MODE.fullmatch(value) else _wrong(name, value, source)
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else _wrong(name, value, source)
     if isinstance(default, int):
         least = next(spec.metadata["least"] for spec in fields(Config) if spec.name == name)
         return value if type(value) is int and least <= value < 2**63 else _wrong(name, value, source)

@@ -69,15 +69,17 @@ class _Salvaged:
 
 def _salvaged(layout: Layout, data: Bytes, odd: Integers, rejects: list[Reject]) -> Iterator[_Salvaged]:
     """The records salvaged from the odd lines of a block; what is none goes to `rejects`."""
+    # To cut bytes takes a fifth of the time that it takes to cut an array.
+    text = data.tobytes() if len(odd) else b""
     for start, stop, line in odd.tolist():
-        raw = data[start:stop].tobytes()
-        fields = raw.split(b"\t")
-        record, reason = salvage(layout, fields)
+        raw = text[start:stop]
+        record, reason = salvage(layout, raw)
         if record is None:
             rejects.append(Reject(line, reason, raw))
             continue
-        if record == fields[-len(record) :]:
-            rejects.append(Reject(line, FRAGMENT, b"\t".join(fields[: -len(record)]), fragment=True))
+        fragment = len(raw) - sum(map(len, record)) - len(record)
+        if fragment >= 0:
+            rejects.append(Reject(line, FRAGMENT, raw[:fragment], fragment=True))
         yield _Salvaged(line, b"\0".join(record) + b"\n")
 
 
@@ -86,7 +88,7 @@ def _with_salvaged(
 ) -> Decoded:
     """The columns of a block with the salvaged records in their places."""
     layout = decoded.layout
-    if layout.kind is Kind.METRIC_NUM:
+    if "values" in decoded.columns:
         # Which value is the last one depends on all lines before it: the whole block again, put right.
         mended = _mended(data, odd, salvaged)
         return _decoded(layout, mended, decoded.accepted + len(salvaged), wanted)
@@ -123,27 +125,31 @@ def _decoded(layout: Layout, text: Bytes, lines: int, wanted: Collection[str]) -
     return decoded
 
 
-def salvage(layout: Layout, fields: Sequence[bytes]) -> tuple[list[bytes] | None, str]:
-    """The record in the fields of a broken line, or None and why there is none."""
-    width = len(layout.columns)
-    if len(fields) < width:
-        return None, f"{len(fields)} columns instead of {width}"
-    wrong = _wrong_column(layout, fields[-width:])
-    if len(fields) == width:
+def salvage(layout: Layout, raw: bytes) -> tuple[list[bytes] | None, str]:
+    """The record in a broken line, or None and why there is none."""
+    width, count = len(layout.columns), raw.count(b"\t") + 1
+    if count < width:
+        return None, f"{count} columns instead of {width}"
+    # Only the ends of the line are cut: it may have millions of fields.
+    last = raw.rsplit(b"\t", width)[-width:]
+    wrong = _wrong_column(layout, last)
+    if count == width:
         return None, f"{wrong} is not {_type_of(layout, wrong)}" if wrong else "unreadable"
     if wrong is None:
-        return list(fields[-width:]), ""
-    extra = len(fields) - width + 1
+        return last, ""
+    first = raw.split(b"\t", width)
     readings: list[list[bytes]] = []
     for at, column in enumerate(layout.columns):
         if column.type is Type.FREE_TEXT:
-            reading = [*fields[:at], b"\t".join(fields[at : at + extra]), *fields[at + extra :]]
+            before, after = first[:at], last[at + 1 :]
+            begin, end = sum(map(len, before)) + len(before), len(raw) - sum(map(len, after)) - len(after)
+            reading = [*before, raw[begin:end], *after]
             if _wrong_column(layout, reading) is None:
                 readings.append(reading)
     if len(readings) == 1:
         return readings[0], ""
     found = "more than one reading is" if readings else "no reading is"
-    return None, f"{len(fields)} columns instead of {width}, and {found} valid"
+    return None, f"{count} columns instead of {width}, and {found} valid"
 
 
 def _type_of(layout: Layout, name: str) -> str:
@@ -180,7 +186,11 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
 
 def warm() -> None:
     """Compile all kernels, which numba keeps on disk: no rank of a run need do it then."""
+    import polars as pl
+
     from grt_batch import kernels
+    from grt_batch.hashing import hashes
+    from grt_batch.tally import tally
 
     lines = {
         Kind.JOBS: b"1\ttool\t1.0\tok\t2020-01-01 00:00:00\n",
@@ -197,3 +207,5 @@ def warm() -> None:
     one = np.ones(1, np.int64)
     kernels.add_sizes(one - 1, one, one, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros(1, np.uint8))
     kernels.mark_replaced(one, one, 2, np.zeros(1, np.uint8))
+    tally(one - 1, one[:0])
+    hashes(pl.Series(["text"]))

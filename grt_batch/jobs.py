@@ -46,7 +46,8 @@ TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped",
 @dataclass
 class Members:
     """What was read of the members of one kind: lines = accepted + rejected; salvaged are among the accepted,
-    fragments (a piece of a salvaged line) apart."""
+    fragments (a piece of a salvaged line) apart. `redacted` are records and rejected lines of which something was
+    redacted; of records of which only the job ids are decoded, none."""
 
     lines: int = 0
     accepted: int = 0
@@ -54,6 +55,7 @@ class Members:
     rejected: int = 0
     fragments: int = 0
     orphans: int = 0
+    redacted: int = 0
 
     def add(self, decoded: Decoded) -> None:
         """Count one block."""
@@ -61,6 +63,7 @@ class Members:
         self.lines += decoded.lines
         self.accepted += decoded.accepted
         self.salvaged += decoded.salvaged
+        self.redacted += decoded.redacted
         self.rejected += len(decoded.rejects) - fragments
         self.fragments += fragments
 

@@ -23,7 +23,7 @@ from grt_batch.uploads import Archive
 
 @dataclass(frozen=True)
 class Account:
-    """Everything that was read of one tar.gz, accounted for. A pure function of its bytes.
+    """Everything that was read of one tar.gz, accounted for. A pure function of its bytes and the `reader`'s version.
 
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
     `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
@@ -32,6 +32,7 @@ class Account:
 
     sha256: str
     bytes: int
+    reader: int = 0
     text_bytes: int = 0
     passed_over: int = 0
     replaced: int = 0
@@ -76,7 +77,7 @@ class State(Enum):
 @dataclass(frozen=True)
 class ArchiveEntry:
     """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again, `key` the
-    store's key of what was read of it."""
+    store's key of what was read of it; `removed` says that its files are gone."""
 
     archive: Archive
     state: State
@@ -84,11 +85,17 @@ class ArchiveEntry:
     account: Account | None = None
     superseded: int = 0
     key: str = ""
+    removed: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers are in the tables; of an incomplete one those that were read when it was whole."""
+        return self.state is State.PUBLISHED or (self.state is State.INCOMPLETE and self.account is not None)
 
     @property
     def jobs(self) -> int:
         """Its jobs that are in the tables."""
-        if self.account is None or self.state is not State.PUBLISHED:
+        if self.account is None or not self.counts:
             return 0
         return self.account.accepted(Kind.JOBS) - self.superseded
 
@@ -109,7 +116,7 @@ class InstanceEntry:
     @property
     def published(self) -> tuple[ArchiveEntry, ...]:
         """The archives whose numbers are in the tables."""
-        return tuple(entry for entry in self.archives if entry.state is State.PUBLISHED)
+        return tuple(entry for entry in self.archives if entry.counts)
 
 
 @dataclass(frozen=True)
@@ -121,9 +128,33 @@ class Ledger:
     instances: tuple[InstanceEntry, ...]
 
     @property
+    def public(self) -> list[str]:
+        """The instances whose own numbers may be shown: that nothing is said of it is not enough."""
+        return [instance.instance_id for instance in self.instances if instance.metadata.public]
+
+    @property
     def archives(self) -> Iterator[ArchiveEntry]:
         """Every archive, instance by instance."""
         return (entry for instance in self.instances for entry in instance.archives)
+
+
+_ROWS_OF_A_LINE = 5
+"""Rows that the exporter ran together into one line, at most; more have not been seen."""
+
+
+def miscount(archive: Archive, account: Account) -> str | None:
+    """How N.json counts other jobs than were read, None where it counts none or the same.
+
+    Releases of Galaxy differ in whether they count a row that they broke, and a line may hold several of them.
+    """
+    if archive.report is None or not archive.report.jobs:
+        return None
+    claimed, jobs = sum(archive.report.jobs.values()), account.members.get(Kind.JOBS.value, Members())
+    broken = jobs.rejected + jobs.fragments
+    if jobs.accepted <= claimed <= jobs.accepted + _ROWS_OF_A_LINE * broken:
+        return None
+    rejected = f", and {broken} rejected" if broken else ""
+    return f"{archive.name}.json counts {claimed} jobs, and {jobs.accepted} were read{rejected}"
 
 
 def utc(seconds: Decimal) -> datetime:
@@ -153,7 +184,7 @@ ARCHIVE = Table(
         Column("bytes", Type.BIGINT, "size of the tar.gz", "B"),
         Column("sha256", Type.TEXT, "hash of the tar.gz, as read"),
         Column("state", Type.TEXT, "published, quarantined or incomplete"),
-        Column("reason", Type.TEXT, "why it is not published"),
+        Column("reason", Type.TEXT, "why it is not published; of a published one, that it was removed since"),
         Column("users_active", Type.BIGINT, "active users, by N.json"),
         Column("users_total", Type.BIGINT, "all users, by N.json"),
         Column("jobs", Type.BIGINT, "accepted job records"),
@@ -193,7 +224,7 @@ def archive_rows(ledger: Ledger) -> pl.DataFrame:
 def _archive_row(entry: ArchiveEntry) -> dict[str, Any]:
     archive, report, account = entry.archive, entry.archive.report, entry.account
     # Of an archive in quarantine nothing is in the tables, so nothing is counted either.
-    read = account if entry.state is State.PUBLISHED else None
+    read = account if entry.counts else None
     return {
         "instance_id": archive.instance_id,
         "archive": archive.name,

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 import orjson
 
+from grt_batch.secrets import without_passwords
+
 logger = logging.getLogger("grt_batch")
 
 
@@ -18,16 +20,17 @@ class _Formatter(logging.Formatter):
         self._fields = {"run": run_id, "rank": rank, "role": role}
 
     def format(self, record: logging.LogRecord) -> str:
+        message = without_passwords(record.getMessage())
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         instance = getattr(record, "instance", None)
         if self._json:
             fields = {"time": moment, "level": record.levelname.lower(), **self._fields, "instance": instance}
-            return orjson.dumps({**fields, "message": record.getMessage()}).decode()
+            return orjson.dumps({**fields, "message": message}).decode()
         place = " ".join(
             f"{name}={value}" for name, value in {**self._fields, "instance": instance}.items() if value != ""
         )
         place = place.removesuffix(" instance=None")
-        return f"{moment} {record.levelname.lower()} {place}: {record.getMessage()}"
+        return f"{moment} {record.levelname.lower()} {place}: {message}"
 
 
 def set_up(form: str, run_id: str, rank: int, role: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from grt_batch.joined import Field, Job, Record, Records
-from grt_batch.texts import alike, encoded, filled
+from grt_batch.texts import alike, categories, encoded, filled, recoded
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,22 @@ class Cube:
         )
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if all(isinstance(measure, Count) for measure in self.measures):
+            return self._added(rows)
         return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
+
+    def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The counts of rows with the same keys, added up, in the order of the keys. What is merged is in order piece
+        by piece, and a stable sort makes use of that."""
+        code = Codes.of(rows, self.keys).code.to_numpy()
+        order = np.argsort(code, kind="stable")
+        code = code[order]
+        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+        counts = [np.add.reduceat(rows[measure.name].to_numpy()[order], begins) for measure in self.measures]
+        groups = rows.select(self.key_names)[order[begins]]
+        return self.typed(
+            groups.with_columns(pl.Series(measure.name, n) for measure, n in zip(self.measures, counts, strict=True))
+        )
 
     def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
         """`parts` of each group of rows with the same keys, in the order of the keys."""
@@ -258,13 +274,12 @@ _Ranks = tuple[pl.Series, int, pl.Series | None]
 
 
 def _text_ranks(texts: pl.Series) -> _Ranks:
-    dictionary = texts.dtype
-    if not isinstance(dictionary, pl.Enum):
-        dictionary = pl.Enum(texts.drop_nulls().unique())
-    ordered = pl.concat([pl.Series([""]), dictionary.categories]).unique().sort()
-    ranks = ordered.search_sorted(dictionary.categories).cast(pl.Int64)
-    values = pl.Series(ordered, dtype=pl.Enum(ordered))
-    return ranks.gather(texts.cast(dictionary).to_physical()).fill_null(0), len(ordered), values
+    texts = filled(texts if isinstance(texts.dtype, pl.Enum) else encoded(texts))
+    names = categories(texts)
+    if not names.is_sorted():
+        names = names.sort()
+        texts = recoded(texts, names)
+    return texts.to_physical().cast(pl.Int64), len(names), pl.Series(names, dtype=texts.dtype)
 
 
 def _ranks(values: pl.Series) -> _Ranks:

@@ -16,6 +16,8 @@ import orjson
 from grt_batch.errors import Quarantine
 
 NEWEST_VERSION = 3
+MOST_BYTES = 16 << 20
+"""A document with more is refused: the tools of the largest servers take some MB."""
 _DEEPEST = 100
 """Documents nested deeper are refused: no Galaxy writes them, and every later step would need room for them."""
 _TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
@@ -57,6 +59,8 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
     """Read metadata.json; None where there is none. What cannot be read is left out, and said in `problem`."""
     if raw is None:
         return InstanceMetadata()
+    if len(raw) > MOST_BYTES:
+        return InstanceMetadata(problem=f"metadata.json has more than {MOST_BYTES} bytes")
     try:
         document = _clean(orjson.loads(raw))
     except (orjson.JSONDecodeError, _TooDeep) as error:
@@ -94,6 +98,8 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
 
 def read_report(raw: bytes, name: str) -> Report:
     """Read the N.json of the archive `name`. Raises Quarantine where it cannot be trusted."""
+    if len(raw) > MOST_BYTES:
+        raise Quarantine(f"{name}.json has more than {MOST_BYTES} bytes")
     try:
         document = _clean(orjson.loads(raw))
     except (orjson.JSONDecodeError, _TooDeep) as error:

@@ -195,7 +195,8 @@ def jobs_in(state: str) -> pl.Expr:
 
 def hours(total: pl.Expr, unit: int) -> pl.Expr:
     """Hours, from an exact sum of 1 / `unit` seconds."""
-    return total.cast(pl.Float64) / float(3600 * unit)
+    # Not by a constant: polars would multiply by its reciprocal, other than where there is but one row.
+    return total.cast(pl.Float64) / (total.cast(pl.Float64) * 0 + float(3600 * unit))
 
 
 @cache

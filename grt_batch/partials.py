@@ -11,8 +11,11 @@ import io
 import os
 import shutil
 import struct
-import tempfile
-from collections.abc import Container
+import time
+import uuid
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +28,8 @@ from grt_batch.module import Partial
 
 _HEAD = struct.Struct("<8sIQ")
 _MAGIC = b"GRTPART1"
+_UNFINISHED = "unfinished"
+_DAY = 86400
 
 
 def digest(*parts: object) -> str:
@@ -32,12 +37,22 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps([str(part) for part in parts])).hexdigest()[:40]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file of the store, its size in bytes, and when it was last used, in Unix seconds, to a day."""
+
+    kind: str
+    key: str
+    bytes: int
+    used: float
+
+
 class Store:
     """Entries by kind and key: one file each, `<root>/<kind>/<first two digits>/<key>`, with a checksum."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._unfinished = root / "unfinished"
+        self._unfinished = root / _UNFINISHED
 
     def tidy(self) -> None:
         """Remove what a killed run left half written. Only for the holder of the run's lock."""
@@ -54,8 +69,10 @@ class Store:
     def get(self, kind: str, key: str) -> bytes | None:
         """An entry, None where there is none or its checksum does not hold."""
         try:
-            raw = self.path(kind, key).read_bytes()
-            magic, checksum, size = _HEAD.unpack_from(raw)
+            with self.path(kind, key).open("rb") as file:
+                raw = file.read()
+                magic, checksum, size = _HEAD.unpack_from(raw)
+                _mark_as_used(file.fileno())
         except (OSError, struct.error):
             return None
         payload = raw[_HEAD.size :]
@@ -63,12 +80,15 @@ class Store:
         return payload if good else None
 
     def put(self, kind: str, key: str, payload: bytes) -> None:
-        """Keep an entry: written to a temporary name, synced and renamed. Raises CannotWrite."""
+        """Keep an entry: written to a temporary name, synced and renamed. Raises CannotWrite.
+
+        The folder is not synced: an entry whose name a power cut takes away is one that is missing, and computed again.
+        """
         path = self.path(kind, key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._unfinished.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._unfinished, delete=False) as file:
+            with (self._unfinished / uuid.uuid4().hex).open("xb") as file:
                 file.write(_HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload)))
                 file.write(payload)
                 file.flush()
@@ -78,8 +98,29 @@ class Store:
             raise CannotWrite(folder=self.root, what=error.strerror) from None
 
     def drop(self, kind: str, key: str) -> None:
-        """Let an entry go."""
-        self.path(kind, key).unlink(missing_ok=True)
+        """Let an entry go. Raises CannotWrite."""
+        try:
+            self.path(kind, key).unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite(folder=self.root, what=error.strerror) from None
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, in any order. Raises CannotWrite where the store cannot be looked through."""
+        try:
+            for folder in self.root.glob("*/*/"):
+                if folder.parent.name != _UNFINISHED:
+                    for file in folder.iterdir():
+                        stat = file.stat()
+                        yield Entry(folder.parent.name, file.name, stat.st_size, stat.st_mtime)
+        except OSError as error:
+            raise CannotWrite(folder=self.root, what=error.strerror) from None
+
+
+def _mark_as_used(file: int) -> None:
+    """Entries never change, so the date of one is free to say when it was used; once a day is enough."""
+    if time.time() - os.fstat(file).st_mtime > _DAY:
+        with suppress(OSError):
+            os.utime(file)
 
 
 def pack_frame(frame: pl.DataFrame, compression: Literal["lz4", "uncompressed"] = "lz4") -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,17 +22,18 @@ import polars as pl
 from grt_batch.archive import ArchiveReader, Block, Header, Limits
 from grt_batch.columns import Decoded, Reject
 from grt_batch.config import Config
-from grt_batch.errors import Quarantine
+from grt_batch.errors import Quarantine, StoreDamaged
 from grt_batch.jobs import Joiner
 from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
+from grt_batch.redaction import Redaction
 from grt_batch.tables import escape
 from grt_batch.tasks import AggregateTask, DecodeTask, Frames, RunTasks
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raised whenever the decoder or the join gives other columns: every archive is then read again."""
 
 ACCOUNT, REJECTS, PARTIAL, SUPERSEDED = "account", "rejects", "partial", "superseded"
@@ -41,7 +42,8 @@ ACCOUNT, REJECTS, PARTIAL, SUPERSEDED = "account", "rejects", "partial", "supers
 
 @dataclass(frozen=True)
 class Order:
-    """Reduce this archive: read it unless `key` names what was read of it, and make the missing partials.
+    """Reduce this archive: read it unless `key` names what was read of it, and make the missing partials. Without a
+    `tar` it cannot be read, and those partials are made that its records in the store still give.
 
     `superseded` is the store's key of the job ids that a newer archive reports again, empty for none; `since` is the
     first day that is counted by itself for the windows of the last days. With `again` nothing that is in the store is
@@ -92,10 +94,18 @@ def limits_of(config: Config) -> Limits:
     return Limits(config.block_bytes, config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
 
 
+def redaction_of(config: Config) -> Redaction:
+    """What is redacted, as configured. Raises BadConfig."""
+    redaction = Redaction(config.redact_patterns, config.redact_names)
+    redaction.check()
+    return redaction
+
+
 def account_key(sha256: str, config: Config) -> str:
     """The key of what is read of a tar.gz: its bytes, and all in the program and its configuration that matters."""
-    parts = (config.max_archive_bytes, config.max_ratio, config.max_line_bytes, config.reject_text_bytes)
-    return digest(ACCOUNT, READER_VERSION, sha256, *parts)
+    limits = (config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
+    rejects = (config.reject_text_bytes, config.max_reject_bytes)
+    return digest(ACCOUNT, READER_VERSION, sha256, *limits, *rejects, config.redact_patterns, config.redact_names)
 
 
 def partial_key(key: str, module: Module, superseded: str, since: date) -> str:
@@ -137,7 +147,11 @@ def reduce_archive(
     frames: Frames | None = None
     if account is None:
         wanted = wanted_by(modules)
+        if not order.tar:
+            raise StoreDamaged(store=store.root)
         account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
+        if not account.sha256:
+            return Outcome(order.instance_id, order.archive, "", account, dict(clock.seconds))
         key = account_key(account.sha256, config)
         with clock.stage("store"):
             if frames is not None:
@@ -151,6 +165,8 @@ def reduce_archive(
             for module in modules
             if order.again or not store.has(PARTIAL, partial_key(key, module, order.superseded, order.since))
         ]
+        if not order.tar:
+            missing = _computable(store, key, missing) if account.reader == READER_VERSION else []
         if missing:
             with clock.stage("store"):
                 frames = _load_frames(store, key, wanted_by(missing)) if frames is None else frames
@@ -210,10 +226,12 @@ def read_archive(
     """Decode and join all members of one tar.gz: its account, its jobs and the `wanted` kinds of records, and its
     reject file.
 
-    For an archive that cannot be read the account says why, and there are no records.
+    For an archive that cannot be read the account says why, and there are no records; where the file itself cannot be
+    read, the hash is empty.
     """
     reader = ArchiveReader(tar, limits_of(config))
-    joiner, rejects = Joiner(wanted), _RejectFile(config.reject_text_bytes)
+    redaction = redaction_of(config)
+    joiner, rejects = Joiner(wanted), _RejectFile(config, redaction)
     waiting: deque[Block] = deque()
     numbers = itertools.count(1)
 
@@ -229,7 +247,7 @@ def read_archive(
             else:
                 tell(reader.bytes_read)
                 waiting.append(item)
-                yield DecodeTask(item, next(numbers), wanted)
+                yield DecodeTask(item, next(numbers), wanted, redaction)
 
     try:
         with clock.stage("decode"):
@@ -240,13 +258,19 @@ def read_archive(
         with clock.stage("join"):
             joined, repeated = joiner.join()
     except Quarantine as error:
-        size = tar.stat().st_size
-        return Account(sha256=file_sha256(tar), bytes=size, quarantine=error.reason), None, b""
+        sha256 = file_sha256(tar)
+        size = tar.stat().st_size if sha256 else 0
+        # The name of a member is a path of the exporter's machine.
+        reason = redaction.lines(pl.Series([error.reason])).item()
+        return Account(sha256=sha256, bytes=size, reader=READER_VERSION, quarantine=reason), None, b""
+    for kind, redacted in rejects.redacted.items():
+        joiner.members[kind].redacted += redacted
     jobs = joined[Job]
     ids, last_day = jobs[Job.job_id.name], jobs[Job.day.name].max()
     account = Account(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
+        reader=READER_VERSION,
         text_bytes=reader.text_bytes,
         passed_over=reader.passed_over,
         replaced=joiner.replaced,
@@ -262,15 +286,24 @@ def read_archive(
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The hash of a file, "" of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def job_ids(store: Store, key: str) -> pl.Series | None:
     """The ids of the jobs that were read of an archive, ascending; None where they are not known (any more)."""
     raw = store.get(Job.kind, key)
     return None if raw is None else unpack_frame(raw, [Job.job_id.name])[Job.job_id.name]
+
+
+def _computable(store: Store, key: str, modules: Sequence[Module]) -> list[Module]:
+    """The modules of which all that they need of an archive can be read back."""
+    good = {kind for kind in (Job.kind, *wanted_by(modules)) if store.get(kind, key) is not None}
+    return [module for module in modules if good.issuperset((Job.kind, *wanted_by([module])))]
 
 
 def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> Frames | None:
@@ -299,8 +332,11 @@ def _current(frames: Frames, store: Store, superseded: str) -> Frames:
 class _RejectFile:
     """The reject file of one archive: member, line (from 1, the header counted), reason, bytes, text."""
 
-    def __init__(self, text_bytes: int) -> None:
-        self._text_bytes = text_bytes
+    def __init__(self, config: Config, redaction: Redaction) -> None:
+        self._text_bytes = config.reject_text_bytes
+        self._most, self._size = config.max_reject_bytes, 0
+        self._redaction = redaction
+        self.redacted: Counter[Kind] = Counter()
         self._lines: dict[tuple[Kind, int], int] = {}
         self._content: list[bytes] = []
 
@@ -309,7 +345,16 @@ class _RejectFile:
 
     def add(self, block: Block, decoded: Decoded) -> None:
         place = block.layout.kind, block.member
-        self._content += _reject_lines(block.layout.kind, self._lines[place], decoded.rejects, self._text_bytes)
+        if decoded.rejects:
+            raw = pl.Series([reject.text.decode("utf-8", "replace") for reject in decoded.rejects])
+            texts = self._redaction.lines(raw)
+            self.redacted[block.layout.kind] += int((texts != raw).sum())
+            first = self._lines[place]
+            lines = _reject_lines(block.layout.kind, first, decoded.rejects, texts, self._text_bytes)
+            self._content.append(b"".join(lines))
+            self._size += len(self._content[-1])
+            if 0 < self._most < self._size:
+                raise Quarantine(f"its rejected lines take more than {self._most} bytes")
         self._lines[place] += decoded.lines
 
     def content(self) -> bytes:
@@ -319,8 +364,10 @@ class _RejectFile:
 REJECT_COLUMNS = ("member", "line", "reason", "bytes", "text")
 
 
-def _reject_lines(kind: Kind, first: int, rejects: Iterable[Reject], text_bytes: int) -> Iterator[bytes]:
-    for reject in rejects:
-        text = escape(reject.text[:text_bytes].decode("utf-8", "replace"))
+def _reject_lines(
+    kind: Kind, first: int, rejects: Iterable[Reject], texts: Iterable[str], text_bytes: int
+) -> Iterator[bytes]:
+    for reject, whole in zip(rejects, texts, strict=True):
+        text = escape(whole.encode()[:text_bytes].decode("utf-8", "replace"))
         fields = (kind.value, str(first + reject.line), reject.reason, str(len(reject.text)), text)
         yield ("\t".join(fields) + "\n").encode()

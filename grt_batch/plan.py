@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from enum import Enum
 from itertools import groupby
 from math import inf
-from pathlib import Path
 
 import orjson
 
 from grt_batch.config import Config
-from grt_batch.errors import CannotWrite
+from grt_batch.index import Index
 from grt_batch.joined import Job
-from grt_batch.ledger import Account
-from grt_batch.module import Module
-from grt_batch.partials import Store
-from grt_batch.pipeline import account_key, load_account, wanted_by
-from grt_batch.uploads import Archive, Uploads
+from grt_batch.ledger import Account, utc
+from grt_batch.module import WINDOW_DAYS, Module
+from grt_batch.partials import Store, digest
+from grt_batch.pipeline import PARTIAL, SUPERSEDED, account_key, load_account, partial_key, wanted_by
+from grt_batch.uploads import Archive, Uploads, scan
 
+SUPERSEDING = "superseding"
+"""The kind of entries in the store that say which jobs newer archives replace."""
 BYTES_PER_SECOND = 15_000_000
 """Bytes of tar.gz that a rank gets through in a second, from archive to partials; a careful figure for the advice."""
+
+
+LOST = "its numbers are lost: what was read of it is not in the store any more"
+"""Why an archive that cannot be read again does not count."""
+
+
+OLD = "as another version or other settings read it"
+"""What there is to say of one that would not be read in the same way now."""
 
 
 class Step(Enum):
@@ -33,6 +43,7 @@ class Step(Enum):
     SUPERSEDED = "superseded"
     QUARANTINED = "quarantined"
     INCOMPLETE = "incomplete"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -50,58 +61,40 @@ class Planned:
         """Whether the run reads its tar.gz."""
         return self.step in (Step.NEW, Step.CHANGED)
 
-
-class Index:
-    """Which file had which hash: so that a file is hashed once, and not again while its size, date and inode stay."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        try:
-            known = orjson.loads(file.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            known = {}
-        # A damaged index costs a reading of the archives, and nothing else.
-        entries = known.items() if isinstance(known, dict) else ()
-        self._known: dict[str, list[object]] = {name: entry for name, entry in entries if _is_entry(entry)}
-
-    def sha256(self, archive: Archive) -> str | None:
-        """The hash of this very file, None where it is another one or not known."""
-        entry = self._known.get(self._name(archive))
-        return str(entry[-1]) if entry and tuple(entry[:-1]) == archive.stamp else None
-
-    def knows(self, archive: Archive) -> bool:
-        """Whether a file of this name was read before."""
-        return self._name(archive) in self._known
-
-    def remember(self, archive: Archive, sha256: str) -> None:
-        """Take note of a hash."""
-        self._known[self._name(archive)] = [*archive.stamp, sha256]
-
-    def save(self) -> None:
-        """Write the index, at one stroke. Raises CannotWrite."""
-        temporary = self.file.with_suffix(".new")
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(self._known))
-            temporary.replace(self.file)
-        except OSError as error:
-            raise CannotWrite(folder=self.file.parent, what=error.strerror) from None
-
-    @staticmethod
-    def _name(archive: Archive) -> str:
-        return f"{archive.instance_id}/{archive.name}"
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers are to be had without reading it."""
+        return self.account is not None and self.step is not Step.QUARANTINED
 
 
-def _is_entry(entry: object) -> bool:
-    """Whether this is a size, a date, an inode and a hash."""
-    return isinstance(entry, list) and len(entry) == 4 and isinstance(entry[-1], str)
+def find(config: Config, index: Index, instances: Collection[str] = (), *, forget: bool = False) -> Uploads:
+    """The archives that there are, and those that are remembered. With `forget` nothing is remembered of `instances`,
+    or without any of all. Raises NothingToRead, also where one of `instances` is neither there nor remembered."""
+    there = scan(config.uploads, settle_seconds=config.settle_seconds)
+    uploads = index.recall(there)
+    unknown = set(instances) - {instance.instance_id for instance in uploads.instances}
+    if unknown:
+        scan(config.uploads, only=tuple(unknown))
+    return index.recall(there, instances or None) if forget else uploads
 
 
-def survey(uploads: Uploads, store: Store, index: Index, config: Config, modules: Sequence[Module]) -> list[Planned]:
+def survey(
+    uploads: Uploads,
+    store: Store,
+    index: Index,
+    config: Config,
+    modules: Sequence[Module],
+    as_of: date = date.max,
+) -> list[Planned]:
     """What is known of each archive before a run of `modules`, in the order of `uploads`."""
-    kinds = (Job.kind, *wanted_by(modules))
-    planned = [_planned(archive, store, index, config, kinds) for archive in uploads.archives]
-    return _mark_superseded(planned)
+    planned = [_planned(archive, store, index, config) for archive in uploads.archives]
+    result = list(planned)
+    for _, group in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
+        places = [place for place in group if planned[place].counts]
+        for place, newer in zip(places, newer_reports([planned[place] for place in places]), strict=True):
+            item = planned[place]
+            result[place] = _told(item, newer, _uncounted(item, newer, store, modules, as_of))
+    return result
 
 
 def mismatch(archive: Archive, account: Account) -> str | None:
@@ -113,7 +106,16 @@ def mismatch(archive: Archive, account: Account) -> str | None:
     return account.quarantine
 
 
-def _planned(archive: Archive, store: Store, index: Index, config: Config, kinds: Sequence[str]) -> Planned:
+def unread(archive: Archive, account: Account) -> Planned:
+    """An archive whose file could not be read, which says nothing of its content."""
+    if archive.tar.exists():
+        return Planned(archive, Step.QUARANTINED, account.quarantine or "", account=account)
+    return Planned(archive, Step.INCOMPLETE, f"{archive.name}.tar.gz went away while the run was under way")
+
+
+def _planned(archive: Archive, store: Store, index: Index, config: Config) -> Planned:
+    if archive.remembered:
+        return as_remembered(archive, store, index, config)
     if archive.incomplete:
         return Planned(archive, Step.INCOMPLETE, archive.incomplete)
     if archive.quarantine:
@@ -127,26 +129,74 @@ def _planned(archive: Archive, store: Store, index: Index, config: Config, kinds
     account = load_account(store, key)
     if account is None:
         return Planned(archive, Step.NEW, "its partial results are gone, or of another version")
-    missing = [kind for kind in kinds if not store.has(kind, key)]
-    if missing and account.quarantine is None:
-        return Planned(archive, Step.NEW, f"its {' and '.join(missing)} are not in the store")
     reason = mismatch(archive, account)
     if reason:
         return Planned(archive, Step.QUARANTINED, reason, key, account)
     return Planned(archive, Step.CACHED, "read before", key, account)
 
 
-def _mark_superseded(planned: Sequence[Planned]) -> list[Planned]:
-    """Tell which cached archives a newer one may report again, by their ranges of job ids."""
-    result = list(planned)
-    for _, places in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
-        cached = [place for place in places if planned[place].step is Step.CACHED]
-        for place, newer in zip(cached, newer_reports([planned[place] for place in cached]), strict=True):
-            if newer:
-                names = ", ".join(other.archive.name for other in newer[:3])
-                why = f"read before; jobs come again in {names}"
-                result[place] = replace(planned[place], step=Step.SUPERSEDED, why=why)
-    return result
+def as_remembered(archive: Archive, store: Store, index: Index, config: Config) -> Planned:
+    """An archive whose files cannot be read now, by what is known of it."""
+    step = Step.INCOMPLETE if archive.incomplete else Step.REMOVED
+    what = archive.incomplete or "its files were removed"
+    key = index.key(archive)
+    account = load_account(store, key) if archive.report else None
+    if account is None:
+        return Planned(archive, step, f"{what}; {LOST}")
+    old = "" if key == account_key(account.sha256, config) else f", {OLD}"
+    return Planned(archive, step, f"{what}; its numbers stay until --forget{old}", key, account)
+
+
+def _uncounted(
+    item: Planned, newer: Sequence[Planned], store: Store, modules: Sequence[Module], as_of: date
+) -> list[Module]:
+    """The modules whose partial of an archive is not in the store, nor what it is made of."""
+    gone = {kind for kind in (Job.kind, *wanted_by(modules)) if not store.has(kind, item.key)}
+    lacking = [module for module in modules if not gone.isdisjoint((Job.kind, *wanted_by([module])))]
+    superseded = known_superseded(store, item, newer) if lacking else None
+    if superseded is None:
+        return lacking
+    since = first_day(item.archive, as_of)
+    keys = (partial_key(item.key, module, superseded[0], since) for module in lacking)
+    return [module for module, key in zip(lacking, keys, strict=True) if not store.has(PARTIAL, key)]
+
+
+def _told(item: Planned, newer: Sequence[Planned], uncounted: Sequence[Module]) -> Planned:
+    """`item`, and what else there is to say of it."""
+    names = " and ".join(module.name for module in uncounted)
+    if uncounted and not item.archive.remembered:
+        return Planned(item.archive, Step.NEW, f"what {names} must know of it is not in the store")
+    if uncounted:
+        return replace(item, why=f"{item.why}, but not in {names}")
+    if newer and item.step is Step.CACHED:
+        again = ", ".join(other.archive.name for other in newer[:3])
+        return replace(item, step=Step.SUPERSEDED, why=f"{item.why}; jobs come again in {again}")
+    return item
+
+
+def first_day(archive: Archive, as_of: date) -> date:
+    """The first day that is counted by itself: all that a window can reach from the archive's own end, so that it does
+    not move with the as-of day; earlier only where that is far in the past."""
+    assert archive.report is not None
+    generated = utc(archive.report.generated).date()
+    return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
+
+
+def superseding_key(older: Planned, newer: Sequence[Planned]) -> str:
+    """The key of what is known of the jobs of an archive that newer ones report again."""
+    return digest(SUPERSEDING, older.key, *(item.key for item in newer))
+
+
+def known_superseded(store: Store, older: Planned, newer: Sequence[Planned]) -> tuple[str, int] | None:
+    """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number; None
+    where that is not known (any more)."""
+    if not newer:
+        return "", 0
+    raw = store.get(SUPERSEDING, superseding_key(older, newer))
+    if raw is None:
+        return None
+    key, count = orjson.loads(raw)
+    return (key, count) if not key or store.get(SUPERSEDED, key) is not None else None
 
 
 def newer_reports(archives: Sequence[Planned]) -> list[list[Planned]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,10 +14,13 @@ import polars as pl
 
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, StoreDamaged
+from grt_batch.index import Index
 from grt_batch.joined import Job
-from grt_batch.ledger import ArchiveEntry, State, utc
+from grt_batch.ledger import ArchiveEntry, State
 from grt_batch.logs import logger
-from grt_batch.module import PARTS, WINDOW_DAYS, ArchiveParts, Export, Module, Part, Partial, over_all
+from grt_batch.merging import MERGED, Current, current_of, merged_keys, merges
+from grt_batch.module import PARTS, ArchiveParts, Export, Module, Part, Partial, over_all
+from grt_batch.notices import say_what_is_lost
 from grt_batch.partials import Store, digest, pack_partial, unpack_partial
 from grt_batch.pipeline import (
     ACCOUNT,
@@ -27,15 +30,22 @@ from grt_batch.pipeline import (
     Order,
     Outcome,
     job_ids,
-    partial_key,
     reduce_archive,
 )
-from grt_batch.plan import Index, Planned, Step, mismatch, newer_reports
+from grt_batch.plan import (
+    LOST,
+    SUPERSEDING,
+    Planned,
+    Step,
+    first_day,
+    known_superseded,
+    mismatch,
+    newer_reports,
+    superseding_key,
+    unread,
+)
 from grt_batch.tasks import run_here
-from grt_batch.uploads import Archive
 
-MERGED, SUPERSEDING = "merged", "superseding"
-"""Kinds of entries in the store: merged prefixes of an instance's archives; which jobs newer archives replace."""
 _MERGED_AT_ONCE = 8
 
 
@@ -82,22 +92,22 @@ class _Damaged(Exception):
 
 @dataclass(frozen=True)
 class Reduced:
-    """By instance the entries of the ledger, oldest first; by module its partial over all instances, whose cubes have
-    the column `instance_id`; and by export the parts of all archives, in order, instance by instance."""
+    """By instance the entries of the ledger, oldest first; by module a digest of all that its partial over all
+    instances is made of, and the partial, whose cubes have the column `instance_id`, where it is wanted; and by export
+    the parts of all archives, in order, instance by instance."""
 
     entries: Mapping[str, Sequence[ArchiveEntry]]
-    merged: Mapping[str, Partial]
+    contents: Mapping[str, str]
+    merged: dict[str, Partial]
     parts: Mapping[str, Sequence[ArchiveParts]]
 
 
-@dataclass(frozen=True)
-class _Current:
-    """A published archive: the store's keys of what was read of it, and of its jobs that are superseded."""
+Known = Callable[[Mapping[str, Sequence[ArchiveEntry]], Mapping[str, str]], Collection[str]]
+"""From entries and contents, as in `Reduced`, to the modules that need not be merged."""
 
-    key: str
-    superseded: str
-    since: date
-    last_day: str | None
+
+def _nothing_known(_: object, __: object) -> Collection[str]:
+    return ()
 
 
 class Reduction:
@@ -125,8 +135,9 @@ class Reduction:
         self.again = again
         self.seconds: dict[str, float] = {}
 
-    def reduce(self, planned: Sequence[Planned], tell: Callable[[int], None]) -> Reduced:
-        """Read what must be read, make the partials that are missing, and merge them.
+    def reduce(self, planned: Sequence[Planned], tell: Callable[[int], None], known: Known = _nothing_known) -> Reduced:
+        """Read what must be read, make the partials that are missing, and merge them. The modules that are `known` need
+        not be merged: what would become of that is there.
 
         Raises CannotWrite where the store does not give back what it was given.
         """
@@ -136,22 +147,26 @@ class Reduction:
             try:
                 entries, current = self._settle(planned)
                 exports = {module.name for module in self.modules if isinstance(module, Export)}
+                reports = [module for module in self.modules if module.name not in exports]
+                contents = {module.name: self._content(module, current) for module in reports}
+                there = known(entries, contents)
                 merged = {
-                    module.name: self._over_all(module, current)
-                    for module in self.modules
-                    if module.name not in exports
+                    module.name: self._over_all(module, current) for module in reports if module.name not in there
                 }
                 parts = {module.name: self._parts(module, current) for module in self.modules if module.name in exports}
-                return Reduced(entries, merged, parts)
+                self._say_what_is_lost(planned, current)
+                return Reduced(entries, contents, merged, parts)
             except _Damaged as error:
                 if computed_again.intersection(error.keys):
                     what = "what was stored there cannot be read back"
                     raise CannotWrite(folder=self.store.root, what=what) from None
                 computed_again.update(error.keys)
                 logger.warning("%d entries of the store are damaged; computing them again", len(error.keys))
-                planned = [self._recheck(item) for item in planned]
+                planned = [self._recheck(item, error.keys) for item in planned]
 
-    def _recheck(self, item: Planned) -> Planned:
+    def _recheck(self, item: Planned, damaged: Collection[str]) -> Planned:
+        if item.archive.remembered:
+            return replace(item, why=LOST, account=None) if item.key in damaged else item
         if item.key and item.account and not item.account.quarantine and not self.store.has(ACCOUNT, item.key):
             return Planned(item.archive, Step.NEW, "its partial results are gone")
         return item
@@ -164,7 +179,10 @@ class Reduction:
             for outcome in self._carry_out(orders, tell):
                 place = places[outcome.instance_id, outcome.archive]
                 archive = result[place].archive
-                self.index.remember(archive, outcome.account.sha256)
+                if not outcome.account.sha256:
+                    result[place] = unread(archive, outcome.account)
+                    continue
+                self.index.remember(archive, outcome.account.sha256, outcome.key)
                 reason = mismatch(archive, outcome.account)
                 step = Step.QUARANTINED if reason else Step.CACHED
                 result[place] = Planned(archive, step, reason or "read now", outcome.key, outcome.account)
@@ -173,22 +191,15 @@ class Reduction:
                 self.index.save()
         return result
 
-    def _since(self, archive: Archive) -> date:
-        """The first day that is counted by itself: all that a window can reach from the archive's own end, so that it
-        does not move with the as-of day; earlier only where that is far in the past."""
-        assert archive.report is not None
-        generated = utc(archive.report.generated).date()
-        return min(generated, self.as_of) - timedelta(days=WINDOW_DAYS - 1)
-
     def _order(self, item: Planned, superseded: str = "") -> Order:
         archive = item.archive
         return Order(
             instance_id=archive.instance_id,
             archive=archive.name,
-            tar=str(archive.tar),
+            tar="" if archive.remembered else str(archive.tar),
             bytes=archive.bytes,
             modules=self.names,
-            since=self._since(archive),
+            since=first_day(archive, self.as_of),
             claimed_sha256=(archive.report and archive.report.sha256) or "",
             key=item.key,
             superseded=superseded,
@@ -203,16 +214,16 @@ class Reduction:
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
             yield outcome
 
-    def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[_Current]]]:
+    def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[Current]]]:
         """See that every published archive has its partials, without the jobs that a newer archive reports again."""
         entries: dict[str, list[ArchiveEntry]] = {}
-        current: dict[str, list[_Current]] = {}
+        current: dict[str, list[Current]] = {}
         orders: list[Order] = []
         by_instance: dict[str, list[Planned]] = {}
         for item in planned:
             by_instance.setdefault(item.archive.instance_id, []).append(item)
         for instance_id, items in by_instance.items():
-            good = [item for item in items if item.step in (Step.CACHED, Step.SUPERSEDED)]
+            good = [item for item in items if item.counts]
             self._check_rejects(good)
             gone = {
                 item.archive.name: self._superseded(item, newer)
@@ -222,44 +233,69 @@ class Reduction:
             current[instance_id] = []
             for item in good:
                 superseded = gone[item.archive.name][0]
-                last_day = item.account.last_day if item.account else None
-                current[instance_id].append(_Current(item.key, superseded, self._since(item.archive), last_day))
-                keys = [partial_key(item.key, module, superseded, self._since(item.archive)) for module in self.modules]
-                if not all(self.store.has(PARTIAL, key) for key in keys) or (self.again and superseded):
+                archive = current_of(item, superseded, self.as_of, final=item.archive.remembered)
+                current[instance_id].append(archive)
+                if not self._has_all(archive) or (self.again and (superseded or archive.final)):
                     orders.append(self._order(item, superseded))
         for _ in self._carry_out(orders, lambda _: None):
             pass
         return entries, current
 
+    def _has_all(self, archive: Current) -> bool:
+        return all(self.store.has(PARTIAL, archive.partial(module)) for module in self.modules)
+
+    def _counted_in(self, module: Module, archives: Sequence[Current]) -> list[Current]:
+        """Those whose numbers the module has; of one that cannot be read again they may be lost to it."""
+        return [
+            archive for archive in archives if not archive.final or self.store.has(PARTIAL, archive.partial(module))
+        ]
+
+    def _say_what_is_lost(self, planned: Sequence[Planned], current: Mapping[str, Sequence[Current]]) -> None:
+        final = {archive.key: archive for archives in current.values() for archive in archives if archive.final}
+        whole, partly, modules = [], [], set[str]()
+        for item in planned:
+            if item.archive.remembered:
+                archive = final.get(item.key)
+                lacking = {
+                    module.name for module in self.modules if archive and not self._counted_in(module, [archive])
+                }
+                name = f"{item.archive.instance_id}/{item.archive.name}"
+                whole += [name] if archive is None else []
+                partly += [name] if lacking else []
+                modules |= lacking
+        say_what_is_lost(whole, partly, modules)
+
     def _entry(self, item: Planned, superseded: str, gone: int) -> ArchiveEntry:
-        if item.step is Step.INCOMPLETE:
-            return ArchiveEntry(item.archive, State.INCOMPLETE, item.why)
         if item.step is Step.QUARANTINED:
             return ArchiveEntry(item.archive, State.QUARANTINED, item.why, item.account)
-        assert item.account is not None
-        return ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, gone + item.account.repeated, item.key)
+        removed = item.step is Step.REMOVED
+        if item.account is None:
+            return ArchiveEntry(item.archive, State.INCOMPLETE, item.why, removed=removed)
+        state = State.INCOMPLETE if item.step is Step.INCOMPLETE else State.PUBLISHED
+        reason = item.why if item.archive.remembered else None
+        gone += item.account.repeated
+        return ArchiveEntry(item.archive, state, reason, item.account, gone, item.key, removed)
 
     def _superseded(self, older: Planned, newer: Sequence[Planned]) -> tuple[str, int]:
         """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number."""
         if not newer:
             return "", 0
-        inputs = digest(SUPERSEDING, older.key, *(item.key for item in newer))
-        known = None if self.again else self.store.get(SUPERSEDING, inputs)
+        again = self.again and not any(item.archive.remembered for item in (older, *newer))
+        known = None if again else known_superseded(self.store, older, newer)
         if known is not None:
-            key, count = orjson.loads(known)
-            if not key or self.store.get(SUPERSEDED, key) is not None:
-                return key, count
+            return known
         ids = self._ids(older)
         gone = ids[np.isin(ids, np.concatenate([self._ids(item) for item in newer]))]
         key = digest(SUPERSEDED, gone.tobytes().hex()) if len(gone) else ""
         if key:
             self.store.put(SUPERSEDED, key, gone.tobytes())
-        self.store.put(SUPERSEDING, inputs, orjson.dumps([key, len(gone)]))
+        self.store.put(SUPERSEDING, superseding_key(older, newer), orjson.dumps([key, len(gone)]))
         return key, len(gone)
 
     def _check_rejects(self, archives: Sequence[Planned]) -> None:
         """See that the reject files are there: a lost one would be missed by nobody."""
-        damaged = [item.key for item in archives if self.store.get(REJECTS, item.key) is None]
+        lost = [item for item in archives if self.store.get(REJECTS, item.key) is None]
+        damaged = [item.key for item in lost if not item.archive.remembered]
         for key in damaged:
             for kind in (REJECTS, ACCOUNT):
                 self.store.drop(kind, key)
@@ -269,17 +305,17 @@ class Reduction:
     def _ids(self, item: Planned) -> Any:
         ids = job_ids(self.store, item.key)
         if ids is None:
-            for kind in (Job.kind, ACCOUNT):
+            for kind in (Job.kind,) if item.archive.remembered else (Job.kind, ACCOUNT):
                 self.store.drop(kind, item.key)
             raise _Damaged([item.key])
         return ids.to_numpy()
 
-    def _parts(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> list[ArchiveParts]:
+    def _parts(self, module: Module, current: Mapping[str, Sequence[Current]]) -> list[ArchiveParts]:
         """The parts that an export has of all archives; they stay in the store until they are needed."""
         found = []
         for instance_id, archives in current.items():
-            for archive in archives:
-                key = partial_key(archive.key, module, archive.superseded, archive.since)
+            for archive in self._counted_in(module, archives):
+                key = archive.partial(module)
                 found.append(ArchiveParts(instance_id, key, partial(self._load_parts, key)))
         return found
 
@@ -294,28 +330,31 @@ class Reduction:
             parts = parts.filter(pl.col("name").is_in(list(names)))
         return [Part(*row) for row in parts.iter_rows()]
 
-    def _over_all(self, module: Module, current: Mapping[str, Sequence[_Current]]) -> Partial:
+    def _content(self, module: Module, current: Mapping[str, Sequence[Current]]) -> str:
+        """A digest of all that the partial of all instances is made of."""
+        keys = [
+            (instance_id, merged_keys(module, cubes, [archive.partial(module) for archive in those])[-1])
+            for instance_id, archives in current.items()
+            for cubes, those in merges(module, self._counted_in(module, archives), self.as_of)
+        ]
+        return digest(module.name, module.version, keys)
+
+    def _over_all(self, module: Module, current: Mapping[str, Sequence[Current]]) -> Partial:
         """The partials of all instances in one, with the column `instance_id`."""
         merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
         return over_all(module.cubes, merged)
 
-    def _merged(self, module: Module, archives: Sequence[_Current]) -> Partial:
+    def _merged(self, module: Module, archives: Sequence[Current]) -> Partial:
         """The partial of all archives of an instance; its cubes of the last days, of those that have any."""
-        first = (self.as_of - timedelta(days=WINDOW_DAYS - 1)).isoformat()
-        recent = [archive for archive in archives if archive.last_day and archive.last_day >= first]
         result: Partial = {}
-        for lately, those in ((False, archives), (True, recent)):
-            cubes = {cube.name for cube in module.cubes if cube.lately is lately}
-            if cubes:
-                result |= self._merged_cubes(module, cubes, those)
+        for cubes, those in merges(module, self._counted_in(module, archives), self.as_of):
+            result |= self._merged_cubes(module, cubes, those)
         return result
 
-    def _merged_cubes(self, module: Module, cubes: Set[str], archives: Sequence[_Current]) -> Partial:
+    def _merged_cubes(self, module: Module, cubes: Set[str], archives: Sequence[Current]) -> Partial:
         """Some cubes of the partial of all these archives, from the longest prefix of them that was merged before."""
-        keys = [partial_key(archive.key, module, archive.superseded, archive.since) for archive in archives]
-        prefixes = [digest(MERGED, module.name, module.version, *sorted(cubes))]
-        for key in keys:
-            prefixes.append(digest(prefixes[-1], key))
+        keys = [archive.partial(module) for archive in archives]
+        prefixes = merged_keys(module, cubes, keys)
         done, result = 0, {name: frame for name, frame in module.empty().items() if name in cubes}
         if not self.again:
             for length in range(len(keys), 0, -1):

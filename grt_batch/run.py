@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,24 @@ import polars as pl
 
 from grt_batch import __version__
 from grt_batch.config import Config
-from grt_batch.errors import CannotWrite, Locked
-from grt_batch.ledger import ARCHIVE, InstanceEntry, Ledger, State, archive_rows
+from grt_batch.contents import contents_of, unchanged
+from grt_batch.errors import CannotWrite, Locked, PublishedInPart
+from grt_batch.index import Index
+from grt_batch.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger, State, archive_rows
 from grt_batch.logs import logger
-from grt_batch.module import ArchiveParts, Export, FolderExport, Module, Partial, TableExport, chosen
+from grt_batch.modes import make_work
+from grt_batch.module import Export, FolderExport, Module, Partial, TableExport, chosen
+from grt_batch.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
 from grt_batch.partials import Store
-from grt_batch.pipeline import REJECTS, Clock
-from grt_batch.plan import Index, Planned, Step, survey
-from grt_batch.reduction import Crew, Reduction
+from grt_batch.pipeline import REJECTS, Clock, redaction_of
+from grt_batch.plan import Planned, Step, as_remembered, find, survey
+from grt_batch.reduction import Crew, Reduced, Reduction
 from grt_batch.sinks.postgres import Publication
-from grt_batch.sinks.tsv import ReportSet
-from grt_batch.tables import Table
-from grt_batch.uploads import Uploads, scan
+from grt_batch.sinks.public import Threshold
+from grt_batch.sinks.tsv import ReportSet, defused
+from grt_batch.tables import Table, render
+from grt_batch.upkeep import hold_cap
+from grt_batch.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Request:
     modules: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
     recalculate: bool = False
+    forget: bool = False
     ranks: int = 1
     run_id: str = ""
     started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
@@ -66,8 +73,8 @@ def lock(work: Path) -> Iterator[None]:
 
     Raises Locked where another run has it, and CannotWrite.
     """
+    make_work(work)
     try:
-        work.mkdir(parents=True, exist_ok=True)
         file = (work / "lock").open("a+")
     except OSError as error:
         raise CannotWrite(folder=work, what=error.strerror) from None
@@ -77,9 +84,11 @@ def lock(work: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             raise Locked(holder=file.read().strip() or "unknown", work=work) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
-        file.flush()
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        # On a full disk the lock holds all the same: who makes room there needs it.
+        with suppress(OSError):
+            file.truncate(0)
+            os.write(file.fileno(), holder.encode())
         yield
 
 
@@ -88,57 +97,69 @@ def execute(
     crew: Crew,
     database: Callable[[], AbstractContextManager[str]],
     progress: Callable[[int], AbstractContextManager[Callable[[int], None]]] = lambda _: nullcontext(lambda _: None),
+    *,
+    select: Callable[[Uploads], Uploads] = lambda uploads: uploads,
+    sink: Callable[..., Any] = Publication,
 ) -> Summary:
     """Carry out a run, holding the lock. `database` opens the server and gives its URL; `progress` is told how many
-    bytes there are, and gives what to tell of those that are done.
+    bytes there are, and gives what to tell of those that are done. A verification selects the archives that it reads,
+    and has a sink of its own.
 
-    Raises GrtError; then nothing was published.
+    Raises GrtError; then nothing was published, but for CommitUnknown and PublishedInPart.
     """
     config, clock = request.config, Clock()
+    # Better now than in a rank.
+    redaction_of(config)
     modules = chosen(request.modules)
     store = Store(config.work / "store")
     store.tidy()
-    uploads = scan(config.uploads, settle_seconds=config.settle_seconds)
+    index = Index(config.work, config.uploads)
+    uploads = select(find(config, index, request.instances, forget=request.forget))
     with clock.stage("plan"):
-        _check_instances(uploads, request)
-        index = Index(config.work / "index.json")
-        planned = survey(uploads, store, index, config, modules)
-        planned = [_asked_for(item, request) for item in planned]
+        say_what_was_found(uploads, index)
+        planned = survey(uploads, store, index, config, modules, request.as_of)
+        planned = [_asked_for(item, request, store, index) for item in planned]
+        say_what_is_old(planned)
         planned = [item for item in planned if _is_known_or_asked_for(item, request)]
     reduction = Reduction(config, modules, store, crew, index, request.as_of, again=request.recalculate)
-    with clock.stage("reduce"), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
-        reduced = reduction.reduce(planned, tell)
-    ledger = Ledger(
-        request.as_of,
-        config,
-        tuple(
-            InstanceEntry(instance.instance_id, instance.metadata, tuple(reduced.entries[instance.instance_id]))
-            for instance in uploads.instances
-            if instance.instance_id in reduced.entries
-        ),
-    )
-    with clock.stage("tables"):
-        tables = _tables(modules, reduced.merged, ledger)
-    exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
-    return _publish(request, ledger, tables, exports, modules, crew, store, database, clock, reduction.seconds)
+    with database() as url:
+
+        def known(entries: Entries, contents: Mapping[str, str]) -> Collection[str]:
+            """The modules whose tables there are, made of the same."""
+            ledger = _ledger(request, uploads, entries)
+            # Now, not when it is published: until then archives may go.
+            index.learn(ledger)
+            index.save()
+            wanted = contents_of(modules, contents, ledger)
+            return () if request.recalculate else unchanged(modules, wanted, config.reports, request.as_of, url)
+
+        with clock.stage("reduce"), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
+            reduced = reduction.reduce(planned, tell, known)
+        ledger = _ledger(request, uploads, reduced.entries)
+        if not request.forget:
+            say_what_nobody_knows(config.reports, ledger)
+        summary = _publish(request, ledger, modules, reduced, crew, store, url, sink, clock, reduction.seconds)
+    with _published():
+        forgotten = index.drop_all_but(uploads.archives)
+        index.save()
+    if forgotten:
+        logger.info("%d archives that are gone were forgotten: %s", len(forgotten), ", ".join(forgotten))
+    with _published():
+        hold_cap(store, index, config.store_max_bytes, uploads.archives)
+    return summary
 
 
-def _check_instances(uploads: Uploads, request: Request) -> None:
-    """Say what was found that is no archive; raise NothingToRead for an instance that is not there."""
-    if not set(request.instances) <= {instance.instance_id for instance in uploads.instances}:
-        scan(request.config.uploads, only=request.instances)
-    for line in uploads.passed_over:
-        logger.info("passed over %s", line)
-    for instance in uploads.instances:
-        if instance.metadata.problem:
-            logger.warning(instance.metadata.problem, extra={"instance": instance.instance_id})
-
-
-def _asked_for(item: Planned, request: Request) -> Planned:
-    """With --recalculate, what is known of an archive is forgotten."""
+def _asked_for(item: Planned, request: Request, store: Store, index: Index) -> Planned:
+    """With --recalculate, what is known of an archive is forgotten. With --instance, what is known of those of other
+    instances is all that there is, even where there is something else now."""
     asked = not request.instances or item.archive.instance_id in request.instances
-    if request.recalculate and asked and item.key:
+    if request.recalculate and asked and item.key and not item.archive.remembered:
         return Planned(item.archive, Step.NEW, "--recalculate")
+    before = None if asked else index.remembered(item.archive.instance_id, item.archive.name)
+    if item.must_be_read and before:
+        before = replace(before, incomplete=f"{item.why}, and not asked for")
+        known = as_remembered(before, store, index, request.config)
+        return known if known.counts else item
     return item
 
 
@@ -147,32 +168,44 @@ def _is_known_or_asked_for(item: Planned, request: Request) -> bool:
     return not request.instances or item.archive.instance_id in request.instances or item.account is not None
 
 
+Entries = Mapping[str, Sequence[ArchiveEntry]]
+
+
+def _ledger(request: Request, uploads: Uploads, entries: Entries) -> Ledger:
+    instances = (
+        InstanceEntry(instance.instance_id, instance.metadata, tuple(entries[instance.instance_id]))
+        for instance in uploads.instances
+        if instance.instance_id in entries
+    )
+    return Ledger(request.as_of, request.config, tuple(instances))
+
+
 def _tables(
-    modules: Sequence[Module], merged: Mapping[str, Partial], ledger: Ledger
-) -> list[tuple[Table, pl.DataFrame]]:
-    tables = [(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)))]
+    modules: Sequence[Module], merged: dict[str, Partial], ledger: Ledger
+) -> Iterator[tuple[Table, pl.DataFrame]]:
+    """The table of archives and those of the modules that are merged, one after another: they are not all in memory at
+    once."""
+    yield ARCHIVE, ARCHIVE.frame(archive_rows(ledger))
     for module in modules:
-        if isinstance(module, Export):
-            continue
-        rows = module.rows(merged[module.name], ledger)
-        tables += [(table, table.frame(rows[table.name])) for table in module.tables]
-    return tables
+        if module.name in merged:
+            rows = module.rows(merged.pop(module.name), ledger)
+            yield from ((table, table.frame(rows.pop(table.name))) for table in module.tables)
 
 
 def _publish(
     request: Request,
     ledger: Ledger,
-    tables: Sequence[tuple[Table, pl.DataFrame]],
-    exports: Sequence[tuple[Export, Sequence[ArchiveParts]]],
     modules: Sequence[Module],
+    reduced: Reduced,
     crew: Crew,
     store: Store,
-    database: Callable[[], AbstractContextManager[str]],
+    url: str,
+    sink: Callable[..., Any],
     clock: Clock,
     reducing: Mapping[str, float],
 ) -> Summary:
     config = request.config
-    published = [entry for entry in ledger.archives if entry.state is State.PUBLISHED]
+    published = [entry for entry in ledger.archives if entry.counts]
     run = {
         "run_id": request.run_id,
         "started": request.started,
@@ -183,41 +216,55 @@ def _publish(
         "jobs": sum(entry.jobs for entry in published),
         "state": "published",
     }
-    with (
-        ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports,
-        database() as url,
-    ):
+    exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
+    contents = contents_of(modules, reduced.contents, ledger)
+    there = reduced.contents.keys() - reduced.merged.keys()
+    tables = _tables(modules, reduced.merged, ledger)
+    with ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports:
         with clock.stage("tsv"):
-            for table, frame in tables:
-                reports.write(table, frame)
             for entry in published:
                 content = store.get(REJECTS, entry.key) or b""
-                reports.write_rejects(entry.archive.instance_id, entry.archive.name, content)
+                place = entry.archive.instance_id, entry.archive.name
+                reports.write_rejects(*place, content, defuse=config.tsv_defuse_formulas)
         with clock.stage("export"):
             for export, parts in exports:
                 if isinstance(export, FolderExport):
                     reports.export(export, parts, ledger)
-        with Publication(
+        with sink(
             url,
-            [table for table, _ in tables],
-            [table for export, _ in exports for table in export.tables],
+            [ARCHIVE, *(table for module in modules for table in module.tables)],
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
             run_id=request.run_id,
+            threshold=Threshold(config.public_value_jobs, config.public_value_instances),
         ) as publication:
+            while True:
+                with clock.stage("tables"):
+                    made = next(tables, None)
+                if made is None:
+                    break
+                with clock.stage("tsv"):
+                    table, text = made[0], list(render(*made))
+                    reports.write(table, render(table, defused(*made)) if config.tsv_defuse_formulas else text)
+                with clock.stage("copy"):
+                    publication.copy(table, text, contents[table.name])
+            for table in (table for module in modules for table in module.tables if module.name in there):
+                reports.keep(table)
+                publication.keep(table, contents[table.name])
             with clock.stage("copy"):
-                for table, frame in tables:
-                    publication.copy(table, frame)
                 for export, parts in exports:
                     if isinstance(export, TableExport):
                         publication.copy_parts(export.tables, parts)
+                publication.wait()
             finished = datetime.now(UTC).replace(tzinfo=None)
             numbers = _numbers(request, ledger, run, crew, clock, reducing, finished)
-            reports.write_summary(numbers)
+            reports.write_summary({**numbers, "contents": contents})
             publication.swap({**run, "finished": finished})
+            reports.ready()
             with _signals_held_back():
                 publication.commit()
-                folder = reports.publish()
+                with _published():
+                    folder = reports.publish()
     quarantined = tuple(
         (entry.archive.instance_id, entry.archive.name, entry.reason or "")
         for entry in ledger.archives
@@ -228,12 +275,25 @@ def _publish(
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Ctrl-C and the request to end wait until the block is left: the database and the reports change together."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """Ctrl-C and the request to end come too late: the database and the reports change together, and the run ends.
+
+    To block the signals would not do: the libraries' threads would get them.
+    """
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _published() -> Iterator[None]:
+    """What cannot be written from now on takes nothing back. Raises PublishedInPart."""
+    try:
+        yield
+    except CannotWrite as error:
+        raise PublishedInPart(**error.details) from None
 
 
 def _numbers(
@@ -249,7 +309,8 @@ def _numbers(
     states = {state.value: 0 for state in State}
     for entry in ledger.archives:
         states[entry.state.value] += 1
-    published = [entry for entry in ledger.archives if entry.state is State.PUBLISHED]
+    published = [entry for entry in ledger.archives if entry.counts]
+    removed = sum(entry.removed for entry in ledger.archives)
     accounts = [entry.account for entry in published if entry.account]
     memory = crew.peak_memory()
     return {
@@ -258,7 +319,7 @@ def _numbers(
         "finished": f"{finished:%Y-%m-%d %H:%M:%S.%f}",
         "as_of": request.as_of.isoformat(),
         "modules": run["modules"].split(),
-        "archives": {"found": sum(states.values()), **states},
+        "archives": {"found": sum(states.values()) - removed, **states, "removed": removed},
         "lines": sum(account.total("lines") for account in accounts),
         "accepted": sum(account.total("accepted") for account in accounts),
         "salvaged": sum(account.total("salvaged") for account in accounts),
@@ -266,6 +327,7 @@ def _numbers(
         "fragments": sum(account.total("fragments") for account in accounts),
         "orphans": sum(account.total("orphans") for account in accounts),
         "replaced": sum(account.replaced for account in accounts),
+        "redacted": sum(account.total("redacted") for account in accounts),
         "superseded": sum(entry.superseded for entry in published),
         "bytes": sum(account.bytes for account in accounts),
         "text_bytes": sum(account.text_bytes for account in accounts),

@@ -7,25 +7,22 @@ nothing of it is ever dropped: its counts are exact, and the sample of a union f
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
+from grt_batch.hashing import hashes
 from grt_batch.joined import Field
 from grt_batch.measures import Cube
-from grt_batch.texts import filled
+from grt_batch.texts import categories, filled
 
-HASH = Field("hash", pl.UInt64(), "", "the 64-bit BLAKE2b hash of the sampled text, of its UTF-8")
-
-_HASH_BYTES = 8
-_NULL = b"\xff"  # No UTF-8 text has this byte.
+HASH = Field("hash", pl.UInt64(), "", "the 64-bit hash of the sampled text")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledCube(Cube):
-    """A cube that keeps `most` of the values that its key `sampled`, a text or null, has in a group of `by`.
+    """A cube that keeps `most` of the values that its key `sampled`, a text, has in a group of `by`, its first keys.
 
     Its frames hold one value more where there are more: that one says so, and how many there may be. They have the
     column `hash` too. Where two values share a hash, both are kept or none.
@@ -41,28 +38,26 @@ class SampledCube(Cube):
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
-        # Group and choose by the dictionary's codes; only what is kept becomes strings.
-        groups = rows.group_by(self.key_names).agg(part for measure in self.measures for part in measure.add())
-        hashes = _hashes(groups[self.sampled.name].unique())
-        kept = self._least(groups.join(hashes, on=self.sampled.name, nulls_equal=True), self.most + 1)
-        texts = (filled(kept[name]) for name in self.texts if name != self.sampled.name)
-        return self._ordered(self.typed(kept.with_columns(*texts)))
+        values = filled(rows[self.sampled.name])
+        hash_of_each = pl.Series(HASH.name, hashes(categories(values))).gather(values.to_physical())
+        parts = [part for measure in self.measures for part in measure.add()]
+        return self._fewer(rows.with_columns(values, hash_of_each), parts)
 
     def sample(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of at most `most` values in each group."""
         return self._least(frame, self.most)
 
     def sizes(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """For each group of `by` the number of its `values`, null among them, and whether they are `sampled`.
+        """For each group of `by` the number of its `values`, the empty one among them, and whether they are `sampled`.
 
         Of a sample the number is the unbiased estimate (k - 1) / h, where h is the k-th least hash as a fraction of all
         hashes, with a relative standard error of about 1 / sqrt(k): K. Beyer et al., "On synopses for distinct-value
         estimation under multiset operations", SIGMOD 2007.
         """
-        fraction = (pl.col(HASH.name).max().cast(pl.Float64) + 1) / 2.0 ** (8 * _HASH_BYTES)
+        fraction = (pl.col(HASH.name).max().cast(pl.Float64) + 1) / 2.0**64
         return frame.group_by(field.name for field in self.by).agg(
             values=pl.when(self._is_sampled())
-            .then((self.most / fraction).round().cast(pl.Int64))
+            .then((self.most / fraction).round().cast(pl.Int64, strict=False))
             .otherwise(pl.col(self.sampled.name).n_unique().cast(pl.Int64)),
             sampled=self._is_sampled(),
         )
@@ -70,26 +65,21 @@ class SampledCube(Cube):
     def _is_sampled(self) -> pl.Expr:
         return pl.col(HASH.name).n_unique() > self.most
 
-    def _least(self, rows: pl.DataFrame, count: int) -> pl.DataFrame:
-        """The rows with the `count` least hashes in each group of `by`."""
-        by = [field.name for field in self.by]
-        # Hardly a group has more rows than that, and a rank is dear.
-        many = pl.len().over(by) > count
-        rank = pl.col(HASH.name).rank("dense").over(by)
-        return pl.concat([rows.filter(~many), rows.filter(many).filter(rank <= count)])
-
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        merged = rows.group_by(self.key_names).agg(
-            *(part for measure in self.measures for part in measure.merge()), pl.col(HASH.name).first()
-        )
-        least = self._least(merged, self.most + 1).sort(self.key_names)
-        return self.typed(least)
+        return self._fewer(rows, [part for measure in self.measures for part in measure.merge()])
 
+    def _fewer(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
+        """`parts` of each group of rows with the same keys, of the values that are kept."""
+        groups = self._grouped(rows, [*parts, pl.col(HASH.name).first()])
+        least = self._least(groups, self.most + 1)
+        return groups if least.height == groups.height else self.typed(least)
 
-def _hashes(values: pl.Series) -> pl.DataFrame:
-    """Different texts, and their hashes: the same in every version, on every machine."""
-    texts = values.cast(pl.String).to_list()
-    digests = b"".join(
-        hashlib.blake2b(_NULL if text is None else text.encode(), digest_size=_HASH_BYTES).digest() for text in texts
-    )
-    return pl.DataFrame([values, pl.Series(HASH.name, np.frombuffer(digests, "<u8").astype(np.uint64))])
+    def _least(self, rows: pl.DataFrame, count: int) -> pl.DataFrame:
+        """The rows with the `count` least hashes in each group of `by`; rows are in the order of the keys, and stay."""
+        group = pl.struct(field.name for field in self.by).rle_id()
+        sizes = rows.select(group.alias("group"))["group"].value_counts()["count"] if rows.height else pl.Series([0])
+        # Hardly ever a group has more rows than that, and a rank is dear.
+        most = sizes.max()
+        if not isinstance(most, int) or most <= count:
+            return rows
+        return rows.filter(pl.col(HASH.name).rank("dense").over(group) <= count)

@@ -8,7 +8,9 @@ bins of the same width. So the bin of an integer is its highest bits, found with
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 import polars as pl
 
@@ -35,46 +37,56 @@ def bin_of(value: pl.Expr) -> pl.Expr:
 
 def low(bins: pl.Expr) -> pl.Expr:
     """The least integer of a bin."""
-    step, shift = _parts(bins)
-    return step * _power(shift)
-
-
-def high(bins: pl.Expr) -> pl.Expr:
-    """The greatest integer of a bin."""
-    step, shift = _parts(bins)
-    # The product for the next bin would leave 64 bits at the very last one.
-    return step * _power(shift) + (_power(shift) - 1)
+    return _looked_up(bins, _LOWS[:-1])
 
 
 def end(bins: pl.Expr) -> pl.Expr:
     """The integer after the greatest one of a bin, unsigned: that of the very last bin is 2^63."""
-    return high(bins).cast(pl.UInt64) + 1
+    return _looked_up(bins, _LOWS[1:])
+
+
+def high(bins: pl.Expr) -> pl.Expr:
+    """The greatest integer of a bin."""
+    return _looked_up(bins, [end - 1 for end in _LOWS[1:]])
 
 
 def middle(bins: pl.Expr) -> pl.Expr:
     """The integer that stands for a bin."""
-    step, shift = _parts(bins)
-    return step * _power(shift) + (_power(shift) - 1) // 2
+    return _looked_up(bins, [(low + end - 1) // 2 for low, end in pairwise(_LOWS)])
 
 
 def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
     """The first of the bins that are one where each power of two is cut into 2^`step_bits` only (at most STEP_BITS)."""
-    return bins.cast(pl.Int16) - _within_coarse(bins, step_bits)[0]
+    return _looked_up(bins, _coarse(step_bits))
 
 
 def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
     """The last of the bins that are one there."""
-    place, width = _within_coarse(bins, step_bits)
-    return bins.cast(pl.Int16) - place + width - 1
+    first = _coarse(step_bits)
+    return _looked_up(bins, [bisect_right(first, place) - 1 for place in first])
 
 
-def _within_coarse(bins: pl.Expr, step_bits: int) -> tuple[pl.Expr, pl.Expr]:
-    """The place of a bin, from 0, among those that are one there, and how many these are."""
-    step, _ = _parts(bins)
+def _low(place: int) -> int:
+    """The least integer of a bin: so many times a power of two."""
+    shift = max(0, place // STEPS - 1)
+    return (place - shift * STEPS) << shift
+
+
+_LOWS = [_low(place) for place in range(BINS + 1)]
+
+
+def _coarse(step_bits: int) -> list[int]:
+    """For each bin the first of those that are one where each power of two is cut into 2^`step_bits`."""
     # Below STEPS the bins are those of ever smaller powers of two.
-    octave = pl.max_horizontal(63 - step.bitwise_leading_zeros().cast(pl.Int64), pl.lit(step_bits, pl.Int64))
-    width = _power(octave - step_bits)
-    return (step % width).cast(pl.Int16), width.cast(pl.Int16)
+    steps = (place if place < STEPS else STEPS + place % STEPS for place in range(BINS))
+    widths = (1 << max(0, step.bit_length() - 1 - step_bits) for step in steps)
+    return [place - place % width for place, width in enumerate(widths)]
+
+
+def _looked_up(bins: pl.Expr, table: Sequence[int]) -> pl.Expr:
+    """What a table says of each bin."""
+    kind = pl.Int64() if table[-1] < 1 << 63 else pl.UInt64()
+    return pl.lit(pl.Series(table, dtype=kind)).gather(bins.cast(pl.UInt32))
 
 
 def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
@@ -99,16 +111,3 @@ def order_statistics(
         values.gather(reached.search_sorted(before + (percent * total + 99) // 100)).alias(f"p{percent}")
         for percent in percents
     )
-
-
-def _parts(bins: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Which multiple of which power of two a bin begins at: the multiple and the power's exponent."""
-    bins = bins.cast(pl.Int64)
-    shift = pl.max_horizontal(bins // STEPS - 1, pl.lit(0, pl.Int64))
-    return bins - shift * STEPS, shift
-
-
-def _power(exponent: pl.Expr) -> pl.Expr:
-    """2 to the exponent, in integers."""
-    powers = pl.lit(pl.Series([1 << i for i in range(63)], dtype=pl.Int64))
-    return powers.gather(exponent.cast(pl.UInt32))

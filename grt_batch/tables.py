@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 
 import polars as pl
-import polars.selectors as cs
+
+from grt_batch.texts import categories, encoded
 
 _SLICE_ROWS = 200_000
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -75,7 +77,7 @@ class Table:
         return pl.Schema({column.name: column.frame_type for column in self.columns})
 
     def frame(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` in the columns and the order of this table.
+        """`rows` in the columns and the order of this table. Texts may be encoded (`grt_batch.texts`).
 
         Raises ValueError, naming the column and a value, for a column that is missing or of another type,
         a null in the key, or a key that stands twice.
@@ -83,52 +85,81 @@ class Table:
         missing = [column.name for column in self.columns if column.name not in rows.columns]
         if missing:
             raise ValueError(f"table {self.name}: no column {', '.join(missing)}")
-        # Encoded texts are sorted as numbers, before they become texts.
-        rows = rows.select(column.name for column in self.columns).sort(self.key)
-        rows = rows.with_columns(cs.enum().cast(pl.String))
+        rows = rows.select(column.name for column in self.columns)
+        types = rows.schema
+        # Encoded texts are sorted as numbers.
+        texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
+        rows = rows.with_columns(encoded(rows[name]) for name in texts).sort(self.key)
         for column in self.columns:
-            if rows.schema[column.name] != column.frame_type:
-                found = rows.schema[column.name]
+            found = types[column.name]
+            if found != column.frame_type and not (column.type is Type.TEXT and isinstance(found, pl.Enum)):
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
-        twice = rows.filter(pl.struct(self.key).is_duplicated())
-        if twice.height and not self.index:
-            raise ValueError(f"table {self.name}: the key {twice.select(self.key).row(0)} stands twice")
+        if not self.index:
+            self._check_key(rows)
         return rows
+
+    def _check_key(self, rows: pl.DataFrame) -> None:
+        as_before = (pl.col(name).eq_missing(pl.col(name).shift()) for name in self.key)
+        twice = rows.lazy().with_row_index("row").filter(pl.all_horizontal(as_before), pl.col("row") > 0).collect()
+        if twice.height:
+            raise ValueError(f"table {self.name}: the key {twice.select(self.key).row(0)} stands twice")
 
     def empty(self) -> pl.DataFrame:
         """A frame without rows."""
         return pl.DataFrame(schema=self.schema)
 
 
-def render(table: Table, frame: pl.DataFrame, *, null: str, header: bool = False) -> Iterator[bytes]:
+NULL = "\\N"
+"""The text of null in PostgreSQL's COPY."""
+
+
+def render(table: Table, frame: pl.DataFrame, *, null: str = NULL) -> Iterator[bytes]:
     r"""The rows of `frame` as tab-separated UTF-8 text, some thousand rows at a time.
 
     Tab, newline, carriage return and backslash in a text become \t, \n, \r, \\, as PostgreSQL's COPY has it too.
     """
-    if header:
-        yield ("\t".join(column.name for column in table.columns) + "\n").encode()
-    texts = [_as_text(column, frame) for column in table.columns]
-    for part in frame.iter_slices(_SLICE_ROWS):
-        text = part.select(texts).write_csv(
+    texts = frame.select(_as_text(column, frame[column.name]) for column in table.columns)
+    for part in texts.iter_slices(_SLICE_ROWS):
+        text = part.write_csv(
             separator="\t", include_header=False, quote_style="never", null_value=null, line_terminator="\n"
         )
         yield text.encode()
 
 
-def _as_text(column: Column, frame: pl.DataFrame) -> pl.Expr:
+def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:
+    """The TSV file of a table, from what `render` gives of it: a header line, and null is empty. The first column is
+    never null."""
+    yield ("\t".join(column.name for column in table.columns) + "\n").encode()
+    # A backslash in a text is doubled: this is null, and the tab before it.
+    null = f"\t{NULL}".encode()
+    for part in text:
+        yield part.replace(null, b"\t")
+
+
+def _as_text(column: Column, values: pl.Series) -> pl.Series | pl.Expr:
     value = pl.col(column.name)
     match column.type:
-        # Hardly a text holds such a character, and one look is faster than four replacements.
-        case Type.TEXT | Type.JSON if frame[column.name].str.contains_any(list(_ESCAPES)).any():
-            for character, escaped in _ESCAPES.items():
-                value = value.str.replace_all(character, escaped, literal=True)
+        case Type.TEXT | Type.JSON:
+            return _escaped(values)
         case Type.TIMESTAMP:
-            value = value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
+            return value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
         case Type.NUMERIC if column.scale is not None:
-            value = exact_text(value, column.scale)
-    return value.alias(column.name)
+            return exact_text(value, column.scale)
+        case _:
+            return value
+
+
+def _escaped(values: pl.Series) -> pl.Series:
+    """Texts with their escapes; of encoded ones the few different texts are looked at alone."""
+    texts = categories(values) if isinstance(values.dtype, pl.Enum) else values
+    # Hardly a text holds such a character, and one look is faster than four replacements.
+    if not texts.str.contains_any(list(_ESCAPES)).any():
+        return values
+    for character, escaped in _ESCAPES.items():
+        texts = texts.str.replace_all(character, escaped, literal=True)
+    return texts.gather(values.to_physical()).alias(values.name) if isinstance(values.dtype, pl.Enum) else texts
 
 
 def escape(text: str) -> str:
@@ -140,8 +171,6 @@ def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
     """The decimal text of integers of 10 ** -`scale`, without zeros at its end."""
     if scale == 0:
         return value.cast(pl.String)
-    size, base = value.abs(), pl.lit(10**scale, pl.Int128)
-    fraction = (size % base).cast(pl.String).str.zfill(scale).str.strip_chars_end("0")
-    sign = pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    point = pl.when(fraction == "").then(pl.lit("")).otherwise(pl.lit("."))
-    return pl.concat_str(sign, (size // base).cast(pl.String), point, fraction)
+    unit = pl.lit(Decimal(1).scaleb(-scale), pl.Decimal(38, scale))
+    text = (value.cast(pl.Decimal(38, 0)) * unit).cast(pl.String)
+    return text.str.strip_chars_end("0").str.strip_chars_end(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +15,7 @@ from grt_batch.decode import decode
 from grt_batch.details import attached
 from grt_batch.joined import RECORDS, Job, Records
 from grt_batch.module import Partial, discover
+from grt_batch.redaction import Redaction, redacted
 
 Frames = Mapping[str, pl.DataFrame]
 """Joined records by their kind."""
@@ -35,11 +36,12 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class DecodeTask:
-    """Decode one block."""
+    """Decode one block, and redact it."""
 
     block: Block
     number: int
     wanted: tuple[str, ...]
+    redaction: Redaction = field(default_factory=Redaction)
     name: ClassVar[str] = "decode"
 
     @property
@@ -49,7 +51,7 @@ class DecodeTask:
 
     def run(self) -> Decoded:
         """The columns and rejects of the block."""
-        return decode(self.block, self.wanted)
+        return redacted(decode(self.block, self.wanted), self.redaction)
 
 
 @dataclass(frozen=True)

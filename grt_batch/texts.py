@@ -4,7 +4,10 @@ numbers: to do it with the texts themselves takes many times as long."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 
@@ -12,36 +15,58 @@ def encoded(column: pl.Series) -> pl.Series:
     """A column of texts with a dictionary of just the texts that occur, in their order."""
     if column.dtype == pl.String():
         return column.cast(pl.Enum(column.unique().drop_nulls().sort()))
-    used = column.to_physical().unique().drop_nulls().sort()
-    names = categories(column).gather(used).sort()
-    return column if names.equals(categories(column)) else recoded(column, names)
+    names = categories(column)
+    used = np.zeros(len(names), np.bool_)
+    used[column.to_physical().drop_nulls().to_numpy()] = True
+    if not names.is_sorted():
+        return recoded(column, names.filter(pl.Series(used)).sort())
+    if used.all():
+        return column
+    names = names.filter(pl.Series(used))
+    return _gathered(column, np.cumsum(used) - 1, pl.Series(names, dtype=pl.Enum(names)))
 
 
 def recoded(column: pl.Series, names: pl.Series) -> pl.Series:
     """An encoded column with another dictionary, in order, that has all of its texts."""
-    places = names.search_sorted(categories(column))
+    return _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
+
+
+def _recoded(column: pl.Series, names: pl.Series, texts: pl.Series) -> pl.Series:
+    """As `recoded`; `texts` are the names, encoded by themselves."""
+    before = categories(column)
+    if before.equals(names):
+        return column
     # A text that does not occur may stand behind all others.
-    places = places.clip(0, max(0, len(names) - 1))
-    return decoded(places.gather(column.to_physical()), names).alias(column.name)
+    return _gathered(column, names.search_sorted(before).to_numpy(), texts)
+
+
+def _gathered(column: pl.Series, places: npt.NDArray[np.integer[Any]], texts: pl.Series) -> pl.Series:
+    """A column of `texts`: for each code in the encoded `column` that at its place."""
+    if not len(texts):
+        return pl.Series(column.name, [None], texts.dtype).new_from_index(0, len(column))
+    codes = pl.Series(np.minimum(places, len(texts) - 1).astype(np.uint32)).gather(column.to_physical())
+    return texts.gather(codes).alias(column.name)
 
 
 def filled(column: pl.Series) -> pl.Series:
     """An encoded column with the empty text in place of null."""
     if not column.null_count():
         return column
-    names = pl.concat([categories(column), pl.Series([""])]).unique().sort()
-    return recoded(column, names).fill_null("")
-
-
-def decoded(codes: pl.Series, names: pl.Series) -> pl.Series:
-    """The texts that codes stand for, encoded; `names` are in order."""
-    return pl.Series(names, dtype=pl.Enum(names)).gather(codes)
+    names = categories(column)
+    if not names.is_sorted():
+        names = names.sort()
+        column = recoded(column, names)
+    if not len(names) or names[0]:
+        names = pl.concat([pl.Series([""]), names])
+        column = _gathered(column, np.arange(1, len(names)), pl.Series(names, dtype=pl.Enum(names)))
+    return column.fill_null("")
 
 
 def categories(column: pl.Series) -> pl.Series:
     """The dictionary of an encoded column."""
-    assert isinstance(column.dtype, pl.Enum)
-    return column.dtype.categories
+    kind = column.dtype
+    assert isinstance(kind, pl.Enum)
+    return kind.categories
 
 
 def alike(frames: Sequence[pl.DataFrame], columns: Collection[str]) -> list[pl.DataFrame]:
@@ -51,8 +76,12 @@ def alike(frames: Sequence[pl.DataFrame], columns: Collection[str]) -> list[pl.D
         for name in frame.columns:
             if name in columns:
                 found.setdefault(name, []).append(categories(frame[name]))
-    names = {name: pl.concat(parts).unique().sort() for name, parts in found.items()}
+    texts = {}
+    for name, parts in found.items():
+        if not (parts[0].is_sorted() and all(part.equals(parts[0]) for part in parts[1:])):
+            names = pl.concat(parts).unique().sort()
+            texts[name] = names, pl.Series(names, dtype=pl.Enum(names))
     return [
-        frame.with_columns(recoded(frame[name], names[name]) for name in frame.columns if name in names)
+        frame.with_columns(_recoded(frame[name], *texts[name]) for name in frame.columns if name in texts)
         for frame in frames
     ]

@@ -11,8 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from grt_batch.errors import NothingToRead, Quarantine
-from grt_batch.metadata import InstanceMetadata, Report, read_instance, read_report
+from grt_batch.errors import NothingToRead, Quarantine, printable
+from grt_batch.metadata import MOST_BYTES, InstanceMetadata, Report, read_instance, read_report
 
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARCHIVE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\.(json|tar\.gz)")
@@ -24,7 +24,8 @@ class Archive:
     """One upload: the pair N.json + N.tar.gz as it lies in its folder.
 
     `report` is None where N.json is missing or bad. `incomplete` and `quarantine` hold the reason, one of them
-    at most; both are None for an archive that can be read.
+    at most; both are None for an archive that can be read. Of a `remembered` one the files are not there, or not whole
+    (`incomplete`), and everything else is as an earlier run found it.
     """
 
     instance_id: str
@@ -35,6 +36,7 @@ class Archive:
     report: Report | None
     incomplete: str | None = None
     quarantine: str | None = None
+    remembered: bool = False
 
     @property
     def order(self) -> tuple[Decimal, Decimal, str]:
@@ -54,11 +56,13 @@ class Instance:
 
 @dataclass(frozen=True)
 class Uploads:
-    """All instances, by id, and the files and folders that are none of ours, with the reason."""
+    """All instances, by id, and the files and folders that are none of ours, with the reason; `bare` are instances
+    without archives that say something of themselves."""
 
     root: Path
     instances: tuple[Instance, ...]
     passed_over: tuple[str, ...]
+    bare: tuple[Instance, ...] = ()
 
     @property
     def archives(self) -> Iterator[Archive]:
@@ -73,13 +77,14 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
     """
     deadline = (time.time() if now is None else now) - settle_seconds
     instances: list[Instance] = []
+    bare: list[Instance] = []
     passed: list[str] = []
     try:
         entries = _entries(root)
     except OSError as error:
         raise NothingToRead(folder=root, what=error.strerror) from None
     for entry in entries:
-        label = _printable(entry.name)
+        label = printable(entry.name)
         if not _is(entry, "dir"):
             passed.append(f"{label}: not a folder")
         elif not _INSTANCE.fullmatch(entry.name):
@@ -96,14 +101,15 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
                 passed += others
             else:
                 passed.append(f"{label}: holds no archives")
+                bare += [instance] if instance.metadata != InstanceMetadata() else []
     missing = set(only) - {instance.instance_id for instance in instances}
     seen = f" (passed over: {'; '.join(passed[:3])}{' …' if len(passed) > 3 else ''})" if passed else ""
     if missing:
-        names = ", ".join(_printable(name) for name in sorted(missing))
+        names = ", ".join(printable(name) for name in sorted(missing))
         raise NothingToRead(folder=root, what=f"no archives of the instance {names}{seen}")
     if not instances:
         raise NothingToRead(folder=root, what=f"no folder holds archives{seen}")
-    return Uploads(root, tuple(instances), tuple(passed))
+    return Uploads(root, tuple(instances), tuple(passed), tuple(bare))
 
 
 def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
@@ -114,7 +120,7 @@ def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
     for place in (inner, folder) if inner.is_dir() else (folder,):
         for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
-            label = f"{folder.name}/{_printable(entry.name)}"
+            label = f"{folder.name}/{printable(entry.name)}"
             if match and _is(entry, "file"):
                 if match[2] in pairs.setdefault(match[1], {}):
                     passed.append(f"{label}: stands in archives/ too")
@@ -160,8 +166,13 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadli
 
 
 def _read(path: Path) -> bytes | None:
+    """A document, None of one that cannot be read; of one that is too large, a byte more than it may have."""
     try:
-        return path.read_bytes()
+        # Who opens a pipe waits for its other end.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
     except OSError:
         return None
 
@@ -182,8 +193,3 @@ def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:
         return entry.is_dir() if kind == "dir" else entry.is_file()
     except OSError:
         return False
-
-
-def _printable(name: str) -> str:
-    """A file name that may hold anything, on one line."""
-    return name if name.isprintable() else ascii(name)[1:-1]

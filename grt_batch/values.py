@@ -19,7 +19,10 @@ REDACTED = "[redacted]"
 """The value that stands for what an exporter kept to itself."""
 
 VALUE_BYTES = 1024
-"""No value is longer, in UTF-8: a database has no index over long texts."""
+"""No value that is kept is longer, in UTF-8: a database has no index over long texts."""
+
+ODD, TEXT, REFERENCES = 0, 1, 2
+"""What `grt_batch.shapes` takes a value for: one for the parser, a text or number, or references to datasets."""
 
 _DIGEST_DIGITS = 16
 _NULLS = (b"null", b"None")
@@ -28,7 +31,7 @@ _CACHED_VALUES, _CACHED_BYTES = 1 << 16, 512
 # Four are known. The limit keeps the result the same wherever it is computed: a parser's own depends on the stack.
 _MOST_LAYERS = 16
 # Of JSON only strings, objects and lists are read: the text of any other value is that value.
-_OPENINGS = ('"', "{", "[")
+OPENINGS = ('"', "{", "[")
 _ESCAPED = re.compile(
     r"(?P<whole>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -41,8 +44,7 @@ def unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
 
     `raw` is the field of the line, valid UTF-8. Scalars become their plain text, objects and lists JSON with sorted
     keys and no spaces. null is None, as are the exporter's `null` and `None`; what was redacted is REDACTED. What a
-    database cannot hold, NUL and half a surrogate pair, becomes U+FFFD. A value of more than VALUE_BYTES is cut, and
-    ends in `…` and the first 16 hex digits of its SHA-256, so that different values stay different.
+    database cannot hold, NUL and half a surrogate pair, becomes U+FFFD. The value is whole (see `shortened`).
     """
     return _cached(name, raw) if len(raw) <= _CACHED_BYTES else _unwrap(name, raw)
 
@@ -53,13 +55,13 @@ def _unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
     if raw == _REDACTED:
         return REDACTED, False
     text = raw.decode()
-    if not text.startswith(_OPENINGS):
-        return _storable(text), False
+    if not text.startswith(OPENINGS):
+        return _without_nul(text), False
     value: Any = text
     for _ in range(_MOST_LAYERS):
-        if isinstance(value, str) and value.startswith(_OPENINGS):
+        if isinstance(value, str) and value.startswith(OPENINGS):
             try:
-                text, value = value, _parse(value)
+                text, value = value, parse(value)
             except (ValueError, RecursionError):
                 break
         elif isinstance(value, dict) and len(value) == 1 and name in value:
@@ -68,14 +70,15 @@ def _unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
         else:
             break
     found = _text(value, text)
-    return None if found is None else _storable(found), _names_datasets(value)
+    return None if found is None else _without_nul(found), _names_datasets(value)
 
 
 _cached = lru_cache(_CACHED_VALUES)(_unwrap)
 
 
-def _parse(text: str) -> Any:
-    """What a JSON text says, numbers as fragments.
+def parse(text: str) -> Any:
+    """What a JSON text says that is a string, an object or a list; numbers as fragments, which `dump` writes as they
+    were.
 
     Raises ValueError where it is not JSON, and RecursionError where it is nested too deep.
     """
@@ -94,9 +97,14 @@ def _text(value: Any, source: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return dump(value)
     except TypeError:
         return source
+
+
+def dump(value: Any) -> str:
+    """JSON with sorted keys and no spaces. Raises TypeError for what is nested too deep."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _names_datasets(value: Any) -> bool:
@@ -113,13 +121,15 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, dict) and "id" in value and isinstance(value.get("src"), str)
 
 
-def _storable(value: str) -> str:
-    """A text without NUL, and not too long."""
-    value = value.replace("\0", "\ufffd")
-    if len(value) * 4 <= VALUE_BYTES:
-        return value
+def _without_nul(value: str) -> str:
+    return value.replace("\0", "\ufffd")
+
+
+def shortened(value: str, most: int = VALUE_BYTES) -> str:
+    """A text of `most` bytes at most. A longer one ends in `…` and the first 16 hex digits of the SHA-256 of all of it,
+    so that different texts stay different."""
     whole = value.encode()
-    if len(whole) <= VALUE_BYTES:
+    if len(whole) <= most:
         return value
     end = f"…{hashlib.sha256(whole).hexdigest()[:_DIGEST_DIGITS]}"
-    return whole[: VALUE_BYTES - len(end.encode())].decode("utf-8", "ignore") + end
+    return whole[: most - len(end.encode())].decode("utf-8", "ignore") + end

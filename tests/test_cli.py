@@ -237,8 +237,8 @@ def test_options_of_a_run_reach_it(call: Call, options: list[object], tmp_path: 
 def test_status_shows_the_ledger(call: Call, finished: SimpleNamespace) -> None:
     answer = call("status", "--database", finished.database)
     assert (answer.code, answer.err) == (0, "")
-    parts = dict(part.split(":\n", 1) for part in answer.out.strip().split("\n\n"))
-    assert list(parts) == ["instances", "archives", "not published", "last runs"]
+    parts = {(lines := part.partition(":"))[0]: lines[2].strip() for part in answer.out.strip().split("\n\n")}
+    assert list(parts) == ["instances", "archives", "not published", "removed", "last runs", "replaced", "miscounted"]
     assert len(parts["instances"].splitlines()) == 3
     assert {row.split()[1] for row in parts["archives"].splitlines()[1:]} == {"published", "quarantined", "incomplete"}
     assert "the hash in " in parts["not published"]
@@ -275,7 +275,8 @@ def test_rejects_go_with_the_archive_that_they_are_of(
     call: Call, options: list[object], bad: Path, tmp_path: Path
 ) -> None:
     call("run", *options)
-    call("run", *options, "--uploads", bad)
+    # What is only half there now counts as it was, unless it is forgotten.
+    call("run", *options, "--uploads", bad, "--forget")
     again = published(tmp_path / "reports")
     assert call("run", *options, "--uploads", bad, *places(tmp_path / "fresh")).code == 1
     assert again == published(tmp_path / "fresh" / "reports")
@@ -283,14 +284,14 @@ def test_rejects_go_with_the_archive_that_they_are_of(
 
 def test_the_schema_is_upgraded_once(call: Call, database: str) -> None:
     first, second = (call("db", "upgrade", "--database", database) for _ in range(2))
-    assert first == Answer(0, "schema version 1, from nothing\n", "")
-    assert second == Answer(0, "schema version 1 already\n", "")
+    assert first == Answer(0, "schema version 2, from nothing\n", "")
+    assert second == Answer(0, "schema version 2 already\n", "")
     assert query(database, "SELECT count(*) FROM grt.schema_version") == [(1,)]
 
 
 def test_an_upgrade_after_a_run_changes_nothing(call: Call, finished: SimpleNamespace) -> None:
     before = query(finished.database, "SELECT count(*) FROM grt.tool_day")
-    assert call("db", "upgrade", "--database", finished.database).out == "schema version 1 already\n"
+    assert call("db", "upgrade", "--database", finished.database).out == "schema version 2 already\n"
     assert query(finished.database, "SELECT count(*) FROM grt.tool_day") == before
 
 
@@ -319,6 +320,7 @@ def test_the_environment_names_the_uploads_and_an_option_wins(
         (["--ranks", "4", "--work", "w", "tools"], ["--work", "w", "tools"]),
         (["run", "--work", "w", "--ranks", "4", "--debug"], ["--work", "w", "--debug"]),
         (["run", "--ranks", "4", "--ranks=5", "--ranks", "6"], []),
+        (["run", "--retries", "2", "--ranks", "4", "--retries=3", "tools"], ["tools"]),
         (["tools", "run"], ["tools", "run"]),
     ],
 )
@@ -330,7 +332,7 @@ def test_ranks_are_told_everything_but_their_number(arguments: list[str], rest: 
 def test_with_ranks_the_program_starts_itself_again(call: Call, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     started: list[tuple[int, list[str]]] = []
 
-    def launch(ranks: int, arguments: list[str]) -> int:
+    def launch(ranks: int, arguments: list[str], *_: object) -> int:
         started.append((ranks, arguments))
         return code
 
@@ -339,6 +341,23 @@ def test_with_ranks_the_program_starts_itself_again(call: Call, monkeypatch: pyt
     monkeypatch.setattr(sys, "argv", ["grt-batch", *arguments])
     assert call(*arguments) == Answer(code, "", "")
     assert started == [(4, ["--no-progress", "--uploads", "u", "tools"])]
+
+
+@pytest.mark.parametrize(
+    ("codes", "started", "code"),
+    [([0], 1, 0), ([6, 1], 2, 1), ([6, 6, 0], 3, 0), ([6, 6, 6], 3, 6), ([4], 1, 4), ([6, 143], 2, 143)],
+)
+def test_with_retries_it_starts_again_where_a_rank_was_lost(
+    call: Call, monkeypatch: pytest.MonkeyPatch, codes: list[int], started: int, code: int
+) -> None:
+    left = iter(codes)
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_: next(left))
+    answer = call("run", "--ranks", "2", "--retries", "2")
+    assert answer.code == code
+    assert [line for line in answer.err.splitlines() if "starting again" in line] == [
+        f"grt-batch: starting again ({again} of 2 retries)" for again in range(1, started)
+    ]
+    assert next(left, None) is None
 
 
 def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +370,7 @@ def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pyt
 def test_the_demo_shows_where_the_results_are(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str
 ) -> None:
-    def launch(ranks: int, arguments: list[str]) -> int:
+    def launch(ranks: int, arguments: list[str], *_: object) -> int:
         assert ranks == 3
         assert arguments[6:8] == ["--database", "embedded"]
         assert arguments[10:] == list(discover())

@@ -16,7 +16,7 @@ from grt_batch.module import FolderExport, discover
 def demo(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Path:
     """The folder of a demo, run in this process."""
 
-    def launch(_: int, arguments: list[str]) -> int:
+    def launch(_: int, arguments: list[str], *__: object) -> int:
         with pytest.raises(SystemExit) as ended:
             main(["run", *arguments, "--database", database])
         return int(ended.value.code or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from datetime import date
 from itertools import combinations
 from pathlib import Path
@@ -109,6 +110,69 @@ def test_any_flipped_byte_is_noticed(store: Store) -> None:
     for i in range(len(raw)):
         path.write_bytes(raw[:i] + bytes([raw[i] ^ 0xFF]) + raw[i + 1 :])
         assert store.get("jobs", KEY) is None, f"byte {i}"
+
+
+def test_an_entry_is_synced_before_it_has_its_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, synced = os.fsync, []
+
+    def watch(file: int) -> None:
+        assert not store.has("jobs", KEY)
+        # All of it is in the file by now: nothing waits in a buffer.
+        assert os.fstat(file).st_size > len(PAYLOAD)
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    store.put("jobs", KEY, PAYLOAD)
+    assert synced == [store.path("jobs", KEY).stat().st_ino]
+
+
+def test_a_power_cut_leaves_no_entry_or_a_whole_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    for step in ("os.fsync", "pathlib.Path.replace"):
+        with monkeypatch.context() as patch, pytest.raises(PowerCut):
+            patch.setattr(step, cut)
+            store.put("jobs", KEY, PAYLOAD)
+        assert store.get("jobs", KEY) is None
+        assert list(store.entries()) == []
+    store.tidy()
+    assert files(store.root) == []
+
+
+def test_entries_are_listed_with_their_sizes(store: Store) -> None:
+    assert list(store.entries()) == []
+    store.put("jobs", KEY, PAYLOAD)
+    store.put("account", KEY, b"")
+    store.put("account", digest("another"), b"x")
+    (store.root / "unfinished" / "half").write_bytes(b"half")
+    found = {(entry.kind, entry.key): entry.bytes for entry in store.entries()}
+    assert set(found) == {("jobs", KEY), ("account", KEY), ("account", digest("another"))}
+    assert found["jobs", KEY] - found["account", KEY] == len(PAYLOAD)
+    assert sum(found.values()) == sum(file.stat().st_size for file in files(store.root) if file.name != "half")
+
+
+def test_what_is_used_is_marked_once_a_day(store: Store) -> None:
+    store.put("jobs", KEY, PAYLOAD)
+    now = time.time()
+    for ago, marked in ((90_000, True), (80_000, False)):
+        os.utime(store.path("jobs", KEY), (now - ago, now - ago))
+        assert store.has("jobs", KEY)
+        (entry,) = store.entries()
+        assert entry.used == pytest.approx(now - ago)
+        store.get("jobs", KEY)
+        (entry,) = store.entries()
+        assert (entry.used >= now - 1) is marked
+
+
+def test_an_entry_that_cannot_be_let_go_is_told(store: Store) -> None:
+    store.path("jobs", KEY).mkdir(parents=True)
+    with pytest.raises(CannotWrite, match="store cannot be written"):
+        store.drop("jobs", KEY)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-import orjson
 import pytest
 from build import examples, line, write_archive
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.config import Config
+from grt_batch.index import Index
 from grt_batch.joined import Job
+from grt_batch.module import Module, chosen
 from grt_batch.partials import Store
-from grt_batch.pipeline import ACCOUNT, Order, reduce_archive
-from grt_batch.plan import Index, Planned, Step, advise, survey
+from grt_batch.pipeline import ACCOUNT, PARTIAL, Order, partial_key, reduce_archive
+from grt_batch.plan import Planned, Step, advise, first_day, survey
 from grt_batch.records import Kind
 from grt_batch.tasks import run_here
 from grt_batch.uploads import Archive, scan
@@ -38,7 +38,7 @@ class Site:
         self.config = Config(uploads=self.root / "uploads", work=self.root / "work")
         self.folder = self.config.uploads / "3" / "archives"
         self.store = Store(self.config.work / "store")
-        self.index_file = self.config.work / "index.json"
+        self.modules: tuple[Module, ...] = ()
 
     def write(self, name: str, *ids: int, **report: object) -> Path:
         return write_archive(self.folder, name, jobs(*ids), **report)
@@ -48,17 +48,22 @@ class Site:
 
     def read(self) -> None:
         """Read every archive that can be read, as a run does."""
-        index = Index(self.index_file)
+        index = self.index()
+        names = tuple(module.name for module in self.modules)
         for archive in self.archives():
             if not archive.incomplete and not archive.quarantine:
-                order = Order("3", archive.name, str(archive.tar), archive.bytes, (), date(2020, 1, 1))
+                since = first_day(archive, date.max)
+                order = Order("3", archive.name, str(archive.tar), archive.bytes, names, since)
                 outcome = reduce_archive(order, self.config, self.store, run_here, lambda _: None)
-                index.remember(archive, outcome.account.sha256)
+                index.remember(archive, outcome.account.sha256, outcome.key)
         index.save()
+
+    def index(self) -> Index:
+        return Index(self.config.work, self.config.uploads)
 
     def plan(self) -> list[Planned]:
         uploads = scan(self.config.uploads, settle_seconds=self.config.settle_seconds)
-        return survey(uploads, self.store, Index(self.index_file), self.config, ())
+        return survey(uploads, self.store, self.index(), self.config, self.modules)
 
     def steps(self) -> dict[str, tuple[Step, str]]:
         return {item.archive.name: (item.step, item.why) for item in self.plan()}
@@ -104,15 +109,50 @@ def test_another_file_of_the_same_name_is_changed(site: Site) -> None:
     assert site.steps() == {"1": CACHED}
 
 
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [(ACCOUNT, "its partial results are gone, or of another version"), (Job.kind, "its jobs are not in the store")],
-)
-def test_what_lost_its_partial_results_is_new(site: Site, kind: str, why: str) -> None:
+def test_what_lost_its_partial_results_is_new(site: Site) -> None:
     site.write("1", 1)
     site.read()
-    site.store.drop(kind, site.plan()[0].key)
-    assert site.steps() == {"1": (Step.NEW, why)}
+    site.store.drop(ACCOUNT, site.plan()[0].key)
+    assert site.steps() == {"1": (Step.NEW, "its partial results are gone, or of another version")}
+
+
+def test_what_a_module_must_know_and_the_store_has_not_is_read(site: Site) -> None:
+    site.write("1", 1)
+    site.modules = chosen(["tools"])
+    site.read()
+    site.modules = chosen(["tools", "params"])
+    assert site.steps() == {"1": (Step.NEW, "what params must know of it is not in the store")}
+    site.read()
+    assert site.steps() == {"1": CACHED}
+
+
+def test_records_are_not_missed_where_all_that_is_made_of_them_is_there(site: Site) -> None:
+    site.write("1", 1, 2)
+    site.write("2", 9)
+    site.modules = chosen(["tools"])
+    site.read()
+    first, second = site.plan()
+    for item in (first, second):
+        site.store.drop(Job.kind, item.key)
+    assert site.steps() == {"1": CACHED, "2": CACHED}
+    site.store.drop(PARTIAL, partial_key(second.key, site.modules[0], "", first_day(second.archive, date.max)))
+    assert site.steps() == {"1": CACHED, "2": (Step.NEW, "what tools must know of it is not in the store")}
+
+
+def test_records_are_missed_where_newer_jobs_must_be_taken_out_of_them(site: Site) -> None:
+    site.write("1", 1, 2)
+    site.modules = chosen(["tools"])
+    site.read()
+    site.store.drop(Job.kind, site.plan()[0].key)
+    site.write("2", 2)
+    assert site.steps() == {"1": CACHED, "2": NEW}
+    index = site.index()
+    archive = site.archives()[1]
+    order = Order("3", "2", str(archive.tar), archive.bytes, (), date(2020, 1, 1))
+    outcome = reduce_archive(order, site.config, site.store, run_here, lambda _: None)
+    index.remember(archive, outcome.account.sha256, outcome.key)
+    index.save()
+    assert site.steps()["1"] == (Step.NEW, "what tools must know of it is not in the store")
 
 
 def test_what_was_read_under_other_limits_is_new(site: Site) -> None:
@@ -139,9 +179,9 @@ def test_archives_of_other_instances_supersede_nothing(site: Site) -> None:
         target = site.config.uploads / "4" / "archives" / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(file)
-    index = Index(site.index_file)
-    other = site.archives()[1]
-    index.remember(other, str(index.sha256(site.archives()[0])))
+    index = site.index()
+    one, other = site.archives()
+    index.remember(other, str(index.sha256(one)), index.key(one))
     index.save()
     assert [item.step for item in site.plan()] == [Step.CACHED, Step.CACHED]
 
@@ -209,62 +249,6 @@ def test_what_changed_within_the_settle_time_is_incomplete(site: Site) -> None:
     site.write("1", 1)
     site.config = replace(site.config, settle_seconds=3600)
     assert site.steps() == {"1": (Step.INCOMPLETE, "changed within the settle time")}
-
-
-def test_the_index_remembers_a_file_over_runs(site: Site) -> None:
-    site.write("1", 1)
-    (archive,) = site.archives()
-    index = Index(site.index_file)
-    assert (index.knows(archive), index.sha256(archive)) == (False, None)
-    index.remember(archive, "a hash")
-    index.save()
-    again = Index(site.index_file)
-    assert (again.knows(archive), again.sha256(archive)) == (True, "a hash")
-
-
-def longer(tar: Path) -> None:
-    date = tar.stat().st_mtime_ns
-    tar.write_bytes(tar.read_bytes() + b"\0")
-    os.utime(tar, ns=(date, date))
-
-
-def touched(tar: Path) -> None:
-    date = tar.stat().st_mtime_ns + 1_000_000
-    os.utime(tar, ns=(date, date))
-
-
-def moved(tar: Path) -> None:
-    date = tar.stat().st_mtime_ns
-    other = tar.with_name("other")
-    other.write_bytes(tar.read_bytes())
-    os.utime(other, ns=(date, date))
-    other.replace(tar)
-
-
-@pytest.mark.parametrize("change", [longer, touched, moved], ids=["size", "date", "inode"])
-def test_the_index_forgets_the_hash_of_a_file_that_is_another(site: Site, change) -> None:
-    tar = site.write("1", 1)
-    index = Index(site.index_file)
-    index.remember(site.archives()[0], "a hash")
-    change(tar)
-    (archive,) = site.archives()
-    assert index.sha256(archive) is None
-    assert index.knows(archive)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"\xff", b"[]", b"null", b"7", b'{"3/1": null}', b'{"3/1": []}', b'{"3/1": 7}', b'{"3/1": ["a"]}'],
-    ids=repr,
-)
-def test_a_damaged_index_costs_a_reading_and_nothing_else(site: Site, content: bytes) -> None:
-    site.write("1", 1)
-    site.read()
-    site.index_file.write_bytes(content)
-    assert site.plan()[0].must_be_read
-    site.read()
-    assert site.steps() == {"1": CACHED}
-    assert set(orjson.loads(site.index_file.read_bytes())) == {"3/1"}
 
 
 def planned(*sizes: int, step: Step = Step.NEW) -> list[Planned]:

@@ -12,7 +12,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.tables import Column, Table, Type, exact_text, render
+from grt_batch.tables import Column, Table, Type, as_report, exact_text, render
 
 TABLE = Table(
     "of_tests",
@@ -42,8 +42,8 @@ def rows(**columns: list[object]) -> pl.DataFrame:
     return pl.DataFrame(filled, schema=TABLE.schema)
 
 
-def text_of(table: Table, frame: pl.DataFrame, *, null: str = "", header: bool = False) -> str:
-    return b"".join(render(table, frame, null=null, header=header)).decode()
+def text_of(table: Table, frame: pl.DataFrame, *, null: str = "") -> str:
+    return b"".join(render(table, frame, null=null)).decode()
 
 
 def cell(column: str, value: object, *, null: str = "") -> str:
@@ -120,8 +120,25 @@ def test_a_key_with_a_null_stands_once_too() -> None:
         TABLE.frame(rows(name=["x", "x"]))
 
 
-def test_a_header_is_the_names_of_the_columns() -> None:
-    assert text_of(TABLE, TABLE.empty(), header=True) == "\t".join(TABLE.schema.names()) + "\n"
+def test_a_report_begins_with_the_names_of_the_columns() -> None:
+    assert b"".join(as_report(TABLE, render(TABLE, TABLE.empty()))).decode() == "\t".join(TABLE.schema.names()) + "\n"
+
+
+@examples(100)
+@given(st.lists(st.tuples(TEXTS, st.none() | TEXTS | st.sampled_from(["\\N", "\\", "N", "\\N\t\\N"])), max_size=8))
+def test_in_a_report_null_is_empty_and_every_text_is_as_in_copy(pairs: list[tuple[str, str | None]]) -> None:
+    frame = rows(name=[name for name, _ in pairs], other=[other for _, other in pairs]) if pairs else TABLE.empty()
+    found = b"".join(as_report(TABLE, render(TABLE, frame))).decode().split("\n")[1:]
+    assert found == text_of(TABLE, frame, null="").split("\n")
+
+
+@examples(100)
+@given(st.lists(st.none() | TEXTS | st.sampled_from(["a\tb", "\\", "\n", "\r"]), unique=True, max_size=8))
+def test_encoded_texts_are_written_and_sorted_as_plain_ones(texts: list[str | None]) -> None:
+    frame = pl.DataFrame({"text": texts}, schema=PLAIN.schema)
+    names = pl.Enum(sorted({text for text in texts if text is not None}, reverse=True))
+    encoded = frame.with_columns(pl.col("text").cast(names))
+    assert text_of(PLAIN, PLAIN.frame(encoded)) == text_of(PLAIN, PLAIN.frame(frame))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +224,6 @@ def test_an_exact_number_without_a_scale_is_its_text() -> None:
 def test_rows_beyond_a_slice_are_all_written_in_their_order(monkeypatch: pytest.MonkeyPatch, height: int) -> None:
     monkeypatch.setattr("grt_batch.tables._SLICE_ROWS", 3)
     names = [f"tool {i}" for i in range(height)]
-    parts = list(render(PLAIN, pl.DataFrame({"text": names}, schema=PLAIN.schema), null="", header=True))
-    assert b"".join(parts).decode().splitlines() == ["text", *names]
-    assert len(parts) == 1 + -(-height // 3)
+    parts = list(render(PLAIN, pl.DataFrame({"text": names}, schema=PLAIN.schema)))
+    assert b"".join(parts).decode().splitlines() == names
+    assert len(parts) == -(-height // 3)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from grt_batch.texts import alike, categories, decoded, encoded, filled, recoded
+from grt_batch.texts import alike, categories, encoded, filled, recoded
 
 Texts = list[str | None]
 NAMES = ["", " ", "a", "aa", "b", "B", "é", "e\u0301", "大", "😀", "\uffff", "None", "tab\t"]
@@ -90,17 +90,6 @@ def test_null_becomes_the_empty_text(texts: Texts, names: list[str]) -> None:
         assert categories(found).to_list() == in_order(["", *categories(source)])
     else:
         assert found.dtype == source.dtype
-
-
-@examples(100)
-@given(names=DICTIONARY, data=st.data())
-def test_codes_stand_for_the_texts_at_their_places(names: list[str], data: st.DataObject) -> None:
-    ordered = sorted(names)
-    place = st.none() | st.integers(0, len(ordered) - 1) if ordered else st.none()
-    codes = data.draw(st.lists(place, max_size=20))
-    found = decoded(pl.Series(codes, dtype=pl.UInt32), pl.Series(ordered, dtype=pl.String))
-    assert found.to_list() == [None if code is None else ordered[code] for code in codes]
-    assert categories(found).to_list() == ordered
 
 
 @examples(150)

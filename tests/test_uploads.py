@@ -191,6 +191,19 @@ def test_files_and_empty_folders_are_passed_over_and_said(tmp_path: Path) -> Non
     )
 
 
+def test_what_an_instance_without_archives_says_of_itself_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "0")
+    for name, metadata in (("silent", None), ("nothing", "{}"), ("bare", '{"title": "Bare", "public": true}')):
+        (tmp_path / name / "archives").mkdir(parents=True)
+        if metadata:
+            (tmp_path / name / "metadata.json").write_text(metadata)
+    uploads = scan(tmp_path)
+    (bare,) = uploads.bare
+    assert (bare.instance_id, bare.metadata.title, bare.metadata.public, bare.archives) == ("bare", "Bare", True, ())
+    assert [instance.instance_id for instance in uploads.instances] == ["uni"]
+    assert "bare: holds no archives" in uploads.passed_over
+
+
 @pytest.mark.parametrize(
     "name",
     [

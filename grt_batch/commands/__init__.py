@@ -11,6 +11,7 @@ import click
 
 from grt_batch import __version__
 from grt_batch.config import Config
+from grt_batch.errors import printable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -58,7 +59,7 @@ def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManag
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side, as wide as they must be."""
-    lines = [titles, *rows]
+    lines = [titles, *(list(map(printable, row)) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

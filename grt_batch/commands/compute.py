@@ -13,7 +13,7 @@ import click
 
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
 from grt_batch.config import Config, load
-from grt_batch.errors import SIGNALLED, BadArguments, Stopped
+from grt_batch.errors import SIGNALLED, BadArguments, RankLost, Stopped
 
 if TYPE_CHECKING:
     from grt_batch.plan import Planned
@@ -27,8 +27,16 @@ _FIRST_YEAR = 1970
 @options("uploads", "database", "reports", "work")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
+@click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="With --ranks: how often to start again, from what was computed, when a rank was lost.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @options("config")
 @click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
@@ -50,8 +58,10 @@ def run(
     work: Path | None,
     instances: tuple[str, ...],
     recalculate: bool,
+    forget: bool,
     as_of: datetime | None,
     ranks: int | None,
+    retries: int,
     dry_run: bool,
     config_file: Path | None,
     progress: bool | None,
@@ -64,17 +74,17 @@ def run(
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
-        return show_plan(config, instances, modules, "table")
+        return show_plan(config, instances, modules, "table", forget=forget)
     if ranks is not None and coordinator is None:
-        from grt_batch.ranks.launcher import launch
-
         shown = sys.stderr.isatty() if progress is None else progress
         bar = "--progress" if shown else "--no-progress"
-        code = launch(ranks, [bar, *without_ranks(sys.argv[1:])])
+        code = _launch(ranks, [bar, *without_ranks(sys.argv[1:])], config, retries)
         if code > SIGNALLED:
             raise Stopped(code - SIGNALLED)
         return code
     from grt_batch.logs import logger, set_up
+    from grt_batch.modes import set_umask
+    from grt_batch.ranks.heartbeat import note_published
     from grt_batch.reduction import Alone, Crew
     from grt_batch.run import Request, execute, lock, new_run_id
 
@@ -85,10 +95,12 @@ def run(
         modules=modules,
         instances=instances,
         recalculate=recalculate,
+        forget=forget,
         ranks=coordinator.wire.size if coordinator else 1,
         run_id=new_run_id(started),
         started=started,
     )
+    set_umask(config)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
     if coordinator is not None:
         coordinator.run_id = request.run_id
@@ -96,24 +108,42 @@ def run(
     shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
         summary = execute(request, crew, lambda: database_of(config), _bar if shown else _no_bar)
+    note_published()
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
     numbers = summary.numbers
+    removed = f", {numbers['archives']['removed']} removed" if numbers["archives"]["removed"] else ""
     click.echo(
         f"{numbers['jobs']} jobs of {numbers['archives']['published']} archives published in {summary.folder}"
         f" ({numbers['archives']['quarantined']} archives in quarantine,"
-        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected)"
+        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected{removed})"
     )
     return 1 if summary.quarantined else 0
+
+
+def _launch(ranks: int, arguments: Sequence[str], config: Config, retries: int) -> int:
+    """Run with so many ranks, and again where one was lost; the exit code of the last run."""
+    from grt_batch.modes import set_umask
+    from grt_batch.ranks.launcher import launch
+
+    set_umask(config)
+    for again in range(1, retries + 1):
+        code = launch(ranks, arguments, config.work, config.heartbeat_seconds)
+        if code != RankLost.exit_code:
+            return code
+        click.echo(f"grt-batch: starting again ({again} of {retries} retries)", err=True)
+    return launch(ranks, arguments, config.work, config.heartbeat_seconds)
 
 
 def without_ranks(arguments: Sequence[str]) -> list[str]:
     """The arguments of `run` for the ranks themselves."""
     rest = list(arguments[1:] if arguments[:1] == ["run"] else arguments)
-    while "--ranks" in rest:
-        at = rest.index("--ranks")
-        del rest[at : at + 2]
-    return [argument for argument in rest if not argument.startswith("--ranks=")]
+    for option in ("--ranks", "--retries"):
+        while option in rest:
+            at = rest.index(option)
+            del rest[at : at + 2]
+        rest = [argument for argument in rest if not argument.startswith(f"{option}=")]
+    return rest
 
 
 @contextmanager
@@ -159,16 +189,19 @@ def plan(
     return show_plan(load(config_file, {"uploads": uploads, "work": work}), instances, modules, form)
 
 
-def show_plan(config: Config, instances: tuple[str, ...], modules: tuple[str, ...], form: str) -> int:
+def show_plan(
+    config: Config, instances: tuple[str, ...], modules: tuple[str, ...], form: str, *, forget: bool = False
+) -> int:
     """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
+    from grt_batch.index import Index
     from grt_batch.module import chosen
     from grt_batch.partials import Store
-    from grt_batch.plan import Index, advise, survey
-    from grt_batch.uploads import scan
+    from grt_batch.plan import advise, find, survey
 
-    uploads = scan(config.uploads, settle_seconds=config.settle_seconds, only=instances)
-    store, index = Store(config.work / "store"), Index(config.work / "index.json")
-    planned = survey(uploads, store, index, config, chosen(modules))
+    index = Index(config.work, config.uploads)
+    uploads = find(config, index, instances, forget=forget)
+    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules))
+    planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config)
     if form in ("ranks", "minutes"):
         click.echo(getattr(advice, form))
@@ -183,6 +216,8 @@ def show_plan(config: Config, instances: tuple[str, ...], modules: tuple[str, ..
     click.echo(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
     for line in uploads.passed_over:
         click.echo(f"passed over: {line}")
+    if index.damaged:
+        click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
     click.echo(
         f"{advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
         f" {advice.minutes} minutes of a batch system"
@@ -248,7 +283,8 @@ def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
     until = _sample(uploads, 4, 3, jobs, 1)
     places = ["--uploads", str(uploads), "--reports", str(folder / "reports"), "--work", str(folder / "work")]
     modules = [name for name, module in discover().items() if all(map(find_spec, module.packages))]
-    code = launch(ranks, [*places, "--database", "embedded", "--as-of", until.isoformat(), *modules])
+    arguments = [*places, "--database", "embedded", "--as-of", until.isoformat(), *modules]
+    code = launch(ranks, arguments, folder / "work")
     if code:
         return code
     latest = folder / "reports" / "latest"

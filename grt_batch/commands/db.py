@@ -9,6 +9,7 @@ import click
 from grt_batch.commands import cli, database_of, options
 from grt_batch.config import load
 from grt_batch.errors import BadArguments
+from grt_batch.secrets import without_passwords
 
 
 @cli.group()
@@ -37,10 +38,13 @@ def db_stop(work: Path | None, config_file: Path | None, debug: bool) -> None:
 @db.command("url")
 @options("database", "work", "config", "debug")
 def db_url(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Print the URL of the database."""
+    """Print the URL of the database, without its password."""
     config = load(config_file, {"database": database, "work": work})
     if config.database != "embedded":
-        click.echo(config.database)
+        from grt_batch.sinks.postgres import parameters
+
+        parameters(config.database)
+        click.echo(without_passwords(config.database))
         return
     from grt_batch.embedded import EmbeddedServer
 
@@ -54,6 +58,7 @@ def db_psql(
     database: str | None, work: Path | None, config_file: Path | None, debug: bool, arguments: tuple[str, ...]
 ) -> int:
     """Open psql on the database; ARGUMENTS are psql's own."""
+    import os
     import shutil
     import subprocess
 
@@ -65,8 +70,17 @@ def db_psql(
         program = str(binaries() / "psql")
     if program is None:
         raise BadArguments(command="db psql", what="there is no psql on the PATH")
+    from psycopg2.extensions import make_dsn
+
+    from grt_batch.sinks.postgres import parameters
+
     with database_of(config, borrow=True) as url:
-        return subprocess.run([program, url, *arguments], check=False).returncode
+        # Whoever lists the processes sees their arguments.
+        rest, environment = parameters(url), dict(os.environ)
+        if "password" in rest:
+            environment["PGPASSWORD"] = rest.pop("password")
+        target = url if rest == parameters(url) else make_dsn(**rest)
+        return subprocess.run([program, target, *arguments], check=False, env=environment).returncode
 
 
 @db.command("upgrade")
@@ -76,8 +90,16 @@ def db_upgrade(database: str | None, work: Path | None, config_file: Path | None
     from grt_batch.ledger import ARCHIVE
     from grt_batch.module import discover
     from grt_batch.sinks.postgres import upgrade
+    from grt_batch.sinks.public import Threshold
 
     tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
-    with database_of(load(config_file, {"database": database, "work": work})) as url:
-        before, now = upgrade(url, tables)
+    config = load(config_file, {"database": database, "work": work})
+    with database_of(config) as url:
+        before, now = upgrade(
+            url,
+            tables,
+            Threshold(config.public_value_jobs, config.public_value_instances),
+            lock_timeout_ms=config.lock_timeout_ms,
+            lock_tries=config.lock_tries,
+        )
     click.echo(f"schema version {now}" + (" already" if before == now else f", from {before or 'nothing'}"))

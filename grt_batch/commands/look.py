@@ -46,16 +46,20 @@ def check(folder: Path, config_file: Path | None, debug: bool) -> int:
 @cli.command()
 @options("database", "work", "config", "debug")
 def status(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Show the ledger: instances, archives, quarantine, last runs."""
-    from grt_batch.checks import ledger_of
+    """Show the ledger: instances, archives, those that are not published or were removed or replaced, last runs."""
+    from grt_batch.checks import ledger_of, miscounted
+    from grt_batch.index import Index
 
     config = load(config_file, {"database": database, "work": work})
+    replaced = sorted(map(list, Index(config.work, config.uploads).replaced()))
     with database_of(config, borrow=True) as url:
-        for title, columns, rows in ledger_of(url):
-            click.echo(f"{title}: {'none' if not rows else ''}".rstrip())
-            if rows:
-                click.echo(text_table(columns, rows))
-            click.echo()
+        parts = [*ledger_of(url), ("replaced", ["instance_id", "archive", "when"], replaced)]
+    parts.append(("miscounted", ["instance_id", "archive", "what"], miscounted(config)))
+    for title, columns, rows in parts:
+        click.echo(f"{title}: {'none' if not rows else ''}".rstrip())
+        if rows:
+            click.echo(text_table(columns, rows))
+        click.echo()
 
 
 @cli.command()

@@ -218,7 +218,8 @@ def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
 
 def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dict[str, Any]:
     config, jobs = ledger.config, counts["jobs"]
-    size = sum(archive.archive.bytes for archive in entry.archives)
+    there = [archive for archive in entry.archives if not archive.removed]
+    size = sum(archive.archive.bytes for archive in there)
     growth = _bytes_per_day(entry, config.prediction_days)
 
     def predicted(days: int) -> int:
@@ -230,7 +231,7 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
     quota = config.quota_of(entry.instance_id)
     return {
         "instance_id": entry.instance_id,
-        "archives": len(entry.archives),
+        "archives": len(there),
         "bytes": size,
         "quota_bytes": quota,
         "predicted_3d": predicted(3),

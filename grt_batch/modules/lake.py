@@ -95,7 +95,7 @@ class LakeTable:
         rows = records[self.record].select(pl.col(Record.month.name), *columns)
         months = rows.partition_by(Record.month.name, maintain_order=True, include_key=False, as_dict=True)
         for (month,), part in months.items():
-            yield f"{month:%Y-%m}" if month else NO_MONTH, part
+            yield month.isoformat()[:7] if month else NO_MONTH, part
 
 
 _OF_THE_JOB = (_same(Job.job_id), _same(Job.tool_id), _same(Job.tool_version), _same(Job.state))

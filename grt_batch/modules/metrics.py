@@ -10,8 +10,9 @@ Only jobs in state ok count. Of the metrics
 - wait_seconds is start_epoch - create_time, where that is not negative;
 - input_bytes and output_bytes are the sums of the datasets whose size is known.
 
-Sums are exact, and so are mean and variance up to one division: variance = (n · Σx² - (Σx)²) / (n · (n - 1)), as
-PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100), within 0.8 %.
+Sums are exact; mean and variance follow from them, exact but for the last digit of a double: variance =
+(n · Σx² - (Σx)²) / (n · (n - 1)), as PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100),
+within 0.8 %.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.tables import Column, Table, Type
 from grt_batch.tally import Tally, tally
-from grt_batch.texts import filled
+from grt_batch.texts import alike, filled
 
 UNITS = {
     "runtime_seconds": "s",
@@ -54,7 +55,7 @@ UNITS = {
 _DRAWN = ("runtime_seconds", "memory_bytes", "cpu_seconds")
 """The metrics of tool_histogram."""
 
-_HISTOGRAM_STEP_BITS = 2
+_HISTOGRAM_STEP_BITS = 1
 _PERCENTS = (25, 50, 75, 90, 95, 99)
 
 _SEVENTH, _NANO, _ATTO = -SECONDS_SCALE, -9, -18
@@ -182,7 +183,8 @@ class Metrics(Module):
                 metrics.append(_metrics(part).with_columns(owner, pl.lit(period).alias("period")))
                 if days is None:
                     histograms.append(_histogram(part[COUNTS.name]).with_columns(owner))
-        return {TOOL_METRIC.name: pl.concat(metrics), TOOL_HISTOGRAM.name: pl.concat(histograms)}
+        frames = {TOOL_METRIC.name: metrics, TOOL_HISTOGRAM.name: histograms}
+        return {name: pl.concat(alike(parts, TOOL_KEY)) for name, parts in frames.items()}
 
 
 def _of_all(partial: Partial) -> dict[str, Partial]:
@@ -319,15 +321,53 @@ def _metrics(part: Partial) -> pl.DataFrame:
     percentiles = order_statistics(part[COUNTS.name].with_columns(row), ("row",), _PERCENTS, middles)
     rows = _exact(part[TOTALS.name].with_columns(row)).join(percentiles, on="row", maintain_order="left")
     return rows.drop("row").with_columns(
-        pl.col(_METRIC_KEY).cast(pl.String),
         # What stands for a bin may lie beyond all values that are in it.
         *(pl.col(f"p{percent}").clip("minimum", "maximum") for percent in _PERCENTS),
     )
 
 
 def _exact(totals: pl.DataFrame) -> pl.DataFrame:
-    """For each `row` its key, and all that follows from sums and extremes: in integers up to the one division, which is
-    rounded correctly, and the root. The variance is (n · Σx² - (Σx)²) / (n · (n - 1)), as in PostgreSQL."""
+    """For each `row` its key, and all that follows from sums and extremes. The variance is (n · Σx² - (Σx)²) /
+    (n · (n - 1)), as in PostgreSQL; both products are exact."""
+    squares = sum(pl.col(name).cast(pl.Float64) * 2.0**bits for name, bits in zip(_SQUARES, (64, 33, 0), strict=True))
+    alone = pl.col("row").is_unique()
+    fits = totals.select(alone & (squares * pl.col("n") < 2.0**124)).to_series()
+    return pl.concat([_exact_128(totals.filter(fits)), _exact_any(totals.filter(~fits))]).sort("row")
+
+
+_SQUARES = tuple(SQUARES.schema())
+
+
+def _exact_128(totals: pl.DataFrame) -> pl.DataFrame:
+    """Of rows of one exponent whose products fit in 128 bits: nearly all."""
+    n, total, unit = pl.col("n"), pl.col("total"), _ones()
+    high, mixed, low = (pl.col(name) for name in _SQUARES)
+    # A factor and not a shift: these are 128 bits.
+    square = high * (1 << 64) + mixed * (1 << 33) + low
+    spread = (n.cast(pl.Int128) * square - total * total).cast(pl.Float64)
+    exact = totals.with_columns(
+        (total.cast(pl.Float64) / n / unit).alias("mean"),
+        (pl.col("first_value") / unit).alias("minimum"),
+        (pl.col("last_value") / unit).alias("maximum"),
+        pl.when(n > 1).then(spread / (n.cast(pl.Float64) * (n - 1)) / unit / unit).alias("variance"),
+    )
+    raised = (10 ** (exponent - _ATTO) for exponent in totals[Measurement.exponent.name])
+    texts = [_decimal(value * unit) for value, unit in zip(totals["total"].to_list(), raised, strict=True)]
+    return exact.select(
+        "row",
+        *_METRIC_KEY,
+        "n",
+        pl.Series("total", texts, pl.String),
+        pl.col("mean").clip("minimum", "maximum"),
+        "minimum",
+        "maximum",
+        "variance",
+        pl.col("variance").sqrt().alias("stddev"),
+    )
+
+
+def _exact_any(totals: pl.DataFrame) -> pl.DataFrame:
+    """Of any rows, with Python's integers."""
     begins = np.flatnonzero(np.diff(totals["row"].cast(pl.Int64), prepend=-1))
     units = np.array([10 ** (exponent - _ATTO) for exponent in totals[Measurement.exponent.name]], object)
 
@@ -369,8 +409,7 @@ def _histogram(counts: pl.DataFrame) -> pl.DataFrame:
     drawn = counts.filter(Measurement.metric.expr.is_in(_DRAWN)).with_columns(
         (low(first) / _ones()).alias("low"), (end(last) / _ones()).alias("high")
     )
-    rows = drawn.group_by(*_METRIC_KEY, "low", "high").agg(pl.col("jobs").sum())
-    return rows.with_columns(pl.col(_METRIC_KEY).cast(pl.String))
+    return drawn.group_by(*_METRIC_KEY, "low", "high").agg(pl.col("jobs").sum())
 
 
 def _ones() -> pl.Expr:

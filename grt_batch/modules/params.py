@@ -3,7 +3,8 @@
 A value is unwrapped from the JSON that exporters of different years put around it. One that names datasets says nothing
 of the settings: `{"values": [{"src": "hda", "id": 12}]}`, or the bare id of an input of the same job and name. It is
 left out, and counted in `naming_datasets`. Of a parameter with more than a thousand different values those with the
-least hashes are kept, with exact counts; `sampled` says so, and `values` is an estimate then.
+least hashes are kept, with exact counts; `sampled` says so, and `values` is an estimate then. The numbers of instances
+decide which values the schema grt_public shows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from grt_batch.measures import Count, Cube
 from grt_batch.module import INSTANCE, Module, Partial, jobs_in
 from grt_batch.sampled import SampledCube
 from grt_batch.tables import Column, Table, Type
-from grt_batch.texts import alike, filled
+from grt_batch.texts import alike
 
 MOST_VALUES = 1000
 """Different values that are counted of each parameter of a tool's version; beyond them, a sample of so many."""
@@ -54,6 +55,8 @@ PARAM = Table(
         ),
         Column("sampled", Type.BOOLEAN, f"there are more than {MOST_VALUES:,}: param_value has a sample of them"),
         Column("naming_datasets", Type.BIGINT, "jobs whose value only names datasets: none is in param_value"),
+        Column("instances", Type.BIGINT, "instances with such jobs"),
+        Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
 )
 PARAM_VALUE = Table(
@@ -66,6 +69,8 @@ PARAM_VALUE = Table(
         Column("jobs", Type.BIGINT, "jobs, all of them, also where the values are a sample"),
         Column("ok", Type.BIGINT, "jobs in state ok"),
         Column("error", Type.BIGINT, "jobs in state error"),
+        Column("instances", Type.BIGINT, "instances with such jobs"),
+        Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
 )
 
@@ -74,7 +79,7 @@ class Params(Module):
     """Which parameters and settings are popular, and how often does each end in error?"""
 
     name = "params"
-    version = 1
+    version = 2
     needs = (Param,)
     cubes = (PARAMS, VALUES)
     tables = (PARAM, PARAM_VALUE)
@@ -82,14 +87,17 @@ class Params(Module):
     def aggregate(self, records: Records) -> Partial:
         """The parameters, and the values of those that do not name datasets."""
         params = records[Param]
-        # As a null version of a tool is the empty one: a file could not tell them apart.
-        params = params.with_columns(filled(params[Param.value.name]))
         return {PARAMS.name: PARAMS.add(params), VALUES.name: VALUES.add(params.filter(~Param.names_data.expr))}
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """The tables, of all instances together."""
-        merged = [cube.merge(partial[cube.name].partition_by(INSTANCE, include_key=False)) for cube in self.cubes]
-        params, values = alike(merged, VALUES.texts)
+        parts = [partial[cube.name] for cube in self.cubes]
+        merged = [
+            cube.merge(part.partition_by(INSTANCE, include_key=False))
+            for cube, part in zip(self.cubes, parts, strict=True)
+        ]
+        params, values, *parts = alike([*merged, *parts], VALUES.texts)
+        public = pl.col(INSTANCE).cast(pl.String).is_in(ledger.public)
         sizes = params.join(VALUES.sizes(values), on=_KEY, how="left").with_columns(
             pl.col("values").fill_null(0), pl.col("sampled").fill_null(value=False)
         )
@@ -98,4 +106,16 @@ class Params(Module):
             .group_by(PARAM_VALUE.key)
             .agg(pl.col("jobs").sum(), jobs_in("ok").alias("ok"), jobs_in("error").alias("error"))
         )
-        return {PARAM.name: sizes, PARAM_VALUE.name: counted}
+        return {
+            PARAM.name: sizes.join(_spread(parts[0], _KEY, public), on=_KEY),
+            PARAM_VALUE.name: counted.join(_spread(parts[1], PARAM_VALUE.key, public), on=PARAM_VALUE.key),
+        }
+
+
+def _spread(part: pl.DataFrame, key: tuple[str, ...], public: pl.Expr) -> pl.DataFrame:
+    """By key, over how many instances the jobs are spread."""
+    instance = pl.col(INSTANCE)
+    return part.group_by(key).agg(
+        instances=instance.n_unique().cast(pl.Int64),
+        public_instances=instance.filter(public).n_unique().cast(pl.Int64),
+    )

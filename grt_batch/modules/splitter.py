@@ -33,7 +33,7 @@ from grt_batch.ledger import Ledger
 from grt_batch.logs import logger
 from grt_batch.module import ArchiveParts, FolderExport, Part
 from grt_batch.records import NONE_TEXT
-from grt_batch.tables import Column, Table, Type, render
+from grt_batch.tables import Column, Table, Type, as_report, render
 
 START_SECONDS, BYTES_PER_SECOND = 1, 40_000_000
 """What it takes to work through a tool: to start a Python, and a loop of it that unpacks with gzip and splits each line
@@ -176,7 +176,7 @@ class Splitter(FolderExport):
                 counts[archive.instance_id, tool_id].update(jobs=jobs, lines=part.rows, bytes=part.bytes)
         files.flush()
         with (folder / INDEX_FILE).open("wb") as index:
-            index.writelines(render(INDEX, _index(counts), null="", header=True))
+            index.writelines(as_report(INDEX, render(INDEX, _index(counts))))
         if ledger.config.splitter_copy_to:
             copy(folder, ledger.config.splitter_copy_to, ledger.as_of.isoformat())
 

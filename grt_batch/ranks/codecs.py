@@ -20,6 +20,7 @@ from grt_batch.partials import pack_frame, pack_partial, unpack_frame, unpack_pa
 from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.messages import Buffer, Message, pack
 from grt_batch.records import Column, Kind, Layout, Type
+from grt_batch.redaction import Redaction
 from grt_batch.tasks import AggregateTask, DecodeTask, Task
 
 
@@ -45,6 +46,7 @@ def unpack_lead(message: Message) -> tuple[Order, Config, str]:
     for spec in fields(Config):
         if isinstance(spec.default, Path):
             values[spec.name] = Path(_unpacked_path(values[spec.name]))
+    values |= {name: tuple(values[name]) for name in ("redact_patterns", "redact_names")}
     values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
     order |= {
         "modules": tuple(order["modules"]),
@@ -116,18 +118,21 @@ def _unpack_layout(header: list[Any]) -> Layout:
 
 
 def _pack_decode(task: DecodeTask) -> tuple[Any, Sequence[Buffer]]:
-    return [_pack_layout(task.block.layout), task.block.member, task.number, task.wanted], [task.block.data]
+    redaction = [task.redaction.patterns, task.redaction.names]
+    return [_pack_layout(task.block.layout), task.block.member, task.number, task.wanted, redaction], [task.block.data]
 
 
 def _unpack_decode(header: Any, buffers: Sequence[memoryview]) -> DecodeTask:
-    return DecodeTask(Block(_unpack_layout(header[0]), header[1], bytes(buffers[0])), header[2], tuple(header[3]))
+    layout, member, number, wanted, redaction = header
+    block = Block(_unpack_layout(layout), member, bytes(buffers[0]))
+    return DecodeTask(block, number, tuple(wanted), Redaction(*map(tuple, redaction)))
 
 
 def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
     columns = {name: np.ascontiguousarray(column) for name, column in decoded.columns.items()}
     header = {
         "layout": _pack_layout(decoded.layout),
-        "counts": [decoded.lines, decoded.accepted, decoded.salvaged, decoded.replaced],
+        "counts": [decoded.lines, decoded.accepted, decoded.salvaged, decoded.replaced, decoded.redacted],
         "rejects": [[reject.line, reject.reason, reject.fragment] for reject in decoded.rejects],
         "texts": decoded.texts,
         "columns": [[name, column.dtype.str, column.shape] for name, column in columns.items()],
@@ -138,13 +143,14 @@ def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
 
 def _unpack_decoded(header: Any, buffers: Sequence[memoryview]) -> Decoded:
     arrays = len(header["columns"])
-    lines, accepted, salvaged, replaced = header["counts"]
+    lines, accepted, salvaged, replaced, redacted = header["counts"]
     return Decoded(
         layout=_unpack_layout(header["layout"]),
         lines=lines,
         accepted=accepted,
         salvaged=salvaged,
         replaced=replaced,
+        redacted=redacted,
         rejects=tuple(
             Reject(line, reason, bytes(text), fragment)
             for (line, reason, fragment), text in zip(header["rejects"], buffers[arrays:], strict=True)

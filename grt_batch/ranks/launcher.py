@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from grt_batch.errors import RankLost
+from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, has_published
 from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun
+from grt_batch.ranks.traces import note_mpirun, traces
 
 # Each launch marks its ranks with a name of its own, so that no other's are taken for them.
 LAUNCH_VARIABLE = "GRT_BATCH_LAUNCH"
@@ -25,37 +27,48 @@ GRACE_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def launch(ranks: int, arguments: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
+def launch(
+    ranks: int, arguments: Sequence[str], work: Path, heartbeat_seconds: int = 0, program: Sequence[str] = PROGRAM
+) -> int:
     """Run `program` with `arguments` on `ranks` ranks, and return the exit code of the run.
 
+    All ranks see the folder `work`. One that gives no sign of life for so many seconds is lost (0: none is looked for).
+
     0 to 5 are the run's own; 6 stands for a lost rank, with one line on stderr where the ranks cannot have
-    written it; 128 + the signal for a run that was interrupted. Raises NoMpirun.
+    written it; 128 + the signal for a run that was interrupted. Raises NoMpirun and CannotWrite.
     """
+    mpirun = find_mpirun(os.environ)
     name = uuid.uuid4().hex
-    line, environment = command(
-        find_mpirun(os.environ),
-        ranks,
-        arguments,
-        program=program,
-        environment={**os.environ, LAUNCH_VARIABLE: name},
-        root=os.geteuid() == 0,
-        cores=len(os.sched_getaffinity(0)),
-    )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    banners = Banners()
-    with _wakened_by_signals() as wakened:
-        process = subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            process_group=0,  # Ctrl-C reaches the launcher alone, which ends the ranks in order
-            preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 (two system calls, no lock)
+    with traces(work, name) as folder:
+        line, environment = command(
+            mpirun,
+            ranks,
+            arguments,
+            program=program,
+            environment={**os.environ, LAUNCH_VARIABLE: name, FOLDER_VARIABLE: str(folder)},
+            root=os.geteuid() == 0,
+            cores=len(os.sched_getaffinity(0)),
         )
-        returncode, interrupted = _attend(process, name, banners, wakened)
-    code, reason = exit_code(returncode, banners, interrupted)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        banners = Banners()
+        with _wakened_by_signals() as wakened:
+            process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                process_group=0,  # Ctrl-C reaches the launcher alone, which ends the ranks in order
+                preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 (two system calls, no lock)
+            )
+            note_mpirun(folder, process.pid)
+            watch = Watch(folder, ranks, process.pid, heartbeat_seconds) if heartbeat_seconds else None
+            returncode, interrupted, lost = _attend(process, name, banners, wakened, watch)
+        if returncode == 1 and interrupted is None and program == PROGRAM and not has_published(folder):
+            # Open MPI's own code after SIGTERM; a run's says that it has published.
+            lost = lost or "mpirun was ended from outside, or a rank was"
+    code, reason = (RankLost.exit_code, lost) if lost else exit_code(returncode, banners, interrupted)
     if reason:
         sys.stderr.write(f"{RankLost(what=reason)}\n")
     return code
@@ -115,8 +128,11 @@ def _wakened_by_signals() -> Iterator[int]:
         os.close(writing)
 
 
-def _attend(process: subprocess.Popen[bytes], name: str, banners: Banners, wakened: int) -> tuple[int, int | None]:
-    """Relay the output of mpirun and the signals to it, until it ends; its return code and the first signal.
+def _attend(
+    process: subprocess.Popen[bytes], name: str, banners: Banners, wakened: int, watch: Watch | None
+) -> tuple[int, int | None, str | None]:
+    """Relay the output of mpirun and the signals to it, until it ends; its return code, the first signal, and what the
+    `watch` found to be lost.
 
     mpirun gets SIGTERM, whatever came: MPICH's would hand SIGINT on, for a traceback from each rank, and
     does not know SIGHUP. A second signal, or GRACE_SECONDS of waiting, kills.
@@ -124,6 +140,7 @@ def _attend(process: subprocess.Popen[bytes], name: str, banners: Banners, waken
     assert process.stdout is not None
     assert process.stderr is not None
     first: int | None = None
+    lost: str | None = None
     deadline: float | None = None
     with selectors.DefaultSelector() as selector, process.stdout, process.stderr:
         streams = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
@@ -133,30 +150,38 @@ def _attend(process: subprocess.Popen[bytes], name: str, banners: Banners, waken
             selector.register(relay.source, selectors.EVENT_READ, relay)
         selector.register(wakened, selectors.EVENT_READ)
         while process.poll() is None:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            if deadline is not None and time.monotonic() >= deadline:
                 deadline = None
                 _kill(process, name)
                 continue
-            for key, _ in selector.select(left):
-                if isinstance(key.data, Relay):
-                    if not key.data.pass_on():
-                        selector.unregister(key.fileobj)
-                    continue
-                for number in os.read(wakened, 64):
-                    if number == signal.SIGCHLD:
-                        continue
-                    if first is None:
-                        first = number
-                        deadline = time.monotonic() + GRACE_SECONDS
-                        _signal_group(process, signal.SIGTERM)
-                    else:
-                        _kill(process, name)
+            if watch and first is None and lost is None and (lost := watch.lost()):
+                # A rank that does not run ends by SIGKILL alone. Then mpirun ends those on other hosts, and itself.
+                _kill_ranks(name)
+                deadline = time.monotonic() + GRACE_SECONDS
+            wait = INTERVAL_SECONDS if watch else None
+            for number in _hand_on(selector, wait if deadline is None else max(0.0, deadline - time.monotonic())):
+                if first is None:
+                    first = number
+                    deadline = time.monotonic() + GRACE_SECONDS
+                    _signal_group(process, signal.SIGTERM)
+                else:
+                    _kill(process, name)
         for relay in relays:
             relay.finish()
-    if process.returncode < 0:
+    if process.returncode != 0:
         _kill(process, name)
-    return process.returncode, first
+    return process.returncode, first, lost
+
+
+def _hand_on(selector: selectors.BaseSelector, seconds: float | None) -> list[int]:
+    """Hand on the output that there is within so many seconds; the signals that came meanwhile."""
+    signals: list[int] = []
+    for key, _ in selector.select(seconds):
+        if not isinstance(key.data, Relay):
+            signals += [number for number in os.read(key.fd, 64) if number != signal.SIGCHLD]
+        elif not key.data.pass_on():
+            selector.unregister(key.fileobj)
+    return signals
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -167,6 +192,10 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 def _kill(process: subprocess.Popen[bytes], name: str) -> None:
     """Kill mpirun and the ranks on this host: those of an Open MPI whose mpirun is gone would run on."""
     _signal_group(process, signal.SIGKILL)
+    _kill_ranks(name)
+
+
+def _kill_ranks(name: str) -> None:
     mark = f"{LAUNCH_VARIABLE}={name}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         # Only Python's own: a server that a rank has started ends by itself, in order.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from grt_batch.errors import WrongMpi
+from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 
 _PROBES = 50
@@ -102,6 +104,8 @@ def world() -> Wire | None:
     started = next((int(os.environ[size]) for size, _ in _LAUNCHERS if os.environ.get(size, "").isdigit()), 1)
     if started == 1 and "mpi4py.run" not in sys.modules and "mpi4py.MPI" not in sys.modules:
         return None
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        beat(Path(folder), _launched_as())
     from mpi4py import MPI
 
     size = MPI.COMM_WORLD.Get_size()
@@ -114,4 +118,9 @@ def world() -> Wire | None:
 
 def is_first() -> bool:
     """Whether the launcher calls this process its first rank; true for a process of its own."""
-    return next((os.environ[rank] for _, rank in _LAUNCHERS if rank in os.environ), "0") == "0"
+    return _launched_as() == 0
+
+
+def _launched_as() -> int:
+    """The rank that the launcher gave to this process; 0 for a process of its own."""
+    return next((int(os.environ[rank]) for _, rank in _LAUNCHERS if os.environ.get(rank, "").isdigit()), 0)

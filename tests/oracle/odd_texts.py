@@ -15,7 +15,8 @@ VALUES: tuple[object, ...] = (
     "text", "", "null", None, True, 7, 1e-05, [], {}, [1, "two", None], {"b": 1, "a": {"c": [2]}}, "[1", '"', "1.50",
     {"p": "inner"}, {"p": {"p": "null"}}, {"p": None}, {"p": 1, "q": 2}, [{"p": 1}], '{"a": 1}', {"n": 1.5}, "\0",
     "x" * 1025, "é" * 512, "é" * 513, "\U0001f600 é", "a\tb\nc\\d", REFERENCE, [REFERENCE], {"values": [REFERENCE]},
-    {"values": []}, {"values": [7]}, [REFERENCE, 7], {"src": 1, "id": 2},
+    {"values": []}, {"values": [7]}, [REFERENCE, 7], {"src": 1, "id": 2}, "/home/someone/x", {"b": ["/Users/someone"]},
+    "some.one@example.org", "x" * 1010 + " some.one@example.org",
 )  # fmt: skip
 BARE = ("bare text", "None", "null", '"null"', "1.50", "18446744073709551616", '"\\ud800"', "NaN", "[NaN]", "")
 
@@ -60,6 +61,8 @@ def add_params(archive: Archive) -> None:
         archive.job("params", "error", params={"p": once})
     for text in BARE:
         archive.job("params", "paused", params={"p": text, "q": text})
+    for value in ("hunter2", "", None, {"deep": 1}):
+        archive.job("params", params={"section|password": json.dumps(json.dumps(value))})
     job = archive.job("params", inputs=[1, 2], params={"input": f"{100 * archive.next_id + 1}", "other": "5"})
     archive.add(Kind.PARAMS, job, "other", "6")
     both = f"{100 * archive.next_id + 1}, {100 * archive.next_id + 2}"

@@ -7,6 +7,8 @@ import json
 import re
 from typing import Any
 
+from redacting import redact
+
 LONGEST_BYTES = 1024
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """No database holds NUL or half a surrogate pair."""
@@ -20,6 +22,7 @@ class Number(str):
 
 def unwrap(name: str | None, text: str) -> tuple[str | None, bool]:
     """The value that `text` stands for, as published, and whether by its form it names datasets and says nothing else.
+    What is to be redacted of it is (see `redacting`).
 
     JSON in JSON is opened until there is something else, an object with the parameter's name as its only key as well.
     """
@@ -41,7 +44,7 @@ def unwrap(name: str | None, text: str) -> tuple[str | None, bool]:
     if value is None:
         return None, False
     plain = value if isinstance(value, str) else _json(value)
-    return _short(UNSTORABLE.sub("\ufffd", plain)), _names_datasets(value)
+    return _short(redact(name, UNSTORABLE.sub("\ufffd", plain))), _names_datasets(value)
 
 
 def _json(value: Any) -> str:

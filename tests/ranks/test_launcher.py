@@ -53,9 +53,10 @@ time.sleep(120)
 
 LAUNCH = """
 import sys
+from pathlib import Path
 from grt_batch.ranks import launcher
 launcher.GRACE_SECONDS = float(sys.argv[2])
-sys.exit(launcher.launch(int(sys.argv[1]), sys.argv[4:], program=[sys.argv[3]]))
+sys.exit(launcher.launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[-1]), program=[sys.argv[3]]))
 """
 
 
@@ -226,8 +227,8 @@ def test_the_program_may_be_a_module(launch: Launch) -> None:
         [
             sys.executable,
             "-c",
-            "from grt_batch.ranks.launcher import launch\n"
-            "raise SystemExit(launch(1, ['--as-of', '2024-02-29'], program=['-m', 'named', 'run']))",
+            "from pathlib import Path\nfrom grt_batch.ranks.launcher import launch\n"
+            "raise SystemExit(launch(1, ['--as-of', '2024-02-29'], Path('work'), program=['-m', 'named', 'run']))",
         ],
         env={**launch.environment, "PYTHONPATH": f"{ROOT}:{launch.folder}"},
         capture_output=True,

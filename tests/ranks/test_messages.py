@@ -28,6 +28,7 @@ from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks import codecs
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.records import Kind
+from grt_batch.redaction import Redaction, redacted
 from grt_batch.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.uploads import scan
 
@@ -203,7 +204,7 @@ def test_blocks_of_archives_decode_elsewhere_as_here(blocks: list[Block]) -> Non
         found = sent(task)
         assert found == task
         result = returned(found, found.run())
-        assert same(result, decode(block, WANTED)), task.place
+        assert same(result, redacted(decode(block, WANTED), Redaction())), task.place
         results.append(result)
     assert {result.layout.kind for result in results} >= {Kind.JOBS, Kind.METRIC_NUM, Kind.DATASETS}
     assert any(result.salvaged for result in results)

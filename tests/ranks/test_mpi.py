@@ -23,7 +23,12 @@ from grt_batch.run import Summary
 
 FAULTY = Path(__file__).with_name("faulty.py")
 MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "30000", "GRT_BATCH_AGGREGATE_JOBS": "200"}
-LAUNCH = "import sys; from grt_batch.ranks.launcher import launch; sys.exit(launch(int(sys.argv[1]), sys.argv[3:], program=[sys.argv[2]]))"  # noqa: E501
+LAUNCH = """
+import sys
+from pathlib import Path
+from grt_batch.ranks.launcher import launch
+sys.exit(launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[2]), program=[sys.argv[3]]))
+"""
 
 
 def _mpirun(environment: Mapping[str, str]) -> str:
@@ -47,13 +52,16 @@ class Ranks:
         options = [text for name, value in places.items() for text in (f"--{name}", str(value))]
         return [*options, "--database", self.config.database, "--as-of", "2024-06-30"]
 
+    def command(self, ranks: int, *modules: str) -> list[str]:
+        return [sys.executable, "-m", "grt_batch.cli", "run", "--ranks", str(ranks), *self.arguments(), *modules]
+
     def start(
         self, ranks: int, environment: Mapping[str, str] | None = None, *, faulty: bool = False
     ) -> subprocess.Popen[str]:
         if faulty:
-            command = [sys.executable, "-c", LAUNCH, str(ranks), str(FAULTY), *self.arguments()]
+            command = [sys.executable, "-c", LAUNCH, str(ranks), str(self.config.work), str(FAULTY), *self.arguments()]
         else:
-            command = [sys.executable, "-m", "grt_batch.cli", "run", "--ranks", str(ranks), *self.arguments()]
+            command = self.command(ranks)
         return subprocess.Popen(
             command,
             env={**os.environ, **MANY_SMALL_TASKS, **(environment or {})},

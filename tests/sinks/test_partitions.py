@@ -16,7 +16,7 @@ from calling import query
 from grt_batch.errors import DatabaseRefused
 from grt_batch.module import ArchiveParts, Part
 from grt_batch.sinks.postgres import Publication
-from grt_batch.tables import Column, Table, Type
+from grt_batch.tables import Column, Table, Type, render
 
 COLUMNS = (
     Column("instance_id", Type.TEXT, "instance"),
@@ -71,14 +71,14 @@ def archives() -> Archives:
 
 
 def publication(url: str, run: str, tables: Sequence[Table] = EXPORTED, *, tries: int = 50) -> Publication:
-    return Publication(url, [PLAIN], tables, lock_timeout_ms=100, lock_tries=tries, run_id=run)
+    return Publication(url, [PLAIN, *tables], lock_timeout_ms=100, lock_tries=tries, run_id=run)
 
 
 def publish(
     url: str, run: str, archives: Sequence[ArchiveParts], tables: Sequence[Table] = EXPORTED, *, tries: int = 50
 ) -> None:
     with publication(url, run, tables, tries=tries) as sink:
-        sink.copy(PLAIN, pl.DataFrame({"text": [run]}))
+        sink.copy(PLAIN, list(render(PLAIN, pl.DataFrame({"text": [run]}))), "of a test")
         sink.copy_parts(tables, archives)
         sink.swap(summary(run))
         sink.commit()
@@ -159,7 +159,7 @@ def test_without_any_archive_the_tables_are_empty(database: str, archives: Archi
 def test_a_run_without_the_export_leaves_its_tables(database: str, archives: Archives) -> None:
     publish(database, "r1", [archives("a", "1", (1, "x"))])
     with publication(database, "r2", ()) as sink:
-        sink.copy(PLAIN, pl.DataFrame({"text": ["r2"]}))
+        sink.copy(PLAIN, list(render(PLAIN, pl.DataFrame({"text": ["r2"]}))), "of a test")
         sink.swap(summary("r2"))
         sink.commit()
     assert rows(database) == [("a", 1, "x")]

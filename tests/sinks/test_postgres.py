@@ -13,7 +13,7 @@ import pytest
 
 from grt_batch.errors import DatabaseRefused, Locked, SchemaTooNew
 from grt_batch.sinks.postgres import SCHEMA_VERSION, Publication, upgrade
-from grt_batch.tables import Column, Table, Type
+from grt_batch.tables import Column, Table, Type, render
 
 ONE = Table("one", "a table", ("key",), (Column("key", Type.TEXT, "key"), Column("run", Type.BIGINT, "run")))
 TWO = Table(
@@ -55,7 +55,7 @@ def publication(url: str, run: int, *, timeout: int = 100, tries: int = 50) -> P
 def publish(url: str, run: int, rows: int = 3) -> None:
     with publication(url, run) as sink:
         for table in TABLES:
-            sink.copy(table, frames(run, rows)[table.name])
+            sink.copy(table, list(render(table, frames(run, rows)[table.name])), "of a test")
         sink.swap(row(run))
         sink.commit()
 
@@ -85,7 +85,7 @@ def test_a_second_run_replaces_the_rows_of_the_first(database: str) -> None:
 def test_text_of_any_kind_survives(database: str) -> None:
     texts = ["tab\there", "line\nfeed", "carriage\rreturn", "back\\slash", "\\N", "", " ", "ü → 大", '"quoted"', "'"]
     with publication(database, 1) as sink:
-        sink.copy(ONE, ONE.frame(pl.DataFrame({"key": texts, "run": [1] * len(texts)})))
+        sink.copy(ONE, list(render(ONE, ONE.frame(pl.DataFrame({"key": texts, "run": [1] * len(texts)})))), "of a test")
         sink.swap(row(1))
         sink.commit()
     assert {key for (key,) in query(database, "SELECT key FROM grt.one")} == set(texts)
@@ -94,10 +94,10 @@ def test_text_of_any_kind_survives(database: str) -> None:
 def test_without_a_swap_nothing_changes(database: str) -> None:
     publish(database, 1)
     with pytest.raises(ZeroDivisionError), publication(database, 2) as sink:
-        sink.copy(ONE, frames(2)["one"])
+        sink.copy(ONE, list(render(ONE, frames(2)["one"])), "of a test")
         raise ZeroDivisionError
     with publication(database, 3) as sink:
-        sink.copy(ONE, frames(3)["one"])
+        sink.copy(ONE, list(render(ONE, frames(3)["one"])), "of a test")
         sink.swap(row(3))
     assert query(database, "SELECT DISTINCT run FROM grt.one") == [(1,)]
     assert partitions(database) == ["one_r1", "two_r1"]
@@ -167,7 +167,7 @@ def test_a_reader_that_never_ends_makes_the_run_give_up_with_code_4(held: str) -
     refused = pytest.raises(DatabaseRefused, match="held a lock on the tables through 3 tries")
     with refused as raised, publication(held, 2, timeout=10, tries=3) as sink:
         for table in TABLES:
-            sink.copy(table, frames(2)[table.name])
+            sink.copy(table, list(render(table, frames(2)[table.name])), "of a test")
         sink.swap(row(2))
         sink.commit()
     assert raised.value.exit_code == 4
@@ -216,7 +216,7 @@ def test_a_table_whose_columns_changed_is_made_anew(database: str) -> None:
     publish(database, 1)
     wider = Table("one", "wider", ("key",), (*ONE.columns, Column("more", Type.DOUBLE, "more")))
     with Publication(database, [wider], lock_timeout_ms=100, lock_tries=3, run_id="wider") as sink:
-        sink.copy(wider, frames(2)["one"].with_columns(more=pl.lit(0.5)))
+        sink.copy(wider, list(render(wider, frames(2)["one"].with_columns(more=pl.lit(0.5)))), "of a test")
         sink.swap(row(2))
         sink.commit()
     assert query(database, "SELECT DISTINCT run, more FROM grt.one") == [(2, 0.5)]

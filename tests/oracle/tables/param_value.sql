@@ -2,8 +2,10 @@
 WITH counts AS (
     SELECT *, count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
     FROM (SELECT tool_id, tool_version, name, coalesce(plain, '') AS value, count(*) AS jobs,
-                 count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS error
-          FROM said WHERE NOT names_data GROUP BY ALL)
+                 count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS error,
+                 count(DISTINCT instance_id) AS instances,
+                 count(DISTINCT instance_id) FILTER (WHERE public) AS public_instances
+          FROM said JOIN publicity USING (instance_id) WHERE NOT names_data GROUP BY ALL)
 ), told AS (
     SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name,
            coalesce(value, '') AS value,

@@ -1,0 +1,93 @@
+"""What is compared, and what each contender takes: wall time, CPU time of it and all its children, memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+THREADS = 2
+"""of the others; and so many archives are unpacked at a time"""
+
+_STOPWATCH = Path(__file__).with_name("stopwatch.py")
+
+
+class Failed(Exception):
+    """The comparison ends; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all contenders share. `uploads` are few large archives, `many` as many jobs in many small ones."""
+
+    uploads: Path
+    many: Path
+    scratch: Path
+    url: str
+    as_of: date
+    ranks: tuple[int, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took."""
+
+    seconds: float
+    cpu_seconds: float
+    """user and system, of all processes of the command"""
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the comparison: a command that is run in the folder `home`, empty but for what `prepare` puts there.
+
+    `check` says what is wrong with the results, one line each; `peak` gives the memory of all its processes in bytes,
+    where more is known than that of the largest.
+    """
+
+    name: str
+    does: str
+    command: tuple[str, ...]
+    home: Path
+    check: Callable[[], list[str]]
+    prepare: Callable[[], None] = lambda: None
+    peak: Callable[[], int] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the command printed."""
+        return self.home / "log"
+
+    def run(self, environment: Mapping[str, str]) -> Cost:
+        """Run it once, measured, and check what came out. Raises Failed."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        self.prepare()
+        cost = measure(self.command, self.log, environment)
+        wrong = self.check()
+        if wrong:
+            raise Failed(f"{self.name} came to other results, so its time says nothing: {wrong[0][:500]}")
+        return cost if self.peak is None else Cost(cost.seconds, cost.cpu_seconds, self.peak())
+
+
+def measure(command: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> Cost:
+    """Run a command in the folder of `log`, which gets all that it prints; the memory is that of its largest process.
+
+    Raises Failed where it does not end well.
+    """
+    stopwatch = [sys.executable, "-I", "-S", str(_STOPWATCH), str(log), *command]
+    done = subprocess.run(stopwatch, cwd=log.parent, env=environment, stdout=subprocess.PIPE, check=True)
+    took = json.loads(done.stdout)
+    code = took.pop("code")
+    if code:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+        line = next((line for line in reversed(said) if "Error" in line or "Exception" in line), said[-1])
+        raise Failed(f"{' '.join(command)[:200]} ended with code {code} and said: {line[:300]}")
+    return Cost(**took)

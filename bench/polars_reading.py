@@ -1,0 +1,138 @@
+"""From unpacked members to records, and to jobs with all that was measured of them, by polars alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from bench.unpacking import Member
+
+JOB, TOOL = ("file", "job_id"), ("tool_id", "tool_version")
+"""What tells the job of a record, and its tool."""
+
+_JOBS = {"job_id": pl.Int64(), "tool_id": pl.String(), "tool_version": pl.String(), "state": pl.String()}
+_LAYOUTS: Mapping[tuple[str, int], Mapping[str, pl.DataType]] = {
+    ("jobs", 5): {**_JOBS, "create_time": pl.String()},
+    ("jobs", 3): {name: kind for name, kind in _JOBS.items() if name != "tool_version"},
+    ("metric_num", 4): {"job_id": pl.Int64(), "plugin": pl.String(), "name": pl.String(), "value": pl.Float64()},
+    ("params", 3): {"job_id": pl.Int64(), "name": pl.String(), "value": pl.String()},
+    ("datasets", 6): {
+        "job_id": pl.Int64(), "dataset_id": pl.Int64(), "extension": pl.String(), "file_size": pl.Int64(),
+        "param_name": pl.String(), "type": pl.String(),
+    },
+}  # fmt: skip
+"""The columns of a kind of member, by their number."""
+
+_IS_RECORD: Mapping[tuple[str, int], pl.Expr] = {
+    ("jobs", 5): pl.col("state").is_not_null()
+    & (pl.col("create_time").is_null() | pl.col("create_time").str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ")),
+    ("datasets", 6): pl.col("type").is_in(["input", "output"]),
+    ("params", 3): ~pl.col("name").str.contains(r"^[0-9]+$"),
+}
+"""What holds of the records of a kind, and not of what polars leaves of a line with too many fields."""
+
+_INTEGER = r"^(None|-?[0-9]+)$"
+_TIME = "%Y-%m-%d %H:%M:%S%.f"
+_METRICS = {
+    "runtime_seconds": "runtime", "start_epoch": "start", "end_epoch": "end", "galaxy_slots": "slots",
+    "galaxy_memory_mb": "megabytes", "memory.peak": "peak", "memory.max_usage_in_bytes": "max_usage",
+    "cpu.stat.usage_usec": "usage_usec", "cpuacct.usage": "usage_ns",
+}  # fmt: skip
+_NO_LIMIT = 2**62
+
+
+def read_records(members: Sequence[Member], kind: str) -> pl.DataFrame:
+    """The records of all members of a kind; `file` is the place of their archive."""
+    found = [part for member in members if member.kind == kind and member.columns for part in _parts(member)]
+    records = pl.concat(found, how="diagonal")
+    if kind == "jobs":
+        records = records.with_columns(pl.col("create_time").str.to_datetime(_TIME, time_unit="us", strict=False))
+    return records.collect()
+
+
+def _parts(member: Member) -> Iterator[pl.LazyFrame]:
+    """The records of a member: the lines that are one, and what can be saved of lines with too many fields."""
+    layout = _LAYOUTS[member.kind, member.columns]
+    file = pl.lit(member.place, pl.Int32()).alias("file")
+    rows = pl.scan_csv(
+        member.path, separator="\t", has_header=False, quote_char=None, null_values="None", schema=layout,
+        ignore_errors=True, truncate_ragged_lines=True, missing_columns="insert",
+    )  # fmt: skip
+    is_record = pl.col("job_id").is_not_null() & _IS_RECORD.get((member.kind, member.columns), pl.lit(value=True))
+    yield rows.filter(is_record).with_columns(file)
+    tabs = pl.col("line").str.count_matches("\t", literal=True)
+    long = pl.scan_lines(member.path, name="line").filter(tabs >= len(layout))
+    fields = _saved(pl.col("line").str.split("\t"), member.kind, len(layout))
+    yield _typed(long.select(fields=fields), layout).filter(is_record).with_columns(file)
+
+
+def _saved(fields: pl.Expr, kind: str, width: int) -> pl.Expr:
+    """The last `width` fields of a longer line; where these are no dataset, its param_name holds a tab."""
+    last = fields.list.tail(width)
+    if kind != "datasets":
+        return last
+    is_record = pl.all_horizontal(last.list.get(place).str.contains(_INTEGER) for place in (0, 1, 3))
+    name = fields.list.slice(4, fields.list.len() - width + 1).list.join("\t")
+    return pl.when(is_record).then(last).otherwise(pl.concat_list(fields.list.head(4), name, fields.list.tail(1)))
+
+
+def _typed(rows: pl.LazyFrame, layout: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    return rows.select(
+        pl.col("fields").list.get(place).replace("None", None).cast(kind, strict=False).alias(name)
+        for place, (name, kind) in enumerate(layout.items())
+    )
+
+
+def newest_jobs(lines: pl.DataFrame, homes: Sequence[str]) -> pl.DataFrame:
+    """One row a job: that of the newest archive. A later archive of an instance has a higher `file`."""
+    instance = pl.Series("instance_id", homes).gather(lines["file"])
+    lines = lines.with_columns(instance, pl.col(*TOOL, "state").fill_null(""))
+    return lines.sort("file").unique(["instance_id", "job_id"], keep="last")
+
+
+def metrics_of(lines: pl.DataFrame) -> pl.DataFrame:
+    """One row a job that has metrics, with the last value of each that is used."""
+    values = pl.when(pl.col("value") < _NO_LIMIT).then(pl.col("value"))
+    used = lines.filter(pl.col("name").is_in(list(_METRICS))).with_columns(values)
+    columns = used.pivot("name", on_columns=list(_METRICS), index=JOB, values="value", aggregate_function="last")
+    return columns.rename(_METRICS)
+
+
+def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
+    """One row a job that has datasets of a known size, with their sums."""
+    sums = (pl.col("file_size").filter(type=kind) for kind in ("input", "output"))
+    names = ("input_bytes", "output_bytes")
+    known = datasets.filter(pl.col("file_size") >= 0)
+    return known.group_by(JOB).agg(
+        pl.when(size.len() > 0).then(size.sum()).alias(name) for size, name in zip(sums, names, strict=True)
+    )
+
+
+def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
+    """One row a job with all that was measured of it."""
+
+    def plausible(value: pl.Expr | str, *, least: float = 0) -> pl.Expr:
+        value = pl.col(value) if isinstance(value, str) else value
+        return pl.when(value >= least).then(value)
+
+    cores, seconds = plausible("slots"), plausible(pl.coalesce("runtime", pl.col("end") - pl.col("start")))
+    memory = pl.coalesce(plausible("peak", least=1), plausible("max_usage", least=1)).cast(pl.Int64)
+    allocated = (plausible("megabytes") * 2**20).cast(pl.Int64)
+    cpu = pl.coalesce(plausible("usage_usec") * 1000, plausible("usage_ns")).cast(pl.Int64)
+    wait = plausible((pl.col("start") * 1e6 - pl.col("create_time").dt.epoch("us")) / 1e6)
+    used = seconds * cores
+    rows = newest.lazy().join(metrics.lazy(), on=JOB, how="left").join(sizes.lazy(), on=JOB, how="left")
+    return rows.select(
+        *JOB, "instance_id", "tool", "state", "create_time", "input_bytes", "output_bytes",
+        day=pl.col("create_time").dt.date(), runtime_seconds=seconds, memory_bytes=memory, cpu_ns=cpu,
+        cpu_seconds=cpu / 1e9, cores=cores, allocated_memory_bytes=allocated, core_seconds=used, wait_seconds=wait,
+        cpu_efficiency=pl.when(used > 0).then(cpu / (used * 1e9)),
+        memory_efficiency=pl.when(allocated > 0).then(memory / allocated),
+    ).collect()  # fmt: skip
+
+
+def counts_by_state() -> Mapping[str, pl.Expr]:
+    """Measures of a group of jobs: how many there are in all, and in each state."""
+    ok, error = (pl.col("state") == "ok").sum(), (pl.col("state") == "error").sum()
+    return {"jobs": pl.len(), "ok": ok, "error": error, "other": pl.len() - ok - error}

@@ -1,0 +1,20 @@
+"""The archives that are read: made once for each size, and kept in bench/data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from grt_batch.sample import write_sample
+
+
+def uploads(data: Path, jobs: int, archives: int, instances: int) -> Path:
+    """The folder of sample uploads with so many jobs in so many archives of all instances, made where it is missing."""
+    folder = data / f"{jobs}-jobs-{archives}-archives-{instances}-instances"
+    if not folder.exists():
+        print(f"writing {jobs} jobs in {archives} archives to {folder}", flush=True)
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        write_sample(part, jobs=jobs, instances=instances, archives=archives // instances)
+        part.rename(folder)
+    return folder

@@ -1,0 +1,178 @@
+"""What single archives could do to all others, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from build import HEADERS, entry, header, line, member, packed, pax
+from strange import LONG, NOISE
+
+from grt_batch.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.columns import KEY_BYTES, WANTED
+from grt_batch.commands import text_table
+from grt_batch.config import Config
+from grt_batch.decode import decode
+from grt_batch.details import attached
+from grt_batch.errors import Quarantine
+from grt_batch.joined import RECORDS, Job, Records
+from grt_batch.modules.lake import Lake
+from grt_batch.pipeline import Clock, read_archive
+from grt_batch.records import Kind, layout_of
+from grt_batch.tasks import RunTasks, run_here
+
+JOBS = HEADERS[Kind.JOBS] + line(1, "Cut1", "1.0", "ok", "2024-06-02 19:18:30")
+GOOD = member(Kind.JOBS, JOBS)
+
+
+def items(folder: Path, content: bytes, **limits: int) -> list[Header | Block]:
+    tar = folder / "0.tar.gz"
+    tar.write_bytes(content)
+    return list(ArchiveReader(tar, Limits(**limits)).blocks())
+
+
+def reason(folder: Path, content: bytes, **limits: int) -> str:
+    with pytest.raises(Quarantine) as caught:
+        items(folder, content, **limits)
+    return caught.value.reason
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["a\0\x1b[31mb\n.jobs.tsv", "a\u202eb.jobs.tsv", "\x07" * 180 + ".jobs.tsv"])
+def test_a_reason_that_quotes_a_name_is_one_printable_line(tmp_path: Path, name: str) -> None:
+    """A database takes no NUL, and who reads it on a terminal should not obey it."""
+    found = reason(tmp_path, packed(pax(path=name), entry("x", b"x" * 30)), max_line_bytes=20)
+    assert found.isprintable()
+    assert ".jobs.tsv has a line of more than 20 bytes" in found or len(found) == 500
+
+
+def test_a_table_on_a_terminal_has_one_line_for_each_row() -> None:
+    rows = [["uni", "a\nb\x1b[2J\t\u202e"], ["lab", "Universität 日本"]]
+    shown = text_table(["instance", "title"], rows)
+    assert shown.splitlines() == ["instance  title", "uni       a\\nb\\x1b[2J\\t\\u202e", "lab       Universität 日本"]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", ["0", "3", "100000"])
+@pytest.mark.parametrize("keyword", ["GNU__sparse__realsize", "GNU__sparse__size", "GNU__sparse__name"])
+def test_no_entry_has_another_size_by_a_sparse_keyword(tmp_path: Path, keyword: str, size: str) -> None:
+    """What is behind the size would be passed over, and nobody would count it."""
+    content = packed(pax(**{keyword: size}), entry("0.params.tsv", b"1\ta\tb\n" * 9), GOOD)
+    assert reason(tmp_path, content) == "its tar has a sparse file"
+
+
+def test_an_archive_of_too_many_entries_is_in_quarantine(tmp_path: Path) -> None:
+    few, many = (packed(*(header(f"{i}.txt") for i in range(count)), GOOD) for count in (9_999, 10_000))
+    assert len(items(tmp_path, few)) == 2
+    assert reason(tmp_path, many) == "its tar has more than 10000 entries"
+
+
+@pytest.mark.parametrize(
+    "text", [b"\n" * 300_000, b"1\t\t\n" * 70_000, b"x" * 200_000 + b"\n" * 200_000, b"\n" * 200_000 + b"x" * 200_000]
+)
+def test_a_block_has_only_so_many_lines_as_its_size_would_hold_in_earnest(tmp_path: Path, text: bytes) -> None:
+    found = items(tmp_path, packed(member(Kind.PARAMS, text)), block_bytes=1 << 18)
+    blocks = [item.data for item in found if isinstance(item, Block)]
+    assert b"".join(blocks) == text
+    assert max(block.count(b"\n") for block in blocks) <= (1 << 18) // 16
+    assert len(blocks) < 100
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+
+
+def test_short_lines_of_a_small_block_are_not_cut(tmp_path: Path) -> None:
+    found = items(tmp_path, packed(member(Kind.PARAMS, b"1\t\t\n" * 900)), block_bytes=1 << 12)
+    assert [type(item) for item in found] == [Header, Block]
+
+
+def test_an_archive_of_too_many_rejects_is_in_quarantine(tmp_path: Path) -> None:
+    tar = tmp_path / "0.tar.gz"
+    tar.write_bytes(packed(member(Kind.JOBS, JOBS + b"broken\n" * 1000)))
+    size = 1000 * len("jobs\t1000\t1 columns instead of 5\t6\tbroken\n")
+    ended: list[bool] = []
+
+    def read(most: int) -> str | None:
+        account, frames, rejects = read_archive(tar, Config(max_reject_bytes=most), (), watched(ended), Clock(), skip)
+        assert (frames is None) == (account.quarantine is not None)
+        assert len(rejects) <= size
+        return account.quarantine
+
+    assert read(0) is None
+    assert read(size) is None
+    assert read(1000) == "its rejected lines take more than 1000 bytes"
+    assert ended == [True, True, True], "no task is left when an archive ends"
+
+
+def watched(ended: list[bool]) -> RunTasks:
+    """What carries out tasks here, and tells that it has ended."""
+
+    def run(tasks: Iterator[object]) -> Iterator[object]:
+        try:
+            yield from run_here(tasks)  # type: ignore[arg-type]
+        finally:
+            ended.append(True)
+
+    return run  # type: ignore[return-value]
+
+
+def skip(_: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+# Texts
+
+
+@pytest.mark.parametrize("long", [NOISE, "é" * LONG, "x" * LONG])
+def test_no_key_of_a_table_is_longer_than_an_index_takes(long: str) -> None:
+    """One of more than 2704 bytes would have the database refuse the tables of all instances."""
+    some = (long, long[:-1] + "y", long, "short")
+    members = {
+        Kind.JOBS: b"".join(line(1, text, text, text, "None") for text in some),
+        Kind.DATASETS: b"".join(line(1, 2, text, 3, text, "input") for text in some),
+        Kind.PARAMS: b"".join(line(1, text, "value") for text in some),
+        Kind.METRIC_TXT: b"".join(line(1, text, text, "value") for text in some),
+        Kind.METRIC_NUM: b"".join(line(1, text, text, "1.0") for text in some),
+    }
+    for kind, text in members.items():
+        for name, keys in texts_of(kind, text).items():
+            firsts = [key[0] or "" for key in keys]
+            assert len(set(firsts)) == len(firsts) == (1 if name == "text" else 3), "different texts stay different"
+            assert all(len(first.encode()) <= KEY_BYTES for first in firsts)
+            assert name == "text" or [first[:99] for first in firsts] == [long[:99], long[:99], "short"]
+
+
+def texts_of(kind: Kind, text: bytes) -> dict[str, list[tuple[str | None, ...]]]:
+    """The texts of a block of which every record is wanted."""
+    layout, _ = layout_of(kind, [HEADERS[kind].rstrip(b"\n")])
+    return dict(decode(Block(layout, 0, text), WANTED).texts)
+
+
+def test_the_text_of_a_metric_is_whole() -> None:
+    assert texts_of(Kind.METRIC_TXT, line(1, "env", "PATH", NOISE))["text"] == [(NOISE,)]
+
+
+def test_names_of_galaxy_are_never_cut() -> None:
+    """Its columns have 255 characters at most."""
+    name = "é" * 255
+    assert texts_of(Kind.JOBS, line(1, name, name, name, "None"))["tool"] == [(name, name)]
+
+
+# Dates
+
+
+def test_the_first_years_are_months_of_the_lake_too(tmp_path: Path) -> None:
+    days = ("0001-01-02", "0999-12-31", "9999-12-31")
+    jobs = b"".join(line(job, "Cut1", "1.0", "ok", f"{day} 00:00:00") for job, day in enumerate(days))
+    tar = tmp_path / "0.tar.gz"
+    tar.write_bytes(packed(member(Kind.JOBS, HEADERS[Kind.JOBS] + jobs)))
+    _, frames, _ = read_archive(tar, Config(), tuple(RECORDS)[1:], run_here, Clock(), skip)
+    assert frames is not None
+    joined = {
+        record: frames[kind] if record is Job else attached(frames[Job.kind], frames[kind])
+        for kind, record in RECORDS.items()
+    }
+    assert [part.name for part in Lake().parts(Records(joined))] == [f"jobs/{day[:7]}" for day in days]

@@ -1,0 +1,301 @@
+"""A rank, mpirun or the launcher is killed, told to end or stopped for ever, at some point of a run: readers see the
+tables of before or those of after, nothing is left behind, and the next run gives the bytes of one that nobody killed.
+
+CHAOS_COUNT and CHAOS_SEED say how many kills there are, and which: see `make chaos`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import copy_uploads, published
+from test_mpi import MANY_SMALL_TASKS, Ranks, pytestmark, wait_for  # noqa: F401 (needs an mpirun, too)
+
+from grt_batch.config import Config
+from grt_batch.ranks.heartbeat import STOPPED, state_of
+from grt_batch.ranks.traces import LAUNCHES, traces
+from grt_batch.reduction import Alone
+from grt_batch.run import Request, execute, lock, new_run_id
+from grt_batch.sample import UNTIL
+
+RANKS = 3
+MODULES = ("tools", "params", "instances")
+HEARTBEAT_SECONDS = 10
+COUNT = int(os.environ.get("CHAOS_COUNT", "0"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+TARGETS = ("launcher", "mpirun", *range(RANKS))
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A signal to a process of a launch, by its name or rank, at a fraction of the time that the run takes."""
+
+    number: signal.Signals
+    target: str | int
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.number.name} to {self.target} at {self.at:.2f}"
+
+
+def drawn(count: int, seed: int) -> list[Kill]:
+    """Every signal to every target, again and again, at other times."""
+    chance = random.Random(seed)
+    pairs = [(number, target) for number in SIGNALS for target in TARGETS]
+    chance.shuffle(pairs)
+    return [Kill(*pairs[i % len(pairs)], chance.random()) for i in range(count)]
+
+
+A_FEW = [
+    Kill(signal.SIGKILL, 0, 0.8),
+    Kill(signal.SIGKILL, "mpirun", 0.5),
+    Kill(signal.SIGKILL, "launcher", 0.5),
+    Kill(signal.SIGSTOP, 1, 0.4),
+    Kill(signal.SIGSTOP, "mpirun", 0.5),
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What readers see: the digest of each table, and the bytes of each report."""
+
+    tables: dict[str, str]
+    reports: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder and a database as they are before the run that is killed, and what is seen before and after it."""
+
+    folder: Path
+    server: str
+    database: str
+    before: Seen
+    after: Seen
+    seconds: float
+
+    def copy(self, folder: Path) -> Config:
+        """A site of its own, for one kill."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return config_of(folder, create_database(self.server, self.database))
+
+
+def config_of(folder: Path, database: str) -> Config:
+    return Config(uploads=folder / "uploads", reports=folder / "reports", work=folder / "work", database=database)
+
+
+def create_database(server: str, template: str = "template1") -> str:
+    """The DSN of a new database, a copy of another of the server."""
+    name = f"chaos_{uuid.uuid4().hex[:12]}"
+    link = psycopg2.connect(server)
+    link.autocommit = True
+    link.cursor().execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    link.close()
+    return str(psycopg2.extensions.make_dsn(server, dbname=name))
+
+
+def run(config: Config) -> None:
+    """A run in this process, serially."""
+    request = Request(config=config, as_of=UNTIL, modules=MODULES)
+    with lock(config.work):
+        execute(replace(request, run_id=new_run_id(request.started)), Alone(), lambda: nullcontext(config.database))
+
+
+def seen(config: Config) -> Seen:
+    return Seen(Ranks(config).tables(), published(config.reports))
+
+
+@pytest.fixture(scope="module")
+def site(good: Path, server: str, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """All archives but the newest of each instance are published; the run that is killed publishes those, too."""
+    folder = tmp_path_factory.mktemp("chaos")
+    config = config_of(folder / "before", create_database(server))
+    newest = {
+        max(archives.glob("*.tar.gz"), key=lambda tar: float(tar.name[:-7])) for archives in good.glob("*/archives")
+    }
+    late = {name for tar in newest for name in (tar, tar.with_name(tar.name.replace(".tar.gz", ".json")))}
+    copy_uploads(good, config.uploads, lambda file: file not in late)
+    run(config)
+    before = seen(config)
+    copy_uploads(good, config.uploads)
+    template = psycopg2.extensions.parse_dsn(config.database)["dbname"]
+    unharmed = Site(folder / "before", server, template, before, before, 0).copy(folder / "unharmed")
+    begun = time.monotonic()
+    launch = Launch(unharmed)
+    assert launch.process.wait(timeout=240) == 0, launch.output()
+    seconds = time.monotonic() - begun
+    after = seen(unharmed)
+    assert after.tables.keys() == before.tables.keys()
+    assert after.reports != before.reports
+    serial = Site(folder / "before", server, template, before, before, 0).copy(folder / "serial")
+    run(serial)
+    assert seen(serial) == after
+    return Site(folder / "before", server, template, before, after, seconds)
+
+
+class Launch:
+    """A run of several ranks, and its processes."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        config.work.parent.mkdir(exist_ok=True)
+        self._log = config.work.parent / "log"
+        command = Ranks(config).command(RANKS, *MODULES)
+        environment = {**os.environ, **MANY_SMALL_TASKS, "GRT_BATCH_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS)}
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.mpirun: int | None = None
+        self.ranks: list[int] = []
+
+    def has_ranks(self) -> bool:
+        """Whether mpirun has started all ranks, or all is over."""
+        self.mpirun = next(iter(children(self.process.pid)), None)
+        self.ranks = [child for child in children(self.mpirun or 0) if is_rank(child)]
+        return len(self.ranks) == RANKS or self.process.poll() is not None
+
+    def target(self, name: str | int) -> int:
+        if isinstance(name, int):
+            return next(process for process in self.ranks if rank_of(process) == name)
+        return self.process.pid if name == "launcher" else self.mpirun or 0
+
+    def files(self) -> set[Path]:
+        """The shared memory of the ranks, and the folder of mpirun."""
+        found = {Path(tempfile.gettempdir()) / f"ompi.{self.mpirun}"}
+        for process in self.ranks:
+            lines = read(f"/proc/{process}/maps").splitlines()
+            found |= {Path(line[line.index("/dev/shm/") :]) for line in lines if "/dev/shm/" in line}
+        return found
+
+    def left(self) -> list[int]:
+        """Those of the processes that are not gone."""
+        processes = [self.process.pid, self.mpirun or 0, *self.ranks]
+        return [process for process in processes if state_of(process) not in ("", "Z")]
+
+    def output(self) -> str:
+        return self._log.read_text()
+
+
+def read(file: str) -> str:
+    try:
+        return Path(file).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def children(process: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{process}/task").glob("*/children") for child in read(str(task)).split()
+    ]
+
+
+def is_rank(process: int) -> bool:
+    return read(f"/proc/{process}/cmdline").split("\0")[1:3] == ["-m", "mpi4py"]
+
+
+def rank_of(process: int) -> int:
+    found = re.search(r"\0(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)\0", read(f"/proc/{process}/environ"))
+    return int(found[1]) if found else -1
+
+
+def killed(site: Site, folder: Path, kill: Kill) -> tuple[Launch, set[Path]]:
+    """A launch that the kill has reached, and the files that it had then. A run that was through before it is started
+    again on another copy, and killed earlier."""
+    delay = kill.at * site.seconds
+    while True:
+        launch = Launch(site.copy(folder / f"{delay:.4f}"))
+        wait_for(launch.has_ranks, "mpirun starts no ranks")
+        try:
+            launch.process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            files = launch.files()
+            try:
+                os.kill(launch.target(kill.target), kill.number)
+                return launch, files
+            except (ProcessLookupError, StopIteration):
+                launch.process.wait(timeout=60)
+        delay *= 0.6
+
+
+@pytest.fixture
+def cleared() -> Iterator[list[Launch]]:
+    """Launches whose processes are ended, where the program did not do it."""
+    launches: list[Launch] = []
+    yield launches
+    for launch in launches:
+        for process in launch.left():
+            os.kill(process, signal.SIGKILL)
+        launch.process.wait()
+
+
+@pytest.mark.parametrize("kill", drawn(COUNT, SEED) or A_FEW, ids=str)
+def test_a_kill_leaves_all_as_before_or_as_after(site: Site, tmp_path: Path, kill: Kill, cleared: list[Launch]) -> None:
+    launch, files = killed(site, tmp_path, kill)
+    cleared.append(launch)
+    config = launch.config
+    if (kill.target, kill.number) == ("launcher", signal.SIGSTOP):
+        # Nobody is there to see it: the ranks come to their end, and the launcher waits for whoever ends it.
+        wait_for(lambda: launch.left() == [launch.process.pid], "the ranks do not end without their launcher")
+        assert state_of(launch.process.pid) == STOPPED
+        launch.process.kill()
+    code = launch.process.wait(timeout=90)
+    wait_for(lambda: not launch.left(), f"still there: {launch.left()}")
+
+    now = seen(config)
+    assert now.tables in (site.before.tables, site.after.tables), launch.output()
+    assert now.reports in (site.before.reports, site.after.reports), launch.output()
+    if code in (0, 1):
+        assert now == site.after, f"{code}: {launch.output()}"
+    elif kill.target != "launcher":
+        assert code == 6 or (kill.number is signal.SIGTERM and code == 128 + kill.number), f"{code}: {launch.output()}"
+        assert "Traceback" not in launch.output()
+    if kill.number is signal.SIGSTOP and kill.target != "launcher":
+        assert_the_lost_one_is_named(kill, launch.output())
+    with traces(config.work, "next"):
+        pass
+    assert not list((config.work / LAUNCHES).iterdir())
+    assert not [file for file in files if file.exists()]
+    assert staging_and_locks(config.database) == (0, 0)
+
+    run(config)
+    assert seen(config) == site.after
+    assert staging_and_locks(config.database) == (0, 0)
+
+
+def assert_the_lost_one_is_named(kill: Kill, output: str) -> None:
+    host = re.escape(socket.gethostname())
+    said = f"rank {kill.target} (on {host} gave no sign of life for|has not started within)"
+    if kill.target == "mpirun":
+        said = f"mpirun on {host} is stopped for"
+    lines = re.findall(r"^A rank was lost[^\n]*$", output, re.MULTILINE)
+    assert len(lines) == 1, output
+    assert re.search(rf": {said} \d+ seconds\. ", lines[0]), output
+
+
+def staging_and_locks(database: str) -> tuple[int, int]:
+    """How many tables of the data are part of none that is shown, and how many locks of runs there are."""
+    with psycopg2.connect(database) as link, link.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('grt_data')"
+            " AND relkind = 'r' AND NOT relispartition),"
+            " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        )
+        tables, locks = cursor.fetchone() or (-1, -1)
+    link.close()
+    return int(tables), int(locks)

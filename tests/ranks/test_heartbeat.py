@@ -1,0 +1,160 @@
+"""Who is silent for too long is lost; who ended, and a time in which nobody looked, are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from grt_batch.ranks import heartbeat
+from grt_batch.ranks.heartbeat import STOPPED, Watch, beat, state_of
+
+HERE = socket.gethostname()
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(heartbeat.time, "monotonic", clock.monotonic)
+    return clock
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+class Ranks:
+    """Two ranks on another host, as they are seen in the folder, and who watches them with 5 seconds of patience."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.touches = 0
+        self.watch = Watch(folder, 2, os.getpid(), 5)
+
+    def start(self, rank: int, process: int = 1, host: str = "node7") -> None:
+        (self.folder / str(rank)).write_text(f"{process} {host}")
+
+    def pass_seconds(self, seconds: int, *touching: int) -> str | None:
+        """Who is lost after so many looks, one a second, in which some ranks touch their files."""
+        for _ in range(seconds):
+            self.clock.now += 1
+            self.touches += 1
+            for rank in touching:
+                # A clock that is an hour slow.
+                os.utime(self.folder / str(rank), ns=(self.touches, self.touches))
+            lost = self.watch.lost()
+            if lost:
+                return lost
+        return None
+
+
+@pytest.fixture
+def ranks(tmp_path: Path, clock: Clock) -> Ranks:
+    return Ranks(tmp_path, clock)
+
+
+def test_a_rank_that_touches_its_file_is_not_lost_whatever_its_clock_says(ranks: Ranks) -> None:
+    ranks.start(0)
+    ranks.start(1)
+    assert ranks.pass_seconds(100, 0, 1) is None
+
+
+def test_one_that_is_silent_is_named_with_its_host(ranks: Ranks) -> None:
+    ranks.start(0)
+    ranks.start(1)
+    assert ranks.pass_seconds(20, 0, 1) is None
+    assert ranks.pass_seconds(5, 0) is None
+    assert ranks.pass_seconds(1, 0) == "rank 1 on node7 gave no sign of life for 6 seconds"
+
+
+def test_one_that_does_not_start_is_named(ranks: Ranks) -> None:
+    ranks.start(0)
+    assert ranks.pass_seconds(10, 0) == "rank 1 has not started within 6 seconds"
+
+
+def test_a_time_in_which_nobody_looked_does_not_count(ranks: Ranks) -> None:
+    ranks.start(0)
+    ranks.start(1)
+    assert ranks.pass_seconds(1, 0, 1) is None
+    ranks.clock.now += 3600
+    assert ranks.pass_seconds(3) is None
+
+
+def test_where_one_has_stopped_it_is_named_and_not_those_that_wait_for_it(
+    ranks: Ranks, sleeper: subprocess.Popen[bytes]
+) -> None:
+    ranks.start(0)
+    ranks.start(1, sleeper.pid, HERE)
+    sleeper.send_signal(signal.SIGSTOP)
+    os.waitpid(sleeper.pid, os.WUNTRACED)
+    assert state_of(sleeper.pid) == STOPPED
+    lost = ranks.pass_seconds(10)
+    assert lost == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
+
+
+def test_one_that_ended_is_not_lost(ranks: Ranks, sleeper: subprocess.Popen[bytes]) -> None:
+    ranks.start(0)
+    ranks.start(1, sleeper.pid, HERE)
+    sleeper.kill()
+    sleeper.wait()
+    assert ranks.pass_seconds(20, 0) is None
+
+
+def test_an_mpirun_that_is_stopped_is_named(tmp_path: Path, clock: Clock, sleeper: subprocess.Popen[bytes]) -> None:
+    ranks = Ranks(tmp_path, clock)
+    ranks.watch = Watch(tmp_path, 1, sleeper.pid, 5)
+    ranks.start(0)
+    assert ranks.pass_seconds(20, 0) is None
+    sleeper.send_signal(signal.SIGSTOP)
+    os.waitpid(sleeper.pid, os.WUNTRACED)
+    assert ranks.pass_seconds(20, 0) == f"mpirun on {HERE} is stopped for 6 seconds"
+
+
+def test_a_rank_beats_until_its_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = 0
+
+    def sleep(_: float) -> None:
+        nonlocal naps
+        naps += 1
+        os.utime(tmp_path / "3", (0, 0))
+        if naps == 3:
+            (tmp_path / "3").unlink()
+
+    monkeypatch.setattr(heartbeat.time, "sleep", sleep)
+    thread = beat(tmp_path, 3)
+    assert thread is not None
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert naps == 3
+
+
+def test_a_rank_says_its_process_and_host(tmp_path: Path, clock: Clock) -> None:
+    thread = beat(tmp_path, 0)
+    assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE}"
+    (tmp_path / "0").unlink()
+    assert thread is not None
+    thread.join(timeout=60)
+
+
+def test_without_its_folder_a_rank_works_on(tmp_path: Path) -> None:
+    assert beat(tmp_path / "gone", 0) is None
