@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI, for the tests that run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env spark demo test chaos lint format docs gold bench clean
+.PHONY: help env spark demo test chaos fuzz lint format docs gold bench clean
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -34,6 +34,14 @@ chaos: COUNT ?= 60
 chaos: SEED ?= 1
 chaos: env ## kill, end or stop ranks, mpirun and launcher at random points of runs; COUNT=200 SEED=2 for others
 	CHAOS_COUNT=$(COUNT) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/ranks/test_chaos.py
+
+# For each of the decoder and the readers of documents so many seconds; what was found is given to the compiled kernels.
+fuzz: SECONDS ?= 60
+fuzz: env ## a fuzzer that is guided by coverage looks for inputs that break something; SECONDS=600 for longer
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	for target in decoder documents; do \
+		$(BIN)/python tests/fuzz/fuzz.py $$target $(SECONDS) && $(BIN)/python tests/fuzz/fuzz.py $$target again || exit 1; \
+	done
 
 lint: env ## ruff, mypy, shellcheck where there is one
 	$(BIN)/ruff check .

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +12,13 @@ from calling import AS_OF, Call, places
 from grt_batch.config import load
 from grt_batch.errors import BadConfig
 from grt_batch.module import discover
+from grt_batch.ranks.launcher import launch
 
 
-def modes(home: Path) -> dict[str, set[str]]:
-    """The rights of all files and of all folders below the reports and the work folder."""
+def modes(home: Path, *places: str) -> dict[str, set[str]]:
+    """The rights of all files and of all folders below these places."""
     found: dict[str, set[str]] = {"files": set(), "folders": set()}
-    for place in ("reports", "work"):
+    for place in places:
         for entry in (home / place, *(home / place).rglob("*")):
             if not entry.is_symlink() and "postgres" not in entry.parts:
                 mode = stat.S_IMODE(entry.stat().st_mode)
@@ -42,17 +41,18 @@ def test_files_and_folders_have_the_configured_rights(
     options = ("--uploads", good, *places(tmp_path), "--database", database, "--as-of", AS_OF)
     answer = call("run", *options, *modules)
     assert answer.code == 0, answer.err
-    assert modes(tmp_path) == {"files": {(file or "0640").zfill(4)}, "folders": {(folder or "0750").zfill(4)}}
+    assert modes(tmp_path, "reports", "work") == {
+        "files": {(file or "0640").zfill(4)},
+        "folders": {(folder or "0750").zfill(4)},
+    }
     assert len([*(tmp_path / "work" / "store").rglob("*")]) > 10
 
 
-def test_every_rank_keeps_to_them(
-    grt_batch: Callable[..., subprocess.CompletedProcess[str]], good: Path, tmp_path: Path, database: str
-) -> None:
-    options = ("--uploads", good, *places(tmp_path), "--database", database, "--as-of", AS_OF, "--ranks", 3)
-    done = grt_batch("run", *options, "tools")
-    assert done.returncode == 0, done.stderr
-    assert modes(tmp_path) == {"files": {"0640"}, "folders": {"0750"}}
+def test_every_rank_keeps_to_them(good: Path, tmp_path: Path, database: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """By itself: a rank on another host inherits nothing of the process that started it."""
+    options = ("--uploads", good, *places(tmp_path), "--database", database, "--as-of", AS_OF, "--no-progress")
+    assert launch(3, [*map(str, options), "tools"], tmp_path / "work") == 0, capfd.readouterr().err
+    assert modes(tmp_path, "reports", "work/store") == {"files": {"0640"}, "folders": {"0750"}}
 
 
 @pytest.mark.parametrize(

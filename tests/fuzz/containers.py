@@ -97,7 +97,9 @@ def add_entry(entries: Sequence[bytes], randomly: random.Random) -> bytes:
         "", "/", ".", "..", "jobs.tsv/", "C:\\0.jobs.tsv", "\x1b[2J.jobs.tsv", "\u202e.jobs.tsv", "\xff.jobs.tsv", "x" * 99 + "/",
     )  # fmt: skip
     name, data = randomly.choice(escaping), b"1\t2\t3\n"
-    kind = randomly.choice((tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"7", b"Z"))
+    kind = randomly.choice(
+        (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"7", b"Z")
+    )
     extra = randomly.choice(
         (
             entry(name, data), entry(name, data), entry("0.jobs.tsv", flag=kind, link=name), header("0.params.tsv", 9, flag=kind, link=name),

@@ -27,7 +27,12 @@ OTHERS = (
     '{"active": -1}', '{"total": 1e3}', '{"active": "3"}', '{"ok": -1}', '{"\\u001b": 1}', '{"ok": 9223372036854775808}', "[{}]",
     json.dumps("title " * 200_000), json.dumps(["owner"] * 20_000), json.dumps({f"key{i}": i for i in range(5000)}),
 )  # fmt: skip
-VALUES = (*(json.dumps(text) for text in TEXTS), *(json.dumps(text, ensure_ascii=False) for text in TEXTS), *NUMBERS, *OTHERS)
+VALUES = (
+    *(json.dumps(text) for text in TEXTS),
+    *(json.dumps(text, ensure_ascii=False) for text in TEXTS),
+    *NUMBERS,
+    *OTHERS,
+)
 """Texts of values, each to stand in the place of any."""
 
 Damage = Callable[[dict[str, Any], random.Random], bytes]

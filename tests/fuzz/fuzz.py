@@ -78,19 +78,34 @@ def seeds(target: str, count: int = 200) -> Iterator[bytes]:
             yield b"\xff" + raw[:MOST_BYTES]
 
 
+class Text(bytes):
+    """Bytes as a kernel sees them, each a number of Python: the fuzzer is told what such a number is compared with."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self)
+
+
 def interpret_kernels() -> None:
-    """Put Python in the place of the machine instructions that the kernels ask for by name."""
+    """Put Python in the place of the machine instructions that the kernels ask for by name, and of their arrays of
+    bytes."""
     import numpy as np
 
     from grt_batch import kernels
 
     def load64(data: Any, index: int) -> Any:
-        return np.uint64(int.from_bytes(data[index : index + 8].tobytes(), "little"))
+        return np.uint64(int.from_bytes(bytes(data[index : index + 8]), "little"))
 
     def trailing_zeros(word: Any) -> Any:
         return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
+    def of_text(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda data, *rest: kernel(Text(data) if isinstance(data, np.ndarray) else data, *rest)
+
     kernels._load64, kernels._trailing_zeros = load64, trailing_zeros
+    for name in ("integer", "number", "date", *(name for name in vars(kernels) if name.startswith("decode_"))):
+        setattr(kernels, name, of_text(getattr(kernels, name)))
     # Hashes are meant to overflow.
     np.seterr(over="ignore")
 
@@ -110,7 +125,10 @@ def fuzz(target: str, seconds: int) -> None:
     for number, seed in enumerate(seeds(target)):
         (folder / f"seed-{number}").write_bytes(seed)
     options = (f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-artifact_prefix={folder}-", "-timeout=20")
-    atheris.Setup([sys.argv[0], *options, "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1", str(folder)], TARGETS[target])
+    atheris.Setup(
+        [sys.argv[0], *options, "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1", str(folder)],
+        TARGETS[target],
+    )
     atheris.Fuzz()
 
 

@@ -68,7 +68,9 @@ def check_accounts(decoded: Decoded, text: bytes) -> None:
     if "records" in decoded.columns:
         assert decoded.columns["records"].sum() == decoded.accepted
     for name, texts in decoded.texts.items():
-        assert not len(decoded.columns[name]) or 0 <= decoded.columns[name].min() <= decoded.columns[name].max() < len(texts)
+        assert not len(decoded.columns[name]) or 0 <= decoded.columns[name].min() <= decoded.columns[name].max() < len(
+            texts
+        )
         assert all(part is None or b"\0" not in part.encode() for parts in texts for part in parts)
 
 

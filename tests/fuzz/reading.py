@@ -50,7 +50,9 @@ def main(folder: Path, memory: int) -> None:
     deeds: list[str] = []
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writing = (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        )
         made = event in ("os.mkdir", "os.symlink", "os.link", "os.rename", "os.chmod", "os.mkfifo", "subprocess.Popen")
         if writing or made or event.startswith("socket."):
             deeds.append(f"{event} {arguments[0]!r}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from build import HEADERS, END_MARK, entry, header, line, member, packed
+from build import END_MARK, HEADERS, entry, header, line, member, packed
 
 from grt_batch.records import Kind
 
@@ -35,7 +35,9 @@ def bombs() -> dict[str, bytes]:
     for name, piece in PIECES.items():
         text = long_text(piece)
         found[f"line of {name}"] = packed(member(Kind.JOBS, JOBS + text))
-        found[f"metric of {name}"] = packed(GOOD, member(Kind.METRIC_NUM, HEADERS[Kind.METRIC_NUM] + b"1\tcore\tx\t" + text))
+        found[f"metric of {name}"] = packed(
+            GOOD, member(Kind.METRIC_NUM, HEADERS[Kind.METRIC_NUM] + b"1\tcore\tx\t" + text)
+        )
         found[f"value of {name}"] = packed(GOOD, member(Kind.PARAMS, HEADERS[Kind.PARAMS] + b"1\tp\t" + text + b"\n"))
         found[f"header of {name}"] = packed(GOOD, member(Kind.PARAMS, b"job_id\t" + text + b"\n1\ta\tb\n"))
     texts = long_text(b"x")
@@ -76,7 +78,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     script = Path(__file__).with_name("reading.py")
     here = {"PYTHONPATH": f"{script.parent}:{script.parents[1]}", "PATH": "", "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-B", str(script), str(folder), str(MOST_MEMORY)]
-    done = subprocess.run(command, env=here, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(
+        command, env=here, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from build import HEADERS
-from hypothesis import given
 from build import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from properties import check_decoding, joined_records, joined_rejects, layout_for
 from strange import RAW, TEXTS
@@ -57,7 +56,9 @@ def test_an_input_of_any_length_is_one(tmp_path: Path) -> None:
             target(data)
 
 
-FIELDS = st.sampled_from([*(text.encode() for text in TEXTS if len(text) < 60), *RAW, b"1", b"2", b"None", b"1.5", b"input"])
+FIELDS = st.sampled_from(
+    [*(text.encode() for text in TEXTS if len(text) < 60), *RAW, b"1", b"2", b"None", b"1.5", b"input"]
+)
 LINES = st.lists(st.lists(FIELDS, max_size=9).map(b"\t".join), max_size=6).map(b"\n".join)
 
 

@@ -253,15 +253,15 @@ def histogram(**measured: Sequence[int]) -> dict[str, list[tuple[float, float, i
 def test_a_histogram_is_of_three_metrics_in_their_units() -> None:
     found = histogram(runtime=[0, SECOND], memory=[0, 4096], cpu=[0, 10**9], wait=[5], cores=[5], input_bytes=[5])
     assert found == {
-        "runtime_seconds": [(0, 1e-7, 1), (8388608 / SECOND, 10485760 / SECOND, 1)],
-        "memory_bytes": [(0, 1, 1), (4096, 5120, 1)],
-        "cpu_seconds": [(0, 1e-9, 1), (939524096 / 10**9, 1073741824 / 10**9, 1)],
+        "runtime_seconds": [(0, 1e-7, 1), (8388608 / SECOND, 12582912 / SECOND, 1)],
+        "memory_bytes": [(0, 1, 1), (4096, 6144, 1)],
+        "cpu_seconds": [(0, 1e-9, 1), (805306368 / 10**9, 1073741824 / 10**9, 1)],
     }
 
 
-def test_bins_of_a_histogram_touch_and_are_four_in_a_power_of_two() -> None:
+def test_bins_of_a_histogram_touch_and_are_two_in_a_power_of_two() -> None:
     bins = histogram(memory=range(1024, 4096))["memory_bytes"]
-    assert [low for low, _, _ in bins] == [1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584]
+    assert [low for low, _, _ in bins] == [1024, 1536, 2048, 3072]
     assert [high for _, high, _ in bins] == [low for low, _, _ in bins[1:]] + [4096]
     assert all(jobs == high - low for low, high, jobs in bins)
 
@@ -277,7 +277,7 @@ def test_every_job_is_in_the_bin_of_its_value(values: list[int]) -> None:
 
 
 def test_the_largest_value_has_a_bin() -> None:
-    assert histogram(memory=[LAST])["memory_bytes"] == [(7 * 2.0**60, 2.0**63, 1)]
+    assert histogram(memory=[LAST])["memory_bytes"] == [(3 * 2.0**61, 2.0**63, 1)]
 
 
 def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:

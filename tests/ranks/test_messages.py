@@ -211,6 +211,15 @@ def test_blocks_of_archives_decode_elsewhere_as_here(blocks: list[Block]) -> Non
     assert any(result.rejects for result in results)
 
 
+def test_a_task_brings_what_is_to_be_redacted() -> None:
+    layout = BLOCKS["parameters"].layout
+    redaction = Redaction(("a@b[.]org", "x"), ("token",))
+    task = DecodeTask(Block(layout, 0, line(1, "title", "a@b.org")), 1, WANTED, redaction)
+    found = sent(task)
+    assert found == task
+    assert returned(found, found.run()).texts["param"] == [("title", "[redacted]", None)]
+
+
 def test_what_comes_back_may_be_written_to(blocks: list[Block]) -> None:
     task = DecodeTask(blocks[0], 1, ())
     for column in returned(task, task.run()).columns.values():
