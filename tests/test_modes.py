@@ -15,10 +15,10 @@ from grt_batch.module import discover
 from grt_batch.ranks.launcher import launch
 
 
-def modes(home: Path, *places: str) -> dict[str, set[str]]:
-    """The rights of all files and of all folders below these places."""
+def modes(home: Path, *below: str) -> dict[str, set[str]]:
+    """The rights of these folders, and of all files and folders in them."""
     found: dict[str, set[str]] = {"files": set(), "folders": set()}
-    for place in places:
+    for place in below:
         for entry in (home / place, *(home / place).rglob("*")):
             if not entry.is_symlink() and "postgres" not in entry.parts:
                 mode = stat.S_IMODE(entry.stat().st_mode)
