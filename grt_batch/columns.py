@@ -5,7 +5,7 @@ The kernels are imported where they are called: only who decodes waits for numba
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from grt_batch.joined import Dataset, Metric, Param
 from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout
-from grt_batch.values import REFERENCES, TEXT, shortened, unwrap
+from grt_batch.values import ODD, REFERENCES, TEXT, shortened, unwrap
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -208,8 +208,15 @@ def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded,
     found = np.empty((len(places["param"]), 3), np.int64)
     shapes.shapes(data, places["param"], found)
     text = data.tobytes()
-    each = zip(places["param"].tolist(), found.tolist(), strict=True)
-    return replace(decoded, texts={"param": [_param(text, place, shape) for place, shape in each]}), odd
+    raw = [
+        (text[name:name_end], kind, text[start:end] if kind == ODD else text[first:last])
+        for (name, name_end, start, end), (kind, first, last) in zip(
+            places["param"].tolist(), found.tolist(), strict=True
+        )
+    ]
+    # A long line is not kept twice while its value is read.
+    del text
+    return replace(decoded, texts={"param": [_param(*each) for each in raw]}), odd
 
 
 @lru_cache(1 << 16)
@@ -217,18 +224,15 @@ def _name(raw: bytes) -> str:
     return _text(raw) or ""
 
 
-def _param(text: bytes, place: Sequence[int], shape: Sequence[int]) -> tuple[str | None, ...]:
-    name_start, name_end, start, end = place
-    kind, first, last = shape
-    raw = text[name_start:name_end]
+def _param(raw: bytes, kind: int, value: bytes) -> tuple[str | None, ...]:
     # What is long is hardly there twice, and would stay in the cache.
     name = _name(raw) if len(raw) <= KEY_BYTES else shortened(raw.decode("utf-8"), KEY_BYTES)
     if kind == TEXT:
-        return name, text[first:last].decode(), None
+        return name, value.decode(), None
     if kind == REFERENCES:
-        return name, text[first:last].translate(None, b" \\").decode(), "data"
-    value, names_data = unwrap(name, text[start:end])
-    return name, value, "data" if names_data else None
+        return name, value.translate(None, b" \\").decode(), "data"
+    text, names_data = unwrap(name, value)
+    return name, text, "data" if names_data else None
 
 
 def _coded(

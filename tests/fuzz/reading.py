@@ -2,8 +2,9 @@
 
     python tests/fuzz/reading.py FOLDER MEMORY
 
-MEMORY is how many bytes the process may take beside those that it takes before the first archive. What it writes, and
-the sockets that it opens, are told too.
+MEMORY is how many bytes the process should take at most beside those that it takes before the first archive: it says how
+many it took, and cannot take more than eight times as much address space. What it writes, and the sockets that it opens,
+are told too.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main(folder: Path, memory: int) -> None:
     first = good().write(folder)
     outcome(first)
     size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * PAGE
-    resource.setrlimit(resource.RLIMIT_AS, (size + 4 * memory, size + 4 * memory))
+    resource.setrlimit(resource.RLIMIT_AS, (size + 8 * memory, size + 8 * memory))
     before = peak()
     sys.addaudithook(watch)
     outcomes = {}
