@@ -7,7 +7,7 @@ not its records: of a million records there are some thousand values, hardly one
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -76,7 +76,7 @@ class Redaction:
         """Texts with what is to be redacted in them redacted; null stays null."""
         places = self.named(values).arg_true()
         if len(places):
-            values = _put(values, places, [self._inside(text) for text in values.gather(places)])
+            values = _put(values, places, self._inside(values.gather(places).to_list()))
         return self._without_patterns(values)
 
     def lines(self, lines: pl.Series) -> pl.Series:
@@ -122,33 +122,68 @@ class Redaction:
         option = rf"(?:^|\s)--?(?:[\w-]*[^A-Za-z])?{word}(?:[^A-Za-z\s=:][\w-]*)?\s+"
         return f"({name}|{option}){_VALUE}"
 
-    def _inside(self, text: str) -> str:
-        """A text that has one of the names in it: JSON, or anything else."""
-        if text.startswith(OPENINGS):
-            try:
-                value = parse(text)
-                whole, cleaned = dump(value), dump(self._cleaned(value, 0))
-            except (ValueError, TypeError, RecursionError):
-                pass
-            else:
-                return text if cleaned == whole else cleaned
-        return str(pl.Series([text]).str.replace_all(self._given, f"${{1}}{REDACTED}").item())
+    def _inside(self, texts: Sequence[str]) -> list[str]:
+        """Texts that have one of the names in them, redacted: JSON, or anything else."""
+        documents = {text: _Document.read(text) for text in texts}
+        # All at once, since a search for each takes longer than most of them: a list may hold a million.
+        strings = dict.fromkeys(string for document in documents.values() if document for string in document.strings)
+        series = pl.Series(list(strings), dtype=pl.String)
+        named = series.filter(self.named(series)).to_list()
+        known = dict(zip(named, self._inside(named), strict=True)) if named else {}
+        others = pl.Series([text for text, document in documents.items() if document is None], dtype=pl.String)
+        found = dict(zip(others, others.str.replace_all(self._given, f"${{1}}{REDACTED}"), strict=True))
+        found |= {text: document.cleaned(text, known) for text, document in documents.items() if document}
+        return [found[text] for text in texts]
 
-    def _cleaned(self, value: Any, depth: int) -> Any:
-        """What a JSON text says, redacted. Raises ValueError where it is nested too deep."""
-        if depth > _DEEPEST:
-            raise ValueError
-        if isinstance(value, dict):
-            named = dict(zip(value, self.named(pl.Series(list(value), dtype=pl.String)), strict=True))
-            return {
-                key: REDACTED if named[key] and item not in (None, "") else self._cleaned(item, depth + 1)
-                for key, item in value.items()
-            }
-        if isinstance(value, list):
-            return [self._cleaned(item, depth + 1) for item in value]
-        if isinstance(value, str) and self.named(pl.Series([value])).item():
-            return self._inside(value)
-        return value
+
+@dataclass(frozen=True)
+class _Document:
+    """What a JSON text says, its keys and the texts in it, and it in the form of `dump`."""
+
+    value: Any
+    strings: Sequence[str]
+    form: str
+
+    @classmethod
+    def read(cls, text: str) -> _Document | None:
+        """None for a text that is no JSON, or nested too deep."""
+        if not text.startswith(OPENINGS):
+            return None
+        try:
+            value = parse(text)
+            return cls(value, list(_strings(value, 0)), dump(value))
+        except (ValueError, TypeError, RecursionError):
+            return None
+
+    def cleaned(self, text: str, named: Mapping[str, str]) -> str:
+        """The text redacted: `named` are its keys and texts that have one of the names, redacted."""
+        form = dump(_cleaned(self.value, named))
+        return text if form == self.form else form
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    """The keys and texts in what a JSON text says. Raises ValueError where it is nested too deep."""
+    if depth > _DEEPEST:
+        raise ValueError
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item, depth + 1)
+
+
+def _cleaned(value: Any, named: Mapping[str, str]) -> Any:
+    """As `_Document.cleaned`, of what a JSON text says or of a part of it."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if key in named and item not in (None, "") else _cleaned(item, named)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_cleaned(item, named) for item in value]
+    return named.get(value, value) if isinstance(value, str) else value
 
 
 def redacted(decoded: Decoded, redaction: Redaction) -> Decoded:

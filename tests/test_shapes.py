@@ -63,7 +63,7 @@ def agrees(name: str, raw: bytes) -> bool:
     return found is not None
 
 
-@examples(1500)
+@examples(400)
 @given(st.sampled_from(NAMES), VALUES, st.sampled_from(Shape))
 @example("p", "null", Shape.BARE)
 def test_what_is_read_is_what_the_parser_reads(name: str, value: object, shape: Shape) -> None:
@@ -71,7 +71,7 @@ def test_what_is_read_is_what_the_parser_reads(name: str, value: object, shape: 
     agrees(name, raw)
 
 
-@examples(1500)
+@examples(400)
 @given(
     st.sampled_from(NAMES),
     st.lists(

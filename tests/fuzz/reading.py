@@ -24,7 +24,7 @@ from grt_batch.pipeline import Clock, read_archive
 from grt_batch.tasks import run_here
 
 KINDS = tuple(RECORDS)[1:]
-CONFIG = Config(max_reject_bytes=16 << 20)
+CONFIG = Config(max_reject_bytes=4 << 20)
 PAGE = resource.getpagesize()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from build import HEADERS, entry, header, line, member, packed, pax
 from strange import LONG, NOISE
@@ -18,9 +20,11 @@ from grt_batch.details import attached
 from grt_batch.errors import Quarantine
 from grt_batch.joined import RECORDS, Job, Records
 from grt_batch.modules.lake import Lake
-from grt_batch.pipeline import Clock, read_archive
+from grt_batch.pipeline import Clock, read_archive, redaction_of
 from grt_batch.records import Kind, layout_of
+from grt_batch.redaction import Redaction
 from grt_batch.tasks import RunTasks, run_here
+from grt_batch.values import REDACTED
 
 JOBS = HEADERS[Kind.JOBS] + line(1, "Cut1", "1.0", "ok", "2024-06-02 19:18:30")
 GOOD = member(Kind.JOBS, JOBS)
@@ -159,6 +163,31 @@ def test_names_of_galaxy_are_never_cut() -> None:
     """Its columns have 255 characters at most."""
     name = "é" * 255
     assert texts_of(Kind.JOBS, line(1, name, name, name, "None"))["tool"] == [(name, name)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [f"password{i}=x" for i in range(1000)],
+        [{f"k{i}": {"password": str(i)}} for i in range(1000)],
+        [json.dumps({"token": i}) for i in range(1000)],
+        [json.dumps([json.dumps({"token": i})]) for i in range(1000)],
+    ],
+)
+def test_the_texts_of_a_value_are_searched_at_once(value: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one they would take half a millisecond each, and a line of 10 MB may hold a million of them."""
+    searched: list[int] = []
+    search = Redaction.named
+
+    def named(self: Redaction, names: pl.Series) -> pl.Series:
+        searched.append(len(names))
+        return search(self, names)
+
+    monkeypatch.setattr(Redaction, "named", named)
+    found = redaction_of(Config()).values(pl.Series([json.dumps(value)])).item()
+    assert found.count(REDACTED) == 1000
+    assert len(searched) < 8
+    assert sum(searched) >= 1000
 
 
 # Dates
