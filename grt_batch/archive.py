@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from isal import igzip, isal_zlib
 
+from grt_batch.clock import Clock, Stage
 from grt_batch.errors import Quarantine
 from grt_batch.records import Kind, Layout, layout_of
 
@@ -74,9 +75,10 @@ class ArchiveReader:
     `passed_over` the number of members that hold no records.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, clock: Clock | None = None) -> None:
         self.path = path
         self.limits = limits
+        self._clock = clock or Clock()
         self.sha256 = ""
         self.passed_over = 0
         self._gunzip: _Gunzip | None = None
@@ -95,7 +97,7 @@ class ArchiveReader:
         """For each member of a known kind a Header, then its Blocks in order. Raises Quarantine."""
         try:
             with self.path.open("rb") as file:
-                self._gunzip = _Gunzip(file, self.limits)
+                self._gunzip = _Gunzip(file, self.limits, self._clock)
                 yield from self._members(self._gunzip)
                 self.sha256 = self._gunzip.drain()
         except Quarantine:
@@ -180,9 +182,10 @@ class ArchiveReader:
 class _Gunzip(RawIOBase):
     """The unpacked stream of a gzip file, which hashes what it reads and stops at the limits."""
 
-    def __init__(self, file: BufferedReader | FileIO, limits: Limits) -> None:
-        self._packed = _Packed(file)
+    def __init__(self, file: BufferedReader | FileIO, limits: Limits, clock: Clock) -> None:
+        self._packed = _Packed(file, clock)
         self._limits = limits
+        self._clock = clock
         self._ends = 0
         self.text_bytes = 0
         self._unpacked = igzip.GzipFile(fileobj=self._packed, mode="rb")  # type: ignore[no-untyped-call]
@@ -194,6 +197,7 @@ class _Gunzip(RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._unpacked.read(size)
         self.text_bytes += len(data)
+        self._clock.count(Stage.GUNZIP, len(data))
         self._ends += not data
         if self._ends > 8:
             # tarfile skips an entry by reading on, however often there is nothing more.
@@ -219,14 +223,17 @@ class _Packed(RawIOBase):
     """The file as the gzip reader reads it, hashed on the way. It must not know `_Gunzip`: isal's reader takes no part
     in garbage collection, so that a cycle through it would keep its buffers for ever."""
 
-    def __init__(self, file: BufferedReader | FileIO) -> None:
+    def __init__(self, file: BufferedReader | FileIO, clock: Clock) -> None:
         self._file = file
+        self._clock = clock
         self.hash = hashlib.sha256()
         self.bytes_read = 0
 
     def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer)
-        self.hash.update(memoryview(buffer)[:count])
+        with self._clock.stage(Stage.READ):
+            count = self._file.readinto(buffer)
+            self.hash.update(memoryview(buffer)[:count])
+        self._clock.count(Stage.READ, count)
         self.bytes_read += count
         return count
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from psycopg2 import sql
 
+from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import NoLedger
 from grt_batch.index import Index, as_published
 from grt_batch.ledger import RUN, Account, miscount
 from grt_batch.partials import Store
-from grt_batch.pipeline import Clock, load_account, read_archive
+from grt_batch.pipeline import load_account, read_archive
 from grt_batch.plan import mismatch
 from grt_batch.sinks.postgres import SCHEMA, connection
 from grt_batch.sinks.tsv import REJECTS

@@ -87,6 +87,7 @@ def _serve(wire: Wire, arguments: Sequence[str], debug: bool) -> None:
         signal.signal(number, signal.SIG_DFL)
     asked = " ".join(arguments).replace("=", " ")
     form = "json" if "--log-format json" in asked else "text"
+    wire.clock.recording = "--profile" in arguments
     Rank(wire, form, debug=debug).serve()
 
 

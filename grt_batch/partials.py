@@ -23,6 +23,7 @@ import orjson
 import polars as pl
 from isal import isal_zlib
 
+from grt_batch.clock import Clock, Stage
 from grt_batch.errors import CannotWrite
 from grt_batch.module import Partial
 
@@ -50,8 +51,10 @@ class Entry:
 class Store:
     """Entries by kind and key: one file each, `<root>/<kind>/<first two digits>/<key>`, with a checksum."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        """What goes in and out is counted by `clock`."""
         self.root = root
+        self.clock = clock or Clock()
         self._unfinished = root / _UNFINISHED
 
     def tidy(self) -> None:
@@ -68,16 +71,18 @@ class Store:
 
     def get(self, kind: str, key: str) -> bytes | None:
         """An entry, None where there is none or its checksum does not hold."""
-        try:
-            with self.path(kind, key).open("rb") as file:
-                raw = file.read()
-                magic, checksum, size = _HEAD.unpack_from(raw)
-                _mark_as_used(file.fileno())
-        except (OSError, struct.error):
-            return None
-        payload = raw[_HEAD.size :]
-        good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
-        return payload if good else None
+        with self.clock.stage(Stage.LOAD):
+            try:
+                with self.path(kind, key).open("rb") as file:
+                    raw = file.read()
+                    magic, checksum, size = _HEAD.unpack_from(raw)
+                    _mark_as_used(file.fileno())
+            except (OSError, struct.error):
+                return None
+            payload = raw[_HEAD.size :]
+            good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
+            self.clock.count(Stage.LOAD, len(payload))
+            return payload if good else None
 
     def put(self, kind: str, key: str, payload: bytes) -> None:
         """Keep an entry: written to a temporary name, synced and renamed. Raises CannotWrite.
@@ -85,17 +90,18 @@ class Store:
         The folder is not synced: an entry whose name a power cut takes away is one that is missing, and computed again.
         """
         path = self.path(kind, key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._unfinished.mkdir(parents=True, exist_ok=True)
-            with (self._unfinished / uuid.uuid4().hex).open("xb") as file:
-                file.write(_HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload)))
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except OSError as error:
-            raise CannotWrite(folder=self.root, what=error.strerror) from None
+        with self.clock.stage(Stage.STORE, len(payload)):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._unfinished.mkdir(parents=True, exist_ok=True)
+                with (self._unfinished / uuid.uuid4().hex).open("xb") as file:
+                    file.write(_HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload)))
+                    file.write(payload)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except OSError as error:
+                raise CannotWrite(folder=self.root, what=error.strerror) from None
 
     def drop(self, kind: str, key: str) -> None:
         """Let an entry go. Raises CannotWrite."""

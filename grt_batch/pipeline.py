@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from grt_batch.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.clock import Clock, Stage
 from grt_batch.columns import Decoded, Reject
 from grt_batch.config import Config
 from grt_batch.errors import Quarantine, StoreDamaged
@@ -70,23 +69,6 @@ class Outcome:
     archive: str
     key: str
     account: Account
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-class Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block to a stage."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.perf_counter() - begin
 
 
 def limits_of(config: Config) -> Limits:
@@ -128,8 +110,16 @@ def load_account(store: Store, key: str) -> Account | None:
 def reduce_archive(
     order: Order, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
 ) -> Outcome:
-    """Carry out an order. `progress` is told the bytes of the tar.gz that were dealt with, as they are."""
-    clock = Clock()
+    """Carry out an order. `progress` is told the bytes of the tar.gz that were dealt with, as they are. The clock of
+    the store counts what it takes."""
+    with store.clock.stage(Stage.LEAD, of=f"{order.instance_id}/{order.archive}"):
+        return _reduce_archive(order, config, store, run_tasks, progress)
+
+
+def _reduce_archive(
+    order: Order, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
+) -> Outcome:
+    clock = store.clock
     key, told = order.key, 0
 
     def tell(done: int) -> None:
@@ -140,7 +130,7 @@ def reduce_archive(
     claimed = account_key(order.claimed_sha256, config)
     if not key and not order.again and order.claimed_sha256 and store.has(ACCOUNT, claimed):
         # Known under another name or date: to hash it is enough.
-        with clock.stage("read"):
+        with clock.stage(Stage.READ):
             key = account_key(file_sha256(Path(order.tar)), config)
     account = load_account(store, key) if key else None
     modules = [discover()[name] for name in order.modules]
@@ -151,9 +141,9 @@ def reduce_archive(
             raise StoreDamaged(store=store.root)
         account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
         if not account.sha256:
-            return Outcome(order.instance_id, order.archive, "", account, dict(clock.seconds))
+            return Outcome(order.instance_id, order.archive, "", account)
         key = account_key(account.sha256, config)
-        with clock.stage("store"):
+        with clock.stage(Stage.STORE):
             if frames is not None:
                 for kind, frame in frames.items():
                     store.put(kind, key, pack_frame(frame))
@@ -168,20 +158,19 @@ def reduce_archive(
         if not order.tar:
             missing = _computable(store, key, missing) if account.reader == READER_VERSION else []
         if missing:
-            with clock.stage("store"):
+            with clock.stage(Stage.LOAD):
                 frames = _load_frames(store, key, wanted_by(missing)) if frames is None else frames
             if frames is None:
                 store.drop(ACCOUNT, key)
-                return reduce_archive(order, config, store, run_tasks, progress)
-            with clock.stage("aggregate"):
-                current = _current(frames, store, order.superseded)
-                partials = aggregate(current, missing, order.since, config, run_tasks)
-            with clock.stage("store"):
+                return _reduce_archive(order, config, store, run_tasks, progress)
+            current = _current(frames, store, order.superseded)
+            partials = aggregate(current, missing, order.since, config, run_tasks)
+            with clock.stage(Stage.STORE):
                 for module in missing:
                     packed = pack_partial(partials[module.name])
                     store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
-    return Outcome(order.instance_id, order.archive, key, account, dict(clock.seconds))
+    return Outcome(order.instance_id, order.archive, key, account)
 
 
 def aggregate(
@@ -229,7 +218,7 @@ def read_archive(
     For an archive that cannot be read the account says why, and there are no records; where the file itself cannot be
     read, the hash is empty.
     """
-    reader = ArchiveReader(tar, limits_of(config))
+    reader = ArchiveReader(tar, limits_of(config), clock)
     redaction = redaction_of(config)
     joiner, rejects = Joiner(wanted), _RejectFile(config, redaction)
     waiting: deque[Block] = deque()
@@ -238,7 +227,7 @@ def read_archive(
     def tasks() -> Iterator[DecodeTask]:
         stream = reader.blocks()
         while True:
-            with clock.stage("read"):
+            with clock.stage(Stage.GUNZIP):
                 item = next(stream, None)
             if item is None:
                 return
@@ -250,12 +239,10 @@ def read_archive(
                 yield DecodeTask(item, next(numbers), wanted, redaction)
 
     try:
-        with clock.stage("decode"):
-            for decoded in run_tasks(tasks()):
-                rejects.add(waiting.popleft(), decoded)
-                joiner.add(decoded)
-        clock.seconds["decode"] -= clock.seconds["read"]
-        with clock.stage("join"):
+        for decoded in run_tasks(tasks()):
+            rejects.add(waiting.popleft(), decoded)
+            joiner.add(decoded)
+        with clock.stage(Stage.JOIN, reader.text_bytes):
             joined, repeated = joiner.join()
     except Quarantine as error:
         sha256 = file_sha256(tar)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from socket import gethostname
 from typing import Any, Protocol
 
 import numpy as np
 import orjson
 import polars as pl
 
+from grt_batch.clock import Clock, Stage
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, StoreDamaged
 from grt_batch.index import Index
@@ -50,7 +52,9 @@ _MERGED_AT_ONCE = 8
 
 
 class Crew(Protocol):
-    """Those who reduce archives: this process alone, or the ranks of an MPI job."""
+    """Those who reduce archives: this process alone, or the ranks of an MPI job. `clock` is that of this process."""
+
+    clock: Clock
 
     def reduce(
         self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
@@ -60,19 +64,35 @@ class Crew(Protocol):
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
 
+    def stages(self) -> list[Mapping[str, Any]]:
+        """What each rank did with its time up to now, for run.json."""
+
 
 class Alone:
     """A crew of one: everything in this process."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
 
     def reduce(
         self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
     ) -> Iterator[Outcome]:
         """Carry out the orders, one after another."""
-        return (reduce_archive(order, config, store, run_here, progress) for order in orders)
+        run_tasks = partial(run_here, clock=self.clock)
+        return (reduce_archive(order, config, store, run_tasks, progress) for order in orders)
 
     def peak_memory(self) -> list[int]:
         """The peak memory of this process in bytes."""
         return [peak_memory()]
+
+    def stages(self) -> list[Mapping[str, Any]]:
+        """What this process did with its time up to now."""
+        return [stages_of(0, "serial", gethostname(), self.clock.told())]
+
+
+def stages_of(rank: int, role: str, host: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a rank did with its time, as run.json has it; `told` as by its clock."""
+    return {"rank": rank, "host": host, "role": role, **told}
 
 
 def peak_memory() -> int:
@@ -133,7 +153,6 @@ class Reduction:
         self.index = index
         self.as_of = as_of
         self.again = again
-        self.seconds: dict[str, float] = {}
 
     def reduce(self, planned: Sequence[Planned], tell: Callable[[int], None], known: Known = _nothing_known) -> Reduced:
         """Read what must be read, make the partials that are missing, and merge them. The modules that are `known` need
@@ -209,10 +228,7 @@ class Reduction:
     def _carry_out(self, orders: list[Order], tell: Callable[[int], None]) -> Iterator[Outcome]:
         """The largest first, so that no rank is left alone with a large one at the end."""
         orders.sort(key=lambda order: (-order.bytes, order.instance_id, order.archive))
-        for outcome in self.crew.reduce(orders, self.config, self.store, tell):
-            for stage, seconds in outcome.seconds.items():
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-            yield outcome
+        yield from self.crew.reduce(orders, self.config, self.store, tell)
 
     def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[Current]]]:
         """See that every published archive has its partials, without the jobs that a newer archive reports again."""
@@ -341,8 +357,9 @@ class Reduction:
 
     def _over_all(self, module: Module, current: Mapping[str, Sequence[Current]]) -> Partial:
         """The partials of all instances in one, with the column `instance_id`."""
-        merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
-        return over_all(module.cubes, merged)
+        with self.store.clock.stage(Stage.MERGE, of=module.name):
+            merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
+            return over_all(module.cubes, merged)
 
     def _merged(self, module: Module, archives: Sequence[Current]) -> Partial:
         """The partial of all archives of an instance; its cubes of the last days, of those that have any."""
@@ -365,7 +382,8 @@ class Reduction:
         for begin in range(done, len(keys), _MERGED_AT_ONCE):
             result = module.merge([result, *self._partials(keys[begin : begin + _MERGED_AT_ONCE], cubes)])
         if done < len(keys) > 1:
-            self.store.put(MERGED, prefixes[-1], pack_partial(result))
+            with self.store.clock.stage(Stage.STORE):
+                self.store.put(MERGED, prefixes[-1], pack_partial(result))
             if done:
                 self.store.drop(MERGED, prefixes[done])
         return result
@@ -377,4 +395,5 @@ class Reduction:
             for key in damaged:
                 self.store.drop(PARTIAL, key)
             raise _Damaged(damaged)
+        self.store.clock.count(Stage.MERGE, sum(len(content) for content in raw if content is not None))
         return [unpack_partial(content, cubes) for content in raw if content is not None]

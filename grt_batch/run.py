@@ -6,7 +6,9 @@ import fcntl
 import os
 import signal
 import socket
+import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from grt_batch import __version__
+from grt_batch.clock import Clock, Stage
 from grt_batch.config import Config
 from grt_batch.contents import contents_of, unchanged
 from grt_batch.errors import CannotWrite, Locked, PublishedInPart
@@ -27,7 +30,7 @@ from grt_batch.modes import make_work
 from grt_batch.module import Export, FolderExport, Module, Partial, TableExport, chosen
 from grt_batch.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
 from grt_batch.partials import Store
-from grt_batch.pipeline import REJECTS, Clock, redaction_of
+from grt_batch.pipeline import REJECTS, redaction_of
 from grt_batch.plan import Planned, Step, as_remembered, find, survey
 from grt_batch.reduction import Crew, Reduced, Reduction
 from grt_batch.sinks.postgres import Publication
@@ -107,15 +110,15 @@ def execute(
 
     Raises GrtError; then nothing was published, but for CommitUnknown and PublishedInPart.
     """
-    config, clock = request.config, Clock()
+    config, clock = request.config, crew.clock
     # Better now than in a rank.
     redaction_of(config)
     modules = chosen(request.modules)
-    store = Store(config.work / "store")
+    store = Store(config.work / "store", clock)
     store.tidy()
     index = Index(config.work, config.uploads)
     uploads = select(find(config, index, request.instances, forget=request.forget))
-    with clock.stage("plan"):
+    with clock.stage(Stage.PLAN):
         say_what_was_found(uploads, index)
         planned = survey(uploads, store, index, config, modules, request.as_of)
         planned = [_asked_for(item, request, store, index) for item in planned]
@@ -133,12 +136,12 @@ def execute(
             wanted = contents_of(modules, contents, ledger)
             return () if request.recalculate else unchanged(modules, wanted, config.reports, request.as_of, url)
 
-        with clock.stage("reduce"), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
+        with clock.stage(Stage.REDUCE), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
             reduced = reduction.reduce(planned, tell, known)
         ledger = _ledger(request, uploads, reduced.entries)
         if not request.forget:
             say_what_nobody_knows(config.reports, ledger)
-        summary = _publish(request, ledger, modules, reduced, crew, store, url, sink, clock, reduction.seconds)
+        summary = _publish(request, ledger, modules, reduced, crew, store, url, sink)
     with _published():
         forgotten = index.drop_all_but(uploads.archives)
         index.save()
@@ -201,10 +204,9 @@ def _publish(
     store: Store,
     url: str,
     sink: Callable[..., Any],
-    clock: Clock,
-    reducing: Mapping[str, float],
 ) -> Summary:
-    config = request.config
+    config, clock, beside = request.config, crew.clock, Clock(time.thread_time)
+    beside.recording = clock.recording
     published = [entry for entry in ledger.archives if entry.counts]
     run = {
         "run_id": request.run_id,
@@ -221,12 +223,12 @@ def _publish(
     there = reduced.contents.keys() - reduced.merged.keys()
     tables = _tables(modules, reduced.merged, ledger)
     with ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports:
-        with clock.stage("tsv"):
+        with clock.stage(Stage.TSV, of="rejects"):
             for entry in published:
                 content = store.get(REJECTS, entry.key) or b""
                 place = entry.archive.instance_id, entry.archive.name
                 reports.write_rejects(*place, content, defuse=config.tsv_defuse_formulas)
-        with clock.stage("export"):
+        with clock.stage(Stage.EXPORT):
             for export, parts in exports:
                 if isinstance(export, FolderExport):
                     reports.export(export, parts, ledger)
@@ -237,29 +239,35 @@ def _publish(
             lock_tries=config.lock_tries,
             run_id=request.run_id,
             threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+            clock=beside,
         ) as publication:
             while True:
-                with clock.stage("tables"):
+                with clock.stage(Stage.TABLES):
                     made = next(tables, None)
+                    text = [] if made is None else list(render(*made))
                 if made is None:
                     break
-                with clock.stage("tsv"):
-                    table, text = made[0], list(render(*made))
+                table, size = made[0], sum(map(len, text))
+                clock.count(Stage.TABLES, size)
+                with clock.stage(Stage.TSV, size, table.name):
                     reports.write(table, render(table, defused(*made)) if config.tsv_defuse_formulas else text)
-                with clock.stage("copy"):
+                with clock.stage(Stage.WAITING, of=f"COPY before {table.name}"):
                     publication.copy(table, text, contents[table.name])
             for table in (table for module in modules for table in module.tables if module.name in there):
                 reports.keep(table)
                 publication.keep(table, contents[table.name])
-            with clock.stage("copy"):
-                for export, parts in exports:
-                    if isinstance(export, TableExport):
+            for export, parts in exports:
+                if isinstance(export, TableExport):
+                    with clock.stage(Stage.COPY, of=export.name):
                         publication.copy_parts(export.tables, parts)
+            with clock.stage(Stage.WAITING, of="COPY"):
                 publication.wait()
             finished = datetime.now(UTC).replace(tzinfo=None)
-            numbers = _numbers(request, ledger, run, crew, clock, reducing, finished)
+            with clock.stage(Stage.SWAP):
+                publication.swap({**run, "finished": finished})
+            clock.add(beside)
+            numbers = _numbers(request, ledger, run, crew, finished)
             reports.write_summary({**numbers, "contents": contents})
-            publication.swap({**run, "finished": finished})
             reports.ready()
             with _signals_held_back():
                 publication.commit()
@@ -301,8 +309,6 @@ def _numbers(
     ledger: Ledger,
     run: Mapping[str, Any],
     crew: Crew,
-    clock: Clock,
-    reducing: Mapping[str, float],
     finished: datetime,
 ) -> dict[str, Any]:
     """run.json: what was read and accounted for, and what it took."""
@@ -312,7 +318,10 @@ def _numbers(
     published = [entry for entry in ledger.archives if entry.counts]
     removed = sum(entry.removed for entry in ledger.archives)
     accounts = [entry.account for entry in published if entry.account]
-    memory = crew.peak_memory()
+    memory, stages = crew.peak_memory(), crew.stages()
+    all_ranks: Counter[str] = Counter()
+    for rank in stages:
+        all_ranks.update(rank["seconds"])
     return {
         **run,
         "started": f"{request.started:%Y-%m-%d %H:%M:%S.%f}",
@@ -331,7 +340,8 @@ def _numbers(
         "superseded": sum(entry.superseded for entry in published),
         "bytes": sum(account.bytes for account in accounts),
         "text_bytes": sum(account.text_bytes for account in accounts),
-        "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
-        "seconds_of_all_ranks": {stage: round(seconds, 3) for stage, seconds in sorted(reducing.items())},
+        "seconds": {stage.value: round(seconds, 3) for stage, seconds in crew.clock.whole.items()},
+        "seconds_of_all_ranks": {stage: round(seconds, 3) for stage, seconds in sorted(all_ranks.items())},
         "peak_memory_bytes": {"sum": sum(memory), "largest": max(memory)},
+        "stages": stages,
     }

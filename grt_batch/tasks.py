@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import polars as pl
 
 from grt_batch.archive import Block
+from grt_batch.clock import Clock, Stage
 from grt_batch.columns import Decoded
 from grt_batch.decode import decode
 from grt_batch.details import attached
@@ -30,6 +31,10 @@ class Task(Protocol):
     def place(self) -> str:
         """What it is about, for the error that it may end in."""
 
+    @property
+    def bytes(self) -> int:
+        """How much it deals with."""
+
     def run(self) -> Any:
         """Do it."""
 
@@ -48,6 +53,11 @@ class DecodeTask:
     def place(self) -> str:
         """The member that the block is of, and the block's number in the archive."""
         return f"{self.block.layout.kind.value}, block {self.number}"
+
+    @property
+    def bytes(self) -> int:
+        """The text of the block."""
+        return len(self.block.data)
 
     def run(self) -> Decoded:
         """The columns and rejects of the block."""
@@ -69,6 +79,11 @@ class AggregateTask:
         ids = self.frames[Job.kind][Job.job_id.name]
         return f"the jobs from {ids[0]} to {ids[-1]}"
 
+    @property
+    def bytes(self) -> int:
+        """The records, as they are in memory."""
+        return sum(int(frame.estimated_size()) for frame in self.frames.values())
+
     def run(self) -> dict[str, Partial]:
         """A partial for each module, by its name."""
         known = discover()
@@ -82,6 +97,13 @@ class AggregateTask:
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]
 
 
-def run_here(tasks: Iterator[Task]) -> Iterator[Any]:
+def run_here(tasks: Iterator[Task], clock: Clock | None = None) -> Iterator[Any]:
     """Carry out tasks one after another in this process."""
-    return (task.run() for task in tasks)
+    clock = clock or Clock()
+    return (timed(task, clock) for task in tasks)
+
+
+def timed(task: Task, clock: Clock) -> Any:
+    """Carry out a task, and count it to the stage of its name."""
+    with clock.stage(Stage(task.name), task.bytes, task.place):
+        return task.run()

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.checks import miscounted
+from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.ledger import Account, miscount
-from grt_batch.pipeline import Clock, read_archive
+from grt_batch.pipeline import read_archive
 from grt_batch.records import Kind
 from grt_batch.run import Summary
 from grt_batch.tasks import run_here

@@ -21,12 +21,12 @@ SOURCES = {
 
 LAYERS = [
     ["__init__", "secrets"],
-    ["errors", "logs", "records", "texts"],
+    ["clock", "errors", "logs", "records", "texts"],
     ["tables"],
     ["joined", "values"],
     ["hashing", "measures", "sketch"],
     ["archive", "config", "metadata", "ranks.heartbeat", "ranks.mpirun", "sample", "sampled", "server_folder", "tally"],
-    ["kernels", "modes", "queries", "shapes", "server_process", "uploads"],
+    ["kernels", "modes", "profiles", "queries", "shapes", "server_process", "uploads"],
     ["columns", "ranks.traces"],
     ["decode", "details", "embedded", "ranks.launcher", "redaction"],
     ["jobs"],

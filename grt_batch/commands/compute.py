@@ -38,6 +38,7 @@ _FIRST_YEAR = 1970
     help="With --ranks: how often to start again, from what was computed, when a rank was lost.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--profile", is_flag=True, help="Write what each rank did when, for Perfetto or chrome://tracing.")
 @options("config")
 @click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
 @click.option(
@@ -63,6 +64,7 @@ def run(
     ranks: int | None,
     retries: int,
     dry_run: bool,
+    profile: bool,
     config_file: Path | None,
     progress: bool | None,
     log_format: str,
@@ -82,8 +84,11 @@ def run(
         if code > SIGNALLED:
             raise Stopped(code - SIGNALLED)
         return code
+    from socket import gethostname
+
     from grt_batch.logs import logger, set_up
     from grt_batch.modes import set_umask
+    from grt_batch.profiles import folder_of, write
     from grt_batch.ranks.heartbeat import note_published
     from grt_batch.reduction import Alone, Crew
     from grt_batch.run import Request, execute, lock, new_run_id
@@ -102,13 +107,19 @@ def run(
     )
     set_umask(config)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
+    profiles = folder_of(config.work, request.run_id) if profile else None
     if coordinator is not None:
         coordinator.run_id = request.run_id
+        coordinator.profiles = profiles
     crew: Crew = coordinator or Alone()
+    crew.clock.recording = profile
     shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
         summary = execute(request, crew, lambda: database_of(config), _bar if shown else _no_bar)
     note_published()
+    if profiles:
+        write(profiles, 0, gethostname(), crew.clock)
+        click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
     numbers = summary.numbers

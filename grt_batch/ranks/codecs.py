@@ -56,14 +56,20 @@ def unpack_lead(message: Message) -> tuple[Order, Config, str]:
     return Order(**order), Config(**values), message.header["run_id"]
 
 
+def pack_end(profiles: Path | None) -> bytes:
+    """The end of the run; `profiles` is the folder of its profile, None where there is none."""
+    return pack({"profiles": _packed_path(profiles) if profiles else ""})
+
+
+def unpack_end(message: Message) -> Path | None:
+    """The opposite of `pack_end`."""
+    path = message.header.get("profiles")
+    return Path(_unpacked_path(path)) if path else None
+
+
 def pack_outcome(outcome: Outcome) -> bytes:
     """What came of an order."""
-    header = {
-        "instance_id": outcome.instance_id,
-        "archive": outcome.archive,
-        "key": outcome.key,
-        "seconds": outcome.seconds,
-    }
+    header = {"instance_id": outcome.instance_id, "archive": outcome.archive, "key": outcome.key}
     return pack(header, [outcome.account.to_json()])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.partials import Store
 from grt_batch.pipeline import Order, reduce_archive
@@ -12,7 +13,7 @@ from grt_batch.ranks.codecs import pack_outcome, pack_task, unpack_result
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
-from grt_batch.tasks import Task
+from grt_batch.tasks import Task, timed
 
 _IN_FLIGHT = 2
 """Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""
@@ -29,7 +30,7 @@ class Controller:
 
     def lead(self, config: Config) -> None:
         """Carry out the order and tell the coordinator what came of it."""
-        store = Store(config.work / "store")
+        store = Store(config.work / "store", self.wire.clock)
         outcome = reduce_archive(self.order, config, store, self.run_tasks, self._tell)
         self.wire.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
 
@@ -68,11 +69,12 @@ class Controller:
     def _give(self, index: int, task: Task) -> None:
         worker = min(self._in_flight, key=lambda rank: (self._in_flight[rank], rank), default=None)
         if worker is None or self._in_flight[worker] >= _IN_FLIGHT:
-            self._results[index] = task.run()
+            self._results[index] = timed(task, self.wire.clock)
             return
         place = f"{self.order.instance_id}/{self.order.archive}, {task.place}"
         self._in_flight[worker] += 1
-        self.wire.send(worker, Tag.TASK, pack_task(index, place, task))
+        with self.wire.clock.stage(Stage.SEND):
+            self.wire.send(worker, Tag.TASK, pack_task(index, place, task))
 
     def _hear_all(self) -> None:
         while (message := self.wire.poll()) is not None:
@@ -82,7 +84,8 @@ class Controller:
         if message.tag is Tag.READY:
             self._in_flight[message.source] = 0
         elif message.tag is Tag.RESULT:
-            index, result = unpack_result(message)
+            with self.wire.clock.stage(Stage.RECEIVE):
+                index, result = unpack_result(message)
             self._in_flight[message.source] -= 1
             self._results[index] = result
         else:

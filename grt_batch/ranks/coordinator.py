@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.partials import Store
 from grt_batch.pipeline import Order, Outcome
-from grt_batch.ranks.codecs import pack_lead, unpack_outcome
+from grt_batch.ranks.codecs import pack_end, pack_lead, unpack_outcome
 from grt_batch.ranks.layout import Load, controllers, neediest
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import peak_memory
+from grt_batch.reduction import peak_memory, stages_of
 
 
 class Coordinator:
@@ -19,9 +24,12 @@ class Coordinator:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self.clock = wire.clock
         self.run_id = ""
+        self.profiles: Path | None = None
         self._idle: set[int] = set()
-        self._memory: dict[int, int] = {}
+        self._said: dict[int, Mapping[str, Any]] = {}
+        self._asked: dict[int, float] = {}
         self._leading: dict[int, Order] = {}
         self._left: dict[int, int] = {}
         self._helping: dict[int, int] = {}
@@ -29,9 +37,9 @@ class Coordinator:
     def reduce(
         self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
     ) -> Iterator[Outcome]:
-        """Carry out the orders, in their order; outcomes come in any order."""
+        """Carry out the orders, in their order; outcomes come in any order. At the end all ranks have asked again."""
         todo = list(reversed(orders))
-        while todo or self._leading:
+        while todo or self._leading or self._said.keys() - self._idle:
             self._assign(todo, config)
             message = self.wire.receive()
             if message.tag is Tag.ASK:
@@ -45,7 +53,8 @@ class Coordinator:
                 yield unpack_outcome(message)
 
     def end(self, code: int) -> None:
-        """Tell every rank, as it asks, that the run is over. Where one is still at work, all are ended with `code`."""
+        """Tell every rank, as it asks, that the run is over, and where its profile goes. Where one is still at work,
+        all are ended with `code`."""
         if self._leading:
             self.wire.abort(code)
         while len(self._idle) < self.wire.size - 1:
@@ -53,17 +62,28 @@ class Coordinator:
             if message.tag is Tag.ASK:
                 self._ask(message)
         for rank in sorted(self._idle):
-            self.wire.send(rank, Tag.END)
+            self.wire.send(rank, Tag.END, pack_end(self.profiles))
         self.wire.finish()
 
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
-        return [peak_memory(), *self._memory.values()]
+        return [peak_memory(), *(said["memory"] for said in self._said.values())]
+
+    def stages(self) -> list[Mapping[str, Any]]:
+        """What each rank that has asked did with its time up to now: since then it waits."""
+        ranks = [stages_of(self.wire.rank, "coordinator", socket.gethostname(), self.clock.told())]
+        for rank, said in sorted(self._said.items()):
+            told = said["told"]
+            waited = told["seconds"].get(Stage.WAITING, 0.0) + time.perf_counter() - self._asked[rank]
+            seconds = told["seconds"] | {Stage.WAITING.value: round(waited, 4)}
+            ranks.append(stages_of(rank, "worker", said["host"], told | {"seconds": seconds}))
+        return ranks
 
     def _ask(self, message: Message) -> None:
         self._idle.add(message.source)
         self._helping.pop(message.source, None)
-        self._memory[message.source] = message.header["memory"]
+        self._said[message.source] = message.header
+        self._asked[message.source] = time.perf_counter()
 
     def _assign(self, todo: list[Order], config: Config) -> None:
         """Give idle ranks something to do: archives first, then helping."""

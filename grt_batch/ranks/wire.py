@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from grt_batch.clock import Clock, Stage
 from grt_batch.errors import WrongMpi
 from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
@@ -26,10 +27,11 @@ _LAUNCHERS = (
 
 
 class Wire:
-    """The messages of one rank."""
+    """The messages of one rank, and its clock."""
 
     def __init__(self, comm: Any) -> None:
         self._comm = comm
+        self.clock = Clock()
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._sending: list[tuple[Any, bytes]] = []
@@ -37,11 +39,19 @@ class Wire:
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         """Send a packed message, or one that is only its tag."""
         raw = pack({}) if raw is None else raw
-        self._reap()
-        self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
+        with self.clock.stage(Stage.SEND, len(raw)):
+            self._reap()
+            self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
 
     def receive(self) -> Message:
         """The next message, from whoever; sleeps until there is one."""
+        message = self.poll()
+        if message is None:
+            with self.clock.stage(Stage.WAITING):
+                message = self._await()
+        return message
+
+    def _await(self) -> Message:
         probes, sleep = 0, _SHORTEST_SLEEP
         while True:
             message = self.poll()
@@ -61,9 +71,11 @@ class Wire:
         if matched is None:
             self._reap()
             return None
-        raw = bytearray(status.Get_count(MPI.BYTE))
-        matched.Recv([raw, len(raw), MPI.BYTE])
-        return unpack(status.Get_tag(), status.Get_source(), raw)
+        size = status.Get_count(MPI.BYTE)
+        with self.clock.stage(Stage.RECEIVE, size):
+            raw = bytearray(size)
+            matched.Recv([raw, size, MPI.BYTE])
+            return unpack(status.Get_tag(), status.Get_source(), raw)
 
     def flush(self) -> None:
         """Wait until all that was sent has left."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import traceback
 
+from grt_batch import profiles
+from grt_batch.clock import Stage
 from grt_batch.errors import GrtError, RankLost
 from grt_batch.logs import logger, set_up
 from grt_batch.modes import set_umask
-from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
+from grt_batch.ranks.codecs import pack_result, unpack_end, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
 from grt_batch.reduction import peak_memory
+from grt_batch.tasks import timed
 
 
 class Rank:
@@ -46,13 +49,17 @@ class Rank:
     def _serve(self) -> None:
         while True:
             self.role, self.place = "idle", ""
-            self.wire.send(COORDINATOR, Tag.ASK, pack({"memory": peak_memory()}))
+            said = {"memory": peak_memory(), "host": socket.gethostname(), "told": self.wire.clock.told()}
+            self.wire.send(COORDINATOR, Tag.ASK, pack(said))
             message = self._receive()
             if message.tag is Tag.LEAD:
                 self._lead(message)
             elif message.tag is Tag.HELP:
-                self._help(message.header["leader"])
+                with self.wire.clock.stage(Stage.HELP):
+                    self._help(message.header["leader"])
             elif message.tag is Tag.END:
+                if folder := unpack_end(message):
+                    profiles.write(folder, self.wire.rank, socket.gethostname(), self.wire.clock)
                 return
             else:
                 raise AssertionError(f"an idle rank was told {message.tag.name} by rank {message.source}")
@@ -73,8 +80,11 @@ class Rank:
                 return
             if message.tag is not Tag.TASK:
                 raise AssertionError(f"a worker was told {message.tag.name} by rank {message.source}")
-            index, self.place, task = unpack_task(message)
-            self.wire.send(leader, Tag.RESULT, pack_result(index, task, task.run()))
+            with self.wire.clock.stage(Stage.RECEIVE):
+                index, self.place, task = unpack_task(message)
+            result = timed(task, self.wire.clock)
+            with self.wire.clock.stage(Stage.SEND):
+                self.wire.send(leader, Tag.RESULT, pack_result(index, task, result))
             self.place = ""
 
     def _receive(self) -> Message:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import errors, sql
 
+from grt_batch.clock import Clock, Stage
 from grt_batch.config import Config
 from grt_batch.errors import CommitUnknown, DatabaseLocked, DatabaseRefused, GrtError
 from grt_batch.ledger import RUN
@@ -178,7 +179,10 @@ class Publication:
         lock_tries: int,
         run_id: str,
         threshold: Threshold | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """`clock` is that of the thread which fills partitions, while the caller does other things."""
+        self._clock = clock or Clock()
         self._url = url
         self._tables = tables
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
@@ -240,10 +244,11 @@ class Publication:
             self._filling = None
 
     def _fill_anew(self, table: Table, text: Sequence[bytes], content: str) -> None:
-        partition = Partition.of_all(table, self._run, content)
-        partition.create(self._cursor)
-        self._copy(partition, table.columns, "text", iter(text))
-        partition.complete(self._cursor)
+        with self._clock.stage(Stage.COPY, sum(map(len, text)), table.name):
+            partition = Partition.of_all(table, self._run, content)
+            partition.create(self._cursor)
+            self._copy(partition, table.columns, "text", iter(text))
+            partition.complete(self._cursor)
         self._exchanges.append(_Exchange(table, [partition]))
 
     def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
@@ -281,6 +286,7 @@ class Publication:
             for part in archive.load():
                 target = new[part.name]
                 if target:
+                    self._clock.count(Stage.COPY, len(part.data))
                     rows = iter((_BINARY_HEADER, part.data, _BINARY_TRAILER))
                     self._copy(target, target.table.columns[1:], "binary", rows)
         for partition in partitions:

@@ -18,9 +18,10 @@ from typing import Any
 
 from corpus import good
 
+from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.joined import RECORDS
-from grt_batch.pipeline import Clock, read_archive
+from grt_batch.pipeline import read_archive
 from grt_batch.tasks import run_here
 
 KINDS = tuple(RECORDS)[1:]

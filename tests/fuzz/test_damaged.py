@@ -14,12 +14,13 @@ import pytest
 from corpus import DOCUMENTS, Damaged, corpus, good
 from properties import check_line
 
+from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import Quarantine
 from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
 from grt_batch.metadata import read_report
-from grt_batch.pipeline import Clock, read_archive
+from grt_batch.pipeline import read_archive
 from grt_batch.records import Kind
 from grt_batch.tasks import Frames, run_here
 

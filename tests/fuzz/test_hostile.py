@@ -14,6 +14,7 @@ from build import HEADERS, entry, header, line, member, packed, pax
 from strange import LONG, NOISE
 
 from grt_batch.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.clock import Clock
 from grt_batch.columns import WANTED
 from grt_batch.commands import text_table
 from grt_batch.config import Config
@@ -22,7 +23,7 @@ from grt_batch.details import attached
 from grt_batch.errors import Quarantine
 from grt_batch.joined import RECORDS, Job, Records
 from grt_batch.modules.lake import Lake
-from grt_batch.pipeline import Clock, read_archive, redaction_of
+from grt_batch.pipeline import read_archive, redaction_of
 from grt_batch.records import Kind, layout_of
 from grt_batch.redaction import Redaction
 from grt_batch.tasks import RunTasks, run_here

@@ -116,8 +116,13 @@ ACCOUNT = Account(
     "account", [ACCOUNT, Account("b" * 64, 7, quarantine="its gzip is broken: ü")], ids=["good", "quarantined"]
 )
 def test_an_outcome_comes_back(account: Account) -> None:
-    outcome = Outcome("3", "0", "k" * 40, account, {"read": 0.1, "decode": 1e-9})
+    outcome = Outcome("3", "0", "k" * 40, account)
     assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
+
+
+@pytest.mark.parametrize("folder", [None, Path("/work/profiles/r"), Path(os.fsdecode(b"/work \xff/profiles"))])
+def test_the_end_says_where_a_profile_goes(folder: Path | None) -> None:
+    assert codecs.unpack_end(received(codecs.pack_end(folder))) == folder
 
 
 def sent(task: Task) -> Task:

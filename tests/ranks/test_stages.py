@@ -1,0 +1,85 @@
+"""What each rank says of its time, over real messages: no byte is missing, and who waits is said to wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grt_batch.config import Config
+from grt_batch.errors import NoMpirun
+from grt_batch.ranks.launcher import launch
+from grt_batch.ranks.mpirun import find_mpirun
+from grt_batch.run import Summary
+
+RANKS = 3
+
+
+def sums(numbers: dict[str, Any], what: str) -> Counter[str]:
+    """By stage, of all ranks."""
+    total: Counter[str] = Counter()
+    for rank in numbers["stages"]:
+        total.update(rank[what])
+    return total
+
+
+@pytest.fixture
+def profiled(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The run.json of a run with several ranks, many small tasks and a profile."""
+    try:
+        find_mpirun(os.environ)
+    except NoMpirun:
+        pytest.skip("no mpirun")
+    for name, value in (("BLOCK_BYTES", "30000"), ("AGGREGATE_JOBS", "200")):
+        monkeypatch.setenv(f"GRT_BATCH_{name}", value)
+    places = {"--uploads": config.uploads, "--reports": config.reports, "--work": config.work}
+    options = [str(text) for option in places.items() for text in option]
+    options += ["--database", config.database, "--as-of", "2024-06-30", "--no-progress", "--profile"]
+    assert launch(RANKS, options, config.work) == 0, capfd.readouterr().err
+    numbers: dict[str, Any] = json.loads((config.reports / "latest" / "run.json").read_bytes())
+    return numbers
+
+
+def test_each_rank_says_what_it_did(
+    profiled: dict[str, Any], config: Config, run_here: Callable[..., Summary], tmp_path: Path
+) -> None:
+    ranks = profiled["stages"]
+    assert [(rank["rank"], rank["role"]) for rank in ranks] == [(0, "coordinator"), (1, "worker"), (2, "worker")]
+    assert {rank["host"] for rank in ranks} == {socket.gethostname()}
+    assert sums(profiled, "seconds").keys() == profiled["seconds_of_all_ranks"].keys()
+    assert all(rank["seconds"]["waiting"] > 0 for rank in ranks)
+    # What was read and computed is the same for any number of ranks.
+    serial = replace(config, work=tmp_path / "alone", reports=tmp_path / "alone-reports")
+    alone, together = sums(dict(run_here(serial).numbers), "bytes"), sums(profiled, "bytes")
+    assert together["read"] == profiled["bytes"]
+    assert together["gunzip"] == profiled["text_bytes"]
+    for stage in ("read", "gunzip", "decode", "join", "tables", "tsv", "copy"):
+        assert together[stage] == alone[stage], stage
+    # Nobody but rank 0 merges and publishes, and it does nothing else.
+    assert {"copy", "swap"} <= ranks[0]["seconds"].keys()
+    assert not {"gunzip", "decode", "aggregate"} & ranks[0]["seconds"].keys()
+    assert all({"lead", "gunzip", "decode"} <= rank["seconds"].keys() for rank in ranks[1:])
+
+
+def test_what_is_sent_is_received(profiled: dict[str, Any]) -> None:
+    size = sums(profiled, "bytes")
+    # A rank says what it has sent and then asks, so that its last ASK is only counted by who received it.
+    assert 0 < size["receive"] - size["send"] < 3000 * (RANKS - 1)
+
+
+def test_each_rank_writes_its_profile(profiled: dict[str, Any], config: Config) -> None:
+    folder = config.work / "profiles" / profiled["run_id"]
+    assert {file.name for file in folder.iterdir()} == {f"rank-{rank}.json" for rank in range(RANKS)}
+    for said in profiled["stages"]:
+        events = json.loads((folder / f"rank-{said['rank']}.json").read_bytes())["traceEvents"]
+        assert {event["pid"] for event in events} == {said["rank"]}
+        spans = Counter(event["name"] for event in events if event["ph"] == "X")
+        assert spans["lead"] == said["times"].get("lead", 0)
+        assert spans["decode"] == said["times"].get("decode", 0)
