@@ -120,7 +120,7 @@ def test_an_outcome_comes_back(account: Account) -> None:
     assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
 
 
-@pytest.mark.parametrize("folder", [None, Path("/work/profiles/r"), Path(os.fsdecode(b"/work \xff/profiles"))])
+@pytest.mark.parametrize("folder", [None, Path("/w/profiles/r"), Path(os.fsdecode(b"/w \xff/profiles"))])
 def test_the_end_says_where_a_profile_goes(folder: Path | None) -> None:
     assert codecs.unpack_end(received(codecs.pack_end(folder))) == folder
 
