@@ -15,6 +15,7 @@ from grt_batch.config import Config
 from grt_batch.index import Index
 from grt_batch.joined import Job
 from grt_batch.ledger import Account, utc
+from grt_batch.model import Model, Work
 from grt_batch.module import WINDOW_DAYS, Module
 from grt_batch.partials import Store, digest
 from grt_batch.pipeline import PARTIAL, SUPERSEDED, account_key, load_account, partial_key, wanted_by
@@ -22,9 +23,6 @@ from grt_batch.uploads import Archive, Uploads, scan
 
 SUPERSEDING = "superseding"
 """The kind of entries in the store that say which jobs newer archives replace."""
-BYTES_PER_SECOND = 15_000_000
-"""Bytes of tar.gz that a rank gets through in a second, from archive to partials; a careful figure for the advice."""
-
 
 LOST = "its numbers are lost: what was read of it is not in the store any more"
 """Why an archive that cannot be read again does not count."""
@@ -228,20 +226,34 @@ def overlaps(one: Account | None, other: Account | None) -> bool:
 
 @dataclass(frozen=True)
 class Advice:
-    """How a run may be started: MPI ranks, and minutes to ask a batch system for."""
+    """How a run may be started: MPI ranks, the seconds that it may take, and minutes to ask a batch system for."""
 
     bytes_to_read: int
     ranks: int
+    seconds: int
     minutes: int
 
 
-def advise(planned: Sequence[Planned], config: Config) -> Advice:
-    """One rank coordinates; one more for each `bytes_per_rank` to read, 2 at least, `max_ranks` at most in all.
+def work_of(planned: Sequence[Planned]) -> Work:
+    """What there is to do, as the model has it."""
+    new: dict[str, list[int]] = {}
+    known: dict[str, list[int]] = {}
+    for item in planned:
+        if item.must_be_read or item.counts:
+            by_instance = new if item.must_be_read else known
+            by_instance.setdefault(item.archive.instance_id, []).append(item.archive.bytes)
+    return Work(new, known)
+
+
+def advise(planned: Sequence[Planned], config: Config, model: Model) -> Advice:
+    """One rank coordinates; one more for each `bytes_per_rank` to read, but no more than the model has work for; 2 at
+    least, `max_ranks` at most in all.
 
     Time for twice the work and a quarter of an hour, since a batch system kills whoever takes longer.
     """
-    to_read = sum(item.archive.bytes for item in planned if item.must_be_read)
-    wanted = 1 + max(2, -(-to_read // max(1, config.bytes_per_rank)))
-    ranks = max(1, min(wanted, config.max_ranks))
-    seconds = to_read / (BYTES_PER_SECOND * max(1, ranks - 1))
-    return Advice(to_read, ranks, 15 + int(2 * seconds / 60))
+    work = work_of(planned)
+    to_read = sum(work.archives)
+    worth = min(-(-to_read // max(1, config.bytes_per_rank)), model.busy(work, config.aggregate_jobs))
+    ranks = max(1, min(1 + max(2, worth), config.max_ranks))
+    seconds = model.seconds(work, ranks, config.aggregate_jobs)
+    return Advice(to_read, ranks, round(seconds), 15 + int(2 * seconds / 60))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from grt_batch.config import Config
 from grt_batch.index import Index
 from grt_batch.joined import Job
+from grt_batch.model import Model
 from grt_batch.module import Module, chosen
 from grt_batch.partials import Store
 from grt_batch.pipeline import ACCOUNT, PARTIAL, Order, partial_key, reduce_archive
@@ -263,30 +264,38 @@ SIZES = st.lists(st.integers(0, 2**42), max_size=4)
 
 @examples(100)
 @given(sizes=SIZES, more=st.integers(0, 2**42))
-def test_more_bytes_never_need_fewer_ranks_or_minutes(sizes: list[int], more: int) -> None:
-    less, all_ = (advise(planned(*which), Config()) for which in (sizes, [*sizes, more]))
+def test_more_archives_never_need_fewer_ranks(sizes: list[int], more: int) -> None:
+    less, all_ = (advise(planned(*which), Config(), Model()) for which in (sizes, [*sizes, more]))
     assert all_.ranks >= less.ranks
-    assert all_.minutes >= less.minutes
     assert (less.bytes_to_read, all_.bytes_to_read) == (sum(sizes), sum(sizes) + more)
 
 
 @examples(100)
 @given(sizes=SIZES, worth=st.integers(0, 2**32), most=st.integers(0, 1000))
 def test_advice_is_at_least_3_ranks_and_at_most_those_allowed(sizes: list[int], worth: int, most: int) -> None:
-    advice = advise(planned(*sizes), Config(bytes_per_rank=worth, max_ranks=most))
+    advice = advise(planned(*sizes), Config(bytes_per_rank=worth, max_ranks=most), Model())
     assert min(3, max(1, most)) <= advice.ranks <= max(1, most)
     assert advice.minutes > 0
 
 
 def test_a_rank_more_for_each_share_of_the_work() -> None:
     config = Config(bytes_per_rank=100, max_ranks=64)
-    ranks = {size: advise(planned(size), config).ranks for size in (0, 200, 201, 1000, 10**9)}
+    ranks = {size: advise(planned(size, *[0] * 99), config, Model()).ranks for size in (0, 200, 201, 1000, 10**9)}
     assert ranks == {0: 3, 200: 3, 201: 4, 1000: 11, 10**9: 64}
+
+
+def test_no_more_ranks_than_archives_keep_busy() -> None:
+    config, gigabytes = Config(), 100 * 10**9
+    one, many = (advise(planned(*sizes), config, Model()) for sizes in ([gigabytes], [gigabytes // 64] * 64))
+    assert 3 <= one.ranks < 8
+    assert many.ranks == config.max_ranks
+    assert one.seconds > 3 * many.seconds
+    assert one.minutes > many.minutes > 15
 
 
 @pytest.mark.parametrize(
     "step", [step for step in Step if step not in (Step.NEW, Step.CHANGED)], ids=lambda step: step.value
 )
 def test_only_what_must_be_read_counts(step: Step) -> None:
-    advice = advise(planned(1000, step=step) + planned(7) + planned(5, step=Step.CHANGED), Config())
+    advice = advise(planned(1000, step=step) + planned(7) + planned(5, step=Step.CHANGED), Config(), Model())
     assert advice.bytes_to_read == 12

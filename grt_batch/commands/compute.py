@@ -174,7 +174,7 @@ def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
 
 
 @cli.command()
-@options("uploads", "work")
+@options("uploads", "reports", "work")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Only this instance; may be repeated.")
 @options("config")
 @click.option(
@@ -189,6 +189,7 @@ def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 def plan(
     uploads: Path | None,
+    reports: Path | None,
     work: Path | None,
     instances: tuple[str, ...],
     config_file: Path | None,
@@ -197,7 +198,8 @@ def plan(
     modules: tuple[str, ...],
 ) -> int:
     """Say what a run would do and why, how many bytes it would read, and the ranks and time that this suggests."""
-    return show_plan(load(config_file, {"uploads": uploads, "work": work}), instances, modules, form)
+    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work})
+    return show_plan(config, instances, modules, form)
 
 
 def show_plan(
@@ -205,6 +207,7 @@ def show_plan(
 ) -> int:
     """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
     from grt_batch.index import Index
+    from grt_batch.model import model_of
     from grt_batch.module import chosen
     from grt_batch.partials import Store
     from grt_batch.plan import advise, find, survey
@@ -213,7 +216,7 @@ def show_plan(
     uploads = find(config, index, instances, forget=forget)
     planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules))
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
-    advice = advise(planned, config)
+    advice = advise(planned, config, model_of(config.reports))
     if form in ("ranks", "minutes"):
         click.echo(getattr(advice, form))
         return 0
@@ -229,6 +232,7 @@ def show_plan(
         click.echo(f"passed over: {line}")
     if index.damaged:
         click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
+    click.echo(f"expected: about {advice.seconds} seconds with {advice.ranks} ranks, each on a core of its own")
     click.echo(
         f"{advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
         f" {advice.minutes} minutes of a batch system"
