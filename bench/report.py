@@ -71,10 +71,7 @@ def _median(runs: Iterable[Mapping[str, float]], of: str) -> float:
 def text(results: Results) -> str:
     """All that was found, as Markdown that can be read as it is."""
     on, of = results["machine"], results["sample"]
-    table = [_HEADER, *rows(results)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in table]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    lines = grid([_HEADER, *rows(results)])
     absent = [f"Not measured: {name}, for {why}.\n" for name, why in results["absent"].items()]
     return "\n".join(
         [
@@ -91,12 +88,20 @@ def text(results: Results) -> str:
     )
 
 
-def put(block: str, page: str) -> str:
+def grid(table: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown; its first row has the titles."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in table]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return lines
+
+
+def put(block: str, page: str, first: str = BEGIN, last: str = END) -> str:
     """A page with the block between the marks. Raises Failed for one without them."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise Failed(f"there is no {END if begin else BEGIN} in the page, so no place for the results")
+        raise Failed(f"there is no {last if begin else first} in the page, so no place for the results")
     return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from calling import AS_OF, Call, places
+from conftest import ROOT
 
 from grt_batch import clock as clocks
 from grt_batch.clock import Clock, Stage
@@ -111,6 +112,11 @@ def test_nothing_is_recorded_unless_it_is_asked_for(hands: Hands) -> None:
     with clock.stage(Stage.PLAN):
         hands.pass_(1)
     assert not clock.spans
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_docs_say_what_a_stage_is(stage: Stage) -> None:
+    assert f"\n| `{stage.value}` |" in (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 
 
 def reports_bytes(reports: Path) -> int:

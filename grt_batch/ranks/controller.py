@@ -15,7 +15,7 @@ from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
 from grt_batch.tasks import Task, timed
 
-_IN_FLIGHT = 2
+IN_FLIGHT = 2
 """Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""
 
 
@@ -49,7 +49,7 @@ class Controller:
                     taken += 1
                     continue
                 # Results wait here for those before them; do not run far ahead of the slowest.
-                ahead = given - taken < (_IN_FLIGHT + 1) * (len(self._in_flight) + 1)
+                ahead = given - taken < (IN_FLIGHT + 1) * (len(self._in_flight) + 1)
                 task = next(tasks, None) if more and ahead else None
                 if task is not None:
                     self._give(given, task)
@@ -68,7 +68,7 @@ class Controller:
 
     def _give(self, index: int, task: Task) -> None:
         worker = min(self._in_flight, key=lambda rank: (self._in_flight[rank], rank), default=None)
-        if worker is None or self._in_flight[worker] >= _IN_FLIGHT:
+        if worker is None or self._in_flight[worker] >= IN_FLIGHT:
             self._results[index] = timed(task, self.wire.clock)
             return
         place = f"{self.order.instance_id}/{self.order.archive}, {task.place}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,16 +88,17 @@ class Coordinator:
 
     def _assign(self, todo: list[Order], config: Config) -> None:
         """Give idle ranks something to do: archives first, then helping."""
+        helped = Counter(self._helping.values())
         for rank in sorted(self._idle):
             if todo and len(self._leading) < controllers(self.wire.size, len(self._leading) + len(todo)):
                 order = todo.pop()
                 self._leading[rank], self._left[rank] = order, order.bytes
                 self.wire.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
             else:
-                helped = list(self._helping.values())
-                leader = neediest({lead: Load(left, helped.count(lead)) for lead, left in self._left.items()})
+                leader = neediest({lead: Load(left, helped[lead]) for lead, left in self._left.items()})
                 if leader is None:
                     return
                 self._helping[rank] = leader
+                helped[leader] += 1
                 self.wire.send(rank, Tag.HELP, pack({"leader": leader}))
             self._idle.remove(rank)

@@ -1,0 +1,375 @@
+"""Ranks in virtual time: the coordinator is the program's own, and the others do as `grt_batch.ranks.worker` and
+`grt_batch.ranks.controller` do, but instead of computing they let the seconds pass that the model says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from grt_batch.clock import Clock, Stage
+from grt_batch.config import Config
+from grt_batch.ledger import Account
+from grt_batch.model import Model, Work
+from grt_batch.partials import Store
+from grt_batch.pipeline import Order
+from grt_batch.ranks.controller import IN_FLIGHT
+from grt_batch.ranks.coordinator import Coordinator
+from grt_batch.ranks.messages import Message, Tag, unpack
+
+TABLES = 16
+"""Tables of a run, which are made and copied one after another."""
+_LITTLE = 200
+"""Bytes of a message without buffers."""
+
+
+class Pool:
+    """What computations share evenly: at most `capacity` of them run at full speed at a time."""
+
+    def __init__(self, capacity: float) -> None:
+        self.capacity = capacity
+        self._served = 0.0
+        self._running: list[tuple[float, int, Callable[[], None]]] = []
+
+    def add(self, seconds: float, number: int, then: Callable[[], None]) -> None:
+        """Begin something of so many seconds at full speed."""
+        heappush(self._running, (self._served + seconds, number, then))
+
+    def next_in(self) -> float:
+        """The seconds until the first of them is done."""
+        return (self._running[0][0] - self._served) * self._slowness() if self._running else math.inf
+
+    def pass_(self, seconds: float) -> None:
+        """Let time pass."""
+        if self._running:
+            self._served += seconds / self._slowness()
+
+    def pop(self) -> Callable[[], None]:
+        """What comes after the first of them, which is done."""
+        self._served, _, then = heappop(self._running)
+        return then
+
+    def _slowness(self) -> float:
+        return max(1.0, len(self._running) / self.capacity)
+
+
+class Machine:
+    """Virtual time, in seconds. Equal times come in the order in which they were asked for."""
+
+    def __init__(self, cores: float, storage: float) -> None:
+        """`storage` is how many ranks can read at full speed at a time."""
+        self.now = 0.0
+        self.cores, self.storage = Pool(cores), Pool(storage)
+        self._numbers = count()
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+
+    def after(self, seconds: float, then: Callable[[], None]) -> None:
+        """Do it in so many seconds."""
+        heappush(self._later, (self.now + seconds, next(self._numbers), then))
+
+    def compute(self, stage: Stage, seconds: float, then: Callable[[], None]) -> None:
+        """Do it when a core, or the storage, has given it so many seconds."""
+        (self.storage if stage is Stage.READ else self.cores).add(seconds, next(self._numbers), then)
+
+    def run(self, done: Callable[[], bool]) -> None:
+        """Let time pass until it is done."""
+        while not done():
+            pools = (self.cores, self.storage)
+            waits = [pool.next_in() for pool in pools]
+            passed = min(*waits, self._later[0][0] - self.now if self._later else math.inf)
+            if passed == math.inf:
+                raise RuntimeError("every rank waits, and no message is under way")
+            for pool in pools:
+                pool.pass_(passed)
+            self.now += passed
+            if passed in waits:
+                pools[waits.index(passed)].pop()()
+            else:
+                heappop(self._later)[2]()
+
+
+@dataclass(frozen=True)
+class SimulatedTask:
+    """A task: what it costs who makes it, who does it and who takes its result in, and the sizes of its messages."""
+
+    made: tuple[tuple[Stage, float], ...]
+    done: tuple[Stage, float]
+    taken: tuple[Stage, float]
+    bytes: float
+    result_bytes: float
+    progress: float = 0.0
+
+
+Passing = Generator[tuple[Stage, float] | None, None, Any]
+"""What a rank does: seconds at a stage, or None where it waits for a message."""
+
+
+@dataclass
+class Outcome:
+    """What became of a simulated run: its seconds, those until all archives were reduced, and by rank and stage the
+    seconds that it was busy, of these those until then."""
+
+    seconds: float
+    reduced: float
+    busy: dict[int, Counter[Stage]]
+    busy_reducing: dict[int, float]
+
+    @property
+    def merging(self) -> float:
+        """The seconds in which rank 0 merged."""
+        return self.busy[0][Stage.MERGE]
+
+    @property
+    def idle(self) -> float:
+        """The share of the workers' time that they waited, until all archives were reduced."""
+        workers = [seconds for rank, seconds in self.busy_reducing.items() if rank]
+        return 1 - sum(workers) / (self.reduced * len(workers)) if workers and self.reduced else 0.0
+
+    @property
+    def coordinating(self) -> float:
+        """The share of the time until then that rank 0 was busy."""
+        return self.busy_reducing[0] / self.reduced if self.reduced else 0.0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The seconds of all ranks."""
+        return sum(sum(stages.values()) for stages in self.busy.values())
+
+
+@dataclass
+class Simulation:
+    """A run of some work with so many ranks."""
+
+    work: Work
+    ranks: int
+    model: Model = field(default_factory=Model)
+    cores: float = math.inf
+    storage: float = math.inf
+    """bytes of tar.gz that all ranks together can read in a second"""
+    config: Config = field(default_factory=Config)
+
+    def __post_init__(self) -> None:
+        readers = self.storage / self.model.costs[Stage.READ].per_second
+        self.machine = Machine(self.cores, readers)
+        self.inboxes: list[deque[Message]] = [deque() for _ in range(self.ranks)]
+        self.busy: dict[int, Counter[Stage]] = {rank: Counter() for rank in range(self.ranks)}
+        self._listening: set[int] = set()
+        self._warm: set[int] = set()
+        self._lives: dict[int, Passing] = {rank: self._life(rank) for rank in range(1, self.ranks)}
+
+    def run(self) -> Outcome:
+        """Let it happen."""
+        self.spend(Stage.PLAN, self.model.prepare)
+        if self.ranks == 1:
+            self.spend(Stage.LEAD, self.model.warm + sum(map(self.model.alone, self.work.archives)))
+        else:
+            for rank in self._lives:
+                self._go_on(rank)
+            coordinator = Coordinator(CoordinatorsWire(self))
+            for _ in coordinator.reduce(self._orders(), self.config, Store(self.config.work), lambda _: None):
+                self.spend(Stage.REDUCE, self.model.seconds_of(Stage.REDUCE, 0))
+        reduced, busy = self.machine.now, {rank: sum(stages.values()) for rank, stages in self.busy.items()}
+        self._publish()
+        return Outcome(self.machine.now, reduced, self.busy, busy)
+
+    def spend(self, stage: Stage, seconds: float) -> None:
+        """Let rank 0 be busy, and the others go on."""
+        done: list[bool] = []
+        self.busy[0][stage] += seconds
+        self.machine.compute(stage, seconds, lambda: done.append(True))
+        self.machine.run(lambda: bool(done))
+
+    def send(self, source: int, to: int, tag: Tag, header: Mapping[str, Any], buffers: Iterable[bytes] = ()) -> None:
+        """Send a message, which is seen a moment later."""
+        message = Message(tag, source, header, [memoryview(buffer) for buffer in buffers])
+        self.machine.after(self.model.latency, partial(self._deliver, to, message))
+
+    def _orders(self) -> list[Order]:
+        """The largest first, as in a run."""
+        orders = [
+            Order(instance_id, str(number), "", size, (), date(2000, 1, 1))
+            for instance_id, sizes in self.work.new.items()
+            for number, size in enumerate(sizes)
+        ]
+        return sorted(orders, key=lambda order: (-order.bytes, order.instance_id, order.archive))
+
+    def _publish(self) -> None:
+        """What rank 0 does when all archives are reduced: merging, then one table after another, beside the COPY of
+        the one before, which takes a core of its own."""
+        model, size = self.model, self.model.tables(self.work.instances)
+        if not any(True for _ in self.work.archives):
+            return
+        self.spend(Stage.MERGE, model.merging(self.work))
+        copied: list[int] = []
+        for number in range(TABLES):
+            for stage in (Stage.TABLES, Stage.TSV):
+                self.spend(stage, model.seconds_of(stage, size) / TABLES)
+            self.machine.run(lambda number=number: len(copied) == number)
+            copying = model.seconds_of(Stage.COPY, size) / TABLES
+            self.machine.compute(Stage.COPY, copying, partial(copied.append, number))
+        self.machine.run(lambda: len(copied) == TABLES)
+        self.spend(Stage.SWAP, model.seconds_of(Stage.SWAP, 0))
+
+    def _deliver(self, to: int, message: Message) -> None:
+        self.inboxes[to].append(message)
+        if to in self._listening:
+            self._listening.remove(to)
+            self._go_on(to)
+
+    def _go_on(self, rank: int) -> None:
+        """Let a rank do what it does next."""
+        for wish in self._lives[rank]:
+            if wish is not None and wish[1] > 0:
+                stage, seconds = wish
+                self.busy[rank][stage] += seconds
+                self.machine.compute(stage, seconds, partial(self._go_on, rank))
+                return
+            if wish is None and not self.inboxes[rank]:
+                self._listening.add(rank)
+                return
+
+    def _life(self, rank: int) -> Passing:
+        """As `Rank`. Another kind of order is another entry of `roles`."""
+        roles = {Tag.LEAD: self._lead, Tag.HELP: self._help}
+        while True:
+            self.send(rank, 0, Tag.ASK, {"memory": 0, "host": "", "told": {}})
+            message = yield from self._receive(rank)
+            if message.tag is Tag.END:
+                return
+            if rank not in self._warm:
+                self._warm.add(rank)
+                yield Stage.DECODE, self.model.warm
+            yield from roles[message.tag](rank, message)
+
+    def _receive(self, rank: int) -> Generator[tuple[Stage, float] | None, None, Message]:
+        """A message; a worker that comes when this rank leads no more is sent back."""
+        while True:
+            while not self.inboxes[rank]:
+                yield None
+            message = self.inboxes[rank].popleft()
+            yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, _LITTLE)
+            if message.tag is not Tag.READY:
+                return message
+            self.send(rank, message.source, Tag.RELEASE, {})
+
+    def _help(self, rank: int, message: Message) -> Passing:
+        leader = message.header["leader"]
+        self.send(rank, leader, Tag.READY, {})
+        while (message := (yield from self._receive(rank))).tag is not Tag.RELEASE:
+            task: SimulatedTask = message.header["task"]
+            yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, task.bytes)
+            yield task.done
+            yield Stage.SEND, self.model.seconds_of(Stage.SEND, task.result_bytes)
+            self.send(rank, leader, Tag.RESULT, message.header)
+
+    def _lead(self, rank: int, message: Message) -> Passing:
+        """As `reduce_archive`."""
+        order, model = message.header["order"], self.model
+        text = model.text(order["bytes"])
+        yield from self._run_tasks(rank, self._decoding(order["bytes"]))
+        yield Stage.JOIN, model.seconds_of(Stage.JOIN, text)
+        yield Stage.STORE, model.seconds_of(Stage.STORE, text)
+        yield from self._run_tasks(rank, self._aggregating(order["bytes"]))
+        account = Account("", order["bytes"])
+        header = {"instance_id": order["instance_id"], "archive": order["archive"], "key": ""}
+        self.send(rank, 0, Tag.DONE, header, [account.to_json()])
+
+    def _decoding(self, tar: int) -> Iterator[SimulatedTask]:
+        model, text = self.model, self.model.text(tar)
+        blocks = math.ceil(text / self.config.block_bytes)
+        for _ in range(blocks):
+            share = text / blocks
+            read = (Stage.READ, model.seconds_of(Stage.READ, tar) / blocks)
+            unpacked = (Stage.GUNZIP, model.seconds_of(Stage.GUNZIP, text) / blocks)
+            yield SimulatedTask(
+                made=(read, unpacked),
+                done=(Stage.DECODE, model.seconds_of(Stage.DECODE, text) / blocks),
+                taken=(Stage.LEAD, model.seconds_of(Stage.LEAD, text) / blocks),
+                bytes=share,
+                result_bytes=share * model.decoded_per_text,
+                progress=tar / blocks,
+            )
+
+    def _aggregating(self, tar: int) -> Iterator[SimulatedTask]:
+        model, text = self.model, self.model.text(tar)
+        pieces = math.ceil(text / (self.config.aggregate_jobs * model.text_per_job)) or 1
+        for _ in range(pieces):
+            yield SimulatedTask(
+                made=(),
+                done=(Stage.AGGREGATE, model.seconds_of(Stage.AGGREGATE, text / pieces)),
+                taken=(Stage.LEAD, 0.0),
+                bytes=text / pieces * model.records_per_text,
+                result_bytes=model.partials(tar / pieces),
+            )
+
+    def _run_tasks(self, rank: int, tasks: Iterator[SimulatedTask]) -> Passing:
+        """As `Controller.run_tasks`."""
+        inbox, in_flight, results = self.inboxes[rank], Counter[int](), dict[int, SimulatedTask]()
+        given, taken, more = 0, 0, True
+        while more or taken < given:
+            while inbox:
+                yield from self._hear(inbox.popleft(), in_flight, results)
+            if taken in results:
+                yield results.pop(taken).taken
+                taken += 1
+                continue
+            ahead = given - taken < (IN_FLIGHT + 1) * (len(in_flight) + 1)
+            task = next(tasks, None) if more and ahead else None
+            if task is not None:
+                yield from task.made
+                if task.progress:
+                    self.send(rank, 0, Tag.PROGRESS, {"bytes": task.progress})
+                worker = min(in_flight, key=lambda other: (in_flight[other], other), default=None)
+                if worker is None or in_flight[worker] >= IN_FLIGHT:
+                    yield task.done
+                    results[given] = task
+                else:
+                    in_flight[worker] += 1
+                    yield Stage.SEND, self.model.seconds_of(Stage.SEND, task.bytes)
+                    self.send(rank, worker, Tag.TASK, {"index": given, "task": task})
+                given += 1
+            elif more and ahead:
+                more = False
+            elif not inbox:
+                yield None
+        for worker in in_flight:
+            self.send(rank, worker, Tag.RELEASE, {})
+
+    def _hear(self, message: Message, in_flight: Counter[int], results: dict[int, SimulatedTask]) -> Passing:
+        if message.tag is Tag.READY:
+            in_flight[message.source] = 0
+        else:
+            task = results[message.header["index"]] = message.header["task"]
+            in_flight[message.source] -= 1
+            yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, task.result_bytes)
+
+
+class CoordinatorsWire:
+    """What the coordinator has for a Wire: to wait for a message is to let time pass."""
+
+    rank = 0
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.size = simulation.ranks
+        self.clock = Clock()
+        self._simulation = simulation
+
+    def send(self, to: int, tag: Tag, raw: bytes) -> None:
+        """Pack and send."""
+        simulation = self._simulation
+        simulation.spend(Stage.SEND, simulation.model.seconds_of(Stage.SEND, len(raw)))
+        simulation.send(0, to, tag, unpack(tag, 0, bytearray(raw)).header)
+
+    def receive(self) -> Message:
+        """The next message."""
+        simulation = self._simulation
+        simulation.machine.run(lambda: bool(simulation.inboxes[0]))
+        simulation.spend(Stage.RECEIVE, simulation.model.seconds_of(Stage.RECEIVE, _LITTLE))
+        return simulation.inboxes[0].popleft()
