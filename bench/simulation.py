@@ -18,14 +18,13 @@ from grt_batch.clock import Clock, Stage
 from grt_batch.config import Config
 from grt_batch.ledger import Account
 from grt_batch.model import Model, Work
+from grt_batch.module import discover
 from grt_batch.partials import Store
 from grt_batch.pipeline import Order
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.messages import Message, Tag, unpack
 
-TABLES = 16
-"""Tables of a run, which are made and copied one after another."""
 _LITTLE = 200
 """Bytes of a message without buffers."""
 
@@ -113,10 +112,11 @@ Passing = Generator[tuple[Stage, float] | None, None, Any]
 
 @dataclass
 class Outcome:
-    """What became of a simulated run: its seconds, those until all archives were reduced, and by rank and stage the
-    seconds that it was busy, of these those until then."""
+    """What became of a simulated run: its seconds, those until the first archive was handed out and until all archives
+    were reduced, and by rank and stage the seconds that it was busy, of these those between."""
 
     seconds: float
+    begun: float
     reduced: float
     busy: dict[int, Counter[Stage]]
     busy_reducing: dict[int, float]
@@ -128,14 +128,14 @@ class Outcome:
 
     @property
     def idle(self) -> float:
-        """The share of the workers' time that they waited, until all archives were reduced."""
+        """The share of the workers' time that they waited while there were archives."""
         workers = [seconds for rank, seconds in self.busy_reducing.items() if rank]
-        return 1 - sum(workers) / (self.reduced * len(workers)) if workers and self.reduced else 0.0
+        return 1 - sum(workers) / ((self.reduced - self.begun) * len(workers)) if workers else 0.0
 
     @property
     def coordinating(self) -> float:
-        """The share of the time until then that rank 0 was busy."""
-        return self.busy_reducing[0] / self.reduced if self.reduced else 0.0
+        """The share of that time that rank 0 was busy."""
+        return self.busy_reducing[0] / (self.reduced - self.begun)
 
     @property
     def cpu_seconds(self) -> float:
@@ -167,6 +167,7 @@ class Simulation:
     def run(self) -> Outcome:
         """Let it happen."""
         self.spend(Stage.PLAN, self.model.prepare)
+        begun = self.machine.now
         if self.ranks == 1:
             self.spend(Stage.LEAD, self.model.warm + sum(map(self.model.alone, self.work.archives)))
         else:
@@ -175,9 +176,10 @@ class Simulation:
             coordinator = Coordinator(CoordinatorsWire(self))
             for _ in coordinator.reduce(self._orders(), self.config, Store(self.config.work), lambda _: None):
                 self.spend(Stage.REDUCE, self.model.seconds_of(Stage.REDUCE, 0))
-        reduced, busy = self.machine.now, {rank: sum(stages.values()) for rank, stages in self.busy.items()}
+        reduced, busy = self.machine.now, {rank: stages.total() for rank, stages in self.busy.items()}
+        busy[0] -= self.model.prepare
         self._publish()
-        return Outcome(self.machine.now, reduced, self.busy, busy)
+        return Outcome(self.machine.now, begun, reduced, self.busy, busy)
 
     def spend(self, stage: Stage, seconds: float) -> None:
         """Let rank 0 be busy, and the others go on."""
@@ -201,20 +203,24 @@ class Simulation:
         return sorted(orders, key=lambda order: (-order.bytes, order.instance_id, order.archive))
 
     def _publish(self) -> None:
-        """What rank 0 does when all archives are reduced: merging, then one table after another, beside the COPY of
-        the one before, which takes a core of its own."""
+        """What rank 0 does when all archives are reduced: merging, then the tables of one module after another, beside
+        the COPY of the one before, which takes a core of its own. Who hands merging and tables out to ranks gives them
+        orders and roles, as those of archives."""
         model, size = self.model, self.model.tables(self.work.instances)
         if not any(True for _ in self.work.archives):
             return
         self.spend(Stage.MERGE, model.merging(self.work))
-        copied: list[int] = []
-        for number in range(TABLES):
+        modules = [len(module.tables) for module in discover().values() if not module.opt_in]
+        given, copied = 0, list[int]()
+        for tables in modules:
             for stage in (Stage.TABLES, Stage.TSV):
-                self.spend(stage, model.seconds_of(stage, size) / TABLES)
-            self.machine.run(lambda number=number: len(copied) == number)
-            copying = model.seconds_of(Stage.COPY, size) / TABLES
-            self.machine.compute(Stage.COPY, copying, partial(copied.append, number))
-        self.machine.run(lambda: len(copied) == TABLES)
+                self.spend(stage, model.seconds_of(stage, size) * tables / sum(modules))
+            for _ in range(tables):
+                self.machine.run(lambda given=given: len(copied) == given)
+                copying = model.seconds_of(Stage.COPY, size) / sum(modules)
+                self.machine.compute(Stage.COPY, copying, partial(copied.append, given))
+                given += 1
+        self.machine.run(lambda: len(copied) == given)
         self.spend(Stage.SWAP, model.seconds_of(Stage.SWAP, 0))
 
     def _deliver(self, to: int, message: Message) -> None:

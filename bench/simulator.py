@@ -131,7 +131,7 @@ def predictions(work: Work, options: argparse.Namespace, model: Model) -> str:
                 f"{done.reduced:.0f}",
                 f"{done.idle:.0%}",
                 f"{done.coordinating:.0%}",
-                f"{sum(sizes) / done.reduced / 1e9:.2f}",
+                f"{sum(sizes) / (done.reduced - done.begun) / 1e9:.2f}",
                 f"{done.merging:.0f}",
                 f"{done.seconds - done.reduced - done.merging:.0f}",
             )
@@ -149,6 +149,8 @@ def comparison(files: Iterable[Path], model: Model, cores: float) -> str:
     rows = [_COMPARED]
     for file in files:
         numbers = json.loads(file.read_bytes())
+        if "stages" not in numbers:
+            raise Failed(f"{file} says nothing of stages: another version wrote it")
         work = _work_beside(file, numbers)
         done = Simulation(work, numbers["ranks"], model, cores).run()
         pairs = ((seconds_of(numbers), done.seconds), (cpu_seconds_of(numbers), done.cpu_seconds))

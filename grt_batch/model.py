@@ -88,7 +88,7 @@ class Model:
     costs: Mapping[Stage, Cost] = field(default_factory=lambda: COSTS)
     start: float = 1.5
     """seconds until all ranks are there, with all that they import"""
-    prepare: float = 0.5
+    prepare: float = 0.75
     """seconds for the database and the plan"""
     warm: float = 0.4
     """seconds of each rank until its first block is decoded: what was compiled is loaded"""
@@ -104,6 +104,8 @@ class Model:
     partial_factor: float = 128.0
     partial_power: float = 0.62
     """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
+    waited_for: float = 0.6
+    """the share of COPY that nothing runs beside: the tables of a module are made at once, and all but the last wait"""
     table_factor: float = 15_000.0
     table_power: float = 0.4
     """the same of all tables, by the text of an instance; summed over the instances"""
@@ -149,12 +151,13 @@ class Model:
         return self.seconds_of(Stage.MERGE, merged + sum(map(self.partials, sizes)), len(sizes))
 
     def publishing(self, work: Work) -> float:
-        """Rows, reports and the database, where anything is new: COPY runs beside, and is through at the end."""
+        """Rows, reports and the database, where anything is new."""
         if not any(True for _ in work.archives):
             return 0.0
         size = self.tables(work.instances)
         made = self.seconds_of(Stage.TABLES, size) + self.seconds_of(Stage.TSV, size)
-        return max(made, self.seconds_of(Stage.COPY, size)) + self.seconds_of(Stage.SWAP, 0)
+        copied = self.seconds_of(Stage.COPY, size)
+        return max(made + self.waited_for * copied, copied) + self.seconds_of(Stage.SWAP, 0)
 
     def seconds(self, work: Work, ranks: int, jobs_at_once: int = 500_000) -> float:
         """A run with so many ranks, each with a core of its own."""

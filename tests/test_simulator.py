@@ -188,6 +188,10 @@ def test_a_run_that_knew_something_is_not_compared(ran: Path, config: Config, ru
         simulator.comparison([ran], Model(), 2)
     with pytest.raises(SystemExit, match=r"^bench: .*did not read all"):
         simulator.main(["--compare", str(ran)])
+    ran.unlink()
+    ran.write_text("{}")
+    with pytest.raises(SystemExit, match=r"^bench: .*run.json says nothing of stages"):
+        simulator.main(["--compare", str(ran)])
 
 
 def test_the_fastest_of_several_runs_counts(tmp_path: Path, sample: Path) -> None:
