@@ -29,7 +29,7 @@ from grt_batch.uploads import scan
 
 DOCS = report.ROOT / "docs" / "scaling.md"
 _RANKS = (50, 100, 200, 500, 1000)
-_PREDICTED = ("ranks", "min", "read, s", "workers idle", "rank 0 busy", "read, GB/s", "merge, s", "publish, s")
+_PREDICTED = ("ranks", "in all, s", "read, s", "workers idle", "rank 0 busy", "read, GB/s", "merge, s", "publish, s")
 _COMPARED = ("ranks", "measured, s", "predicted, s", "off by", "measured, CPU s", "predicted, CPU s", "off by")
 
 
@@ -127,7 +127,7 @@ def predictions(work: Work, options: argparse.Namespace, model: Model) -> str:
         rows.append(
             (
                 f"{ranks:,}",
-                f"{(model.start + done.seconds) / 60:.1f}",
+                f"{model.start + done.seconds:,.0f}",
                 f"{done.reduced:.0f}",
                 f"{done.idle:.0%}",
                 f"{done.coordinating:.0%}",
