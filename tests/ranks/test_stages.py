@@ -68,13 +68,10 @@ def test_each_rank_says_what_it_did(
     assert all({"lead", "gunzip", "decode"} <= rank["seconds"].keys() for rank in ranks[1:])
 
 
-def test_what_is_sent_is_received(profiled: dict[str, Any]) -> None:
+def test_what_is_sent_is_received_and_each_rank_writes_its_profile(profiled: dict[str, Any], config: Config) -> None:
     size = sums(profiled, "bytes")
     # A rank says what it has sent and then asks, so that its last ASK is only counted by who received it.
     assert 0 < size["receive"] - size["send"] < 3000 * (RANKS - 1)
-
-
-def test_each_rank_writes_its_profile(profiled: dict[str, Any], config: Config) -> None:
     folder = config.work / "profiles" / profiled["run_id"]
     assert {file.name for file in folder.iterdir()} == {f"rank-{rank}.json" for rank in range(RANKS)}
     for said in profiled["stages"]:
