@@ -92,9 +92,8 @@ def test_a_plan_tells_all_and_writes_nothing(call: Call, bad: Path, tmp_path: Pa
     assert lines[0].split() == ["instance", "archive", "state", "bytes", "why"]
     assert sum(" new " in line and line.endswith("never read") for line in lines) == 3
     assert sum(" incomplete " in line for line in lines) == 1
-    assert lines[-3] == "passed over: stray: not a folder"
-    assert lines[-2].startswith("expected: about ")
-    assert lines[-2].endswith(" seconds with 3 ranks, each on a core of its own")
+    assert lines[-2] == "passed over: stray: not a folder"
+    assert lines[-1].startswith("about ")
     assert lines[-1].endswith("bytes to read; advised: --ranks 3, 15 minutes of a batch system")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert not list((tmp_path / "home").iterdir())

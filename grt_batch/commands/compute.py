@@ -232,9 +232,8 @@ def show_plan(
         click.echo(f"passed over: {line}")
     if index.damaged:
         click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
-    click.echo(f"expected: about {advice.seconds} seconds with {advice.ranks} ranks, each on a core of its own")
     click.echo(
-        f"{advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
+        f"about {advice.seconds} seconds for {advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
         f" {advice.minutes} minutes of a batch system"
     )
     return 0
