@@ -33,7 +33,7 @@ def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
     whose columns somebody needs (see `grt_batch.columns`)."""
     layout = block.layout
     data, replaced = _as_text(block.data)
-    lines = int(np.count_nonzero(data == 10)) + (1 if data.size and data[-1] != 10 else 0)
+    lines = block.data.count(b"\n") + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))
@@ -206,6 +206,6 @@ def warm() -> None:
         decode(block, WANTED)
     one = np.ones(1, np.int64)
     kernels.add_sizes(one - 1, one, one, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros(1, np.uint8))
-    kernels.mark_replaced(one, one, 2, np.zeros(1, np.uint8))
+    kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

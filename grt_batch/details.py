@@ -167,7 +167,7 @@ def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np
     from grt_batch import kernels
 
     replaced = np.zeros(len(rows), np.uint8)
-    kernels.mark_replaced(rows, codes.astype(np.int64), count, replaced)
+    kernels.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
     kept: npt.NDArray[np.bool_] = replaced == 0
     return kept
 
