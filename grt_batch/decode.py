@@ -31,9 +31,11 @@ FRAGMENT = "fragment before a joined record"
 def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
     """Decode one block; see the module for what becomes of broken lines. `wanted` are the kinds of joined records
     whose columns somebody needs (see `grt_batch.columns`)."""
+    from grt_batch import kernels
+
     layout = block.layout
     data, replaced = _as_text(block.data)
-    lines = block.data.count(b"\n") + (1 if data.size and data[-1] != 10 else 0)
+    lines = kernels.newlines(data) + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))

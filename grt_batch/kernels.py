@@ -104,6 +104,15 @@ def next_separator(data: Any, i: Any) -> Any:
 
 
 @_compiled
+def newlines(data: Any) -> Any:
+    """How many newlines there are."""
+    count = 0
+    for i in range(data.size):
+        count += data[i] == _NEWLINE
+    return count
+
+
+@_compiled
 def split(data: Any, begin: Any, sep: int, starts: Any, ends: Any) -> Any:
     """Find the fields of the line that begins at `begin`: their number, and where the newline (or the end) is."""
     field = 0
