@@ -61,6 +61,15 @@ class Order:
     superseded: str = ""
     again: bool = False
 
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+        return f"{self.instance_id}/{self.archive}"
+
+    def carry_out(self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]) -> Outcome:
+        """Reduce the archive. Raises StoreDamaged, and CannotWrite."""
+        return reduce_archive(self, config, store, run_tasks, progress)
+
 
 @dataclass(frozen=True)
 class Outcome:

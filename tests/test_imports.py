@@ -38,7 +38,7 @@ LAYERS = [
     ["pipeline"],
     ["plan", "sinks"],
     ["contents", "merging", "notices", "published"],
-    ["answers", "checks", "reduction", "upkeep"],
+    ["answers", "checks", "reduction", "rendering", "upkeep"],
     ["run"],
     ["verification"],
     ["ranks.layout", "ranks.messages"],

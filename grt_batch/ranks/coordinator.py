@@ -1,17 +1,17 @@
-"""Rank 0: hands out the archives, sends idle ranks to help, and collects what comes back."""
+"""Rank 0: hands out the orders, sends idle ranks to help, and collects what comes back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from grt_batch.config import Config
 from grt_batch.partials import Store
-from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.codecs import pack_lead, unpack_outcome
 from grt_batch.ranks.layout import Load, controllers, neediest
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import peak_memory
+from grt_batch.reduction import AnyOrder, Made, peak_memory
 
 
 class Coordinator:
@@ -22,14 +22,14 @@ class Coordinator:
         self.run_id = ""
         self._idle: set[int] = set()
         self._memory: dict[int, int] = {}
-        self._leading: dict[int, Order] = {}
+        self._leading: dict[int, AnyOrder[Any]] = {}
         self._left: dict[int, int] = {}
         self._helping: dict[int, int] = {}
 
-    def reduce(
-        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
-    ) -> Iterator[Outcome]:
-        """Carry out the orders, in their order; outcomes come in any order."""
+    def carry_out(
+        self, orders: Sequence[AnyOrder[Made]], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Made]:
+        """Hand out the orders, in their order; outcomes come in any order."""
         todo = list(reversed(orders))
         while todo or self._leading:
             self._assign(todo, config)
@@ -65,8 +65,8 @@ class Coordinator:
         self._helping.pop(message.source, None)
         self._memory[message.source] = message.header["memory"]
 
-    def _assign(self, todo: list[Order], config: Config) -> None:
-        """Give idle ranks something to do: archives first, then helping."""
+    def _assign(self, todo: list[AnyOrder[Any]], config: Config) -> None:
+        """Give idle ranks something to do: orders first, then helping where there are bytes to read."""
         for rank in sorted(self._idle):
             if todo and len(self._leading) < controllers(self.wire.size, len(self._leading) + len(todo)):
                 order = todo.pop()
@@ -74,7 +74,12 @@ class Coordinator:
                 self.wire.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
             else:
                 helped = list(self._helping.values())
-                leader = neediest({lead: Load(left, helped.count(lead)) for lead, left in self._left.items()})
+                loads = {
+                    lead: Load(left, helped.count(lead))
+                    for lead, left in self._left.items()
+                    if self._leading[lead].bytes
+                }
+                leader = neediest(loads)
                 if leader is None:
                     return
                 self._helping[rank] = leader

@@ -1,4 +1,4 @@
-"""Every rank but 0: asks for something to do, and leads an archive or helps who leads one. It keeps nothing."""
+"""Every rank but 0: asks for something to do, and carries out an order or helps who does. It keeps nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Rank:
     def _lead(self, message: Message) -> None:
         order, config, run_id = unpack_lead(message)
         set_umask(config)
-        self.role, self.place = "controller", f"{order.instance_id}/{order.archive}"
+        self.role, self.place = "controller", order.place
         set_up(self.log_format, run_id, self.wire.rank, self.role)
         Controller(self.wire, order).lead(config)
 
