@@ -208,6 +208,7 @@ def warm() -> None:
         decode(block, WANTED)
     one = np.ones(1, np.int64)
     kernels.add_sizes(one - 1, one, one, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros(1, np.uint8))
+    kernels.put_metrics(one - 1, one[None], np.ones((1, 1), np.uint8), one[None], np.zeros(1, np.uint8))
     kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

@@ -143,6 +143,8 @@ class Joiner:
         ).with_columns((~Job.state.expr.is_in(TERMINAL_STATES)).alias(Job.non_terminal.name))
 
     def _join_metrics(self, ids: Integers, find: _Rows) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        from grt_batch import kernels
+
         values = np.full((len(METRICS), len(ids)), NULL, np.int64)
         has_metrics = np.zeros(len(ids), np.uint8)
         # A member whose header lacks a column has records that say nothing, but are there.
@@ -150,12 +152,8 @@ class Joiner:
             self.members[Kind.METRIC_NUM].orphans += int((find(ids_of_block) < 0).sum())
         for block in self._metrics:
             rows = find(block["id"])
-            found = rows >= 0
-            self.members[Kind.METRIC_NUM].orphans += int(block["records"][~found].sum())
-            has_metrics[rows[found]] = 1
-            for metric in range(len(METRICS)):
-                seen = found & (block["seen"][:, metric] != 0)
-                values[metric, rows[seen]] = block["values"][seen, metric]
+            self.members[Kind.METRIC_NUM].orphans += int(block["records"][rows < 0].sum())
+            kernels.put_metrics(rows, block["values"], block["seen"], values, has_metrics)
         return values, has_metrics
 
     def _join_datasets(self, ids: Integers, find: _Rows) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:

@@ -706,6 +706,19 @@ def decode_datasets(
 
 
 @_compiled
+def put_metrics(rows: Any, block: Any, seen: Any, values: Any, has_metrics: Any) -> None:
+    """Put the values of a block that were `seen`, `block[i, metric]`, at their jobs: `values[metric, rows[i]]`. A row
+    below 0 is of no job."""
+    for i in range(rows.size):
+        row = rows[i]
+        if row >= 0:
+            has_metrics[row] = 1
+            for metric in range(block.shape[1]):
+                if seen[i, metric] != 0:
+                    values[metric, row] = block[i, metric]
+
+
+@_compiled
 def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implausible: Any) -> None:
     """Add the sizes of datasets to their jobs: `total[row, output]` bytes of `known[row, output]` datasets with a
     size. A negative size, and a sum beyond 64 bits, make the job implausible."""
