@@ -50,7 +50,7 @@ class Decoded:
     wanted also record_id, record_name (codes), record_value (NULL) of 10 ** -record_scale: int64[n];
     metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
     params: id; where they are wanted also param (codes), line: int64[n];
-    datasets: id, size (bytes or NULL), output (0 or 1), dataset_id (NULL), file (codes): int64[n].
+    datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
     `texts` say what the codes stand for, None for null, `shortened` to KEY_BYTES but for value and text:
     tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
     value, "data" where it names datasets); file: (extension, param_name).
@@ -285,6 +285,9 @@ def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decode
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
     n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
-    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))}
+    columns: dict[str, npt.NDArray[Any]] = {
+        name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))
+    }
+    columns["output"] = columns["output"].astype(np.uint8)
     texts = {"file": _decoded_texts(data, firsts, files, 2)}
     return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]

@@ -19,6 +19,7 @@ from grt_batch import details
 from grt_batch.columns import Decoded, Integers
 from grt_batch.details import Collected, nullable
 from grt_batch.joined import Dataset, Job, Metric, Param, Record
+from grt_batch.memory import give_back
 from grt_batch.records import (
     CPU_V1,
     CPU_V2,
@@ -103,7 +104,7 @@ class Joiner:
         """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
         rising job id; and how many jobs stood in the archive more than once."""
         jobs = self._collected[Kind.JOBS]
-        all_ids = jobs.column("id")
+        all_ids = jobs.take("id")
         order = np.argsort(all_ids, kind="stable")
         sorted_ids = all_ids[order]
         last = np.append(sorted_ids[1:] != sorted_ids[:-1], True)[: len(order)]
@@ -112,7 +113,7 @@ class Joiner:
         find = _Rows(ids)
         frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order, find)}
         for kind in (Kind.PARAMS, Kind.METRIC_TXT):
-            self.members[kind].orphans += int((find(self._collected[kind].column("id")) < 0).sum())
+            self.members[kind].orphans += sum(int((find(part["id"]) < 0).sum()) for part in self._collected[kind].parts)
         if Dataset.kind in self.wanted:
             frames[Dataset] = details.datasets(self._collected[Kind.DATASETS], find)
         if Param.kind in self.wanted:
@@ -124,7 +125,7 @@ class Joiner:
 
     def _join_jobs(self, ids: Integers, order: Integers, find: _Rows) -> pl.DataFrame:
         jobs = self._collected[Kind.JOBS]
-        created, tools, states = (jobs.column(name)[order] for name in ("create_time", "tool", "state"))
+        created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
         values, has_metrics = self._join_metrics(ids, find)
         total, known, implausible = self._join_datasets(ids, find)
         return pl.DataFrame(
@@ -154,6 +155,8 @@ class Joiner:
             rows = find(block["id"])
             self.members[Kind.METRIC_NUM].orphans += int(block["records"][rows < 0].sum())
             kernels.put_metrics(rows, block["values"], block["seen"], values, has_metrics)
+        self._metrics.clear()
+        give_back()
         return values, has_metrics
 
     def _join_datasets(self, ids: Integers, find: _Rows) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:

@@ -26,6 +26,7 @@ from grt_batch.errors import Quarantine, StoreDamaged
 from grt_batch.jobs import Joiner
 from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
+from grt_batch.memory import give_back
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
@@ -159,6 +160,7 @@ def reduce_archive(
         if not order.tar:
             raise StoreDamaged(store=store.root)
         account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
+        give_back()
         if not account.sha256:
             return Outcome(order.instance_id, order.archive, "", account, dict(clock.seconds))
         key = account_key(account.sha256, config)
@@ -190,6 +192,7 @@ def reduce_archive(
                     packed = pack_partial(partials[module.name])
                     store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
+    give_back()
     return Outcome(order.instance_id, order.archive, key, account, dict(clock.seconds))
 
 

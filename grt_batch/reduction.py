@@ -19,6 +19,7 @@ from grt_batch.index import Index
 from grt_batch.joined import Job
 from grt_batch.ledger import ArchiveEntry, State
 from grt_batch.logs import logger
+from grt_batch.memory import peak_memory
 from grt_batch.merging import Current, Merged, MergeOrder, current_of, merged_keys, merges
 from grt_batch.module import PARTS, ArchiveParts, Export, Module, Part
 from grt_batch.notices import say_what_is_lost
@@ -89,13 +90,6 @@ class Alone:
     def peak_memory(self) -> list[int]:
         """The peak memory of this process in bytes."""
         return [peak_memory()]
-
-
-def peak_memory() -> int:
-    """The most memory that this process has had, in bytes."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class _Damaged(Exception):

@@ -21,7 +21,7 @@ SOURCES = {
 
 LAYERS = [
     ["__init__", "secrets"],
-    ["errors", "logs", "records", "texts"],
+    ["errors", "logs", "memory", "records", "texts"],
     ["tables"],
     ["joined", "values"],
     ["hashing", "measures", "sketch"],

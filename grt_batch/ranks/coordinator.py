@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from grt_batch.config import Config
+from grt_batch.memory import peak_memory
 from grt_batch.partials import Store
 from grt_batch.ranks.codecs import pack_lead, unpack_outcome
 from grt_batch.ranks.layout import Load, controllers, neediest
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import AnyOrder, Made, peak_memory
+from grt_batch.reduction import AnyOrder, Made
 
 
 class Coordinator:

@@ -7,13 +7,13 @@ import traceback
 
 from grt_batch.errors import GrtError, RankLost
 from grt_batch.logs import logger, set_up
+from grt_batch.memory import peak_memory
 from grt_batch.modes import set_umask
 from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import peak_memory
 
 
 class Rank:
