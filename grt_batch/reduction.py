@@ -77,6 +77,9 @@ class Crew(Protocol):
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
 
+    def ranks_lost(self) -> int:
+        """How many ranks were lost while the others went on."""
+
 
 class Alone:
     """A crew of one: everything in this process."""
@@ -90,6 +93,10 @@ class Alone:
     def peak_memory(self) -> list[int]:
         """The peak memory of this process in bytes."""
         return [peak_memory()]
+
+    def ranks_lost(self) -> int:
+        """None can be."""
+        return 0
 
 
 class _Damaged(Exception):

@@ -329,6 +329,7 @@ def _numbers(
         "started": f"{request.started:%Y-%m-%d %H:%M:%S.%f}",
         "finished": f"{finished:%Y-%m-%d %H:%M:%S.%f}",
         "as_of": request.as_of.isoformat(),
+        "ranks_lost": crew.ranks_lost(),
         "modules": run["modules"].split(),
         "archives": {"found": sum(states.values()) - removed, **states, "removed": removed},
         "lines": sum(account.total("lines") for account in accounts),

@@ -4,6 +4,7 @@ what comes back."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from grt_batch.config import Config
@@ -11,7 +12,7 @@ from grt_batch.partials import Store
 from grt_batch.ranks.codecs import LeadOrder, pack_outcome, pack_task, unpack_result
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
+from grt_batch.ranks.wire import Severed, Wire
 from grt_batch.tasks import Task
 
 _IN_FLIGHT = 2
@@ -58,10 +59,12 @@ class Controller:
                 else:
                     self._hear(self.wire.receive())
         finally:
-            while any(self._in_flight.values()):
-                self._hear(self.wire.receive())
-            for worker in self._in_flight:
-                self.wire.send(worker, Tag.RELEASE)
+            # Where a rank was lost its workers are free. The next message, if not this one, says it again.
+            with suppress(Severed):
+                while any(self._in_flight.values()):
+                    self._hear(self.wire.receive())
+                for worker in self._in_flight:
+                    self.wire.send(worker, Tag.RELEASE)
             self._in_flight.clear()
             self._results.clear()
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from grt_batch.config import Config
+from grt_batch.errors import RankLost
+from grt_batch.logs import logger
 from grt_batch.memory import peak_memory
 from grt_batch.partials import Store
 from grt_batch.ranks.codecs import pack_lead, unpack_outcome
 from grt_batch.ranks.layout import Load, controllers, neediest
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
+from grt_batch.ranks.wire import Severed, Wire
 from grt_batch.reduction import AnyOrder, Made
 
 
@@ -23,6 +25,8 @@ class Coordinator:
         self.run_id = ""
         self._idle: set[int] = set()
         self._memory: dict[int, int] = {}
+        self._hosts: dict[int, str] = {}
+        self._lost = 0
         self._leading: dict[int, AnyOrder[Any]] = {}
         self._left: dict[int, int] = {}
         self._helping: dict[int, int] = {}
@@ -33,8 +37,12 @@ class Coordinator:
         """Hand out the orders, in their order; outcomes come in any order."""
         todo = list(reversed(orders))
         while todo or self._leading:
-            self._assign(todo, config)
-            message = self.wire.receive()
+            try:
+                self._assign(todo, config)
+                message = self.wire.receive()
+            except Severed:
+                self._regroup(todo, progress)
+                continue
             if message.tag is Tag.ASK:
                 self._ask(message)
             elif message.tag is Tag.PROGRESS:
@@ -49,22 +57,53 @@ class Coordinator:
         """Tell every rank, as it asks, that the run is over. Where one is still at work, all are ended with `code`."""
         if self._leading:
             self.wire.abort(code)
-        while len(self._idle) < self.wire.size - 1:
-            message = self.wire.receive()
-            if message.tag is Tag.ASK:
-                self._ask(message)
-        for rank in sorted(self._idle):
-            self.wire.send(rank, Tag.END)
-        self.wire.finish()
+        while True:
+            try:
+                while len(self._idle) < self.wire.size - 1:
+                    message = self.wire.receive()
+                    if message.tag is Tag.ASK:
+                        self._ask(message)
+                for rank in sorted(self._idle):
+                    self.wire.send(rank, Tag.END)
+                return self.wire.finish(code)
+            except Severed:
+                self._note_losses()
 
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
         return [peak_memory(), *self._memory.values()]
 
+    def ranks_lost(self) -> int:
+        """How many ranks were lost, as far as rank 0 has been told."""
+        return self._lost
+
+    def _regroup(self, todo: list[AnyOrder[Any]], progress: Callable[[int], None]) -> None:
+        """Take back what was given to any rank, to be given again in the same order, and what was told of it. Raises
+        RankLost."""
+        for rank, order in self._leading.items():
+            progress(self._left[rank] - order.bytes)
+        todo += reversed(self._leading.values())
+        self._note_losses()
+        if self.wire.size == 1:
+            raise RankLost(what="all ranks but the first")
+
+    def _note_losses(self) -> None:
+        """Begin anew with the ranks that are left: each of them will ask."""
+        for rank in self.wire.regroup():
+            self._lost += 1
+            order = self._leading.get(self._helping.get(rank, rank))
+            doing = f" at work on {order.place}" if order else ""
+            host = f" on {self._hosts[rank]}" if rank in self._hosts else ""
+            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.wire.size)
+        self._idle.clear()
+        for given in (self._leading, self._left, self._helping):
+            given.clear()
+
     def _ask(self, message: Message) -> None:
         self._idle.add(message.source)
         self._helping.pop(message.source, None)
         self._memory[message.source] = message.header["memory"]
+        self._hosts[message.source] = message.header["host"]
 
     def _assign(self, todo: list[AnyOrder[Any]], config: Config) -> None:
         """Give idle ranks something to do: orders first, then helping where there are bytes to read."""

@@ -107,6 +107,25 @@ def _library(mpirun: Path, flavour: Flavour) -> Path | None:
     return next((folder / flavour.soname for folder in folders if (folder / flavour.soname).is_file()), None)
 
 
+def is_tolerant(mpirun: Mpirun, environment: Mapping[str, str]) -> bool:
+    """Whether ranks of this mpirun can go on when others are lost: an Open MPI from 5.0 on, made with ULFM."""
+    if mpirun.flavour is not Flavour.OPEN_MPI:
+        return False
+    try:
+        answer = subprocess.run(
+            [mpirun.path.with_name("ompi_info"), "--parsable"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**environment, "PATH": _search_path(mpirun.path, environment)},
+            check=False,
+        )
+    except OSError:
+        return False
+    return "options:ft_mpi_support:yes" in answer.stdout
+
+
 def command(
     mpirun: Mpirun,
     ranks: int,
@@ -116,10 +135,12 @@ def command(
     environment: Mapping[str, str] = os.environ,
     root: bool = False,
     cores: int = 1,
+    tolerant: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """The command line of `ranks` ranks and its whole environment; what the user has set there stays.
 
-    `root`: is the caller the superuser? `cores`: how many of them the machine has.
+    `root`: is the caller the superuser? `cores`: how many of them the machine has. `tolerant`: where a rank is lost the
+    others go on.
     """
     # A rank is one core's work: libraries that start a thread for each core would fight over them.
     added = dict.fromkeys(("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), "1")
@@ -131,6 +152,8 @@ def command(
         case Flavour.OPEN_MPI:
             # Without "none" the first rank's stdin is a pipe that never ends.
             options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
+            if tolerant:
+                options += ["--with-ft", "ulfm"]
             # Only one-sided messages use this transport, and it makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
             if root:

@@ -13,7 +13,7 @@ from grt_batch.ranks.codecs import pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
+from grt_batch.ranks.wire import Severed, Wire
 
 
 class Rank:
@@ -30,8 +30,9 @@ class Rank:
         """Work until the end of the run. An error ends the whole run at once."""
         set_up(self.log_format, "", self.wire.rank, "worker")
         try:
-            self._serve()
-            self.wire.finish()
+            while not self._is_through():
+                # Whatever this rank was at, another one may be told to do it.
+                self.wire.regroup()
         except Exception as error:
             what = str(error) if isinstance(error, GrtError) else f"{type(error).__name__}: {error}"
             place = f" at {self.place}" if self.place else ""
@@ -43,10 +44,19 @@ class Rank:
             self.wire.abort(error.exit_code if isinstance(error, GrtError) else RankLost.exit_code)
             raise
 
+    def _is_through(self) -> bool:
+        """Work until the end of the run, or until a rank is lost."""
+        try:
+            self._serve()
+            self.wire.finish()
+        except Severed:
+            return False
+        return True
+
     def _serve(self) -> None:
         while True:
             self.role, self.place = "idle", ""
-            self.wire.send(COORDINATOR, Tag.ASK, pack({"memory": peak_memory()}))
+            self.wire.send(COORDINATOR, Tag.ASK, pack({"memory": peak_memory(), "host": socket.gethostname()}))
             message = self._receive()
             if message.tag is Tag.LEAD:
                 self._lead(message)

@@ -70,7 +70,7 @@ class FakeWire:
         except queue.Empty:
             return None
 
-    def finish(self) -> None:
+    def finish(self, code: int = 0) -> None:
         self.office.finished.add(self.rank)
 
     def abort(self, code: int) -> None:
@@ -284,7 +284,7 @@ def test_an_error_that_is_told_to_people_keeps_its_exit_code(
 def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path, tmp_path: Path) -> None:
     office = Office(2)
     coordinator = Coordinator(FakeWire(office, 0))
-    FakeWire(office, 1).send(0, Tag.ASK, pack({"memory": 1}))
+    FakeWire(office, 1).send(0, Tag.ASK, pack({"memory": 1, "host": "node7"}))
     FakeWire(office, 1).send(0, Tag.PROGRESS, pack({"bytes": 1}))
 
     def fail(_: int) -> None:

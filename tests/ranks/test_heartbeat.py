@@ -55,7 +55,7 @@ class Ranks:
         (self.folder / str(rank)).write_text(f"{process} {host}")
 
     def pass_seconds(self, seconds: int, *touching: int) -> str | None:
-        """Who is lost after so many looks, one a second, in which some ranks touch their files."""
+        """In words, who is lost after so many looks, one a second, in which some ranks touch their files."""
         for _ in range(seconds):
             self.clock.now += 1
             self.touches += 1
@@ -64,7 +64,7 @@ class Ranks:
                 os.utime(self.folder / str(rank), ns=(self.touches, self.touches))
             lost = self.watch.lost()
             if lost:
-                return lost
+                return lost.what
         return None
 
 
