@@ -15,7 +15,6 @@ from build import line, write_archive
 
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, RankLost
-from grt_batch.logs import logger
 from grt_batch.module import discover
 from grt_batch.partials import Store, unpack_partial
 from grt_batch.pipeline import PARTIAL, Order, Outcome, reduce_archive
@@ -244,14 +243,6 @@ def test_an_archive_that_breaks_off_leaves_no_rank_stuck(damaged: Path, tmp_path
     assert crew.ended_in_peace()
     assert content(tmp_path / "crew") == content(tmp_path / "serial")
     assert sum(told) == sum(order.bytes for order in orders)
-
-
-@pytest.fixture
-def log(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What the ranks log; the logger is as before afterwards."""
-    before = logger.handlers[:], logger.propagate, logger.level
-    yield capsys
-    logger.handlers[:], logger.propagate, logger.level = before
 
 
 def test_a_task_that_fails_ends_all_ranks_and_says_where(
