@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grt_batch.errors import NoMpirun
-from grt_batch.ranks.mpirun import Banners, Flavour, Mpirun, command, exit_code, find_mpirun
+from grt_batch.ranks.mpirun import Banners, Flavour, Mpirun, command, exit_code, find_mpirun, is_tolerant
 
 
 def fake_mpirun(prefix: Path, version: str, library: str | None = None) -> Path:
@@ -114,6 +114,31 @@ def test_the_command_of_open_mpi() -> None:
     assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
     assert environment["MPI4PY_LIBMPI"] == "/opt/mpi/lib/libmpi.so.40"
     assert [environment[name] for name in threads] == ["1", "1", "1"]
+
+
+def test_open_mpi_is_told_to_tolerate_losses() -> None:
+    options = [command(OPEN_MPI, 4, [], environment={}, tolerant=tolerant)[0] for tolerant in (False, True)]
+    assert ["--with-ft" in line for line in options] == [False, True]
+    assert options[1][options[1].index("--with-ft") + 1] == "ulfm"
+
+
+@pytest.mark.parametrize(
+    ("flavour", "answer", "tolerant"),
+    [
+        (Flavour.OPEN_MPI, "options:ft_support:yes\noptions:ft_mpi_support:yes", True),
+        (Flavour.OPEN_MPI, "options:ft_mpi_support:no", False),
+        (Flavour.OPEN_MPI, None, False),
+        (Flavour.MPICH, "options:ft_mpi_support:yes", False),
+    ],
+)
+def test_open_mpi_says_whether_it_tolerates_losses(
+    tmp_path: Path, flavour: Flavour, answer: str | None, tolerant: bool
+) -> None:
+    path = fake_mpirun(tmp_path, "whatever")
+    if answer is not None:
+        path.with_name("ompi_info").write_text(f"#!/bin/sh\ncat <<END\n{answer}\nEND\n")
+        path.with_name("ompi_info").chmod(0o755)
+    assert is_tolerant(Mpirun(path, flavour), {}) is tolerant
 
 
 def test_who_is_not_root_does_not_ask_for_it() -> None:

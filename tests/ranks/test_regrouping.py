@@ -131,6 +131,8 @@ class LossyWire(FakeWire):
         return sorted(lost)
 
     def _see(self) -> None:
+        if self.rank in self.office.gone:
+            raise Aborted
         if self._age < self.office.age:
             raise Severed
 
