@@ -114,7 +114,7 @@ class Relay:
         """Hand on what is left."""
         while self.pass_on():
             pass
-        self._write(self.rest)
+        self._write(self.banners.close(self.rest))
 
     def _write(self, data: bytes) -> None:
         # Whoever read this may have gone; the run goes on, and its pipe must not fill up.

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grt_batch.errors import NoMpirun, RankLost
+from grt_batch.errors import SIGNALLED, NoMpirun, RankLost
 
 PROGRAM = ("-m", "grt_batch.cli", "run")
 MPIRUN_VARIABLE = "GRT_BATCH_MPIRUN"
@@ -211,6 +211,8 @@ def exit_code(returncode: int, banners: Banners, interrupted: int | None) -> tup
         return returncode, None
     if returncode == RankLost.exit_code:
         return returncode, None  # the rank that called Abort has said why
+    if returncode - SIGNALLED in signal.valid_signals():
+        return RankLost.exit_code, f"a rank was ended by {_signal_name(returncode - SIGNALLED)}"
     return RankLost.exit_code, f"mpirun ended with code {returncode}"
 
 
@@ -246,6 +248,14 @@ class Banners:
         cut = opened.start() if opened else len(data)
         return bytes(out + data[start:cut]), data[cut:]
 
+    def close(self, rest: bytes) -> bytes:
+        """What of the rest goes out when mpirun has ended. One thread of Open MPI's writes a banner, line by line, and
+        another one may meanwhile end it."""
+        rule, _, text = rest.partition(b"\n")
+        if rule != OPEN_MPI_RULE:
+            return rest
+        return rest if text and not self._take(text.decode(errors="replace")) else b""
+
     def _take(self, banner: str) -> bool:
         """Note what `banner` says; True for one that tells how ranks ended."""
         words = " ".join(banner.split())
@@ -254,7 +264,7 @@ class Banners:
             return False
         self.ended = True
         self.improper = self.improper or "exiting improperly" in words
-        for pattern in SIGNALLED:
+        for pattern in BY_SIGNAL:
             if match := pattern.search(words):
                 who = f"rank {match['rank']}" if "rank" in pattern.groupindex else "a rank"
                 reason = f"{who} on {match['host']} was ended by signal {match['signal']} ({match['name']})"
@@ -264,6 +274,7 @@ class Banners:
         return True
 
 
+OPEN_MPI_RULE = b"-" * 74
 # Rules of 74 dashes are Open MPI's, the others are Hydra's: MPICH, then Intel MPI.
 BANNER = re.compile(
     rb"(?<!-)-{74}\n.*?(?<!-)-{74}\n"
@@ -278,7 +289,7 @@ ENDING = re.compile(
     r"MPI_Abort|MPI_ABORT was invoked|exited with non-zero status|a non-zero exit code"
     r"|noticed that process rank|has exited due to process rank|BAD TERMINATION OF ONE OF YOUR APPLICATION"
 )
-SIGNALLED = (
+BY_SIGNAL = (
     re.compile(
         r"process rank (?P<rank>\d+) with PID \d+ on node (?P<host>\S+)"
         r" exited on signal (?P<signal>\d+) \((?P<name>[^)]*)\)"

@@ -178,6 +178,7 @@ def test_the_configuration_in_the_environment_reaches_other_hosts() -> None:
         (4, Banners(ended=True, signalled="rank 1 was ended"), None, 6, "rank 1"),
         (6, Banners(), None, 6, None),
         (213, Banners(), None, 6, "code 213"),
+        (143, Banners(ended=True), None, 6, "a rank was ended by signal 15 (Terminated)"),
         (-9, Banners(), None, 6, "Killed"),
         (1, Banners(), signal.SIGINT, 130, None),
         (-9, Banners(), signal.SIGTERM, 143, None),
@@ -229,6 +230,22 @@ def test_banners_leave_the_output_wherever_it_is_cut(banner: str, left: str, sig
         more, rest = banners.split(rest + text[cut:].encode())
         assert (out + more + rest).decode() == f"before\n\n- one\nA two\n{left}after -"
         assert banners.signalled == signalled
+
+
+@pytest.mark.parametrize(
+    ("lines", "signalled"),
+    [(1, None), (2, None), (3, "rank 1 on n7 was ended by signal 9 (Killed)")],
+)
+def test_a_banner_whose_end_never_comes_leaves_the_output(lines: int, signalled: str | None) -> None:
+    banners = Banners()
+    out, rest = banners.split(b"before\n" + b"".join(OPEN_MPI_KILLED.encode().splitlines(keepends=True)[:lines]))
+    assert (out, banners.close(rest)) == (b"before\n", b"")
+    assert banners.signalled == signalled
+
+
+@pytest.mark.parametrize("rest", [UNFINISHED, "-", "A", "\n", "", "-" * 75 + "\n"])
+def test_what_only_began_like_a_banner_stays(rest: str) -> None:
+    assert Banners().close(rest.encode()) == rest.encode()
 
 
 def test_a_banner_after_a_progress_bar_leaves_the_bar() -> None:
