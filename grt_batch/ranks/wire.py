@@ -14,7 +14,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 
 _PROBES = 50
-_SHORTEST_SLEEP, _LONGEST_SLEEP = 20e-6, 1e-3
+_SHORTEST_SLEEP, _LONGEST_SLEEP, _LONGEST_FAREWELL = 20e-6, 1e-3, 1.0
 _LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
@@ -216,6 +216,14 @@ class TolerantWire(Wire):
 
     def _leave(self, code: int) -> None:
         """End this process. MPI's Finalize, which an orderly exit calls, too, may wait for a lost rank for ever."""
+        from mpi4py import MPI
+
+        # By this rank others may have to hear what was agreed on: once they have come here, they have.
+        common, deadline = array("i", [0]), time.monotonic() + _LONGEST_FAREWELL
+        with suppress(MPI.Exception):
+            request = self._comm.Iagree(common)
+            while not request.Test() and time.monotonic() < deadline:
+                time.sleep(_LONGEST_SLEEP)
         self._sign_off([self.rank])
         sys.stdout.flush()
         sys.stderr.flush()
