@@ -269,8 +269,12 @@ def test_a_tolerant_run_loses_a_rank_and_gives_the_same(
 @pytest.mark.parametrize(
     ("role", "fault", "complaint"),
     [
-        ("worker", "raise", r"rank \d \(worker\) on \S+ failed at \S+/[0-9.]+.*: a fault that was asked for"),
-        ("controller", "raise", r"rank \d \(controller\) on \S+ failed at \S+/[0-9.]+: .*a fault that was asked for"),
+        ("worker", "raise once", r"rank \d \(worker\) on \S+ failed at \S+/[0-9.]+.*: a fault that was asked for"),
+        (
+            "controller",
+            "raise once",
+            r"rank \d \(controller\) on \S+ failed at \S+/[0-9.]+: .*a fault that was asked for",
+        ),
         ("coordinator", "raise", "a fault that was asked for"),
         ("coordinator", "kill", r"rank 0 \(coordinator\) was lost: without it nothing can be published"),
         ("controller", "kill", "A rank was lost and nothing was published: all ranks but the first"),
