@@ -177,7 +177,7 @@ def small(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
 def reduced(crew: LossyCrew, small: Expected, work: Path) -> None:
     """Let the crew reduce the uploads, and see that nothing is missing."""
     told: list[int] = []
-    found = crew.coordinator.reduce(small.orders, config_of(work), Store(work / "store"), told.append)
+    found = crew.coordinator.carry_out(small.orders, config_of(work), Store(work / "store"), told.append)
     assert outcomes_of(found) == small.outcomes
     assert content(work) == small.content
     assert sum(told) == sum(order.bytes for order in small.orders)
@@ -201,7 +201,7 @@ def test_what_a_lost_rank_was_at_the_others_do(
     assert f"rank {lost} " in line
     assert line.endswith("the run goes on with 5")
     if fatal in (Tag.TASK, Tag.RESULT, Tag.PROGRESS, Tag.DONE):
-        assert any(f"at work on {order.instance_id}/{order.archive};" in line for order in small.orders)
+        assert any(f"at work on {order.place};" in line for order in small.orders)
 
 
 def test_several_may_be_lost(small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str]) -> None:
