@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -17,16 +17,20 @@ from typing import Any
 from grt_batch.clock import Clock, Stage
 from grt_batch.config import Config
 from grt_batch.ledger import Account
-from grt_batch.model import Model, Work
-from grt_batch.module import discover
+from grt_batch.merging import MergeOrder, MergeOutcome
+from grt_batch.model import SHARES, Model, Work
 from grt_batch.partials import Store
 from grt_batch.pipeline import Order
+from grt_batch.pipeline import Outcome as ReduceOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.messages import Message, Tag, unpack
+from grt_batch.reduction import AnyOrder
+from grt_batch.rendering import RenderOrder, RenderOutcome
 
 _LITTLE = 200
 """Bytes of a message without buffers."""
+_SOME_DAY = date(2000, 1, 1)
 
 
 class Pool:
@@ -112,19 +116,16 @@ Passing = Generator[tuple[Stage, float] | None, None, Any]
 
 @dataclass
 class Outcome:
-    """What became of a simulated run: its seconds, those until the first archive was handed out and until all archives
-    were reduced, and by rank and stage the seconds that it was busy, of these those between."""
+    """What became of a simulated run: its seconds, those until the first archive was handed out, until all archives
+    were reduced and until all was merged, and by rank and stage the seconds that it was busy; of these those of
+    reducing."""
 
     seconds: float
     begun: float
     reduced: float
+    merged: float
     busy: dict[int, Counter[Stage]]
     busy_reducing: dict[int, float]
-
-    @property
-    def merging(self) -> float:
-        """The seconds in which rank 0 merged."""
-        return self.busy[0][Stage.MERGE]
 
     @property
     def idle(self) -> float:
@@ -162,6 +163,7 @@ class Simulation:
         self.busy: dict[int, Counter[Stage]] = {rank: Counter() for rank in range(self.ranks)}
         self._listening: set[int] = set()
         self._warm: set[int] = set()
+        self._coordinator = Coordinator(CoordinatorsWire(self))
         self._lives: dict[int, Passing] = {rank: self._life(rank) for rank in range(1, self.ranks)}
 
     def run(self) -> Outcome:
@@ -173,13 +175,14 @@ class Simulation:
         else:
             for rank in self._lives:
                 self._go_on(rank)
-            coordinator = Coordinator(CoordinatorsWire(self))
-            for _ in coordinator.reduce(self._orders(), self.config, Store(self.config.work), lambda _: None):
+            for _ in self._carry_out(self._orders()):
                 self.spend(Stage.REDUCE, self.model.seconds_of(Stage.REDUCE, 0))
         reduced, busy = self.machine.now, {rank: stages.total() for rank, stages in self.busy.items()}
         busy[0] -= self.model.prepare
+        self._merge()
+        merged = self.machine.now
         self._publish()
-        return Outcome(self.machine.now, begun, reduced, self.busy, busy)
+        return Outcome(self.machine.now, begun, reduced, merged, self.busy, busy)
 
     def spend(self, stage: Stage, seconds: float) -> None:
         """Let rank 0 be busy, and the others go on."""
@@ -196,32 +199,57 @@ class Simulation:
     def _orders(self) -> list[Order]:
         """The largest first, as in a run."""
         orders = [
-            Order(instance_id, str(number), "", size, (), date(2000, 1, 1))
+            Order(instance_id, str(number), "", size, (), _SOME_DAY)
             for instance_id, sizes in self.work.new.items()
             for number, size in enumerate(sizes)
         ]
         return sorted(orders, key=lambda order: (-order.bytes, order.instance_id, order.archive))
 
+    def _carry_out(self, orders: Sequence[AnyOrder[Any]]) -> Iterator[Any]:
+        """By the coordinator of the program."""
+        return self._coordinator.carry_out(orders, self.config, Store(self.config.work), lambda _: None)
+
+    def _merge(self) -> None:
+        """Merge what each module counts in each instance."""
+        each = self.model.merging(self.work)
+        if self.ranks == 1:
+            self.spend(Stage.MERGE, sum(each.values()))
+        else:
+            deque(self._carry_out([MergeOrder(name, module, (), ()) for module in SHARES for name in each]), 0)
+
     def _publish(self) -> None:
-        """What rank 0 does when all archives are reduced: merging, then the tables of one module after another, beside
-        the COPY of the one before, which takes a core of its own. Who hands merging and tables out to ranks gives them
-        orders and roles, as those of archives."""
-        model, size = self.model, self.model.tables(self.work.instances)
+        """Make the tables of each module; and what rank 0 does with them: reports, and one COPY after another, beside
+        all else, which takes a core of its own."""
         if not any(True for _ in self.work.archives):
             return
-        self.spend(Stage.MERGE, model.merging(self.work))
-        modules = [len(module.tables) for module in discover().values() if not module.opt_in]
-        given, copied = 0, list[int]()
-        for tables in modules:
-            for stage in (Stage.TABLES, Stage.TSV):
-                self.spend(stage, model.seconds_of(stage, size) * tables / sum(modules))
-            for _ in range(tables):
-                self.machine.run(lambda given=given: len(copied) == given)
-                copying = model.seconds_of(Stage.COPY, size) / sum(modules)
-                self.machine.compute(Stage.COPY, copying, partial(copied.append, given))
-                given += 1
-        self.machine.run(lambda: len(copied) == given)
-        self.spend(Stage.SWAP, model.seconds_of(Stage.SWAP, 0))
+        size, copies = self.model.tables(self.work.instances), deque[float]()
+
+        def copy() -> None:
+            self.machine.compute(Stage.COPY, self.model.seconds_of(Stage.COPY, copies[0]), copied)
+
+        def copied() -> None:
+            copies.popleft()
+            if copies:
+                copy()
+
+        for module in self._rendered(size):
+            copies.append(size * SHARES[module])
+            if len(copies) == 1:
+                copy()
+            self.spend(Stage.TSV, self.model.seconds_of(Stage.TSV, copies[-1]))
+        self.machine.run(lambda: not copies)
+        self.spend(Stage.SWAP, self.model.seconds_of(Stage.SWAP, 0))
+
+    def _rendered(self, size: float) -> Iterator[str]:
+        """The modules whose tables are made, as they come."""
+        if self.ranks == 1:
+            for module, share in SHARES.items():
+                self.spend(Stage.TABLES, self.model.seconds_of(Stage.TABLES, size * share))
+                yield module
+            return
+        for outcome in self._carry_out([RenderOrder(module, (), _SOME_DAY, {}) for module in SHARES]):
+            self.spend(Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, size * SHARES[outcome.module]))
+            yield outcome.module
 
     def _deliver(self, to: int, message: Message) -> None:
         self.inboxes[to].append(message)
@@ -242,7 +270,7 @@ class Simulation:
                 return
 
     def _life(self, rank: int) -> Passing:
-        """As `Rank`. Another kind of order is another entry of `roles`."""
+        """As `Rank`."""
         roles = {Tag.LEAD: self._lead, Tag.HELP: self._help}
         while True:
             self.send(rank, 0, Tag.ASK, {"memory": 0, "host": "", "told": {}})
@@ -276,16 +304,33 @@ class Simulation:
             self.send(rank, leader, Tag.RESULT, message.header)
 
     def _lead(self, rank: int, message: Message) -> Passing:
+        """As `Controller.lead`."""
+        order, name = message.header["order"], message.header["name"]
+        roles = {Order: self._reduce, MergeOrder: self._merge_one, RenderOrder: self._render}
+        yield from {kind.__name__: role for kind, role in roles.items()}[name](rank, order)
+
+    def _merge_one(self, rank: int, order: Mapping[str, Any]) -> Passing:
+        yield Stage.MERGE, self.model.merging(self.work)[order["instance_id"]] * SHARES[order["module"]]
+        self.send(rank, 0, Tag.DONE, {"name": MergeOutcome.__name__, "outcome": {"damaged": ()}})
+
+    def _render(self, rank: int, order: Mapping[str, Any]) -> Passing:
+        size = self.model.tables(self.work.instances) * SHARES[order["module"]]
+        yield Stage.TABLES, self.model.seconds_of(Stage.TABLES, size)
+        yield Stage.SEND, self.model.seconds_of(Stage.SEND, size)
+        outcome = {"module": order["module"], "texts": ()}
+        self.send(rank, 0, Tag.DONE, {"name": RenderOutcome.__name__, "outcome": outcome})
+
+    def _reduce(self, rank: int, order: Mapping[str, Any]) -> Passing:
         """As `reduce_archive`."""
-        order, model = message.header["order"], self.model
+        model = self.model
         text = model.text(order["bytes"])
         yield from self._run_tasks(rank, self._decoding(order["bytes"]))
         yield Stage.JOIN, model.seconds_of(Stage.JOIN, text)
         yield Stage.STORE, model.seconds_of(Stage.STORE, text)
         yield from self._run_tasks(rank, self._aggregating(order["bytes"]))
         account = Account("", order["bytes"])
-        header = {"instance_id": order["instance_id"], "archive": order["archive"], "key": ""}
-        self.send(rank, 0, Tag.DONE, header, [account.to_json()])
+        outcome = {"instance_id": order["instance_id"], "archive": order["archive"], "key": ""}
+        self.send(rank, 0, Tag.DONE, {"name": ReduceOutcome.__name__, "outcome": outcome}, [account.to_json()])
 
     def _decoding(self, tar: int) -> Iterator[SimulatedTask]:
         model, text = self.model, self.model.text(tar)

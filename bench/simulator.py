@@ -132,8 +132,8 @@ def predictions(work: Work, options: argparse.Namespace, model: Model) -> str:
                 f"{done.idle:.0%}",
                 f"{done.coordinating:.0%}",
                 f"{sum(sizes) / (done.reduced - done.begun) / 1e9:.2f}",
-                f"{done.merging:.0f}",
-                f"{done.seconds - done.reduced - done.merging:.0f}",
+                f"{done.merged - done.reduced:.0f}",
+                f"{done.seconds - done.merged:.0f}",
             )
         )
     what = (

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grt_batch.joined import Dataset, Metric, Param
-from grt_batch.records import METRICS, NONE_TEXT, Kind, Layout
+from grt_batch.records import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
 from grt_batch.values import ODD, REFERENCES, TEXT, shortened, unwrap
 
 Bytes = npt.NDArray[np.uint8]
@@ -50,7 +50,7 @@ class Decoded:
     wanted also record_id, record_name (codes), record_value (NULL) of 10 ** -record_scale: int64[n];
     metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
     params: id; where they are wanted also param (codes), line: int64[n];
-    datasets: id, size (bytes or NULL), output (0 or 1), dataset_id (NULL), file (codes): int64[n].
+    datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
     `texts` say what the codes stand for, None for null, `shortened` to KEY_BYTES but for value and text:
     tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
     value, "data" where it names datasets); file: (extension, param_name).
@@ -90,6 +90,11 @@ def _positions(layout: Layout, *names: str) -> Integers:
     return np.array([layout.position(name) for name in names], np.int64)
 
 
+def _places() -> Integers:
+    """Room for where the fields of a line begin and end."""
+    return np.empty((2, MOST_COLUMNS), np.int64)
+
+
 def _buckets(lines: int) -> Integers:
     """An empty hash table for up to `lines` keys, half full at most."""
     return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
@@ -124,7 +129,9 @@ def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, I
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, tools, states = kernels.decode_jobs(data, sep, len(layout.columns), at, tables, out, firsts, odd)
+    n, strange, tools, states = kernels.decode_jobs(
+        data, sep, len(layout.columns), at, tables, out, firsts, odd, _places()
+    )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
     texts = {
         "tool": _decoded_texts(data, firsts[0], tools, 2),
@@ -139,6 +146,8 @@ _METRIC = ("job_id", "plugin", "name", "value")
 _NAMES = [f"{metric.plugin}\t{metric.name}".encode() for metric in METRICS]
 _NAME_BYTES = np.frombuffer(b"".join(_NAMES), np.uint8)
 _NAME_ENDS = np.cumsum([len(name) for name in _NAMES], dtype=np.int64)
+_KNOWN = 64
+"""Of so many different metrics of a block the text is remembered; a galaxy knows some thirty."""
 _SCALES = np.array([metric.scale for metric in METRICS], np.int64)
 
 
@@ -167,6 +176,8 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
         values,
         seen,
         odd,
+        _places(),
+        np.zeros((_KNOWN, 4), np.int64),
     )
     columns: dict[str, npt.NDArray[Any]] = {
         "id": ids[:jobs].copy(),
@@ -185,7 +196,7 @@ def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
     at = _positions(layout, *_METRIC)
-    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd)
+    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
     records = {f"record_{name}": out[i, :n].copy() for i, name in enumerate(("id", "name", "value", "scale"))}
     texts = {"record_name": _decoded_texts(data, firsts, names, 2)}
     return replace(decoded, columns={**decoded.columns, **records}, texts=texts)
@@ -247,7 +258,20 @@ def _coded(
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, *counts = kernels.decode_texts(data, sep, len(layout.columns), at, len(pairs), tables, out, firsts, odd)
+    n, strange, *counts = kernels.decode_texts(
+        data,
+        sep,
+        len(layout.columns),
+        at,
+        len(pairs),
+        tables,
+        out,
+        firsts,
+        odd,
+        _places(),
+        np.zeros(2, np.int64),
+        np.zeros((4, 2), np.int64),
+    )
     places = {name: firsts[i, : counts[i]] for i, name in enumerate(pairs)}
     found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}
     found |= {name: out[1 + i, :n].copy() for i, name in enumerate(pairs)}
@@ -260,7 +284,10 @@ def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decode
     at = _positions(layout, "job_id", "dataset_id", "extension", "file_size", "param_name", "type")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
-    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd)
-    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))}
+    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    columns: dict[str, npt.NDArray[Any]] = {
+        name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))
+    }
+    columns["output"] = columns["output"].astype(np.uint8)
     texts = {"file": _decoded_texts(data, firsts, files, 2)}
     return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]

@@ -123,6 +123,12 @@ class Config:
         "seconds",
         "with --ranks, a rank without a sign of life for longer is lost: the run ends with code 6 (0 = no limit)",
     )
+    fault_tolerant: bool = _key(
+        False,
+        "computing",
+        "true or false",
+        "with --ranks, under an Open MPI 5 with ULFM, the others go on where a rank but the first is lost",
+    )
     store_max_bytes: int = _key(
         0,
         "computing",

@@ -31,9 +31,11 @@ FRAGMENT = "fragment before a joined record"
 def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
     """Decode one block; see the module for what becomes of broken lines. `wanted` are the kinds of joined records
     whose columns somebody needs (see `grt_batch.columns`)."""
+    from grt_batch import kernels
+
     layout = block.layout
     data, replaced = _as_text(block.data)
-    lines = int(np.count_nonzero(data == 10)) + (1 if data.size and data[-1] != 10 else 0)
+    lines = int(kernels.newlines(data)) + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))
@@ -205,7 +207,15 @@ def warm() -> None:
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)
-    kernels.add_sizes(one - 1, one, one, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros(1, np.uint8))
-    kernels.mark_replaced(one, one, 2, np.zeros(1, np.uint8))
+    kernels.add_sizes(
+        one - 1,
+        one,
+        one.astype(np.uint8),
+        np.zeros((1, 2), np.int64),
+        np.zeros((1, 2), np.int64),
+        np.zeros(1, np.uint8),
+    )
+    kernels.put_metrics(one - 1, one[None], np.ones((1, 1), np.uint8), one[None], np.zeros(1, np.uint8))
+    kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

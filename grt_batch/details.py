@@ -20,6 +20,9 @@ from grt_batch.joined import Dataset, Job, Metric, Param, Record
 from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.texts import categories
 
+Codes = npt.NDArray[np.int32]
+"""Which of the texts of a `Dictionary` each is."""
+
 FindRows = Callable[[Integers], Integers]
 """Job ids → rows of the joined jobs, -1 for a job that is not there."""
 
@@ -36,17 +39,17 @@ class Dictionary:
 
     codes: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
-    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> Integers:
+    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> Codes:
         """The codes here, of a block's codes into its `texts`."""
         numbers = [self.codes.setdefault(text, len(self.codes)) for text in texts]
-        return np.array(numbers, np.int64)[codes]
+        return np.array(numbers, np.int32)[codes]
 
-    def column(self, place: int, codes: Integers) -> pl.Series:
+    def column(self, place: int, codes: Codes) -> pl.Series:
         """The texts of `codes`, dictionary-encoded; `place` says which one of each tuple."""
         return _series([texts[place] for texts in self.codes], codes)
 
 
-def _series(texts: Sequence[str | None], codes: Integers) -> pl.Series:
+def _series(texts: Sequence[str | None], codes: Codes) -> pl.Series:
     column = pl.Series(texts, dtype=pl.String)
     return column.cast(pl.Enum(column.drop_nulls().unique().sort())).gather(codes)
 
@@ -72,9 +75,9 @@ class Collected:
             columns[name] = self.texts.setdefault(name, Dictionary()).translate(texts, columns[name])
         self.parts.append(columns)
 
-    def column(self, name: str) -> Integers:
-        """One column of all blocks."""
-        return np.concatenate([part[name] for part in self.parts]) if self.parts else np.empty(0, np.int64)
+    def take(self, name: str) -> npt.NDArray[Any]:
+        """One column of all blocks, which let it go: an archive may have millions of records."""
+        return np.concatenate([part.pop(name) for part in self.parts]) if self.parts else np.empty(0, np.int64)
 
     def dictionary(self, name: str) -> Dictionary:
         """The texts of a column of codes."""
@@ -89,18 +92,19 @@ def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
 
 def datasets(collected: Collected, find: FindRows) -> pl.DataFrame:
     """The rows of `Dataset`, without those of `attached`."""
-    ids, _, order = _in_order(collected.column("id"), find)
-    size = collected.column("size")[order]
-    files = collected.column("file")[order]
+    ids, _, order = _in_order(collected.take("id"), find)
+    size = collected.take("size")[order]
+    size[size < 0] = NULL
+    files = collected.take("file")[order]
     return pl.DataFrame(
         {
             Dataset.job_id.name: ids,
-            Dataset.dataset_id.name: nullable(collected.column("dataset_id")[order]),
+            Dataset.dataset_id.name: nullable(collected.take("dataset_id")[order]),
             Dataset.extension.name: collected.dictionary("file").column(0, files),
-            Dataset.file_size.name: nullable(np.where(size < 0, NULL, size)),
+            Dataset.file_size.name: nullable(size),
             Dataset.param_name.name: collected.dictionary("file").column(1, files),
             Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS).gather(
-                collected.column("output")[order]
+                collected.take("output")[order]
             ),
         }
     )
@@ -109,8 +113,8 @@ def datasets(collected: Collected, find: FindRows) -> pl.DataFrame:
 def params(collected: Collected, find: FindRows, inputs: pl.DataFrame) -> pl.DataFrame:
     """The rows of `Param`, without those of `attached`. `inputs` are those of `Dataset`: a value that is the bare id
     of an input of the same job and name says nothing else."""
-    ids, rows, order = _in_order(collected.column("id"), find)
-    dictionary, codes = collected.dictionary("param"), collected.column("param")[order]
+    ids, rows, order = _in_order(collected.take("id"), find)
+    dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
     name = dictionary.column(0, codes)
     kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
     ids, codes = ids[kept], codes[kept]
@@ -129,15 +133,15 @@ def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame
     """The rows of `Metric`, without those of `attached`."""
     frames = []
     for collected, prefix in ((numeric, "record_"), (text, "")):
-        ids, rows, order = _in_order(collected.column(f"{prefix}id"), find)
-        dictionary, names = collected.dictionary(f"{prefix}name"), collected.column(f"{prefix}name")[order]
+        ids, rows, order = _in_order(collected.take(f"{prefix}id"), find)
+        dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
         kept = _last(rows, names, len(dictionary.codes))
         order, names = order[kept], names[kept]
         if prefix:
-            values = _decimals(collected.column("record_value")[order], collected.column("record_scale")[order])
+            values = _decimals(collected.take("record_value")[order], collected.take("record_scale")[order])
             texts = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
         else:
-            texts = collected.dictionary("text").column(0, collected.column("text")[order]).cast(pl.String)
+            texts = collected.dictionary("text").column(0, collected.take("text")[order]).cast(pl.String)
             values = pl.Series([None], dtype=Metric.value.type).new_from_index(0, len(texts))
         frames.append(
             pl.DataFrame(
@@ -167,7 +171,7 @@ def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np
     from grt_batch import kernels
 
     replaced = np.zeros(len(rows), np.uint8)
-    kernels.mark_replaced(rows, codes.astype(np.int64), count, replaced)
+    kernels.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
     kept: npt.NDArray[np.bool_] = replaced == 0
     return kept
 

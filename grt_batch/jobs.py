@@ -19,6 +19,7 @@ from grt_batch import details
 from grt_batch.columns import Decoded, Integers
 from grt_batch.details import Collected, nullable
 from grt_batch.joined import Dataset, Job, Metric, Param, Record
+from grt_batch.memory import give_back
 from grt_batch.records import (
     CPU_V1,
     CPU_V2,
@@ -103,7 +104,7 @@ class Joiner:
         """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
         rising job id; and how many jobs stood in the archive more than once."""
         jobs = self._collected[Kind.JOBS]
-        all_ids = jobs.column("id")
+        all_ids = jobs.take("id")
         order = np.argsort(all_ids, kind="stable")
         sorted_ids = all_ids[order]
         last = np.append(sorted_ids[1:] != sorted_ids[:-1], True)[: len(order)]
@@ -112,7 +113,7 @@ class Joiner:
         find = _Rows(ids)
         frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order, find)}
         for kind in (Kind.PARAMS, Kind.METRIC_TXT):
-            self.members[kind].orphans += int((find(self._collected[kind].column("id")) < 0).sum())
+            self.members[kind].orphans += sum(int((find(part["id"]) < 0).sum()) for part in self._collected[kind].parts)
         if Dataset.kind in self.wanted:
             frames[Dataset] = details.datasets(self._collected[Kind.DATASETS], find)
         if Param.kind in self.wanted:
@@ -124,7 +125,7 @@ class Joiner:
 
     def _join_jobs(self, ids: Integers, order: Integers, find: _Rows) -> pl.DataFrame:
         jobs = self._collected[Kind.JOBS]
-        created, tools, states = (jobs.column(name)[order] for name in ("create_time", "tool", "state"))
+        created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
         values, has_metrics = self._join_metrics(ids, find)
         total, known, implausible = self._join_datasets(ids, find)
         return pl.DataFrame(
@@ -143,6 +144,8 @@ class Joiner:
         ).with_columns((~Job.state.expr.is_in(TERMINAL_STATES)).alias(Job.non_terminal.name))
 
     def _join_metrics(self, ids: Integers, find: _Rows) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        from grt_batch import kernels
+
         values = np.full((len(METRICS), len(ids)), NULL, np.int64)
         has_metrics = np.zeros(len(ids), np.uint8)
         # A member whose header lacks a column has records that say nothing, but are there.
@@ -150,12 +153,10 @@ class Joiner:
             self.members[Kind.METRIC_NUM].orphans += int((find(ids_of_block) < 0).sum())
         for block in self._metrics:
             rows = find(block["id"])
-            found = rows >= 0
-            self.members[Kind.METRIC_NUM].orphans += int(block["records"][~found].sum())
-            has_metrics[rows[found]] = 1
-            for metric in range(len(METRICS)):
-                seen = found & (block["seen"][:, metric] != 0)
-                values[metric, rows[seen]] = block["values"][seen, metric]
+            self.members[Kind.METRIC_NUM].orphans += int(block["records"][rows < 0].sum())
+            kernels.put_metrics(rows, block["values"], block["seen"], values, has_metrics)
+        self._metrics.clear()
+        give_back()
         return values, has_metrics
 
     def _join_datasets(self, ids: Integers, find: _Rows) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:

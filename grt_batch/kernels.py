@@ -30,9 +30,20 @@ NO_NUMBER, IS_NULL, IS_NUMBER = 0, 1, 2
 """What a text turned out to be: nothing that the column can hold, null, or a value."""
 
 
+# Without numba's runtime no function here can make an array, and none counts the references to those that it is given:
+# for functions that are called for each field that took a third of the time.
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+
+
 def _compiled(function: _Function) -> _Function:
     """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    compiled: Any = numba.njit(**_OPTIONS)(function)
+    return compiled  # type: ignore[no-any-return]
+
+
+def _inlined(function: _Function) -> _Function:
+    """The same, as a part of whoever calls it: a call takes longer than what a small function does."""
+    compiled: Any = numba.njit(inline="always", **_OPTIONS)(function)
     return compiled  # type: ignore[no-any-return]
 
 
@@ -56,6 +67,17 @@ def _load64(_context: Any, data: Any, index: Any) -> Any:
 
 
 @_instruction
+def _byte(_context: Any, data: Any, index: Any) -> Any:
+    """The byte of `data` at `index`, which must be there and not negative: numba would look whether it is."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.zext(builder.load(builder.gep(array.data, [arguments[1]])), ir.IntType(64))
+
+    return numba.int64(data, index), code
+
+
+@_instruction
 def _trailing_zeros(_context: Any, word: Any) -> Any:
     """How many of the lowest bits of a number that is not 0 are 0."""
 
@@ -65,7 +87,7 @@ def _trailing_zeros(_context: Any, word: Any) -> Any:
     return numba.uint64(word), code
 
 
-@_compiled
+@_inlined
 def next_separator(data: Any, i: Any) -> Any:
     """Where the next byte from `i` on is that may end a field: one up to the newline. Eight bytes at a time, by the
     test for a byte below n of S. E. Anderson, "Bit Twiddling Hacks"; the lowest bit that it sets is right."""
@@ -82,13 +104,22 @@ def next_separator(data: Any, i: Any) -> Any:
 
 
 @_compiled
+def newlines(data: Any) -> Any:
+    """How many newlines there are."""
+    count = 0
+    for i in range(data.size):
+        count += data[i] == _NEWLINE
+    return count
+
+
+@_compiled
 def split(data: Any, begin: Any, sep: int, starts: Any, ends: Any) -> Any:
     """Find the fields of the line that begins at `begin`: their number, and where the newline (or the end) is."""
     field = 0
     starts[0] = begin
     i = next_separator(data, begin)
-    while i < data.size and data[i] != _NEWLINE:
-        if data[i] == sep:
+    while i < data.size and _byte(data, i) != _NEWLINE:
+        if _byte(data, i) == sep:
             if field < MOST_COLUMNS - 1:
                 ends[field] = i
                 starts[field + 1] = i + 1
@@ -123,11 +154,11 @@ def integer(data: Any, start: Any, end: Any) -> Any:
     value: Any = 0
     large = False
     for i in range(start, end):
-        digit: Any = np.int64(data[i]) - _ZERO
+        digit: Any = _byte(data, i) - _ZERO
         if digit < 0 or digit > 9:
             return 0, 0
-        # The bound is a constant: a division for each digit would take most of the time.
-        if value > _INT64_MAX // 10 or (value == _INT64_MAX // 10 and digit > 7):
+        # 18 digits always fit. The bound is a constant: a division for each digit would take most of the time.
+        if i - start >= 18 and (value > _INT64_MAX // 10 or (value == _INT64_MAX // 10 and digit > 7)):
             large = True
         else:
             value = value * 10 + digit
@@ -148,17 +179,6 @@ def number(data: Any, start: Any, end: Any, scale: Any) -> Any:
     if start < end and (data[start] == _MINUS or data[start] == _PLUS):
         negative = data[start] == _MINUS
         start += 1
-    # Most numbers are a few digits, a point and 7 digits more.
-    i: Any = start
-    whole: Any = 0
-    while i < end and i < start + 18 and data[i] >= _ZERO and data[i] <= _NINE:
-        whole = whole * 10 + (np.int64(data[i]) - _ZERO)
-        i += 1
-    if i > start and i < end and data[i] == _POINT and end - i == 8 and scale == 7:
-        fraction = _digits(data, i + 1, 7)
-        if fraction >= 0 and whole < _INT64_MAX // 20_000_000:
-            value = whole * 10_000_000 + fraction
-            return IS_NUMBER, (-value if negative else value)
     # The mantissa's end, its point, and the exponent.
     stop, point, digits, exponent = end, -1, 0, 0
     for i in range(start, end):
@@ -267,32 +287,38 @@ def date(data: Any, start: Any, end: Any) -> Any:
     return IS_NUMBER, ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + micros
 
 
+@_inlined
+def _last_bytes(data: Any, start: Any, count: Any) -> Any:
+    """The `count` bytes, fewer than eight, from `start` on as one little-endian number."""
+    if start + 8 <= data.size:
+        return _load64(data, start) & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
+    word = np.uint64(0)
+    for i in range(count):
+        word |= np.uint64(_byte(data, start + i)) << np.uint64(8 * i)
+    return word
+
+
 @_compiled
 def hash_text(data: Any, start: Any, end: Any, seed: Any) -> Any:
     """A hash of a text: eight bytes at a time, multiplied by an odd number and folded."""
-    value = np.uint64(seed)
+    value = np.uint64(seed) ^ np.uint64(end - start)
     while start + 8 <= end:
         value = (value ^ _load64(data, start)) * np.uint64(0x9E3779B97F4A7C15)
         value ^= value >> np.uint64(32)
         start += 8
-    for i in range(start, end):
-        value = (value ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
-    return value ^ (value >> np.uint64(29))
+    value = (value ^ _last_bytes(data, start, end - start)) * np.uint64(0x9E3779B97F4A7C15)
+    return value ^ (value >> np.uint64(32))
 
 
 @_compiled
-def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> bool:
+def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes are the same in two texts."""
     i = 0
     while i + 8 <= size:
         if _load64(one, a + i) != _load64(other, b + i):
             return False
         i += 8
-    while i < size:
-        if one[a + i] != other[b + i]:
-            return False
-        i += 1
-    return True
+    return _last_bytes(one, a + i, size - i) == _last_bytes(other, b + i, size - i)
 
 
 @_compiled
@@ -317,13 +343,15 @@ def _intern(
 
 
 @_compiled
-def decode_jobs(data: Any, sep: int, width: int, at: Any, tables: Any, out: Any, firsts: Any, odd: Any) -> Any:
+def decode_jobs(
+    data: Any, sep: int, width: int, at: Any, tables: Any, out: Any, firsts: Any, odd: Any, places: Any
+) -> Any:
     """Jobs: `at` holds the positions of id, tool_id, tool_version, state, create_time (-1: no such column).
 
     `out[0:5]` becomes id, create_time (µs, NULL), the code of (tool_id, tool_version), that of the state, and the
     line's number. Returns the numbers of records, of odd lines, of tools and of states.
     """
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    starts, ends = places[0], places[1]
     begin, line, records, strange, tools, states = 0, 0, 0, 0, 0, 0
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
@@ -372,6 +400,47 @@ def _wanted(data: Any, starts: Any, ends: Any, at: Any, names: Any, name_ends: A
     return -1
 
 
+@_inlined
+def _eight_digits(word: Any) -> Any:
+    """The number that eight bytes of text are, -1 where one of them is no digit. Pairs of digits are put together, and
+    pairs of pairs: D. Lemire, "Quickly parsing eight digits"."""
+    high, ones = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x0606060606060606)
+    zeros = np.uint64(0x3030303030303030)
+    if (word & high) != zeros or ((word + ones) & high) != zeros:
+        return np.int64(-1)
+    word = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
+    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
+    return np.int64((word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32))
+
+
+@_inlined
+def _usual_number(data: Any, start: Any, end: Any, scale: Any) -> Any:
+    """What `number` makes of some digits, a point, 7 digits and a newline, NULL for null; -1 of any other text. The
+    16 bytes before `end` must be there."""
+    count = end - 8 - start
+    if count < 1 or count > 19 or _byte(data, end - 8) != _POINT:
+        return np.int64(-1)
+    fraction = _eight_digits((_load64(data, end - 7) << np.uint64(8)) | np.uint64(_ZERO))
+    before = np.uint64(8 * (8 - min(count, 8)))
+    nothing = (np.uint64(1) << before) - np.uint64(1) if count < 8 else np.uint64(0)
+    word = (_load64(data, end - 16) & ~nothing) | (np.uint64(0x3030303030303030) & nothing)
+    whole = _eight_digits(word)
+    if fraction < 0 or whole < 0:
+        return np.int64(-1)
+    if count > 8:
+        first = _digits(data, start, count - 8)
+        if first < 0:
+            return np.int64(-1)
+        if count > 16:
+            return np.int64(NULL if count == 19 and first > NO_LIMIT // 100_000_000 else -1)
+        whole += first * 100_000_000
+    if scale == 0:
+        return whole + (fraction >= 5_000_000)
+    if scale != 7 or whole >= _INT64_MAX // 10_000_000:
+        return np.int64(-1)
+    return whole * 10_000_000 + fraction
+
+
 @_compiled
 def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
     """The row of a job id and the number of rows so far."""
@@ -385,6 +454,55 @@ def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
     table[place] = count + 1
     ids[count] = job
     return count, count + 1
+
+
+_ZERO_TEXT = int.from_bytes(b"0E-7", "little")
+
+
+@_inlined
+def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
+    """Whether `size` bytes, eight at least, are the same in two places. The last eight are looked at as a whole."""
+    for i in range(0, size - 8, 8):
+        if _load64(data, a + i) != _load64(data, b + i):
+            return False
+    return _load64(data, a + size - 8) == _load64(data, b + size - 8)
+
+
+@_inlined
+def _usual_metric(data: Any, begin: Any, sep: int, name: Any, name_size: Any, scale: Any) -> Any:
+    """(end of the line, job id, value) where a line holds a job id, the same plugin and name as stand at `name`, and a
+    usual number; else the end is -1."""
+    # The longest value, and what is read beside it.
+    if name_size == 0 or begin + 18 + name_size + 32 > data.size:
+        return np.int64(-1), np.int64(0), np.int64(0)
+    job, i = np.int64(0), begin
+    while i < begin + 18:
+        digit = _byte(data, i) - _ZERO
+        if digit < 0 or digit > 9:
+            break
+        job = job * 10 + digit
+        i += 1
+    start = i + 1 + name_size
+    if i == begin or _byte(data, i) != sep or not _same(data, name, i + 1, name_size):
+        return np.int64(-1), np.int64(0), np.int64(0)
+    stop = next_separator(data, start)
+    if stop == data.size or _byte(data, stop) != _NEWLINE:
+        return np.int64(-1), np.int64(0), np.int64(0)
+    value = _usual_number(data, start, stop, scale)
+    if value == -1 and stop - start == 4 and _load64(data, stop - 8) >> np.uint64(32) == np.uint64(_ZERO_TEXT):
+        value = np.int64(0)
+    return (np.int64(-1) if value == -1 else stop), job, value
+
+
+@_compiled
+def _learn(data: Any, start: Any, size: Any, metric: Any, known: Any) -> Any:
+    """Where in `known` a text is, which is put there if it is new; -1 where there is no room."""
+    for i in range(known.shape[0]):
+        if known[i, 1] == 0:
+            known[i, 0], known[i, 1], known[i, 2] = start, size, metric
+        if known[i, 1] == size and _same(data, known[i, 0], start, size):
+            return i
+    return -1
 
 
 @_compiled
@@ -402,22 +520,40 @@ def decode_metrics(
     values: Any,
     seen: Any,
     odd: Any,
+    places: Any,
+    known: Any,
 ) -> Any:
     """Numeric metrics, reduced to one row a job: `counts[row]` records, `values[row, metric]` the last value of the
-    block, where `seen`. `at` holds the positions of job_id, plugin, name, value. Returns the numbers of records, of
+    block, where `seen`. `at` holds the positions of job_id, plugin, name, value. `known`, int64[n, 4], is of each of up
+    to n texts of plugin and name where it stands, its size (0: no text yet), which metric it is, and which text came
+    next. Returns the numbers of records, of
     odd lines and of rows.
+
+    Nearly always a metric is followed by the same one as the last time. So a line is compared with what it should be,
+    and only where it is something else its fields are looked for.
     """
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
-    begin, line, records, strange, rows, row, before = 0, 0, 0, 0, 0, -1, 0
+    starts, ends = places[0], places[1]
+    usual = width == 4 and at[0] == 0 and at[1] == 1 and at[2] == 2 and at[3] == 3
+    begin, line, records, strange, rows, row, before, last = 0, 0, 0, 0, 0, -1, 0, 0
     while begin < data.size:
-        fields, stop = split(data, begin, sep, starts, ends)
-        good = fields == width
+        now = known[last, 3]
+        metric = known[now, 2]
+        size = known[now, 1] if usual else 0
+        stop, job, value = _usual_metric(data, begin, sep, known[now, 0], size, scales[metric] if metric >= 0 else 0)
+        good = stop >= 0
         if good:
-            status, job = integer(data, starts[at[0]], ends[at[0]])
-            metric = _wanted(data, starts, ends, at, names, name_ends)
-            scale = scales[metric] if metric >= 0 else 0
-            numeric, value = number(data, starts[at[3]], ends[at[3]], scale)
-            good = status == 1 and numeric != NO_NUMBER
+            last = now
+        else:
+            fields, stop = split(data, begin, sep, starts, ends)
+            if fields == width:
+                status, job = integer(data, starts[at[0]], ends[at[0]])
+                metric = _wanted(data, starts, ends, at, names, name_ends)
+                numeric, value = number(data, starts[at[3]], ends[at[3]], scales[metric] if metric >= 0 else 0)
+                good = status == 1 and numeric != NO_NUMBER
+            if good and usual and starts[3] - starts[1] >= 8:
+                now = _learn(data, starts[1], starts[3] - starts[1], metric, known)
+                if now >= 0:
+                    known[last, 3], last = now, now
         if good:
             if row < 0 or job != before:
                 row, rows = _slot(ids, table, job, rows)
@@ -436,12 +572,14 @@ def decode_metrics(
 
 
 @_compiled
-def decode_metric_records(data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any) -> Any:
+def decode_metric_records(
+    data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any, places: Any
+) -> Any:
     """Every numeric metric by itself: `at` as in `decode_metrics`. `out[0:4]` becomes job id, the code of (plugin,
     name), the value (NULL) and its scale: 7, or 0 where the value is too large for that. Returns the numbers of
     records, of odd lines and of codes.
     """
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    starts, ends = places[0], places[1]
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
@@ -468,15 +606,26 @@ def decode_metric_records(data: Any, sep: int, width: int, at: Any, table: Any, 
 
 @_compiled
 def decode_texts(
-    data: Any, sep: int, width: int, at: Any, pairs: int, tables: Any, out: Any, firsts: Any, odd: Any
+    data: Any,
+    sep: int,
+    width: int,
+    at: Any,
+    pairs: int,
+    tables: Any,
+    out: Any,
+    firsts: Any,
+    odd: Any,
+    places: Any,
+    counts: Any,
+    texts: Any,
 ) -> Any:
     """Records of a job id and up to four texts: `at` holds the positions of the id and of two pairs of texts (-1: no
     such column), of which the first `pairs` are wanted. `out[0:4]` becomes the id, the code of each pair and the line's
-    number. Returns the numbers of records, of odd lines and of codes of each pair.
+    number. `texts`, int64[4, 2], is room for where they are, `counts`, int64[2], for the codes of each pair; both are
+    zeros. Returns the numbers of records, of odd lines and of codes of each pair.
     """
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    starts, ends = places[0], places[1]
     begin, line, records, strange = 0, 0, 0, 0
-    counts, places = np.zeros(2, np.int64), np.zeros((4, 2), np.int64)
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
         status, job = 0, 0
@@ -485,9 +634,9 @@ def decode_texts(
         if status == 1:
             for i in range(4):
                 if at[1 + i] >= 0:
-                    places[i, 0], places[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
+                    texts[i, 0], texts[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
             for pair in range(pairs):
-                first, second = places[2 * pair], places[2 * pair + 1]
+                first, second = texts[2 * pair], texts[2 * pair + 1]
                 code, counts[pair] = _intern(
                     data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
                 )
@@ -503,12 +652,14 @@ def decode_texts(
 
 
 @_compiled
-def decode_datasets(data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any) -> Any:
+def decode_datasets(
+    data: Any, sep: int, width: int, at: Any, table: Any, out: Any, firsts: Any, odd: Any, places: Any
+) -> Any:
     """Datasets: `at` holds the positions of job_id, dataset_id, extension, file_size, param_name, type. `out[0:5]`
     becomes job id, size (bytes, NULL), 1 for an output and 0 for an input, dataset id (NULL), and the code of
     (extension, param_name). Returns the numbers of records, of odd lines and of codes.
     """
-    starts, ends = np.empty(MOST_COLUMNS, np.int64), np.empty(MOST_COLUMNS, np.int64)
+    starts, ends = places[0], places[1]
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
     while begin < data.size:
         fields, stop = split(data, begin, sep, starts, ends)
@@ -555,6 +706,19 @@ def decode_datasets(data: Any, sep: int, width: int, at: Any, table: Any, out: A
 
 
 @_compiled
+def put_metrics(rows: Any, block: Any, seen: Any, values: Any, has_metrics: Any) -> None:
+    """Put the values of a block that were `seen`, `block[i, metric]`, at their jobs: `values[metric, rows[i]]`. A row
+    below 0 is of no job."""
+    for i in range(rows.size):
+        row = rows[i]
+        if row >= 0:
+            has_metrics[row] = 1
+            for metric in range(block.shape[1]):
+                if seen[i, metric] != 0:
+                    values[metric, row] = block[i, metric]
+
+
+@_compiled
 def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implausible: Any) -> None:
     """Add the sizes of datasets to their jobs: `total[row, output]` bytes of `known[row, output]` datasets with a
     size. A negative size, and a sum beyond 64 bits, make the job implausible."""
@@ -571,9 +735,8 @@ def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implaus
 
 
 @_compiled
-def mark_replaced(rows: Any, codes: Any, count: Any, replaced: Any) -> None:
-    """Mark the records that a later one of the same row and code replaces. `rows` rise; there are `count` codes."""
-    seen = np.full(count, -1, np.int64)
+def mark_replaced(rows: Any, codes: Any, seen: Any, replaced: Any) -> None:
+    """Mark the records that a later one of the same row and code replaces. `rows` rise; `seen` is -1 for each code."""
     for i in range(rows.size - 1, -1, -1):
         if seen[codes[i]] == rows[i]:
             replaced[i] = 1

@@ -1,18 +1,24 @@
-"""Which partials are merged, and under which keys the store has what they were merged to."""
+"""The partials of an instance's archives, merged: which they are, how any rank merges them, and where the store has
+what they were merged to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from grt_batch.module import WINDOW_DAYS, Module
-from grt_batch.partials import digest
-from grt_batch.pipeline import partial_key
+from grt_batch.clock import Stage
+from grt_batch.config import Config
+from grt_batch.module import WINDOW_DAYS, Module, Partial, discover
+from grt_batch.partials import Store, digest, pack_partial, unpack_partial
+from grt_batch.pipeline import PARTIAL, partial_key
 from grt_batch.plan import Planned, first_day
+from grt_batch.tasks import RunTasks
 
 MERGED = "merged"
 """The kind of entries in the store that are merged prefixes of an instance's archives."""
+
+_MERGED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -55,3 +61,98 @@ def merged_keys(module: Module, cubes: Iterable[str], partials: Iterable[str]) -
     for key in partials:
         keys.append(digest(keys[-1], key))
     return keys
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Where the store has some cubes of a module, merged over all archives of an instance: an entry of this kind and
+    key, which may hold other cubes too."""
+
+    instance_id: str
+    cubes: tuple[str, ...]
+    kind: str
+    key: str
+
+    def load(self, store: Store) -> Partial | None:
+        """The cubes, None where the entry is missing or damaged."""
+        raw = store.get(self.kind, self.key)
+        return None if raw is None else unpack_partial(raw, self.cubes)
+
+
+@dataclass(frozen=True)
+class MergeOutcome:
+    """What came of a merge: the keys of partials that are missing or damaged, which it cannot do without."""
+
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MergeOrder:
+    """Merge some cubes of a module over the archives of an instance, whose partials have these keys, and store that.
+
+    With `again` what was merged before counts for nothing.
+    """
+
+    instance_id: str
+    module: str
+    cubes: tuple[str, ...]
+    keys: tuple[str, ...]
+    again: bool = False
+    bytes: int = 0
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+        return f"{self.instance_id}, {self.module}"
+
+    @property
+    def merged(self) -> Merged:
+        """Where the store has it, then. Of a single archive its partial is all."""
+        if len(self.keys) == 1:
+            return Merged(self.instance_id, self.cubes, PARTIAL, self.keys[0])
+        return Merged(self.instance_id, self.cubes, MERGED, self._prefixes()[-1])
+
+    def carry_out(
+        self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
+    ) -> MergeOutcome:
+        """Merge; nothing is done where that was done before. Damaged partials are dropped."""
+        del config, run_tasks, progress
+        with store.clock.stage(Stage.MERGE, of=self.place):
+            damaged: tuple[str, ...]
+            if len(self.keys) == 1:
+                damaged = self.keys if store.get(PARTIAL, self.keys[0]) is None else ()
+            elif not self.again and store.get(MERGED, self._prefixes()[-1]) is not None:
+                damaged = ()
+            else:
+                damaged = self._merge(store)
+        for key in damaged:
+            store.drop(PARTIAL, key)
+        return MergeOutcome(damaged)
+
+    def _merge(self, store: Store) -> tuple[str, ...]:
+        """Merge from the longest prefix of the archives that was merged before; the keys that are damaged."""
+        module, prefixes = discover()[self.module], self._prefixes()
+        done, result = 0, {name: frame for name, frame in module.empty().items() if name in self.cubes}
+        if not self.again:
+            for length in range(len(self.keys) - 1, 0, -1):
+                raw = store.get(MERGED, prefixes[length])
+                if raw is not None:
+                    done, result = length, unpack_partial(raw)
+                    break
+        for begin in range(done, len(self.keys), _MERGED_AT_ONCE):
+            keys = self.keys[begin : begin + _MERGED_AT_ONCE]
+            raws = {key: store.get(PARTIAL, key) for key in keys}
+            damaged = tuple(key for key, raw in raws.items() if raw is None)
+            if damaged:
+                return damaged
+            store.clock.count(Stage.MERGE, sum(len(raw) for raw in raws.values() if raw is not None))
+            partials = [unpack_partial(raw, self.cubes) for raw in raws.values() if raw is not None]
+            result = module.merge([result, *partials])
+        with store.clock.stage(Stage.STORE):
+            store.put(MERGED, prefixes[-1], pack_partial(result))
+        if done:
+            store.drop(MERGED, prefixes[done])
+        return ()
+
+    def _prefixes(self) -> list[str]:
+        return merged_keys(discover()[self.module], self.cubes, self.keys)

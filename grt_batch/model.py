@@ -56,6 +56,11 @@ COSTS: Mapping[Stage, Cost] = MappingProxyType(
 )
 """As measured: docs/scaling.md says when, on what, and how."""
 
+SHARES: Mapping[str, float] = MappingProxyType(
+    {"metrics": 0.40, "params": 0.22, "inputs": 0.17, "errors": 0.10, "tools": 0.10, "instances": 0.01}
+)
+"""Of merging and of making tables what each module takes, measured in the same way."""
+
 IN_AND_OUT = frozenset({Stage.READ, Stage.STORE, Stage.TSV, Stage.COPY, Stage.SWAP})
 """Stages that wait for a disk or a server: of these the seconds count, of others the CPU seconds."""
 _ENOUGH_SECONDS = 0.5
@@ -104,8 +109,8 @@ class Model:
     partial_factor: float = 128.0
     partial_power: float = 0.62
     """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
-    waited_for: float = 0.6
-    """the share of COPY that nothing runs beside: the tables of a module are made at once, and all but the last wait"""
+    waited_for: float = 0.1
+    """the share of COPY that nothing runs beside: that of the last tables"""
     table_factor: float = 15_000.0
     table_power: float = 0.4
     """the same of all tables, by the text of an instance; summed over the instances"""
@@ -144,18 +149,28 @@ class Model:
         longest = min(text, jobs_at_once * self.text_per_job)
         return self.before(tar) + self.seconds_of(Stage.STORE, text) + self.seconds_of(Stage.AGGREGATE, longest)
 
-    def merging(self, work: Work) -> float:
-        """All partials into one a module: those of new archives, and of their instances what was merged before."""
-        merged = sum(self.partials(sum(work.known.get(name, ()))) for name, sizes in work.new.items() if sizes)
-        sizes = list(work.archives)
-        return self.seconds_of(Stage.MERGE, merged + sum(map(self.partials, sizes)), len(sizes))
+    def merging(self, work: Work) -> Mapping[str, float]:
+        """All partials of an instance into one, by instance: those of new archives, and what was merged before."""
+        return {
+            name: self.seconds_of(
+                Stage.MERGE, self.partials(sum(work.known.get(name, ()))) + sum(map(self.partials, sizes)), len(sizes)
+            )
+            for name, sizes in work.new.items()
+            if sizes
+        }
 
-    def publishing(self, work: Work) -> float:
-        """Rows, reports and the database, where anything is new."""
+    def merged(self, work: Work, ranks: int) -> float:
+        """Merging by all ranks; what a module counts in an instance is merged by one of them."""
+        each = self.merging(work)
+        return _spread(sum(each.values()), max(each.values(), default=0.0) * max(SHARES.values()), ranks)
+
+    def publishing(self, work: Work, ranks: int) -> float:
+        """Rows, by all ranks, a module by one of them; reports and the database, where anything is new."""
         if not any(True for _ in work.archives):
             return 0.0
         size = self.tables(work.instances)
-        made = self.seconds_of(Stage.TABLES, size) + self.seconds_of(Stage.TSV, size)
+        rows = self.seconds_of(Stage.TABLES, size)
+        made = _spread(rows, rows * max(SHARES.values()), ranks) + self.seconds_of(Stage.TSV, size)
         copied = self.seconds_of(Stage.COPY, size)
         return max(made + self.waited_for * copied, copied) + self.seconds_of(Stage.SWAP, 0)
 
@@ -165,7 +180,7 @@ class Model:
         together = sum(map(self.alone, sizes))
         longest = max((self.helped(size, jobs_at_once) for size in sizes), default=0.0)
         reading = max(together / max(1, ranks - 1), longest) + self.seconds_of(Stage.REDUCE, 0, len(sizes))
-        return self.start + self.prepare + self.warm + reading + self.merging(work) + self.publishing(work)
+        return self.start + self.prepare + self.warm + reading + self.merged(work, ranks) + self.publishing(work, ranks)
 
     def busy(self, work: Work, jobs_at_once: int = 500_000) -> int:
         """How many ranks there is work for, besides rank 0: those that an archive keeps busy, of all archives."""
@@ -189,6 +204,11 @@ class Model:
             if wanted > _ENOUGH_SECONDS and found:
                 costs[stage] = costs[stage].slower(found / wanted)
         return replace(self, costs=costs, text_per_byte=text / read if read else self.text_per_byte)
+
+
+def _spread(total: float, longest: float, ranks: int) -> float:
+    """The seconds of work that all ranks but the first share, of which no piece is longer than `longest`."""
+    return max(total / max(1, ranks - 1), longest)
 
 
 def _summed(stages: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]:

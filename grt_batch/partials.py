@@ -69,6 +69,13 @@ class Store:
         """Whether there is such an entry; it may still turn out to be damaged."""
         return self.path(kind, key).is_file()
 
+    def size(self, kind: str, key: str) -> int:
+        """The bytes of an entry's file, 0 without one."""
+        try:
+            return self.path(kind, key).stat().st_size
+        except OSError:
+            return 0
+
     def get(self, kind: str, key: str) -> bytes | None:
         """An entry, None where there is none or its checksum does not hold."""
         with self.clock.stage(Stage.LOAD):

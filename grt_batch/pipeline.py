@@ -25,6 +25,7 @@ from grt_batch.errors import Quarantine, StoreDamaged
 from grt_batch.jobs import Joiner
 from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
+from grt_batch.memory import give_back
 from grt_batch.module import Module, Partial, discover
 from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
 from grt_batch.records import Kind
@@ -59,6 +60,15 @@ class Order:
     key: str = ""
     superseded: str = ""
     again: bool = False
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+        return f"{self.instance_id}/{self.archive}"
+
+    def carry_out(self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]) -> Outcome:
+        """Reduce the archive. Raises StoreDamaged, and CannotWrite."""
+        return reduce_archive(self, config, store, run_tasks, progress)
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,7 @@ def _reduce_archive(
         if not order.tar:
             raise StoreDamaged(store=store.root)
         account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
+        give_back()
         if not account.sha256:
             return Outcome(order.instance_id, order.archive, "", account)
         key = account_key(account.sha256, config)
@@ -170,6 +181,7 @@ def _reduce_archive(
                     packed = pack_partial(partials[module.name])
                     store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
+    give_back()
     return Outcome(order.instance_id, order.archive, key, account)
 
 

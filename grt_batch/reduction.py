@@ -1,29 +1,31 @@
-"""From planned archives to one partial a module: read what must be read, find what newer archives replace, merge."""
+"""From planned archives to what is merged of each instance: read what must be read, find what newer archives replace,
+merge."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from socket import gethostname
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import orjson
 import polars as pl
 
-from grt_batch.clock import Clock, Stage
+from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, StoreDamaged
 from grt_batch.index import Index
 from grt_batch.joined import Job
 from grt_batch.ledger import ArchiveEntry, State
 from grt_batch.logs import logger
-from grt_batch.merging import MERGED, Current, current_of, merged_keys, merges
-from grt_batch.module import PARTS, ArchiveParts, Export, Module, Part, Partial, over_all
+from grt_batch.memory import peak_memory
+from grt_batch.merging import Current, Merged, MergeOrder, current_of, merged_keys, merges
+from grt_batch.module import PARTS, ArchiveParts, Export, Module, Part
 from grt_batch.notices import say_what_is_lost
-from grt_batch.partials import Store, digest, pack_partial, unpack_partial
+from grt_batch.partials import Store, digest, unpack_partial
 from grt_batch.pipeline import (
     ACCOUNT,
     PARTIAL,
@@ -32,7 +34,6 @@ from grt_batch.pipeline import (
     Order,
     Outcome,
     job_ids,
-    reduce_archive,
 )
 from grt_batch.plan import (
     LOST,
@@ -46,19 +47,35 @@ from grt_batch.plan import (
     superseding_key,
     unread,
 )
-from grt_batch.tasks import run_here
+from grt_batch.tasks import RunTasks, run_here
 
-_MERGED_AT_ONCE = 8
+Made = TypeVar("Made")
+Made_co = TypeVar("Made_co", covariant=True)
+
+
+class AnyOrder(Protocol[Made_co]):
+    """Something that any rank can do, and do again: it puts what takes long to compute into the store."""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of tar.gz there are to deal with."""
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+
+    def carry_out(self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]) -> Made_co:
+        """Do it. `run_tasks` carries out the tasks that it is cut into, `progress` is told the bytes dealt with."""
 
 
 class Crew(Protocol):
-    """Those who reduce archives: this process alone, or the ranks of an MPI job. `clock` is that of this process."""
+    """Those who do the work: this process alone, or the ranks of an MPI job. `clock` is that of this process."""
 
     clock: Clock
 
-    def reduce(
-        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
-    ) -> Iterator[Outcome]:
+    def carry_out(
+        self, orders: Sequence[AnyOrder[Made]], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Made]:
         """Carry out the orders; outcomes come in any order."""
 
     def peak_memory(self) -> list[int]:
@@ -67,6 +84,9 @@ class Crew(Protocol):
     def stages(self) -> list[Mapping[str, Any]]:
         """What each rank did with its time up to now, for run.json."""
 
+    def ranks_lost(self) -> int:
+        """How many ranks were lost while the others went on."""
+
 
 class Alone:
     """A crew of one: everything in this process."""
@@ -74,12 +94,12 @@ class Alone:
     def __init__(self) -> None:
         self.clock = Clock()
 
-    def reduce(
-        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
-    ) -> Iterator[Outcome]:
+    def carry_out(
+        self, orders: Sequence[AnyOrder[Made]], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Made]:
         """Carry out the orders, one after another."""
         run_tasks = partial(run_here, clock=self.clock)
-        return (reduce_archive(order, config, store, run_tasks, progress) for order in orders)
+        return (order.carry_out(config, store, run_tasks, progress) for order in orders)
 
     def peak_memory(self) -> list[int]:
         """The peak memory of this process in bytes."""
@@ -89,17 +109,14 @@ class Alone:
         """What this process did with its time up to now."""
         return [stages_of(0, "serial", gethostname(), self.clock.told())]
 
+    def ranks_lost(self) -> int:
+        """None can be."""
+        return 0
+
 
 def stages_of(rank: int, role: str, host: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a rank did with its time, as run.json has it; `told` as by its clock."""
     return {"rank": rank, "host": host, "role": role, **told}
-
-
-def peak_memory() -> int:
-    """The most memory that this process has had, in bytes."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class _Damaged(Exception):
@@ -113,12 +130,12 @@ class _Damaged(Exception):
 @dataclass(frozen=True)
 class Reduced:
     """By instance the entries of the ledger, oldest first; by module a digest of all that its partial over all
-    instances is made of, and the partial, whose cubes have the column `instance_id`, where it is wanted; and by export
-    the parts of all archives, in order, instance by instance."""
+    instances is made of, and where the store has what is merged of each instance, for those that are wanted; and by
+    export the parts of all archives, in order, instance by instance."""
 
     entries: Mapping[str, Sequence[ArchiveEntry]]
     contents: Mapping[str, str]
-    merged: dict[str, Partial]
+    merged: Mapping[str, Sequence[Merged]]
     parts: Mapping[str, Sequence[ArchiveParts]]
 
 
@@ -169,9 +186,7 @@ class Reduction:
                 reports = [module for module in self.modules if module.name not in exports]
                 contents = {module.name: self._content(module, current) for module in reports}
                 there = known(entries, contents)
-                merged = {
-                    module.name: self._over_all(module, current) for module in reports if module.name not in there
-                }
+                merged = self._merge([module for module in reports if module.name not in there], current)
                 parts = {module.name: self._parts(module, current) for module in self.modules if module.name in exports}
                 self._say_what_is_lost(planned, current)
                 return Reduced(entries, contents, merged, parts)
@@ -228,7 +243,7 @@ class Reduction:
     def _carry_out(self, orders: list[Order], tell: Callable[[int], None]) -> Iterator[Outcome]:
         """The largest first, so that no rank is left alone with a large one at the end."""
         orders.sort(key=lambda order: (-order.bytes, order.instance_id, order.archive))
-        yield from self.crew.reduce(orders, self.config, self.store, tell)
+        yield from self.crew.carry_out(orders, self.config, self.store, tell)
 
     def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[Current]]]:
         """See that every published archive has its partials, without the jobs that a newer archive reports again."""
@@ -355,45 +370,21 @@ class Reduction:
         ]
         return digest(module.name, module.version, keys)
 
-    def _over_all(self, module: Module, current: Mapping[str, Sequence[Current]]) -> Partial:
-        """The partials of all instances in one, with the column `instance_id`."""
-        with self.store.clock.stage(Stage.MERGE, of=module.name):
-            merged = {instance_id: self._merged(module, archives) for instance_id, archives in current.items()}
-            return over_all(module.cubes, merged)
-
-    def _merged(self, module: Module, archives: Sequence[Current]) -> Partial:
-        """The partial of all archives of an instance; its cubes of the last days, of those that have any."""
-        result: Partial = {}
-        for cubes, those in merges(module, self._counted_in(module, archives), self.as_of):
-            result |= self._merged_cubes(module, cubes, those)
-        return result
-
-    def _merged_cubes(self, module: Module, cubes: Set[str], archives: Sequence[Current]) -> Partial:
-        """Some cubes of the partial of all these archives, from the longest prefix of them that was merged before."""
-        keys = [archive.partial(module) for archive in archives]
-        prefixes = merged_keys(module, cubes, keys)
-        done, result = 0, {name: frame for name, frame in module.empty().items() if name in cubes}
-        if not self.again:
-            for length in range(len(keys), 0, -1):
-                raw = self.store.get(MERGED, prefixes[length])
-                if raw is not None:
-                    done, result = length, unpack_partial(raw)
-                    break
-        for begin in range(done, len(keys), _MERGED_AT_ONCE):
-            result = module.merge([result, *self._partials(keys[begin : begin + _MERGED_AT_ONCE], cubes)])
-        if done < len(keys) > 1:
-            with self.store.clock.stage(Stage.STORE):
-                self.store.put(MERGED, prefixes[-1], pack_partial(result))
-            if done:
-                self.store.drop(MERGED, prefixes[done])
-        return result
-
-    def _partials(self, keys: Sequence[str], cubes: Set[str]) -> list[Partial]:
-        raw = [self.store.get(PARTIAL, key) for key in keys]
-        damaged = [key for key, content in zip(keys, raw, strict=True) if content is None]
+    def _merge(self, modules: Sequence[Module], current: Mapping[str, Sequence[Current]]) -> dict[str, list[Merged]]:
+        """See that the store has what each module counts, merged over the archives of each instance; its cubes of the
+        last days, over those that have any."""
+        orders = [
+            MergeOrder(
+                instance_id, module.name, tuple(sorted(cubes)), tuple(a.partial(module) for a in those), self.again
+            )
+            for module in modules
+            for instance_id, archives in current.items()
+            for cubes, those in merges(module, self._counted_in(module, archives), self.as_of)
+            if those
+        ]
+        damaged: list[str] = []
+        for outcome in self.crew.carry_out(orders, self.config, self.store, lambda _: None):
+            damaged += outcome.damaged
         if damaged:
-            for key in damaged:
-                self.store.drop(PARTIAL, key)
             raise _Damaged(damaged)
-        self.store.clock.count(Stage.MERGE, sum(len(content) for content in raw if content is not None))
-        return [unpack_partial(content, cubes) for content in raw if content is not None]
+        return {module.name: [order.merged for order in orders if order.module == module.name] for module in modules}

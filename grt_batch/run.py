@@ -13,10 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from grt_batch import __version__
 from grt_batch.clock import Clock, Stage
@@ -27,16 +26,16 @@ from grt_batch.index import Index
 from grt_batch.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger, State, archive_rows
 from grt_batch.logs import logger
 from grt_batch.modes import make_work
-from grt_batch.module import Export, FolderExport, Module, Partial, TableExport, chosen
+from grt_batch.module import Export, FolderExport, Module, TableExport, chosen
 from grt_batch.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
 from grt_batch.partials import Store
 from grt_batch.pipeline import REJECTS, redaction_of
 from grt_batch.plan import Planned, Step, as_remembered, find, survey
 from grt_batch.reduction import Crew, Reduced, Reduction
+from grt_batch.rendering import RenderOrder, Text, text_of
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public import Threshold
-from grt_batch.sinks.tsv import ReportSet, defused
-from grt_batch.tables import Table, render
+from grt_batch.sinks.tsv import ReportSet
 from grt_batch.upkeep import hold_cap
 from grt_batch.uploads import Uploads
 
@@ -183,16 +182,23 @@ def _ledger(request: Request, uploads: Uploads, entries: Entries) -> Ledger:
     return Ledger(request.as_of, request.config, tuple(instances))
 
 
-def _tables(
-    modules: Sequence[Module], merged: dict[str, Partial], ledger: Ledger
-) -> Iterator[tuple[Table, pl.DataFrame]]:
-    """The table of archives and those of the modules that are merged, one after another: they are not all in memory at
-    once."""
-    yield ARCHIVE, ARCHIVE.frame(archive_rows(ledger))
-    for module in modules:
-        if module.name in merged:
-            rows = module.rows(merged.pop(module.name), ledger)
-            yield from ((table, table.frame(rows.pop(table.name))) for table in module.tables)
+def _texts(modules: Sequence[Module], reduced: Reduced, ledger: Ledger, crew: Crew, store: Store) -> Iterator[Text]:
+    """The table of archives and those of the modules that are merged, as they come."""
+    with crew.clock.stage(Stage.TABLES, of=ARCHIVE.name):
+        text = text_of(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)), ledger.config)
+        crew.clock.count(Stage.TABLES, text.bytes)
+    yield text
+    public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
+    orders = {
+        module: RenderOrder(module.name, tuple(reduced.merged[module.name]), ledger.as_of, public)
+        for module in modules
+        if module.name in reduced.merged
+    }
+    others = [order for module, order in orders.items() if not module.looks_at_archives]
+    others.sort(key=lambda order: -sum(store.size(merged.kind, merged.key) for merged in order.merged))
+    here = (order.render(ledger, store) for module, order in orders.items() if module.looks_at_archives)
+    for outcome in chain(crew.carry_out(others, ledger.config, store, lambda _: None), here):
+        yield from outcome.texts
 
 
 def _publish(
@@ -221,7 +227,8 @@ def _publish(
     exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
     contents = contents_of(modules, reduced.contents, ledger)
     there = reduced.contents.keys() - reduced.merged.keys()
-    tables = _tables(modules, reduced.merged, ledger)
+    texts = _texts(modules, reduced, ledger, crew, store)
+    tables = {table.name: table for table in (ARCHIVE, *(table for module in modules for table in module.tables))}
     with ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports:
         with clock.stage(Stage.TSV, of="rejects"):
             for entry in published:
@@ -234,25 +241,18 @@ def _publish(
                     reports.export(export, parts, ledger)
         with sink(
             url,
-            [ARCHIVE, *(table for module in modules for table in module.tables)],
+            list(tables.values()),
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
             run_id=request.run_id,
             threshold=Threshold(config.public_value_jobs, config.public_value_instances),
             clock=beside,
         ) as publication:
-            while True:
-                with clock.stage(Stage.TABLES):
-                    made = next(tables, None)
-                    text = [] if made is None else list(render(*made))
-                if made is None:
-                    break
-                table, size = made[0], sum(map(len, text))
-                clock.count(Stage.TABLES, size)
-                with clock.stage(Stage.TSV, size, table.name):
-                    reports.write(table, render(table, defused(*made)) if config.tsv_defuse_formulas else text)
-                with clock.stage(Stage.WAITING, of=f"COPY before {table.name}"):
-                    publication.copy(table, text, contents[table.name])
+            for text in texts:
+                with clock.stage(Stage.WAITING, of=f"COPY before {text.table}"):
+                    publication.copy(tables[text.table], text.copy, contents[text.table])
+                with clock.stage(Stage.TSV, text.bytes, text.table):
+                    reports.write(tables[text.table], text.report)
             for table in (table for module in modules for table in module.tables if module.name in there):
                 reports.keep(table)
                 publication.keep(table, contents[table.name])
@@ -327,6 +327,7 @@ def _numbers(
         "started": f"{request.started:%Y-%m-%d %H:%M:%S.%f}",
         "finished": f"{finished:%Y-%m-%d %H:%M:%S.%f}",
         "as_of": request.as_of.isoformat(),
+        "ranks_lost": crew.ranks_lost(),
         "modules": run["modules"].split(),
         "archives": {"found": sum(states.values()) - removed, **states, "removed": removed},
         "lines": sum(account.total("lines") for account in accounts),

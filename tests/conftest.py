@@ -21,6 +21,7 @@ from calling import Call, calling
 from grt_batch.config import Config
 from grt_batch.embedded import serve
 from grt_batch.errors import NoEmbeddedServer
+from grt_batch.logs import logger
 from grt_batch.reduction import Alone
 from grt_batch.run import Request, Summary, execute, lock, new_run_id
 from grt_batch.sample import UNTIL, write_sample
@@ -114,6 +115,14 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     monkeypatch.chdir(home)
     with calling(capsys) as run:
         yield run
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """What the ranks log; the logger is as before afterwards."""
+    before = logger.handlers[:], logger.propagate, logger.level
+    yield capsys
+    logger.handlers[:], logger.propagate, logger.level = before
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ SOURCES = {
 
 LAYERS = [
     ["__init__", "secrets"],
-    ["clock", "errors", "logs", "records", "texts"],
+    ["clock", "errors", "logs", "memory", "records", "texts"],
     ["tables"],
     ["joined", "values"],
     ["hashing", "measures", "model", "sketch"],
@@ -38,7 +38,7 @@ LAYERS = [
     ["pipeline"],
     ["plan", "sinks"],
     ["contents", "merging", "notices", "published"],
-    ["answers", "checks", "reduction", "upkeep"],
+    ["answers", "checks", "reduction", "rendering", "upkeep"],
     ["run"],
     ["verification"],
     ["ranks.layout", "ranks.messages"],

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,12 +139,15 @@ def _launch(ranks: int, arguments: Sequence[str], config: Config, retries: int) 
     from grt_batch.ranks.launcher import launch
 
     set_umask(config)
+    start = partial(
+        launch, ranks, arguments, config.work, config.heartbeat_seconds, fault_tolerant=config.fault_tolerant
+    )
     for again in range(1, retries + 1):
-        code = launch(ranks, arguments, config.work, config.heartbeat_seconds)
+        code = start()
         if code != RankLost.exit_code:
             return code
         click.echo(f"grt-batch: starting again ({again} of {retries} retries)", err=True)
-    return launch(ranks, arguments, config.work, config.heartbeat_seconds)
+    return start()
 
 
 def without_ranks(arguments: Sequence[str]) -> list[str]:

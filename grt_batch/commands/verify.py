@@ -46,7 +46,14 @@ def verify(
         from grt_batch.ranks.launcher import launch
 
         set_umask(config)
-        code = launch(ranks, without_ranks(sys.argv[2:]), config.work, config.heartbeat_seconds, program=_PROGRAM)
+        code = launch(
+            ranks,
+            without_ranks(sys.argv[2:]),
+            config.work,
+            config.heartbeat_seconds,
+            program=_PROGRAM,
+            fault_tolerant=config.fault_tolerant,
+        )
         if code > SIGNALLED:
             raise Stopped(code - SIGNALLED)
         return code

@@ -130,6 +130,7 @@ class Instances(Module):
 
     name = "instances"
     version = 1
+    looks_at_archives = True
     cubes = (MONTH, DAY)
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 

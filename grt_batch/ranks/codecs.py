@@ -15,21 +15,24 @@ from grt_batch.archive import Block
 from grt_batch.columns import Decoded, Reject
 from grt_batch.config import Config, Level
 from grt_batch.ledger import Account
+from grt_batch.merging import Merged, MergeOrder, MergeOutcome
 from grt_batch.module import Partial
 from grt_batch.partials import pack_frame, pack_partial, unpack_frame, unpack_partial
 from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.messages import Buffer, Message, pack
 from grt_batch.records import Column, Kind, Layout, Type
 from grt_batch.redaction import Redaction
+from grt_batch.rendering import RenderOrder, RenderOutcome, Text
 from grt_batch.tasks import AggregateTask, DecodeTask, Task
 
 
-def pack_lead(order: Order, config: Config, run_id: str) -> bytes:
+def pack_lead(order: Any, config: Config, run_id: str) -> bytes:
     """The coordinator's order; the configuration goes along, so that no rank reads it by itself."""
     # A path may hold any bytes, which JSON may not. The database is the coordinator's alone, and so is its password.
     values = {key: _packed_path(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
     values["database"] = ""
-    return pack({"order": asdict(order) | {"tar": _packed_path(order.tar)}, "config": values, "run_id": run_id})
+    header = asdict(order) | ({"tar": _packed_path(order.tar)} if isinstance(order, Order) else {})
+    return pack({"name": type(order).__name__, "order": header, "config": values, "run_id": run_id})
 
 
 def _packed_path(path: str | Path) -> str:
@@ -40,7 +43,7 @@ def _unpacked_path(text: str) -> str:
     return os.fsdecode(bytes.fromhex(text))
 
 
-def unpack_lead(message: Message) -> tuple[Order, Config, str]:
+def unpack_lead(message: Message) -> tuple[LeadOrder, Config, str]:
     """The opposite of `pack_lead`."""
     order, values = dict(message.header["order"]), dict(message.header["config"])
     for spec in fields(Config):
@@ -48,12 +51,29 @@ def unpack_lead(message: Message) -> tuple[Order, Config, str]:
             values[spec.name] = Path(_unpacked_path(values[spec.name]))
     values |= {name: tuple(values[name]) for name in ("redact_patterns", "redact_names")}
     values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
-    order |= {
-        "modules": tuple(order["modules"]),
-        "tar": _unpacked_path(order["tar"]),
-        "since": date.fromisoformat(order["since"]),
-    }
-    return Order(**order), Config(**values), message.header["run_id"]
+    return _ORDERS[message.header["name"]](order), Config(**values), message.header["run_id"]
+
+
+def _reduce_order(order: dict[str, Any]) -> Order:
+    tar, since = _unpacked_path(order["tar"]), date.fromisoformat(order["since"])
+    return Order(**order | {"modules": tuple(order["modules"]), "tar": tar, "since": since})
+
+
+def _merge_order(order: dict[str, Any]) -> MergeOrder:
+    return MergeOrder(**order | {"cubes": tuple(order["cubes"]), "keys": tuple(order["keys"])})
+
+
+def _render_order(order: dict[str, Any]) -> RenderOrder:
+    merged = tuple(Merged(**each | {"cubes": tuple(each["cubes"])}) for each in order["merged"])
+    return RenderOrder(**order | {"merged": merged, "as_of": date.fromisoformat(order["as_of"])})
+
+
+LeadOrder = Order | MergeOrder | RenderOrder
+_ORDERS: dict[str, Callable[[dict[str, Any]], LeadOrder]] = {
+    Order.__name__: _reduce_order,
+    MergeOrder.__name__: _merge_order,
+    RenderOrder.__name__: _render_order,
+}
 
 
 def pack_end(profiles: Path | None) -> bytes:
@@ -67,15 +87,50 @@ def unpack_end(message: Message) -> Path | None:
     return Path(_unpacked_path(path)) if path else None
 
 
-def pack_outcome(outcome: Outcome) -> bytes:
+def pack_outcome(outcome: Outcome | MergeOutcome | RenderOutcome) -> bytes:
     """What came of an order."""
-    header = {"instance_id": outcome.instance_id, "archive": outcome.archive, "key": outcome.key}
-    return pack(header, [outcome.account.to_json()])
+    name = type(outcome).__name__
+    if isinstance(outcome, RenderOutcome):
+        # The same text for both is sent once.
+        texts = [(text.table, text.copy, () if text.report is text.copy else text.report) for text in outcome.texts]
+        sizes = [(table, len(copy), len(report)) for table, copy, report in texts]
+        header: dict[str, Any] = {"module": outcome.module, "texts": sizes}
+        buffers: list[Buffer] = [part for _, copy, report in texts for part in (*copy, *report)]
+    elif isinstance(outcome, MergeOutcome):
+        header, buffers = {"damaged": outcome.damaged}, []
+    else:
+        header = {"instance_id": outcome.instance_id, "archive": outcome.archive, "key": outcome.key}
+        buffers = [outcome.account.to_json()]
+    return pack({"name": name, "outcome": header}, buffers)
 
 
-def unpack_outcome(message: Message) -> Outcome:
+def unpack_outcome(message: Message) -> Any:
     """The opposite of `pack_outcome`."""
-    return Outcome(**message.header, account=Account.from_json(bytes(message.buffers[0])))
+    return _OUTCOMES[message.header["name"]](dict(message.header["outcome"]), message.buffers)
+
+
+def _reduce_outcome(header: dict[str, Any], buffers: Sequence[memoryview]) -> Outcome:
+    return Outcome(**header, account=Account.from_json(bytes(buffers[0])))
+
+
+def _merge_outcome(header: dict[str, Any], _: Sequence[memoryview]) -> MergeOutcome:
+    return MergeOutcome(**header | {"damaged": tuple(header["damaged"])})
+
+
+def _render_outcome(header: dict[str, Any], buffers: Sequence[memoryview]) -> RenderOutcome:
+    parts = iter(buffers)
+    texts = []
+    for table, copies, reports in header["texts"]:
+        copy = tuple(bytes(next(parts)) for _ in range(copies))
+        texts.append(Text(table, copy, tuple(bytes(next(parts)) for _ in range(reports)) or copy))
+    return RenderOutcome(header["module"], tuple(texts))
+
+
+_OUTCOMES: dict[str, Callable[[dict[str, Any], Sequence[memoryview]], Any]] = {
+    Outcome.__name__: _reduce_outcome,
+    MergeOutcome.__name__: _merge_outcome,
+    RenderOutcome.__name__: _render_outcome,
+}
 
 
 def pack_task(index: int, place: str, task: Task) -> bytes:

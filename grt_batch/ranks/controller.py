@@ -1,18 +1,19 @@
-"""A controller: streams one archive, serves its tasks to the workers that ask, and joins what comes back."""
+"""A controller: carries out an order, serves the tasks that it is cut into to the workers that ask, and puts together
+what comes back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.partials import Store
-from grt_batch.pipeline import Order, reduce_archive
-from grt_batch.ranks.codecs import pack_outcome, pack_task, unpack_result
+from grt_batch.ranks.codecs import LeadOrder, pack_outcome, pack_task, unpack_result
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
+from grt_batch.ranks.wire import Severed, Wire
 from grt_batch.tasks import Task, timed
 
 IN_FLIGHT = 2
@@ -20,9 +21,9 @@ IN_FLIGHT = 2
 
 
 class Controller:
-    """Leads one archive. Its workers come and go; without any it does all tasks itself."""
+    """Carries out one order. Its workers come and go; without any it does all tasks itself."""
 
-    def __init__(self, wire: Wire, order: Order) -> None:
+    def __init__(self, wire: Wire, order: LeadOrder) -> None:
         self.wire = wire
         self.order = order
         self._in_flight: dict[int, int] = {}
@@ -31,7 +32,7 @@ class Controller:
     def lead(self, config: Config) -> None:
         """Carry out the order and tell the coordinator what came of it."""
         store = Store(config.work / "store", self.wire.clock)
-        outcome = reduce_archive(self.order, config, store, self.run_tasks, self._tell)
+        outcome = self.order.carry_out(config, store, self.run_tasks, self._tell)
         self.wire.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
 
     def run_tasks(self, tasks: Iterator[Task]) -> Iterator[Any]:
@@ -59,10 +60,12 @@ class Controller:
                 else:
                     self._hear(self.wire.receive())
         finally:
-            while any(self._in_flight.values()):
-                self._hear(self.wire.receive())
-            for worker in self._in_flight:
-                self.wire.send(worker, Tag.RELEASE)
+            # Where a rank was lost its workers are free. The next message, if not this one, says it again.
+            with suppress(Severed):
+                while any(self._in_flight.values()):
+                    self._hear(self.wire.receive())
+                for worker in self._in_flight:
+                    self.wire.send(worker, Tag.RELEASE)
             self._in_flight.clear()
             self._results.clear()
 
@@ -71,7 +74,7 @@ class Controller:
         if worker is None or self._in_flight[worker] >= IN_FLIGHT:
             self._results[index] = timed(task, self.wire.clock)
             return
-        place = f"{self.order.instance_id}/{self.order.archive}, {task.place}"
+        place = f"{self.order.place}, {task.place}"
         self._in_flight[worker] += 1
         with self.wire.clock.stage(Stage.SEND):
             self.wire.send(worker, Tag.TASK, pack_task(index, place, task))

@@ -1,4 +1,4 @@
-"""Rank 0: hands out the archives, sends idle ranks to help, and collects what comes back."""
+"""Rank 0: hands out the orders, sends idle ranks to help, and collects what comes back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 
 from grt_batch.clock import Stage
 from grt_batch.config import Config
+from grt_batch.errors import RankLost
+from grt_batch.logs import logger
+from grt_batch.memory import peak_memory
 from grt_batch.partials import Store
-from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.codecs import pack_end, pack_lead, unpack_outcome
 from grt_batch.ranks.layout import Load, controllers, neediest
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import peak_memory, stages_of
+from grt_batch.ranks.wire import Severed, Wire
+from grt_batch.reduction import AnyOrder, Made, stages_of
 
 
 class Coordinator:
@@ -31,18 +33,23 @@ class Coordinator:
         self._idle: set[int] = set()
         self._said: dict[int, Mapping[str, Any]] = {}
         self._asked: dict[int, float] = {}
-        self._leading: dict[int, Order] = {}
+        self._lost = 0
+        self._leading: dict[int, AnyOrder[Any]] = {}
         self._left: dict[int, int] = {}
         self._helping: dict[int, int] = {}
 
-    def reduce(
-        self, orders: Sequence[Order], config: Config, store: Store, progress: Callable[[int], None]
-    ) -> Iterator[Outcome]:
-        """Carry out the orders, in their order; outcomes come in any order. At the end all ranks have asked again."""
+    def carry_out(
+        self, orders: Sequence[AnyOrder[Made]], config: Config, store: Store, progress: Callable[[int], None]
+    ) -> Iterator[Made]:
+        """Hand out the orders, in their order; outcomes come in any order. At the end all ranks have asked again."""
         todo = list(reversed(orders))
         while todo or self._leading or self._said.keys() - self._idle:
-            self._assign(todo, config)
-            message = self.wire.receive()
+            try:
+                self._assign(todo, config)
+                message = self.wire.receive()
+            except Severed:
+                self._regroup(todo, progress)
+                continue
             if message.tag is Tag.ASK:
                 self._ask(message)
             elif message.tag is Tag.PROGRESS:
@@ -58,13 +65,17 @@ class Coordinator:
         all are ended with `code`."""
         if self._leading:
             self.wire.abort(code)
-        while len(self._idle) < self.wire.size - 1:
-            message = self.wire.receive()
-            if message.tag is Tag.ASK:
-                self._ask(message)
-        for rank in sorted(self._idle):
-            self.wire.send(rank, Tag.END, pack_end(self.profiles))
-        self.wire.finish()
+        while True:
+            try:
+                while len(self._idle) < self.wire.size - 1:
+                    message = self.wire.receive()
+                    if message.tag is Tag.ASK:
+                        self._ask(message)
+                for rank in sorted(self._idle):
+                    self.wire.send(rank, Tag.END, pack_end(self.profiles))
+                return self.wire.finish(code)
+            except Severed:
+                self._note_losses()
 
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
@@ -80,14 +91,41 @@ class Coordinator:
             ranks.append(stages_of(rank, "worker", said["host"], told | {"seconds": seconds}))
         return ranks
 
+    def ranks_lost(self) -> int:
+        """How many ranks were lost, as far as rank 0 has been told."""
+        return self._lost
+
+    def _regroup(self, todo: list[AnyOrder[Any]], progress: Callable[[int], None]) -> None:
+        """Take back what was given to any rank, to be given again in the same order, and what was told of it. Raises
+        RankLost."""
+        for rank, order in self._leading.items():
+            progress(self._left[rank] - order.bytes)
+        todo += reversed(self._leading.values())
+        self._note_losses()
+        if self.wire.size == 1:
+            raise RankLost(what="all ranks but the first")
+
+    def _note_losses(self) -> None:
+        """Begin anew with the ranks that are left: each of them will ask."""
+        for rank in self.wire.regroup():
+            self._lost += 1
+            order = self._leading.get(self._helping.get(rank, rank))
+            doing = f" at work on {order.place}" if order else ""
+            said = self._said.pop(rank, None)
+            host = f" on {said['host']}" if said else ""
+            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.wire.size)
+        self._idle.clear()
+        for given in (self._leading, self._left, self._helping):
+            given.clear()
+
     def _ask(self, message: Message) -> None:
         self._idle.add(message.source)
         self._helping.pop(message.source, None)
         self._said[message.source] = message.header
         self._asked[message.source] = time.perf_counter()
 
-    def _assign(self, todo: list[Order], config: Config) -> None:
-        """Give idle ranks something to do: archives first, then helping."""
+    def _assign(self, todo: list[AnyOrder[Any]], config: Config) -> None:
+        """Give idle ranks something to do: orders first, then helping where there are bytes to read."""
         helped = Counter(self._helping.values())
         for rank in sorted(self._idle):
             if todo and len(self._leading) < controllers(self.wire.size, len(self._leading) + len(todo)):
@@ -95,7 +133,10 @@ class Coordinator:
                 self._leading[rank], self._left[rank] = order, order.bytes
                 self.wire.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
             else:
-                leader = neediest({lead: Load(left, helped[lead]) for lead, left in self._left.items()})
+                loads = {
+                    lead: Load(left, helped[lead]) for lead, left in self._left.items() if self._leading[lead].bytes
+                }
+                leader = neediest(loads)
                 if leader is None:
                     return
                 self._helping[rank] = leader

@@ -17,7 +17,7 @@ from typing import IO
 
 from grt_batch.errors import RankLost
 from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, has_published
-from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun
+from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun, is_tolerant
 from grt_batch.ranks.traces import note_mpirun, traces
 
 # Each launch marks its ranks with a name of its own, so that no other's are taken for them.
@@ -28,16 +28,27 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def launch(
-    ranks: int, arguments: Sequence[str], work: Path, heartbeat_seconds: int = 0, program: Sequence[str] = PROGRAM
+    ranks: int,
+    arguments: Sequence[str],
+    work: Path,
+    heartbeat_seconds: int = 0,
+    program: Sequence[str] = PROGRAM,
+    *,
+    fault_tolerant: bool = False,
 ) -> int:
     """Run `program` with `arguments` on `ranks` ranks, and return the exit code of the run.
 
     All ranks see the folder `work`. One that gives no sign of life for so many seconds is lost (0: none is looked for).
+    With `fault_tolerant` the others go on without a rank that is lost, where the MPI can do that.
 
     0 to 5 are the run's own; 6 stands for a lost rank, with one line on stderr where the ranks cannot have
     written it; 128 + the signal for a run that was interrupted. Raises NoMpirun and CannotWrite.
     """
     mpirun = find_mpirun(os.environ)
+    tolerant = fault_tolerant and heartbeat_seconds > 0 and is_tolerant(mpirun, os.environ)
+    if fault_tolerant and not tolerant:
+        what = f"{mpirun.path} is no Open MPI 5 with ULFM" if heartbeat_seconds else "heartbeat_seconds is 0"
+        sys.stderr.write(f"grt-batch: fault_tolerant has no effect, a lost rank ends the run: {what}\n")
     name = uuid.uuid4().hex
     with traces(work, name) as folder:
         line, environment = command(
@@ -48,6 +59,7 @@ def launch(
             environment={**os.environ, LAUNCH_VARIABLE: name, FOLDER_VARIABLE: str(folder)},
             root=os.geteuid() == 0,
             cores=len(os.sched_getaffinity(0)),
+            tolerant=tolerant,
         )
         sys.stdout.flush()
         sys.stderr.flush()
@@ -63,10 +75,13 @@ def launch(
                 preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 (two system calls, no lock)
             )
             note_mpirun(folder, process.pid)
-            watch = Watch(folder, ranks, process.pid, heartbeat_seconds) if heartbeat_seconds else None
+            watch = None
+            if heartbeat_seconds:
+                watch = Watch(folder, ranks, process.pid, heartbeat_seconds, tolerant=tolerant)
             returncode, interrupted, lost = _attend(process, name, banners, wakened, watch)
-        if returncode == 1 and interrupted is None and program == PROGRAM and not has_published(folder):
-            # Open MPI's own code after SIGTERM; a run's says that it has published.
+        foreign = returncode in (0, 1) if tolerant else returncode == 1
+        if foreign and interrupted is None and program == PROGRAM and not has_published(folder):
+            # Open MPI's own code: after SIGTERM 1, where rank 0 was lost 0. A run with such a code has published.
             lost = lost or "mpirun was ended from outside, or a rank was"
     code, reason = (RankLost.exit_code, lost) if lost else exit_code(returncode, banners, interrupted)
     if reason:
@@ -99,7 +114,7 @@ class Relay:
         """Hand on what is left."""
         while self.pass_on():
             pass
-        self._write(self.rest)
+        self._write(self.banners.close(self.rest))
 
     def _write(self, data: bytes) -> None:
         # Whoever read this may have gone; the run goes on, and its pipe must not fill up.
@@ -142,6 +157,7 @@ def _attend(
     first: int | None = None
     lost: str | None = None
     deadline: float | None = None
+    killed: set[int] = set()
     with selectors.DefaultSelector() as selector, process.stdout, process.stderr:
         streams = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
         relays = [Relay(source, target.buffer, banners) for source, target in streams]
@@ -154,8 +170,16 @@ def _attend(
                 deadline = None
                 _kill(process, name)
                 continue
-            if watch and first is None and lost is None and (lost := watch.lost()):
+            silent = watch.lost() if watch and first is None and lost is None else None
+            if watch and silent and watch.tolerant and silent.rank and silent.process and silent.rank not in killed:
+                # The others go on without it; where it cannot even be killed, they do not.
+                sys.stderr.write(f"grt-batch: {silent.what}, and is killed\n")
+                _kill_ranks(name, silent.process)
+                killed.add(silent.rank)
+                watch.forgive(silent.rank)
+            elif silent:
                 # A rank that does not run ends by SIGKILL alone. Then mpirun ends those on other hosts, and itself.
+                lost = silent.what
                 _kill_ranks(name)
                 deadline = time.monotonic() + GRACE_SECONDS
             wait = INTERVAL_SECONDS if watch else None
@@ -195,9 +219,10 @@ def _kill(process: subprocess.Popen[bytes], name: str) -> None:
     _kill_ranks(name)
 
 
-def _kill_ranks(name: str) -> None:
+def _kill_ranks(name: str, process: int | None = None) -> None:
+    """Kill the ranks on this host, or the one that is this process."""
     mark = f"{LAUNCH_VARIABLE}={name}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*" if process is None else str(process)):
         # Only Python's own: a server that a rank has started ends by itself, in order.
         with suppress(OSError):
             words = (folder / "cmdline").read_bytes().split(b"\0")

@@ -1,9 +1,9 @@
 """Who does what, as pure functions of the number of ranks and the work.
 
-Rank 0 coordinates. Of the others some lead an archive each, as controllers, and the rest help them, as workers. A rank
-that has nothing to do asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
+Rank 0 coordinates. Of the others some carry out an order each, as controllers, and the rest help them, as workers. Who
+has nothing to do asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
 
-Whoever leads an archive and does its tasks alone need not send anything, so that as many lead as there are archives.
+Whoever reduces an archive and does its tasks alone need not send anything, so that as many lead as there are orders.
 Helping is for the rest: for an instance whose archive is larger than others, and for the end of the run.
 """
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 COORDINATOR = 0
 
 
-def controllers(ranks: int, archives: int) -> int:
-    """How many ranks lead an archive at the same time, of `ranks` in all and with `archives` still to do."""
-    return min(archives, ranks - 1)
+def controllers(ranks: int, orders: int) -> int:
+    """How many ranks carry out an order at the same time, of `ranks` in all and with `orders` still to do."""
+    return min(orders, ranks - 1)
 
 
 @dataclass(frozen=True)

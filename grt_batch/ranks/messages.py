@@ -3,11 +3,11 @@
 | tag | from → to | says |
 |---|---|---|
 | ASK | any rank → coordinator | I have nothing to do (and the peak of my memory) |
-| LEAD | coordinator → rank | be the controller of this archive |
+| LEAD | coordinator → rank | carry out this order, as a controller |
 | HELP | coordinator → rank | be a worker of this controller |
 | END | coordinator → rank | the run is over |
 | PROGRESS | controller → coordinator | bytes of tar.gz dealt with |
-| DONE | controller → coordinator | what came of the archive |
+| DONE | controller → coordinator | what came of the order |
 | READY | worker → controller | give me tasks |
 | TASK | controller → worker | do this |
 | RESULT | worker → controller | this came of it |

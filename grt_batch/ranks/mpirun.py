@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grt_batch.errors import NoMpirun, RankLost
+from grt_batch.errors import SIGNALLED, NoMpirun, RankLost
 
 PROGRAM = ("-m", "grt_batch.cli", "run")
 MPIRUN_VARIABLE = "GRT_BATCH_MPIRUN"
@@ -107,6 +107,25 @@ def _library(mpirun: Path, flavour: Flavour) -> Path | None:
     return next((folder / flavour.soname for folder in folders if (folder / flavour.soname).is_file()), None)
 
 
+def is_tolerant(mpirun: Mpirun, environment: Mapping[str, str]) -> bool:
+    """Whether ranks of this mpirun can go on when others are lost: an Open MPI from 5.0 on, made with ULFM."""
+    if mpirun.flavour is not Flavour.OPEN_MPI:
+        return False
+    try:
+        answer = subprocess.run(
+            [mpirun.path.with_name("ompi_info"), "--parsable"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**environment, "PATH": _search_path(mpirun.path, environment)},
+            check=False,
+        )
+    except OSError:
+        return False
+    return "options:ft_mpi_support:yes" in answer.stdout
+
+
 def command(
     mpirun: Mpirun,
     ranks: int,
@@ -116,10 +135,12 @@ def command(
     environment: Mapping[str, str] = os.environ,
     root: bool = False,
     cores: int = 1,
+    tolerant: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """The command line of `ranks` ranks and its whole environment; what the user has set there stays.
 
-    `root`: is the caller the superuser? `cores`: how many of them the machine has.
+    `root`: is the caller the superuser? `cores`: how many of them the machine has. `tolerant`: where a rank is lost the
+    others go on.
     """
     # A rank is one core's work: libraries that start a thread for each core would fight over them.
     added = dict.fromkeys(("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), "1")
@@ -131,6 +152,8 @@ def command(
         case Flavour.OPEN_MPI:
             # Without "none" the first rank's stdin is a pipe that never ends.
             options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
+            if tolerant:
+                options += ["--with-ft", "ulfm"]
             # Only one-sided messages use this transport, and it makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
             if root:
@@ -188,6 +211,8 @@ def exit_code(returncode: int, banners: Banners, interrupted: int | None) -> tup
         return returncode, None
     if returncode == RankLost.exit_code:
         return returncode, None  # the rank that called Abort has said why
+    if returncode - SIGNALLED in signal.valid_signals():
+        return RankLost.exit_code, f"a rank was ended by {_signal_name(returncode - SIGNALLED)}"
     return RankLost.exit_code, f"mpirun ended with code {returncode}"
 
 
@@ -223,6 +248,14 @@ class Banners:
         cut = opened.start() if opened else len(data)
         return bytes(out + data[start:cut]), data[cut:]
 
+    def close(self, rest: bytes) -> bytes:
+        """What of the rest goes out when mpirun has ended. One thread of Open MPI's writes a banner, line by line, and
+        another one may meanwhile end it."""
+        rule, _, text = rest.partition(b"\n")
+        if rule != OPEN_MPI_RULE:
+            return rest
+        return rest if text and not self._take(text.decode(errors="replace")) else b""
+
     def _take(self, banner: str) -> bool:
         """Note what `banner` says; True for one that tells how ranks ended."""
         words = " ".join(banner.split())
@@ -231,7 +264,7 @@ class Banners:
             return False
         self.ended = True
         self.improper = self.improper or "exiting improperly" in words
-        for pattern in SIGNALLED:
+        for pattern in BY_SIGNAL:
             if match := pattern.search(words):
                 who = f"rank {match['rank']}" if "rank" in pattern.groupindex else "a rank"
                 reason = f"{who} on {match['host']} was ended by signal {match['signal']} ({match['name']})"
@@ -241,6 +274,7 @@ class Banners:
         return True
 
 
+OPEN_MPI_RULE = b"-" * 74
 # Rules of 74 dashes are Open MPI's, the others are Hydra's: MPICH, then Intel MPI.
 BANNER = re.compile(
     rb"(?<!-)-{74}\n.*?(?<!-)-{74}\n"
@@ -255,7 +289,7 @@ ENDING = re.compile(
     r"MPI_Abort|MPI_ABORT was invoked|exited with non-zero status|a non-zero exit code"
     r"|noticed that process rank|has exited due to process rank|BAD TERMINATION OF ONE OF YOUR APPLICATION"
 )
-SIGNALLED = (
+BY_SIGNAL = (
     re.compile(
         r"process rank (?P<rank>\d+) with PID \d+ on node (?P<host>\S+)"
         r" exited on signal (?P<signal>\d+) \((?P<name>[^)]*)\)"

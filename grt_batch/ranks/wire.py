@@ -2,6 +2,9 @@
 
 Sends never block: two ranks that send large messages to each other would wait for ever. A waiting rank probes a few
 times and then sleeps ever longer, since a blocked receive of most MPIs burns a core.
+
+Most MPIs end all ranks when one is lost. Under Open MPI's `--with-ft ulfm` the others live on: all that they do with
+the wire then raises Severed, until each of them has regrouped. Messages that were under way are lost.
 """
 
 from __future__ import annotations
@@ -9,21 +12,35 @@ from __future__ import annotations
 import os
 import sys
 import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from grt_batch.clock import Clock, Stage
-from grt_batch.errors import WrongMpi
-from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat
+from grt_batch.errors import RankLost, WrongMpi
+from grt_batch.logs import logger
+from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat, sign_off
+from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 
 _PROBES = 50
-_SHORTEST_SLEEP, _LONGEST_SLEEP = 20e-6, 1e-3
+_SHORTEST_SLEEP, _LONGEST_SLEEP, _LONGEST_FAREWELL = 20e-6, 1e-3, 1.0
 _LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
     ("MPI_LOCALNRANKS", "MPI_LOCALRANKID"),
 )
+_TOLERANT = "OMPI_MCA_mpi_ft_enable"
+"""What the ranks see of Open MPI's `--with-ft ulfm`."""
+_CODE, _OVER = 0xFF, 0x100
+"""What ranks agree on, by `and`: the complement of the exit code that ends them all, and whether the run is over."""
+
+
+class Severed(Exception):
+    """A rank was lost, and the others must regroup."""
 
 
 class Wire:
@@ -83,14 +100,18 @@ class Wire:
             self._reap()
             time.sleep(_SHORTEST_SLEEP)
 
-    def finish(self) -> None:
-        """Take part in the end of all ranks; no message after it. An mpirun may end the ranks as soon as one of them
-        has left with an exit code: so all meet here, and only the first leaves with the code of the run."""
+    def finish(self, code: int = 0) -> None:
+        """Take part in the end of all ranks, before this one leaves with `code`; no message after it. An mpirun may end
+        the ranks as soon as one of them has left with an exit code: so all meet here, and only the first has one."""
         from mpi4py import MPI
 
         self.flush()
         self._comm.Barrier()
         MPI.Finalize()
+
+    def regroup(self) -> Sequence[int]:
+        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        return ()
 
     def abort(self, code: int) -> None:
         """End all ranks at once, with this exit code."""
@@ -100,6 +121,137 @@ class Wire:
 
     def _reap(self) -> None:
         self._sending = [(request, raw) for request, raw in self._sending if not request.Test()]
+
+
+class TolerantWire(Wire):
+    """The messages of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
+
+    def __init__(self, comm: Any) -> None:
+        super().__init__(comm)
+        self._world = comm.Get_group()
+        self._ranks = list(range(self.size))
+        self._met = False
+        # MPI may still read what was being sent to others when one was lost.
+        self._abandoned: list[tuple[Any, bytes]] = []
+
+    def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
+        """Send a packed message, or one that is only its tag. Raises Severed."""
+        with self._losses():
+            super().send(self._ranks.index(to), tag, raw)
+
+    def poll(self) -> Message | None:
+        """The next message, None where none has come yet. Raises Severed."""
+        with self._losses():
+            message = super().poll()
+        return message and replace(message, source=self._ranks[message.source])
+
+    def flush(self) -> None:
+        """Wait until all that was sent has left. Raises Severed."""
+        with self._losses():
+            super().flush()
+
+    def finish(self, code: int = 0) -> None:
+        """Leave with `code`, as soon as all ranks do. Raises Severed where not all know of the end."""
+        self.flush()
+        self._met = True
+        if not self._agree(_OVER | _CODE) & _OVER:
+            raise Severed
+        self._leave(code)
+
+    def regroup(self) -> Sequence[int]:
+        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        from mpi4py import MPI
+
+        if not self._met:
+            self._agree(_CODE)
+        self._met = False
+        self._abandoned += self._sending
+        self._sending = []
+        before, self._comm = self._ranks, self._shrunk()
+        self.size = self._comm.Get_size()
+        self._ranks = list(MPI.Group.Translate_ranks(self._comm.Get_group(), None, self._world))
+        lost = sorted(set(before).difference(self._ranks))
+        self._sign_off(lost)
+        if COORDINATOR in lost:
+            if self.rank == self._ranks[0]:
+                logger.error("rank %d (coordinator) was lost: without it nothing can be published", COORDINATOR)
+            self._leave(RankLost.exit_code)
+        return lost
+
+    def abort(self, code: int) -> None:
+        """End all ranks, each at its next message, with this exit code. MPI's own Abort would leave them waiting."""
+        self._comm.Revoke()
+        self._agree(_CODE & ~code)
+
+    @contextmanager
+    def _losses(self) -> Iterator[None]:
+        """Raises Severed where MPI says that a rank was lost, and sees to it that all others are told."""
+        from mpi4py import MPI
+
+        try:
+            yield
+        except MPI.Exception as error:
+            if not _is_loss(error):
+                raise
+            self._comm.Revoke()
+            failed = self._comm.Get_failed()
+            self._sign_off(failed.Translate_ranks(None, self._world))
+            raise Severed from None
+
+    def _agree(self, flags: int) -> int:
+        """What the flags of all ranks that live have in common, once all have come here; the same for each of them.
+        Where that ends them with an exit code it does not return."""
+        from mpi4py import MPI
+
+        common = array("i", [flags])
+        try:
+            request = self._comm.Iagree(common)
+            while not request.Test():
+                time.sleep(_LONGEST_SLEEP)
+        except MPI.Exception as error:
+            # Some rank did not come; the others have agreed.
+            if not _is_loss(error):
+                raise
+        if code := _CODE & ~common[0]:
+            self._leave(code)
+        return common[0]
+
+    def _shrunk(self) -> Any:
+        from mpi4py import MPI
+
+        while True:
+            try:
+                return self._comm.Shrink()
+            except MPI.Exception as error:
+                if not _is_loss(error):
+                    raise
+
+    def _leave(self, code: int) -> None:
+        """End this process. MPI's Finalize, which an orderly exit calls, too, may wait for a lost rank for ever."""
+        from mpi4py import MPI
+
+        # By this rank others may have to hear what was agreed on: once they have come here, they have.
+        common, deadline = array("i", [0]), time.monotonic() + _LONGEST_FAREWELL
+        with suppress(MPI.Exception):
+            request = self._comm.Iagree(common)
+            while not request.Test() and time.monotonic() < deadline:
+                time.sleep(_LONGEST_SLEEP)
+        self._sign_off([self.rank])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _sign_off(self, ranks: Sequence[int]) -> None:
+        if folder := os.environ.get(FOLDER_VARIABLE):
+            for rank in ranks:
+                sign_off(Path(folder), rank)
+
+
+def _is_loss(error: Any) -> bool:
+    """Whether MPI raised this because a rank was lost."""
+    from mpi4py import MPI
+
+    return error.Get_error_class() in (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 
 
 def _byte() -> Any:
@@ -125,7 +277,9 @@ def world() -> Wire | None:
         if not is_first():
             sys.exit(WrongMpi.exit_code)
         raise WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0])
-    return Wire(MPI.COMM_WORLD) if size > 1 else None
+    if size == 1:
+        return None
+    return TolerantWire(MPI.COMM_WORLD) if os.environ.get(_TOLERANT) == "1" else Wire(MPI.COMM_WORLD)
 
 
 def is_first() -> bool:

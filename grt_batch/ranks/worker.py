@@ -1,4 +1,4 @@
-"""Every rank but 0: asks for something to do, and leads an archive or helps who leads one. It keeps nothing."""
+"""Every rank but 0: asks for something to do, and carries out an order or helps who does. It keeps nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from grt_batch import profiles
 from grt_batch.clock import Stage
 from grt_batch.errors import GrtError, RankLost
 from grt_batch.logs import logger, set_up
+from grt_batch.memory import peak_memory
 from grt_batch.modes import set_umask
 from grt_batch.ranks.codecs import pack_result, unpack_end, unpack_lead, unpack_task
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Wire
-from grt_batch.reduction import peak_memory
+from grt_batch.ranks.wire import Severed, Wire
 from grt_batch.tasks import timed
 
 
@@ -33,8 +33,9 @@ class Rank:
         """Work until the end of the run. An error ends the whole run at once."""
         set_up(self.log_format, "", self.wire.rank, "worker")
         try:
-            self._serve()
-            self.wire.finish()
+            while not self._is_through():
+                # Whatever this rank was at, another one may be told to do it.
+                self.wire.regroup()
         except Exception as error:
             what = str(error) if isinstance(error, GrtError) else f"{type(error).__name__}: {error}"
             place = f" at {self.place}" if self.place else ""
@@ -45,6 +46,15 @@ class Rank:
                 traceback.print_exc()
             self.wire.abort(error.exit_code if isinstance(error, GrtError) else RankLost.exit_code)
             raise
+
+    def _is_through(self) -> bool:
+        """Work until the end of the run, or until a rank is lost."""
+        try:
+            self._serve()
+            self.wire.finish()
+        except Severed:
+            return False
+        return True
 
     def _serve(self) -> None:
         while True:
@@ -67,7 +77,7 @@ class Rank:
     def _lead(self, message: Message) -> None:
         order, config, run_id = unpack_lead(message)
         set_umask(config)
-        self.role, self.place = "controller", f"{order.instance_id}/{order.archive}"
+        self.role, self.place = "controller", order.place
         set_up(self.log_format, run_id, self.wire.rank, self.role)
         Controller(self.wire, order).lead(config)
 

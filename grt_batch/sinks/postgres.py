@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import contextmanager, suppress
@@ -36,6 +37,8 @@ _ADVISORY_LOCK = 0x677274  # "grt"
 _LOCK_TRIES = 12
 _COMMIT_SECONDS = 60.0
 """Enough for a server that crashed to be started, and to read its log."""
+_TABLES_AHEAD = 4
+"""So many tables wait for the server at a time; their text is in memory."""
 _CANCEL_SECONDS = 0.5
 _PATIENCE = {
     "connect_timeout": "30",
@@ -190,7 +193,7 @@ class Publication:
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
         self._exchanges: list[_Exchange] = []
         self._filler = futures.ThreadPoolExecutor(1, "copy")
-        self._filling: futures.Future[None] | None = None
+        self._filling: deque[futures.Future[None]] = deque()
 
     def __enter__(self) -> Publication:
         self._context = connection(self._url)
@@ -215,11 +218,11 @@ class Publication:
         try:
             # Something else went wrong: what the server is at counts for nothing. A request to cancel that comes
             # between two statements has no effect, and a server that is gone takes none.
-            while self._filling and not self._filling.done():
+            self._filler.shutdown(wait=False, cancel_futures=True)
+            while not all(filling.done() for filling in self._filling):
                 with suppress(psycopg2.Error):
                     self._link.cancel()
-                futures.wait([self._filling], _CANCEL_SECONDS)
-            self._filler.shutdown()
+                futures.wait(self._filling, _CANCEL_SECONDS)
         finally:
             self._context.__exit__(kind, error, trace)
 
@@ -232,16 +235,16 @@ class Publication:
 
     def copy(self, table: Table, text: Sequence[bytes], content: str) -> None:
         """Fill a new partition, which takes the place of all that there are, with what `render` gives of the rows;
-        `content` says what they are made of. The server is still at it when this returns, so that the next table can be
-        made meanwhile."""
-        self.wait()
-        self._filling = self._filler.submit(self._fill_anew, table, text, content)
+        `content` says what they are made of. The server is still at it when this returns, and at some tables before, so
+        that others can be made meanwhile."""
+        while self._filling and (self._filling[0].done() or len(self._filling) >= _TABLES_AHEAD):
+            self._filling.popleft().result()
+        self._filling.append(self._filler.submit(self._fill_anew, table, text, content))
 
     def wait(self) -> None:
-        """Until the server is done with the table before; what went wrong with it is raised here."""
-        if self._filling:
-            self._filling.result()
-            self._filling = None
+        """Until the server is done with all tables so far; what went wrong with them is raised here."""
+        while self._filling:
+            self._filling.popleft().result()
 
     def _fill_anew(self, table: Table, text: Sequence[bytes], content: str) -> None:
         with self._clock.stage(Stage.COPY, sum(map(len, text)), table.name):

@@ -97,13 +97,16 @@ def interpret_kernels() -> None:
     def load64(data: Any, index: int) -> Any:
         return np.uint64(int.from_bytes(bytes(data[index : index + 8]), "little"))
 
+    def byte(data: Any, index: int) -> Any:
+        return np.int64(int(data[index]))
+
     def trailing_zeros(word: Any) -> Any:
         return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
     def of_text(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return lambda data, *rest: kernel(Text(data) if isinstance(data, np.ndarray) else data, *rest)
 
-    kernels._load64, kernels._trailing_zeros = load64, trailing_zeros
+    kernels._load64, kernels._byte, kernels._trailing_zeros = load64, byte, trailing_zeros
     for name in ("integer", "number", "date", *(name for name in vars(kernels) if name.startswith("decode_"))):
         setattr(kernels, name, of_text(getattr(kernels, name)))
     # Hashes are meant to overflow.

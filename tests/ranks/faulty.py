@@ -19,12 +19,18 @@ from grt_batch.ranks.coordinator import Coordinator
 
 
 def fail() -> None:
-    Path(os.environ["FAULT_MARK"]).touch()
-    match os.environ["FAULT"]:
+    fault, _, once = os.environ["FAULT"].partition(" ")
+    try:
+        Path(os.environ["FAULT_MARK"]).touch(exist_ok=not once)
+    except FileExistsError:
+        return
+    match fault:
         case "raise":
             raise ValueError("a fault that was asked for")
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         case "wait":
             time.sleep(600)
 

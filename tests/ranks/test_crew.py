@@ -16,7 +16,6 @@ from build import line, write_archive
 from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, RankLost
-from grt_batch.logs import logger
 from grt_batch.module import discover
 from grt_batch.partials import Store, unpack_partial
 from grt_batch.pipeline import PARTIAL, Order, Outcome, reduce_archive
@@ -72,7 +71,7 @@ class FakeWire:
         except queue.Empty:
             return None
 
-    def finish(self) -> None:
+    def finish(self, code: int = 0) -> None:
         self.office.finished.add(self.rank)
 
     def abort(self, code: int) -> None:
@@ -188,7 +187,7 @@ def test_a_crew_leaves_what_one_process_leaves(expected: Expected, tmp_path: Pat
     config = config_of(tmp_path)
     told: list[int] = []
     with crew_of(ranks) as crew:
-        found = crew.coordinator.reduce(expected.orders, config, Store(tmp_path / "store"), told.append)
+        found = crew.coordinator.carry_out(expected.orders, config, Store(tmp_path / "store"), told.append)
         assert outcomes_of(found) == expected.outcomes
         assert content(tmp_path) == expected.content
         assert sum(told) == sum(order.bytes for order in expected.orders)
@@ -210,7 +209,7 @@ def test_orders_may_come_in_several_rounds_or_none(expected: Expected, tmp_path:
     config, store = config_of(tmp_path), Store(tmp_path / "store")
     with crew_of(3) as crew:
         rounds = (expected.orders[:1], [], expected.orders[1:], expected.orders)
-        found = [list(crew.coordinator.reduce(orders, config, store, lambda _: None)) for orders in rounds]
+        found = [list(crew.coordinator.carry_out(orders, config, store, lambda _: None)) for orders in rounds]
         crew.coordinator.end(0)
     assert outcomes_of(outcome for part in found[:3] for outcome in part) == expected.outcomes
     assert outcomes_of(iter(found[3])) == expected.outcomes
@@ -244,20 +243,12 @@ def test_an_archive_that_breaks_off_leaves_no_rank_stuck(damaged: Path, tmp_path
     told: list[int] = []
     with crew_of(ranks) as crew:
         config = config_of(tmp_path / "crew")
-        found = crew.coordinator.reduce(orders, config, Store(config.work / "store"), told.append)
+        found = crew.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
         assert outcomes_of(found) == wanted
         crew.coordinator.end(0)
     assert crew.ended_in_peace()
     assert content(tmp_path / "crew") == content(tmp_path / "serial")
     assert sum(told) == sum(order.bytes for order in orders)
-
-
-@pytest.fixture
-def log(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What the ranks log; the logger is as before afterwards."""
-    before = logger.handlers[:], logger.propagate, logger.level
-    yield capsys
-    logger.handlers[:], logger.propagate, logger.level = before
 
 
 def test_a_task_that_fails_ends_all_ranks_and_says_where(
@@ -268,7 +259,7 @@ def test_a_task_that_fails_ends_all_ranks_and_says_where(
 
     monkeypatch.setattr(DecodeTask, "run", fail)
     with crew_of(3) as crew, pytest.raises(Aborted):
-        list(crew.coordinator.reduce(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
+        list(crew.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
     assert set(crew.office.aborted) == {RankLost.exit_code}
     assert not crew.office.finished
     complaint = log.readouterr().err.splitlines()[0]
@@ -282,7 +273,7 @@ def test_an_error_that_is_told_to_people_keeps_its_exit_code(
     (tmp_path / "work").write_text("a file where the folder should be")
     config = config_of(tmp_path / "work")
     with crew_of(2) as crew, pytest.raises(Aborted):
-        list(crew.coordinator.reduce(orders_of(damaged), config, Store(tmp_path), lambda _: None))
+        list(crew.coordinator.carry_out(orders_of(damaged), config, Store(tmp_path), lambda _: None))
     assert set(crew.office.aborted) == {CannotWrite.exit_code}
     assert "cannot be written" in log.readouterr().err
 
@@ -290,14 +281,14 @@ def test_an_error_that_is_told_to_people_keeps_its_exit_code(
 def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path, tmp_path: Path) -> None:
     office = Office(2)
     coordinator = Coordinator(FakeWire(office, 0))
-    FakeWire(office, 1).send(0, Tag.ASK, pack({"memory": 1}))
+    FakeWire(office, 1).send(0, Tag.ASK, pack({"memory": 1, "host": "node7"}))
     FakeWire(office, 1).send(0, Tag.PROGRESS, pack({"bytes": 1}))
 
     def fail(_: int) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(coordinator.reduce(orders_of(damaged), config_of(tmp_path), Store(tmp_path), fail))
+        list(coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), fail))
     with pytest.raises(Aborted):
         coordinator.end(6)
     assert office.aborted == [6]

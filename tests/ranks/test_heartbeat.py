@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grt_batch.ranks import heartbeat
-from grt_batch.ranks.heartbeat import STOPPED, Watch, beat, state_of
+from grt_batch.ranks.heartbeat import STOPPED, Watch, beat, sign_off, state_of
 
 HERE = socket.gethostname()
 
@@ -55,7 +55,7 @@ class Ranks:
         (self.folder / str(rank)).write_text(f"{process} {host}")
 
     def pass_seconds(self, seconds: int, *touching: int) -> str | None:
-        """Who is lost after so many looks, one a second, in which some ranks touch their files."""
+        """In words, who is lost after so many looks, one a second, in which some ranks touch their files."""
         for _ in range(seconds):
             self.clock.now += 1
             self.touches += 1
@@ -64,7 +64,7 @@ class Ranks:
                 os.utime(self.folder / str(rank), ns=(self.touches, self.touches))
             lost = self.watch.lost()
             if lost:
-                return lost
+                return lost.what
         return None
 
 
@@ -118,6 +118,37 @@ def test_one_that_ended_is_not_lost(ranks: Ranks, sleeper: subprocess.Popen[byte
     sleeper.kill()
     sleeper.wait()
     assert ranks.pass_seconds(20, 0) is None
+
+
+def test_under_a_tolerant_mpirun_one_that_ended_must_have_signed_off(
+    ranks: Ranks, sleeper: subprocess.Popen[bytes]
+) -> None:
+    ranks.watch = Watch(ranks.folder, 2, os.getpid(), 5, tolerant=True)
+    ranks.start(0)
+    ranks.start(1, sleeper.pid, HERE)
+    sleeper.kill()
+    sleeper.wait()
+    assert ranks.pass_seconds(20, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
+    lost = ranks.watch.lost()
+    assert lost is not None
+    assert (lost.rank, lost.process) == (1, None)
+    sign_off(ranks.folder, 1)
+    sign_off(ranks.folder, 1)
+    assert ranks.pass_seconds(20, 0) is None
+
+
+def test_one_that_is_stuck_is_told_with_its_process_and_may_be_forgiven(
+    ranks: Ranks, sleeper: subprocess.Popen[bytes]
+) -> None:
+    ranks.start(0)
+    ranks.start(1, sleeper.pid, HERE)
+    assert ranks.pass_seconds(20, 0) is not None
+    lost = ranks.watch.lost()
+    assert lost is not None
+    assert (lost.rank, lost.process) == (1, sleeper.pid)
+    ranks.watch.forgive(1)
+    assert ranks.pass_seconds(5, 0) is None
+    assert ranks.pass_seconds(1, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
 
 
 def test_an_mpirun_that_is_stopped_is_named(tmp_path: Path, clock: Clock, sleeper: subprocess.Popen[bytes]) -> None:

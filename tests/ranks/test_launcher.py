@@ -166,6 +166,26 @@ def test_a_rank_that_a_signal_ends_is_lost_and_one_line_says_how(launch: Launch,
         assert f"signal {int(number)} (" in err
 
 
+@pytest.mark.parametrize("lines", range(1, 5))
+def test_so_it_does_where_mpirun_ends_within_its_banner(tmp_path: Path, lines: int) -> None:
+    rule = "-" * 74
+    banner = [
+        rule,
+        "prterun noticed that process rank 1 with PID 7 on node n7 exited on",
+        "signal 15 (Terminated).",
+        rule,
+    ]
+    text = "\\n".join([*banner[:lines], ""])
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo Open MPI && exit\nprintf -- '{text}' >&2\nexit 143\n")
+    mpirun.chmod(0o755)
+    code, out, err = Launch(tmp_path, {**os.environ, "GRT_BATCH_MPIRUN": str(mpirun)}).run("signal", signal.SIGTERM)
+    assert (code, out) == (6, "")
+    assert re.fullmatch(
+        r"A rank was lost and nothing was published: [^\n]* was ended by signal 15 \(Terminated\)\. .*\n", err
+    )
+
+
 def test_a_rank_that_leaves_with_an_unknown_code_is_lost(launch: Launch) -> None:
     code, _, err = launch.run("leave", 77)
     assert code == 6

@@ -23,12 +23,14 @@ from grt_batch.decode import decode
 from grt_batch.jobs import Joiner, Members
 from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
+from grt_batch.merging import Merged, MergeOrder, MergeOutcome
 from grt_batch.module import discover
 from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks import codecs
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.records import Kind
 from grt_batch.redaction import Redaction, redacted
+from grt_batch.rendering import RenderOrder, RenderOutcome, Text
 from grt_batch.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.uploads import scan
 
@@ -123,6 +125,42 @@ def test_an_outcome_comes_back(account: Account) -> None:
 @pytest.mark.parametrize("folder", [None, Path("/w/profiles/r"), Path(os.fsdecode(b"/w \xff/profiles"))])
 def test_the_end_says_where_a_profile_goes(folder: Path | None) -> None:
     assert codecs.unpack_end(received(codecs.pack_end(folder))) == folder
+
+
+MERGED_ONE = Merged("3", ("usage",), "partial", "p" * 40)
+MERGE = MergeOrder("3", "tools", ("change", "usage"), ("p" * 40, "q" * 40), again=True)
+RENDER = RenderOrder(
+    "tools", (MERGED_ONE, replace(MERGED_ONE, instance_id="é")), date(2020, 1, 1), {"3": True, "é": False}
+)
+
+
+@pytest.mark.parametrize("order", [MERGE, RENDER], ids=["merge", "render"])
+def test_orders_of_all_kinds_are_understood(order: MergeOrder | RenderOrder) -> None:
+    assert codecs.unpack_lead(received(codecs.pack_lead(order, Config(), "")))[0] == order
+
+
+TEXTS = (
+    Text("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
+    Text("empty", (), ()),
+    Text("other", (b"=1\n",), (b"'=1\n",)),
+)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [MergeOutcome(("p" * 40,)), MergeOutcome(), RenderOutcome("tools", TEXTS)],
+    ids=["damaged", "merged", "rendered"],
+)
+def test_outcomes_of_all_kinds_come_back(outcome: MergeOutcome | RenderOutcome) -> None:
+    assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
+
+
+def test_a_text_that_is_the_same_for_database_and_report_is_sent_once() -> None:
+    text = (bytes(1000),)
+    message = codecs.pack_outcome(RenderOutcome("tools", (Text("tool", text, text),)))
+    assert len(message) < 2 * 1000
+    (found,) = codecs.unpack_outcome(received(message)).texts
+    assert found.copy is found.report
 
 
 def sent(task: Task) -> Task:

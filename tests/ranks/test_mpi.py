@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from conftest import copy_uploads, published
 
 from grt_batch.config import Config
 from grt_batch.errors import NoMpirun
-from grt_batch.ranks.mpirun import find_mpirun
+from grt_batch.ranks.mpirun import find_mpirun, is_tolerant
 from grt_batch.run import Summary
 
 FAULTY = Path(__file__).with_name("faulty.py")
@@ -26,9 +27,14 @@ MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "30000", "GRT_BATCH_AGGREGATE_JOBS"
 LAUNCH = """
 import sys
 from pathlib import Path
+from grt_batch.config import load
 from grt_batch.ranks.launcher import launch
-sys.exit(launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[2]), program=[sys.argv[3]]))
+config = load()
+tolerant = config.fault_tolerant
+seconds = config.heartbeat_seconds if tolerant else 0
+sys.exit(launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[2]), seconds, [sys.argv[3]], fault_tolerant=tolerant))
 """
+TOLERANT = {"GRT_BATCH_FAULT_TOLERANT": "true"}
 
 
 def _mpirun(environment: Mapping[str, str]) -> str:
@@ -36,6 +42,14 @@ def _mpirun(environment: Mapping[str, str]) -> str:
         return str(find_mpirun(environment).path)
     except NoMpirun as error:
         return f"missing: {error}"
+
+
+def tolerates_losses() -> bool:
+    """Whether there is an Open MPI 5 with ULFM."""
+    try:
+        return is_tolerant(find_mpirun(os.environ), os.environ)
+    except NoMpirun:
+        return False
 
 
 pytestmark = pytest.mark.skipif(_mpirun(os.environ).startswith("missing"), reason="no mpirun")
@@ -221,6 +235,78 @@ def test_a_lost_rank_ends_the_run_and_the_next_one_gives_the_same(
     assert published(ranks.config.reports) == expected
     assert ranks.tables() == before
     assert ranks.partitions() == len(before)
+
+
+needs_ulfm = pytest.mark.skipif(not tolerates_losses(), reason="no Open MPI 5 with ULFM")
+
+
+@needs_ulfm
+@with_workers
+@pytest.mark.parametrize("role", ["worker", "controller"])
+@pytest.mark.parametrize("fault", ["kill once", "stop once"])
+def test_a_tolerant_run_loses_a_rank_and_gives_the_same(
+    ranks: Ranks, expected: dict[str, bytes], tmp_path: Path, role: str, fault: str
+) -> None:
+    mark = tmp_path / "mark"
+    environment = {"FAULT": fault, "FAULT_ROLE": role, "FAULT_AT": "3", "FAULT_MARK": str(mark)}
+    code, output = ranks.run(4, {**environment, **TOLERANT, "GRT_BATCH_HEARTBEAT_SECONDS": "8"}, faulty=True)
+    assert mark.exists(), output
+    assert code == 0, output
+    (place,) = (f"{tar.parts[-3]}/{tar.name[:-7]}" for tar in ranks.config.uploads.rglob("*.tar.gz"))
+    (warning,) = re.findall(r"^.* warning .*$", output, re.MULTILINE)
+    assert re.search(rf"rank [123] on \S+ was lost at work on {place}; the run goes on with 3$", warning), warning
+    stuck = re.findall(
+        r"^grt-batch: rank [123] on \S+ gave no sign of life for \d+ seconds, and is killed$", output, re.M
+    )
+    assert len(stuck) == (fault == "stop once"), output
+    assert published(ranks.config.reports) == expected
+    (run,) = ranks.config.reports.glob("latest/run.json")
+    assert json.loads(run.read_text())["ranks_lost"] == 1
+
+
+@needs_ulfm
+@with_workers
+@pytest.mark.parametrize(
+    ("role", "fault", "complaint"),
+    [
+        ("worker", "raise once", r"rank \d \(worker\) on \S+ failed at \S+/[0-9.]+.*: a fault that was asked for"),
+        (
+            "controller",
+            "raise once",
+            r"rank \d \(controller\) on \S+ failed at \S+/[0-9.]+: .*a fault that was asked for",
+        ),
+        ("coordinator", "raise", "a fault that was asked for"),
+        ("coordinator", "kill", r"rank 0 \(coordinator\) was lost: without it nothing can be published"),
+        ("controller", "kill", "A rank was lost and nothing was published: all ranks but the first"),
+    ],
+    ids=["worker raises", "controller raises", "coordinator raises", "coordinator killed", "all others killed"],
+)
+def test_a_tolerant_run_ends_where_it_cannot_go_on(
+    ranks: Ranks, expected: dict[str, bytes], tmp_path: Path, role: str, fault: str, complaint: str
+) -> None:
+    before = ranks.tables()
+    environment = {"FAULT": fault, "FAULT_ROLE": role, "FAULT_AT": "3", "FAULT_MARK": str(tmp_path / "mark")}
+    code, output = ranks.run(4, {**environment, **TOLERANT}, faulty=True)
+    assert code == 6, output
+    assert len(re.findall(complaint, output)) == 1, output
+    assert "Traceback" not in output
+    assert "no sign of life" not in output, "they did not end by themselves"
+    assert_as_before(ranks, before)
+
+
+@with_workers
+def test_where_the_mpi_cannot_go_on_a_run_says_so_and_is_as_without(ranks: Ranks, expected: dict[str, bytes]) -> None:
+    prefix = os.environ.get("GRT_BATCH_TEST_MPICH")
+    if not prefix:
+        pytest.skip("no MPICH: set GRT_BATCH_TEST_MPICH")
+    code, output = ranks.run(3, {**TOLERANT, "GRT_BATCH_MPIRUN": f"{prefix}/bin/mpirun"})
+    assert code == 0, output
+    (warning,) = re.findall("^grt-batch: .*$", output, re.MULTILINE)
+    assert warning == (
+        "grt-batch: fault_tolerant has no effect, a lost rank ends the run:"
+        f" {prefix}/bin/mpirun is no Open MPI 5 with ULFM"
+    )
+    assert published(ranks.config.reports) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

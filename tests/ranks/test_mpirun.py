@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grt_batch.errors import NoMpirun
-from grt_batch.ranks.mpirun import Banners, Flavour, Mpirun, command, exit_code, find_mpirun
+from grt_batch.ranks.mpirun import Banners, Flavour, Mpirun, command, exit_code, find_mpirun, is_tolerant
 
 
 def fake_mpirun(prefix: Path, version: str, library: str | None = None) -> Path:
@@ -116,6 +116,31 @@ def test_the_command_of_open_mpi() -> None:
     assert [environment[name] for name in threads] == ["1", "1", "1"]
 
 
+def test_open_mpi_is_told_to_tolerate_losses() -> None:
+    options = [command(OPEN_MPI, 4, [], environment={}, tolerant=tolerant)[0] for tolerant in (False, True)]
+    assert ["--with-ft" in line for line in options] == [False, True]
+    assert options[1][options[1].index("--with-ft") + 1] == "ulfm"
+
+
+@pytest.mark.parametrize(
+    ("flavour", "answer", "tolerant"),
+    [
+        (Flavour.OPEN_MPI, "options:ft_support:yes\noptions:ft_mpi_support:yes", True),
+        (Flavour.OPEN_MPI, "options:ft_mpi_support:no", False),
+        (Flavour.OPEN_MPI, None, False),
+        (Flavour.MPICH, "options:ft_mpi_support:yes", False),
+    ],
+)
+def test_open_mpi_says_whether_it_tolerates_losses(
+    tmp_path: Path, flavour: Flavour, answer: str | None, tolerant: bool
+) -> None:
+    path = fake_mpirun(tmp_path, "whatever")
+    if answer is not None:
+        path.with_name("ompi_info").write_text(f"#!/bin/sh\ncat <<END\n{answer}\nEND\n")
+        path.with_name("ompi_info").chmod(0o755)
+    assert is_tolerant(Mpirun(path, flavour), {}) is tolerant
+
+
 def test_who_is_not_root_does_not_ask_for_it() -> None:
     _, environment = command(OPEN_MPI, 4, [], environment={}, root=False, cores=8)
     assert "OMPI_ALLOW_RUN_AS_ROOT" not in environment
@@ -153,6 +178,7 @@ def test_the_configuration_in_the_environment_reaches_other_hosts() -> None:
         (4, Banners(ended=True, signalled="rank 1 was ended"), None, 6, "rank 1"),
         (6, Banners(), None, 6, None),
         (213, Banners(), None, 6, "code 213"),
+        (143, Banners(ended=True), None, 6, "a rank was ended by signal 15 (Terminated)"),
         (-9, Banners(), None, 6, "Killed"),
         (1, Banners(), signal.SIGINT, 130, None),
         (-9, Banners(), signal.SIGTERM, 143, None),
@@ -204,6 +230,22 @@ def test_banners_leave_the_output_wherever_it_is_cut(banner: str, left: str, sig
         more, rest = banners.split(rest + text[cut:].encode())
         assert (out + more + rest).decode() == f"before\n\n- one\nA two\n{left}after -"
         assert banners.signalled == signalled
+
+
+@pytest.mark.parametrize(
+    ("lines", "signalled"),
+    [(1, None), (2, None), (3, "rank 1 on n7 was ended by signal 9 (Killed)")],
+)
+def test_a_banner_whose_end_never_comes_leaves_the_output(lines: int, signalled: str | None) -> None:
+    banners = Banners()
+    out, rest = banners.split(b"before\n" + b"".join(OPEN_MPI_KILLED.encode().splitlines(keepends=True)[:lines]))
+    assert (out, banners.close(rest)) == (b"before\n", b"")
+    assert banners.signalled == signalled
+
+
+@pytest.mark.parametrize("rest", [UNFINISHED, "-", "A", "\n", "", "-" * 75 + "\n"])
+def test_what_only_began_like_a_banner_stays(rest: str) -> None:
+    assert Banners().close(rest.encode()) == rest.encode()
 
 
 def test_a_banner_after_a_progress_bar_leaves_the_bar() -> None:

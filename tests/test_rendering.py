@@ -1,0 +1,118 @@
+"""Any rank makes the tables of a module out of what the store has, and of no more of the ledger than it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import UNTIL
+
+from grt_batch.config import Config
+from grt_batch.errors import StoreDamaged
+from grt_batch.index import Index
+from grt_batch.ledger import InstanceEntry, Ledger
+from grt_batch.merging import MERGED, MergeOrder
+from grt_batch.module import Export, chosen, discover
+from grt_batch.partials import Store, unpack_partial
+from grt_batch.pipeline import PARTIAL
+from grt_batch.plan import find, survey
+from grt_batch.reduction import Alone, Reduction
+from grt_batch.rendering import RenderOrder
+from grt_batch.tasks import run_here
+
+NAMES = [name for name, module in discover().items() if not isinstance(module, Export)]
+CUBES = tuple(sorted(cube.name for cube in discover()["tools"].cubes))
+
+
+@pytest.fixture(scope="module")
+def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Ledger, dict[str, RenderOrder]]:
+    """What is merged of the sample, all that is known of its archives, and the order to make each module's tables."""
+    config = Config(uploads=sample, work=tmp_path_factory.mktemp("work"))
+    store, index, modules = Store(config.work / "store"), Index(config.work, config.uploads), chosen(NAMES)
+    uploads = find(config, index, ())
+    planned = survey(uploads, store, index, config, modules, UNTIL)
+    reduction = Reduction(config, modules, store, Alone(), index, UNTIL, again=False)
+    reduced = reduction.reduce(planned, lambda _: None)
+    metadata = {instance.instance_id: instance.metadata for instance in uploads.instances}
+    entries = (InstanceEntry(name, metadata[name], tuple(archives)) for name, archives in reduced.entries.items())
+    ledger = Ledger(UNTIL, config, tuple(entries))
+    public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
+    orders = {name: RenderOrder(name, tuple(merged), UNTIL, public) for name, merged in reduced.merged.items()}
+    return store, ledger, orders
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not discover()[name].looks_at_archives])
+def test_a_module_needs_no_more_than_a_rank_knows(
+    made: tuple[Store, Ledger, dict[str, RenderOrder]], name: str
+) -> None:
+    store, ledger, orders = made
+    elsewhere = orders[name].carry_out(ledger.config, store, run_here, lambda _: None)
+    assert elsewhere == orders[name].render(ledger, store)
+    assert any(text.copy for text in elsewhere.texts)
+
+
+def test_a_damaged_entry_is_dropped_and_the_run_ends(
+    made: tuple[Store, Ledger, dict[str, RenderOrder]], tmp_path: Path
+) -> None:
+    _, ledger, orders = made
+    store = Store(tmp_path)
+    first = orders["tools"].merged[0]
+    store.put(first.kind, first.key, b"")
+    store.path(first.kind, first.key).write_bytes(b"damaged")
+    with pytest.raises(StoreDamaged):
+        orders["tools"].render(ledger, store)
+    assert not store.has(first.kind, first.key)
+
+
+def merged(store: Store, order: MergeOrder) -> Any:
+    """What comes of an order, and what it left."""
+    outcome = order.carry_out(Config(), store, run_here, lambda _: None)
+    return outcome.damaged, order.merged.load(store)
+
+
+@pytest.fixture
+def partials(made: tuple[Store, Ledger, dict[str, RenderOrder]], tmp_path: Path) -> Iterator[tuple[Store, list[str]]]:
+    """A store with the partials of some archives in the module tools, and their keys."""
+    whole, _, _ = made
+    store = Store(tmp_path)
+    keys = []
+    for entry in whole.entries():
+        raw = whole.get(PARTIAL, entry.key) if entry.kind == PARTIAL else None
+        if raw is not None and set(unpack_partial(raw)) == set(CUBES):
+            store.put(PARTIAL, entry.key, raw)
+            keys.append(entry.key)
+    assert len(keys) >= 3
+    yield store, sorted(keys)
+
+
+def test_a_merge_goes_on_where_the_one_before_ended(partials: tuple[Store, list[str]]) -> None:
+    store, keys = partials
+    whole = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
+    assert whole[0] == ()
+    for entry in list(store.entries()):
+        if entry.kind == MERGED:
+            store.drop(MERGED, entry.key)
+    merged(store, MergeOrder("a", "tools", CUBES, tuple(keys[:2])))
+    # It can only go on from there.
+    store.drop(PARTIAL, keys[0])
+    damaged, found = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
+    assert damaged == ()
+    assert all(found[name].equals(whole[1][name]) for name in CUBES)
+    assert [entry.kind for entry in store.entries()].count(MERGED) == 1, "the shorter one is of no more use"
+    assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))[0] == (keys[0],)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_damaged_partials_are_named_and_dropped(partials: tuple[Store, list[str]], count: int) -> None:
+    store, keys = partials
+    store.path(PARTIAL, keys[0]).write_bytes(b"damaged")
+    assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys[:count])))[0] == (keys[0],)
+    assert not store.has(PARTIAL, keys[0])
+
+
+def test_orders_say_what_they_are_about() -> None:
+    assert MergeOrder("a", "tools", (), ()).place == "a, tools"
+    assert RenderOrder("tools", (), date(2020, 1, 1), {}).place == "the tables of tools"
