@@ -158,6 +158,8 @@ class Cube:
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
+        if all(isinstance(measure, Count) and measure.where is None for measure in self.measures):
+            return self._counted(rows)
         return self._grouped(rows, [part for measure in self.measures for part in measure.add()])
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -189,6 +191,20 @@ class Cube:
         groups = rows.select(self.key_names)[order[begins]]
         return self.typed(
             groups.with_columns(pl.Series(measure.name, n) for measure, n in zip(self.measures, counts, strict=True))
+        )
+
+    def _counted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
+        codes = Codes.of(rows, self.keys)
+        if codes.values is None:
+            return self._grouped(rows, [part for measure in self.measures for part in measure.add()])
+        code = np.sort(codes.code.to_numpy())
+        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+        n = np.diff(begins, append=len(code))
+        return self.typed(
+            pl.DataFrame(
+                [*codes.keys_of(pl.Series(code[begins])), *(pl.Series(measure.name, n) for measure in self.measures)]
+            )
         )
 
     def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:

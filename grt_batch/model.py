@@ -35,19 +35,19 @@ COSTS: Mapping[Stage, Cost] = MappingProxyType(
     {
         # Of an archive: bytes of tar.gz for READ, of text for the others.
         Stage.READ: Cost(1_100e6),
-        Stage.GUNZIP: Cost(660e6, 0.003),
-        Stage.DECODE: Cost(214e6),
+        Stage.GUNZIP: Cost(500e6, 0.003),
+        Stage.DECODE: Cost(210e6),
         Stage.LEAD: Cost(2_500e6, 0.01),
-        Stage.JOIN: Cost(950e6, 0.008),
-        Stage.AGGREGATE: Cost(437e6, 0.08),
-        Stage.STORE: Cost(700e6, 0.017),
+        Stage.JOIN: Cost(720e6, 0.01),
+        Stage.AGGREGATE: Cost(320e6, 0.11),
+        Stage.STORE: Cost(480e6, 0.025),
         Stage.REDUCE: Cost(each=0.0011),
         # Of all modules together: bytes of partials, and archives.
-        Stage.MERGE: Cost(70e6, 0.018),
+        Stage.MERGE: Cost(65e6, 0.018),
         # Of all tables together: bytes of text.
-        Stage.TABLES: Cost(28e6),
+        Stage.TABLES: Cost(22e6),
         Stage.TSV: Cost(420e6, 0.02),
-        Stage.COPY: Cost(45e6, 0.2),
+        Stage.COPY: Cost(36e6, 0.2),
         Stage.SWAP: Cost(each=0.04),
         # Of a message.
         Stage.SEND: Cost(2_000e6, 40e-6),
