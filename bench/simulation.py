@@ -24,6 +24,7 @@ from grt_batch.pipeline import Order
 from grt_batch.pipeline import Outcome as ReduceOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
+from grt_batch.ranks.layout import worth_telling
 from grt_batch.ranks.messages import Message, Tag, unpack
 from grt_batch.reduction import AnyOrder
 from grt_batch.rendering import RenderOrder, RenderOutcome
@@ -324,10 +325,10 @@ class Simulation:
         """As `reduce_archive`."""
         model = self.model
         text = model.text(order["bytes"])
-        yield from self._run_tasks(rank, self._decoding(order["bytes"]))
+        yield from self._run_tasks(rank, order["bytes"], self._decoding(order["bytes"]))
         yield Stage.JOIN, model.seconds_of(Stage.JOIN, text)
         yield Stage.STORE, model.seconds_of(Stage.STORE, text)
-        yield from self._run_tasks(rank, self._aggregating(order["bytes"]))
+        yield from self._run_tasks(rank, order["bytes"], self._aggregating(order["bytes"]))
         account = Account("", order["bytes"])
         outcome = {"instance_id": order["instance_id"], "archive": order["archive"], "key": ""}
         self.send(rank, 0, Tag.DONE, {"name": ReduceOutcome.__name__, "outcome": outcome}, [account.to_json()])
@@ -360,10 +361,10 @@ class Simulation:
                 result_bytes=model.partials(tar / pieces),
             )
 
-    def _run_tasks(self, rank: int, tasks: Iterator[SimulatedTask]) -> Passing:
+    def _run_tasks(self, rank: int, size: int, tasks: Iterator[SimulatedTask]) -> Passing:
         """As `Controller.run_tasks`."""
         inbox, in_flight, results = self.inboxes[rank], Counter[int](), dict[int, SimulatedTask]()
-        given, taken, more = 0, 0, True
+        given, taken, more, untold = 0, 0, True, 0.0
         while more or taken < given:
             while inbox:
                 yield from self._hear(inbox.popleft(), in_flight, results)
@@ -375,8 +376,10 @@ class Simulation:
             task = next(tasks, None) if more and ahead else None
             if task is not None:
                 yield from task.made
-                if task.progress:
-                    self.send(rank, 0, Tag.PROGRESS, {"bytes": task.progress})
+                untold += task.progress
+                if task.progress and worth_telling(int(untold), size):
+                    self.send(rank, 0, Tag.PROGRESS, {"bytes": untold})
+                    untold = 0.0
                 worker = min(in_flight, key=lambda other: (in_flight[other], other), default=None)
                 if worker is None or in_flight[worker] >= IN_FLIGHT:
                     yield task.done
@@ -390,6 +393,8 @@ class Simulation:
                 more = False
             elif not inbox:
                 yield None
+        if untold:
+            self.send(rank, 0, Tag.PROGRESS, {"bytes": untold})
         for worker in in_flight:
             self.send(rank, worker, Tag.RELEASE, {})
 

@@ -11,7 +11,7 @@ from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.partials import Store
 from grt_batch.ranks.codecs import LeadOrder, pack_outcome, pack_task, unpack_result
-from grt_batch.ranks.layout import COORDINATOR
+from grt_batch.ranks.layout import COORDINATOR, worth_telling
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.wire import Severed, Wire
 from grt_batch.tasks import Task, timed
@@ -26,6 +26,7 @@ class Controller:
     def __init__(self, wire: Wire, order: LeadOrder) -> None:
         self.wire = wire
         self.order = order
+        self._untold = 0
         self._in_flight: dict[int, int] = {}
         self._results: dict[int, Any] = {}
 
@@ -33,6 +34,7 @@ class Controller:
         """Carry out the order and tell the coordinator what came of it."""
         store = Store(config.work / "store", self.wire.clock)
         outcome = self.order.carry_out(config, store, self.run_tasks, self._tell)
+        self._tell_now()
         self.wire.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
 
     def run_tasks(self, tasks: Iterator[Task]) -> Iterator[Any]:
@@ -95,5 +97,11 @@ class Controller:
             raise AssertionError(f"a controller was told {message.tag.name} by rank {message.source}")
 
     def _tell(self, done: int) -> None:
-        if done:
-            self.wire.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": done}))
+        self._untold += done
+        if worth_telling(self._untold, self.order.bytes):
+            self._tell_now()
+
+    def _tell_now(self) -> None:
+        if self._untold:
+            self.wire.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": self._untold}))
+        self._untold = 0

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 COORDINATOR = 0
+_TOLD_BYTES = 16 << 20
 
 
 def controllers(ranks: int, orders: int) -> int:
@@ -35,3 +36,9 @@ def neediest(loads: Mapping[int, Load]) -> int | None:
     return max(
         loads, key=lambda rank: (loads[rank].bytes_left / (loads[rank].workers + 1), -loads[rank].workers, -rank)
     )
+
+
+def worth_telling(done: int, order: int) -> bool:
+    """Whether it is worth a message that `done` bytes more of an order of so many are dealt with. Were it said of each
+    block, a thousand ranks would keep rank 0 busy with nothing else."""
+    return done >= min(order // 4, _TOLD_BYTES)

@@ -7,7 +7,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.ranks.layout import COORDINATOR, Load, controllers, neediest
+from grt_batch.ranks.layout import COORDINATOR, Load, controllers, neediest, worth_telling
 
 RANKS = st.integers(2, 100_000)
 LOADS = st.dictionaries(st.integers(1, 50), st.builds(Load, st.integers(0, 2**40), st.integers(0, 9)), min_size=1)
@@ -75,3 +75,13 @@ def test_one_more_worker_goes_where_it_helps_most(loads: dict[int, Load], rank: 
 
 def test_the_coordinator_is_the_first_rank() -> None:
     assert COORDINATOR == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "order", "worth"),
+    [(24, 100, False), (25, 100, True), (16 << 20, 1 << 40, True), ((16 << 20) - 1, 1 << 40, False), (1, 3, True)],
+)
+def test_progress_is_told_in_quarters_of_an_archive_or_at_least_every_16_mib(
+    done: int, order: int, worth: bool
+) -> None:
+    assert worth_telling(done, order) is worth
