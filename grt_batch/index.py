@@ -211,7 +211,7 @@ class Index:
             _sync(self.file.parent)
             self._saved, self.damaged = raw, False
         except OSError as error:
-            raise CannotWrite(folder=self.file.parent, what=error.strerror) from None
+            raise CannotWrite(folder=self.file.parent, what=error.strerror or error) from None
 
     def _known(self, archive: Archive) -> Known | None:
         instance = self._instances.get(archive.instance_id)

@@ -23,4 +23,4 @@ def make_work(work: Path) -> None:
             # The embedded server of root runs as another user, who must get through; what is inside has its own rights.
             work.chmod(work.stat().st_mode | 0o001)
     except OSError as error:
-        raise CannotWrite(folder=work, what=error.strerror) from None
+        raise CannotWrite(folder=work, what=error.strerror or error) from None

@@ -108,14 +108,14 @@ class Store:
                     os.fsync(file.fileno())
                 Path(file.name).replace(path)
             except OSError as error:
-                raise CannotWrite(folder=self.root, what=error.strerror) from None
+                raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 
     def drop(self, kind: str, key: str) -> None:
         """Let an entry go. Raises CannotWrite."""
         try:
             self.path(kind, key).unlink(missing_ok=True)
         except OSError as error:
-            raise CannotWrite(folder=self.root, what=error.strerror) from None
+            raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, in any order. Raises CannotWrite where the store cannot be looked through."""
@@ -126,7 +126,7 @@ class Store:
                         stat = file.stat()
                         yield Entry(folder.parent.name, file.name, stat.st_size, stat.st_mtime)
         except OSError as error:
-            raise CannotWrite(folder=self.root, what=error.strerror) from None
+            raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 
 
 def _mark_as_used(file: int) -> None:

@@ -79,7 +79,7 @@ def lock(work: Path) -> Iterator[None]:
     try:
         file = (work / "lock").open("a+")
     except OSError as error:
-        raise CannotWrite(folder=work, what=error.strerror) from None
+        raise CannotWrite(folder=work, what=error.strerror or error) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -82,7 +82,7 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
     try:
         entries = _entries(root)
     except OSError as error:
-        raise NothingToRead(folder=root, what=error.strerror) from None
+        raise NothingToRead(folder=root, what=error.strerror or error) from None
     for entry in entries:
         label = printable(entry.name)
         if not _is(entry, "dir"):

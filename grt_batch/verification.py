@@ -97,7 +97,7 @@ def _scratch(parent: Path, work: Path) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=parent)
     except OSError as error:
-        raise CannotWrite(folder=parent, what=error.strerror) from None
+        raise CannotWrite(folder=parent, what=error.strerror or error) from None
     with folder as name:
         (Path(name) / "work").mkdir()
         with suppress(FileNotFoundError):

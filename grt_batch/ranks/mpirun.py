@@ -17,6 +17,8 @@ from grt_batch.errors import SIGNALLED, NoMpirun, RankLost
 
 PROGRAM = ("-m", "grt_batch.cli", "run")
 MPIRUN_VARIABLE = "GRT_BATCH_MPIRUN"
+_HANDED_ON = ("GRT_BATCH_", "PG")
+"""How the variables begin that rank 0 needs wherever it is: this program's own, and those of PostgreSQL's clients."""
 LAST_OWN_CODE = 5
 
 
@@ -172,7 +174,7 @@ def command(
     complete = {"HOME": _home()} | added | dict(environment) | {"PATH": _search_path(mpirun.path, environment)}
     if mpirun.flavour is Flavour.OPEN_MPI:
         # Hydra hands the whole environment to other hosts, Open MPI its own OMPI_ and what is named.
-        handed_on = {name for name in complete if name in added or name.startswith("GRT_BATCH_")}
+        handed_on = {name for name in complete if name in added or name.startswith(_HANDED_ON)}
         for name in sorted(name for name in handed_on if not name.startswith("OMPI_")):
             options += ["-x", name]
     python = [sys.executable, "-m", "mpi4py", *program]

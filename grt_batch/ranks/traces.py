@@ -39,7 +39,7 @@ def traces(work: Path, name: str) -> Iterator[Path]:
         folder.mkdir(parents=True)
         lock = (folder / _LOCK).open("w")
     except OSError as error:
-        raise CannotWrite(folder=folder.parent, what=error.strerror) from None
+        raise CannotWrite(folder=folder.parent, what=error.strerror or error) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:

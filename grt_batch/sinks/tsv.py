@@ -86,7 +86,7 @@ class ReportSet:
             self._rejects.mkdir()
             self._carry_over()
         except OSError as error:
-            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+            raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
         return self
 
     def __exit__(
@@ -134,7 +134,7 @@ class ReportSet:
             (self._rejects / instance_id).mkdir(exist_ok=True)
             (self._rejects / instance_id / f"{archive}.tsv").write_bytes(header + lines)
         except OSError as error:
-            raise CannotWrite(folder=self._rejects, what=error.strerror) from None
+            raise CannotWrite(folder=self._rejects, what=error.strerror or error) from None
 
     def ready(self) -> None:
         """Make the links that `publish` puts in place: that needs no room on the disk."""
@@ -153,7 +153,7 @@ class ReportSet:
                 _unseen(link).unlink(missing_ok=True)
                 _unseen(link).symlink_to(target)
         except OSError as error:
-            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+            raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
     def publish(self) -> Path:
         """Show this set to readers, and return its folder as they see it."""
@@ -167,7 +167,7 @@ class ReportSet:
             # Who opened the set that was just replaced may still read it, until the next run.
             self._drop_sets(keep=before)
         except OSError as error:
-            raise CannotWrite(folder=self.reports, what=error.strerror) from None
+            raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
         return self.reports / self.name
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:
@@ -180,7 +180,7 @@ class ReportSet:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise CannotWrite(folder=self.folder, what=error.strerror) from None
+            raise CannotWrite(folder=self.folder, what=error.strerror or error) from None
 
     def _carry_over(self) -> None:
         """Keep the tables of modules that do not run today, where this as-of date has them."""

@@ -98,6 +98,20 @@ OPEN_MPI = Mpirun(Path("/opt/mpi/bin/mpirun"), Flavour.OPEN_MPI, Path("/opt/mpi/
 MPICH = Mpirun(Path("/opt/mpich/bin/mpirun"), Flavour.MPICH)
 
 
+def test_open_mpi_hands_on_what_rank_0_needs_on_another_host() -> None:
+    named = {
+        "GRT_BATCH_DATABASE": "postgresql:///grt",
+        "PGPASSFILE": "/home/grt/.pgpass",
+        "PGSERVICE": "grt",
+        "EDITOR": "vi",
+    }
+    line, environment = command(OPEN_MPI, 2, [], environment=named, root=False, cores=2)
+    handed_on = {line[i + 1] for i, word in enumerate(line) if word == "-x"}
+    assert handed_on & set(named) == set(named) - {"EDITOR"}
+    assert not set(named.values()) & set(line), "others see the command"
+    assert environment.items() >= named.items()
+
+
 def test_the_command_of_open_mpi() -> None:
     line, environment = command(OPEN_MPI, 4, ["--as-of", "2024-01-01"], environment={}, root=True, cores=2)
     head = ["/opt/mpi/bin/mpirun", "-n", "4", "--oversubscribe", "--bind-to", "none", "--stdin", "none"]
