@@ -66,4 +66,4 @@ bench: env ## this program beside DuckDB, polars and plain gunzip; JOBS=2000000 
 	$(BIN)/python -m bench --jobs $(JOBS) --repeats $(REPEATS)
 
 clean: ## remove the environment and all that was made
-	rm -rf $(VENV) demo work reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo work reports build bench/data bench/results.json *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
