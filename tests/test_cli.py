@@ -334,7 +334,7 @@ def test_ranks_are_told_everything_but_their_number(arguments: list[str], rest: 
 def test_with_ranks_the_program_starts_itself_again(call: Call, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     started: list[tuple[int, list[str]]] = []
 
-    def launch(ranks: int, arguments: list[str], *_: object) -> int:
+    def launch(ranks: int, arguments: list[str], *_: object, fault_tolerant: bool = False) -> int:
         started.append((ranks, arguments))
         return code
 
@@ -353,7 +353,7 @@ def test_with_retries_it_starts_again_where_a_rank_was_lost(
     call: Call, monkeypatch: pytest.MonkeyPatch, codes: list[int], started: int, code: int
 ) -> None:
     left = iter(codes)
-    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_: next(left))
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: next(left))
     answer = call("run", "--ranks", "2", "--retries", "2")
     assert answer.code == code
     assert [line for line in answer.err.splitlines() if "starting again" in line] == [
@@ -363,7 +363,7 @@ def test_with_retries_it_starts_again_where_a_rank_was_lost(
 
 
 def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_: 128 + signal.SIGTERM)
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 128 + signal.SIGTERM)
     answer = call("run", "--ranks", "2")
     assert answer.code == 143
     assert answer.complaint == "stopped by SIGTERM; nothing was published, what was computed is kept"
@@ -372,7 +372,7 @@ def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pyt
 def test_the_demo_shows_where_the_results_are(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str
 ) -> None:
-    def launch(ranks: int, arguments: list[str], *_: object) -> int:
+    def launch(ranks: int, arguments: list[str], *_: object, fault_tolerant: bool = False) -> int:
         assert ranks == 3
         assert arguments[6:8] == ["--database", "embedded"]
         assert arguments[10:] == list(discover())
@@ -391,7 +391,7 @@ def test_the_demo_shows_where_the_results_are(
 
 
 def test_a_demo_that_fails_says_no_more(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_: 6)
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 6)
     answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "60")
     assert answer.code == 6
     assert answer.out.count("\n") == 1

@@ -412,16 +412,16 @@ def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Sit
 
 
 def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grt_batch import reduction
+    from grt_batch import pipeline
 
-    reduce_archive, calls = reduction.reduce_archive, count()
+    reduce_archive, calls = pipeline.reduce_archive, count()
 
     def remove_then_reduce(order, *rest):
         if next(calls) == 0:
             Path(order.tar).unlink()
         return reduce_archive(order, *rest)
 
-    monkeypatch.setattr(reduction, "reduce_archive", remove_then_reduce)
+    monkeypatch.setattr(pipeline, "reduce_archive", remove_then_reduce)
     summary = site.run()
     assert summary.numbers["archives"]["incomplete"] == 1
     (went,) = [reason for state, reason in site.states().values() if state == "incomplete"]

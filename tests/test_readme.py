@@ -25,8 +25,8 @@ def example() -> dict[str, Any]:
 def test_the_report_in_readme_is_published(config: Config, run_here: Callable[..., Summary], monkeypatch: Any) -> None:
     report = example()["ToolDays"]()
     known = {**modules.discover(), report.name: report}
-    for place in ("grt_batch.module.discover", "grt_batch.pipeline.discover", "grt_batch.tasks.discover"):
-        monkeypatch.setattr(place, lambda: known)
+    for file in ("merging", "module", "pipeline", "rendering", "tasks"):
+        monkeypatch.setattr(f"grt_batch.{file}.discover", lambda: known)
     run_here(config, modules=("tools", "tool_days"))
     latest: Path = config.reports / "latest"
     days = {row["tool_id"]: int(row["days"]) for row in rows(latest / "tool_days.tsv")}
