@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from bench import simulator
 from bench.contest import Cost as Took
 from bench.contest import Failed
-from bench.simulation import Machine, Outcome, Simulation
+from bench.machine import Machine
+from bench.simulation import Outcome, Simulation
 from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.model import Model, Work
