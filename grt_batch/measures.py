@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from grt_batch.joined import Field, Job, Record, Records
@@ -158,9 +159,10 @@ class Cube:
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
-        if all(isinstance(measure, Count) and measure.where is None for measure in self.measures):
-            return self._counted(rows)
-        return self._grouped(rows, [part for measure in self.measures for part in measure.add()])
+        codes = Codes.of(rows, self.keys)
+        if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
+            return self._counted(codes)
+        return self._grouped(rows, [part for measure in self.measures for part in measure.add()], codes)
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
@@ -186,30 +188,24 @@ class Cube:
         code = Codes.of(rows, self.keys).code.to_numpy()
         order = np.argsort(code, kind="stable")
         code = code[order]
-        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+        begins = _begins(code)
         counts = [np.add.reduceat(rows[measure.name].to_numpy()[order], begins) for measure in self.measures]
         groups = rows.select(self.key_names)[order[begins]]
         return self.typed(
             groups.with_columns(pl.Series(measure.name, n) for measure, n in zip(self.measures, counts, strict=True))
         )
 
-    def _counted(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _counted(self, codes: Codes) -> pl.DataFrame:
         """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
-        codes = Codes.of(rows, self.keys)
-        if codes.values is None:
-            return self._grouped(rows, [part for measure in self.measures for part in measure.add()])
         code = np.sort(codes.code.to_numpy())
-        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+        begins = _begins(code)
         n = np.diff(begins, append=len(code))
-        return self.typed(
-            pl.DataFrame(
-                [*codes.keys_of(pl.Series(code[begins])), *(pl.Series(measure.name, n) for measure in self.measures)]
-            )
-        )
+        counts = [pl.Series(measure.name, n) for measure in self.measures]
+        return self.typed(pl.DataFrame([*codes.keys_of(pl.Series(code[begins])), *counts]))
 
-    def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
-        """`parts` of each group of rows with the same keys, in the order of the keys."""
-        codes = Codes.of(rows, self.keys)
+    def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: Codes | None = None) -> pl.DataFrame:
+        """`parts` of each group of rows with the same keys, in the order of the keys; `codes` of these, if known."""
+        codes = codes or Codes.of(rows, self.keys)
         # Lazily, so that only the columns that count are carried along.
         coded = rows.lazy().with_columns(codes.code)
         if codes.values is None:
@@ -283,6 +279,11 @@ class Codes:
             keys.append(values.gather((code % len(values)).cast(pl.UInt32)))
             code = code // len(values)
         return keys
+
+
+def _begins(code: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where the different ones of sorted codes begin."""
+    return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
 
 
 _Ranks = tuple[pl.Series, int, pl.Series | None]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 from grt_batch.clock import Stage
 from grt_batch.config import Config
@@ -110,7 +111,7 @@ class MergeOrder:
         """Where the store has it, then. Of a single archive its partial is all."""
         if len(self.keys) == 1:
             return Merged(self.instance_id, self.cubes, PARTIAL, self.keys[0])
-        return Merged(self.instance_id, self.cubes, MERGED, self._prefixes()[-1])
+        return Merged(self.instance_id, self.cubes, MERGED, self._prefixes[-1])
 
     def carry_out(
         self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
@@ -121,7 +122,7 @@ class MergeOrder:
             damaged: tuple[str, ...]
             if len(self.keys) == 1:
                 damaged = self.keys if store.get(PARTIAL, self.keys[0]) is None else ()
-            elif not self.again and store.get(MERGED, self._prefixes()[-1]) is not None:
+            elif not self.again and store.get(MERGED, self._prefixes[-1]) is not None:
                 damaged = ()
             else:
                 damaged = self._merge(store)
@@ -131,7 +132,7 @@ class MergeOrder:
 
     def _merge(self, store: Store) -> tuple[str, ...]:
         """Merge from the longest prefix of the archives that was merged before; the keys that are damaged."""
-        module, prefixes = discover()[self.module], self._prefixes()
+        module, prefixes = discover()[self.module], self._prefixes
         done, result = 0, {name: frame for name, frame in module.empty().items() if name in self.cubes}
         if not self.again:
             for length in range(len(self.keys) - 1, 0, -1):
@@ -154,5 +155,6 @@ class MergeOrder:
             store.drop(MERGED, prefixes[done])
         return ()
 
+    @cached_property
     def _prefixes(self) -> list[str]:
         return merged_keys(discover()[self.module], self.cubes, self.keys)

@@ -122,7 +122,7 @@ def reduce_archive(
 ) -> Outcome:
     """Carry out an order. `progress` is told the bytes of the tar.gz that were dealt with, as they are. The clock of
     the store counts what it takes."""
-    with store.clock.stage(Stage.LEAD, of=f"{order.instance_id}/{order.archive}"):
+    with store.clock.stage(Stage.LEAD, of=order.place):
         return _reduce_archive(order, config, store, run_tasks, progress)
 
 
