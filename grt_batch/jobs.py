@@ -155,8 +155,9 @@ class Joiner:
             rows = find(block["id"])
             self.members[Kind.METRIC_NUM].orphans += int(block["records"][rows < 0].sum())
             kernels.put_metrics(rows, block["values"], block["seen"], values, has_metrics)
+        freed = sum(column.nbytes for block in self._metrics for column in block.values())
         self._metrics.clear()
-        give_back()
+        give_back(freed)
         return values, has_metrics
 
     def _join_datasets(self, ids: Integers, find: _Rows) -> tuple[Integers, Integers, npt.NDArray[np.uint8]]:

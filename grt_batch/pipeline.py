@@ -150,7 +150,7 @@ def _reduce_archive(
         if not order.tar:
             raise StoreDamaged(store=store.root)
         account, frames, rejects = read_archive(Path(order.tar), config, wanted, run_tasks, clock, tell)
-        give_back()
+        give_back(account.text_bytes)
         if not account.sha256:
             return Outcome(order.instance_id, order.archive, "", account)
         key = account_key(account.sha256, config)
@@ -181,7 +181,7 @@ def _reduce_archive(
                     packed = pack_partial(partials[module.name])
                     store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
-    give_back()
+    give_back(account.text_bytes)
     return Outcome(order.instance_id, order.archive, key, account)
 
 

@@ -11,6 +11,7 @@ import pytest
 from grt_batch.memory import give_back, peak_memory
 
 MANY, BYTES = 2000, 50_000
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this is no glibc")
 
 
 def in_use() -> int:
@@ -18,13 +19,24 @@ def in_use() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this is no glibc")
+@glibc
 def test_what_is_free_between_others_is_given_back() -> None:
     arrays = [np.ones(BYTES, np.uint8) for _ in range(MANY)]
     kept = arrays[::50]
     before = in_use()
     arrays.clear()
-    give_back()
+    give_back(MANY * BYTES)
     assert in_use() < before - MANY * BYTES // 2
     assert len(kept) == MANY // 50
     assert peak_memory() > before // 2
+
+
+@glibc
+def test_little_is_not_asked_for_twice() -> None:
+    arrays = [np.ones(BYTES, np.uint8) for _ in range(MANY)]
+    kept = arrays[::50]
+    before = in_use()
+    arrays.clear()
+    give_back(BYTES)
+    assert in_use() > before - MANY * BYTES // 2
+    assert len(kept) == MANY // 50
