@@ -86,7 +86,9 @@ class Collected:
 
 def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
     """The records of `jobs` with the fields of their jobs."""
-    rows = jobs[Job.job_id.name].search_sorted(details[Job.job_id.name])
+    # Both are in the order of the ids, and no record is without its job.
+    begins = np.searchsorted(details[Job.job_id.name].to_numpy(), jobs[Job.job_id.name].to_numpy())
+    rows = np.repeat(np.arange(jobs.height, dtype=np.uint32), np.diff(begins, append=details.height))
     return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
 
 

@@ -741,3 +741,31 @@ def mark_replaced(rows: Any, codes: Any, seen: Any, replaced: Any) -> None:
         if seen[codes[i]] == rows[i]:
             replaced[i] = 1
         seen[codes[i]] = rows[i]
+
+
+_HASH_MULTIPLIER = np.uint64(0xC6A4A7935BD1E995)
+_HASH_SHIFT = np.uint64(47)
+_HASH_SEED = np.uint64(0x9E3779B97F4A7C15)
+"""Any number but 0, with which the empty text would have the least hash of all."""
+
+
+@_compiled
+def hash_texts(data: Any, ends: Any, found: Any) -> None:
+    """The hash of each of the texts that stand one behind the other in `data`, by where they end."""
+    begin = 0
+    for i in range(ends.size):
+        end = ends[i]
+        value = _HASH_SEED ^ (np.uint64(end - begin) * _HASH_MULTIPLIER)
+        while end - begin >= 8:
+            word = _load64(data, begin) * _HASH_MULTIPLIER
+            word ^= word >> _HASH_SHIFT
+            value = (value ^ (word * _HASH_MULTIPLIER)) * _HASH_MULTIPLIER
+            begin += 8
+        if begin < end:
+            word = np.uint64(0)
+            for place in range(end - begin):
+                word |= np.uint64(_byte(data, begin + place)) << np.uint64(8 * place)
+            value = (value ^ word) * _HASH_MULTIPLIER
+        value = (value ^ (value >> _HASH_SHIFT)) * _HASH_MULTIPLIER
+        found[i] = value ^ (value >> _HASH_SHIFT)
+        begin = end

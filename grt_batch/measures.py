@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from grt_batch.joined import Field, Job, Record, Records
-from grt_batch.texts import alike, categories, encoded, filled, recoded
+from grt_batch.texts import alike, encoded, in_order
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class Cube:
 
     def empty(self) -> pl.DataFrame:
         """The identity of `merge`."""
-        return self.typed(pl.DataFrame(schema=self.schema()))
+        texts = dict.fromkeys(self.texts, pl.Enum([]))
+        return pl.DataFrame(schema={**self.schema(), **texts})
 
     def count(self, records: Records) -> pl.DataFrame:
         """The cube of the records that it is of."""
@@ -171,10 +173,10 @@ class Cube:
         return self._ordered(pl.concat(alike(frames, self.texts)))
 
     def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` in the columns and types of this cube."""
+        """`rows` in the columns and types of this cube; texts that are encoded are so in their order."""
         texts = set(self.texts)
         return pl.DataFrame(
-            [encoded(rows[name]) if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
+            [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
         )
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -201,7 +203,7 @@ class Cube:
         begins = _begins(code)
         n = np.diff(begins, append=len(code))
         counts = [pl.Series(measure.name, n) for measure in self.measures]
-        return self.typed(pl.DataFrame([*codes.keys_of(pl.Series(code[begins])), *counts]))
+        return self.typed(pl.DataFrame([*codes.keys_of(code[begins]), *counts]))
 
     def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: Codes | None = None) -> pl.DataFrame:
         """`parts` of each group of rows with the same keys, in the order of the keys; `codes` of these, if known."""
@@ -211,9 +213,10 @@ class Cube:
         if codes.values is None:
             firsts = [key.expr.first() for key in self.keys]
             groups = coded.group_by(_CODE).agg(*firsts, *parts).sort(_CODE).collect()
+            groups = groups.with_columns(encoded(groups[name]) for name in self.texts)
         else:
             groups = coded.group_by(_CODE).agg(parts).sort(_CODE).collect()
-            groups = groups.with_columns(codes.keys_of(groups[_CODE]))
+            groups = groups.with_columns(codes.keys_of(groups[_CODE].to_numpy()))
         return self.typed(groups)
 
 
@@ -232,7 +235,7 @@ class Kept(Cube):
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame of jobs."""
         texts = set(self.texts)
-        rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
+        rows = pl.DataFrame([in_order(rows[name])[0] if name in texts else rows[name] for name in self.schema()])
         return self.typed(rows.sort(self.key_names))
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -259,25 +262,27 @@ class Codes:
     @classmethod
     def of(cls, rows: pl.DataFrame, keys: Sequence[Field]) -> Codes:
         """The codes of a frame."""
-        code, count = pl.zeros(rows.height, pl.Int64, eager=True), 1
+        code, count = np.zeros(rows.height, np.int64), 1
         values: list[pl.Series] | None = []
         for key in keys:
             column = rows[key.name]
             ranks, different, found = _text_ranks(column) if key.type == pl.String() else _ranks(column)
             if count * different > _MOST_CODES:
                 values = None
-                code, count = code.rank("dense").cast(pl.Int64), len(code) + 1
+                code, count = pl.Series(code).rank("dense").cast(pl.Int64).to_numpy(), len(code) + 1
             values = None if values is None or found is None else [*values, found.alias(key.name)]
             code, count = code * different + ranks, count * different
-        return cls(code.alias(_CODE), None if values is None else tuple(values))
+        return cls(pl.Series(_CODE, code), None if values is None else tuple(values))
 
-    def keys_of(self, code: pl.Series) -> list[pl.Series]:
+    def keys_of(self, code: npt.NDArray[np.int64]) -> list[pl.Series]:
         """The keys that codes stand for."""
         assert self.values is not None
         keys: list[pl.Series] = []
         for values in reversed(self.values):
-            keys.append(values.gather((code % len(values)).cast(pl.UInt32)))
-            code = code // len(values)
+            # Not divmod, which takes three times as long.
+            rest = code // len(values)
+            keys.append(values.gather(pl.Series((code - rest * len(values)).astype(np.uint32))))
+            code = rest
         return keys
 
 
@@ -286,17 +291,17 @@ def _begins(code: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
 
 
-_Ranks = tuple[pl.Series, int, pl.Series | None]
+_Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
 """Integers from 0 in the order of some values, a bound of them, and the value that each integer stands for."""
 
 
 def _text_ranks(texts: pl.Series) -> _Ranks:
-    texts = filled(texts if isinstance(texts.dtype, pl.Enum) else encoded(texts))
-    names = categories(texts)
-    if not names.is_sorted():
-        names = names.sort()
-        texts = recoded(texts, names)
-    return texts.to_physical().cast(pl.Int64), len(names), pl.Series(names, dtype=texts.dtype)
+    texts, names = in_order(texts)
+    ranks = texts.to_physical().to_numpy()
+    # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
+    places = np.zeros(len(names), np.uint32)
+    places[ranks] = np.arange(len(ranks), dtype=np.uint32)
+    return ranks, len(names), texts.gather(pl.Series(places)) if len(ranks) else texts
 
 
 def _ranks(values: pl.Series) -> _Ranks:
@@ -305,7 +310,7 @@ def _ranks(values: pl.Series) -> _Ranks:
     least, greatest = (bound if isinstance(bound, int) else 0 for bound in (numbers.min(), numbers.max()))
     different = greatest - least + 2
     if different > 1 << 31:
-        return numbers.rank("dense").cast(pl.Int64).fill_null(0), len(values) + 1, None
+        return numbers.rank("dense").cast(pl.Int64).fill_null(0).to_numpy(), len(values) + 1, None
     found = None
     if isinstance(values.dtype, pl.Enum):
         found = pl.Series([None, *values.dtype.categories[least : greatest + 1]], dtype=values.dtype)
@@ -313,4 +318,4 @@ def _ranks(values: pl.Series) -> _Ranks:
     elif different <= _MOST_VALUES:
         span = pl.int_range(0, different - 1, eager=True) + least
         found = pl.concat([pl.Series([None], dtype=pl.Int64), span]).cast(values.to_physical().dtype).cast(values.dtype)
-    return (numbers - least + 1).fill_null(0), different, found
+    return (numbers - least + 1).fill_null(0).to_numpy(), different, found

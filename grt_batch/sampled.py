@@ -15,33 +15,28 @@ import polars as pl
 from grt_batch.hashing import hashes
 from grt_batch.joined import Field
 from grt_batch.measures import Cube
-from grt_batch.texts import categories, filled
-
-HASH = Field("hash", pl.UInt64(), "", "the 64-bit hash of the sampled text")
+from grt_batch.texts import categories
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledCube(Cube):
     """A cube that keeps `most` of the values that its key `sampled`, a text, has in a group of `by`, its first keys.
 
-    Its frames hold one value more where there are more: that one says so, and how many there may be. They have the
-    column `hash` too. Where two values share a hash, both are kept or none.
+    Its frames hold one value more where there are more: that one says so, and how many there may be. Where two values
+    share a hash, both are kept or none.
     """
 
     sampled: Field
     by: tuple[Field, ...]
     most: int
 
-    def schema(self) -> pl.Schema:
-        """The columns of a frame of this cube: keys, measures, and the hash of the sampled key."""
-        return pl.Schema({**super().schema(), HASH.name: HASH.type})
-
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
-        values = filled(rows[self.sampled.name])
-        hash_of_each = pl.Series(HASH.name, hashes(categories(values))).gather(values.to_physical())
-        parts = [part for measure in self.measures for part in measure.add()]
-        return self._fewer(rows.with_columns(values, hash_of_each), parts)
+        return self._fewer(super().add(rows))
+
+    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
+        return self._fewer(super().merge(frames))
 
     def sample(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of at most `most` values in each group."""
@@ -54,32 +49,36 @@ class SampledCube(Cube):
         hashes, with a relative standard error of about 1 / sqrt(k): K. Beyer et al., "On synopses for distinct-value
         estimation under multiset operations", SIGMOD 2007.
         """
-        fraction = (pl.col(HASH.name).max().cast(pl.Float64) + 1) / 2.0**64
-        return frame.group_by(field.name for field in self.by).agg(
-            values=pl.when(self._is_sampled())
+        hashed = frame.with_columns(self._hashes(frame))
+        fraction = (pl.col(_HASH).max().cast(pl.Float64) + 1) / 2.0**64
+        sampled = pl.col(_HASH).n_unique() > self.most
+        return hashed.group_by(field.name for field in self.by).agg(
+            values=pl.when(sampled)
             .then((self.most / fraction).round().cast(pl.Int64, strict=False))
             .otherwise(pl.col(self.sampled.name).n_unique().cast(pl.Int64)),
-            sampled=self._is_sampled(),
+            sampled=sampled,
         )
 
-    def _is_sampled(self) -> pl.Expr:
-        return pl.col(HASH.name).n_unique() > self.most
+    def _fewer(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of the values that are kept."""
+        least = self._least(frame, self.most + 1)
+        return frame if least.height == frame.height else self.typed(least)
 
-    def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return self._fewer(rows, [part for measure in self.measures for part in measure.merge()])
-
-    def _fewer(self, rows: pl.DataFrame, parts: Sequence[pl.Expr]) -> pl.DataFrame:
-        """`parts` of each group of rows with the same keys, of the values that are kept."""
-        groups = self._grouped(rows, [*parts, pl.col(HASH.name).first()])
-        least = self._least(groups, self.most + 1)
-        return groups if least.height == groups.height else self.typed(least)
-
-    def _least(self, rows: pl.DataFrame, count: int) -> pl.DataFrame:
+    def _least(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
         """The rows with the `count` least hashes in each group of `by`; rows are in the order of the keys, and stay."""
         group = pl.struct(field.name for field in self.by).rle_id()
-        sizes = rows.select(group.alias("group"))["group"].value_counts()["count"] if rows.height else pl.Series([0])
-        # Hardly ever a group has more rows than that, and a rank is dear.
+        sizes = frame.select(group.alias("group"))["group"].value_counts()["count"] if frame.height else pl.Series([0])
+        # Hardly ever a group has more rows than that, and a rank is dear, as are the hashes.
         most = sizes.max()
         if not isinstance(most, int) or most <= count:
-            return rows
-        return rows.filter(pl.col(HASH.name).rank("dense").over(group) <= count)
+            return frame
+        least = pl.col(_HASH).rank("dense").over(group) <= count
+        return frame.filter(frame.with_columns(self._hashes(frame)).select(least).to_series())
+
+    def _hashes(self, frame: pl.DataFrame) -> pl.Series:
+        """The hash of the sampled key in each row."""
+        values = frame[self.sampled.name]
+        return pl.Series(_HASH, hashes(categories(values))).gather(values.to_physical())
+
+
+_HASH = "hash of the sampled key"

@@ -14,9 +14,10 @@ from grt_batch.clock import Clock, Stage
 from grt_batch.columns import Decoded
 from grt_batch.decode import decode
 from grt_batch.details import attached
-from grt_batch.joined import RECORDS, Job, Records
-from grt_batch.module import Partial, discover
+from grt_batch.joined import NEVER_NULL, RECORDS, Job, Records
+from grt_batch.module import Export, Partial, discover
 from grt_batch.redaction import Redaction, redacted
+from grt_batch.texts import filled
 
 Frames = Mapping[str, pl.DataFrame]
 """Joined records by their kind."""
@@ -86,12 +87,25 @@ class AggregateTask:
 
     def run(self) -> dict[str, Partial]:
         """A partial for each module, by its name."""
-        known = discover()
+        modules = [discover()[name] for name in self.modules]
+        partials: dict[str, Partial] = {}
+        for passed_on in (False, True):
+            some = [module for module in modules if isinstance(module, Export) is passed_on]
+            if some:
+                records = self._records(never_null=not passed_on)
+                partials |= {module.name: module.aggregate(records) for module in some}
+        return partials
+
+    def _records(self, *, never_null: bool) -> Records:
+        """The records. What counts takes a null text for the empty one, which is done for all modules at once; what
+        passes records on tells them apart."""
         jobs = self.frames[Job.kind]
+        if never_null:
+            jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
         joined = {
             RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in self.frames.items()
         }
-        return {name: known[name].aggregate(Records(joined, self.since)) for name in self.modules}
+        return Records(joined, self.since)
 
 
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]

@@ -50,16 +50,20 @@ def _gathered(column: pl.Series, places: npt.NDArray[np.integer[Any]], texts: pl
 
 def filled(column: pl.Series) -> pl.Series:
     """An encoded column with the empty text in place of null."""
-    if not column.null_count():
-        return column
-    names = categories(column)
+    return in_order(column)[0] if column.null_count() else column
+
+
+def in_order(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A column of texts with a dictionary in their order, and the empty text in place of null; and the dictionary."""
+    column = column if isinstance(column.dtype, pl.Enum) else encoded(column)
+    before = names = categories(column)
     if not names.is_sorted():
         names = names.sort()
-        column = recoded(column, names)
-    if not len(names) or names[0]:
+    if column.null_count() and (not len(names) or names[0]):
         names = pl.concat([pl.Series([""]), names])
-        column = _gathered(column, np.arange(1, len(names)), pl.Series(names, dtype=pl.Enum(names)))
-    return column.fill_null("")
+    if names is not before:
+        column = _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
+    return column.fill_null("") if column.null_count() else column, names
 
 
 def categories(column: pl.Series) -> pl.Series:

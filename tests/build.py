@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import polars.selectors as cs
 from hypothesis import settings
 
 from grt_batch.archive import Block
@@ -111,3 +113,8 @@ def decoded(kind: Kind, data: bytes, *, columns: bytes = b"") -> Decoded:
     """What a block of lines without its header decodes to; `columns` is a header line other than the usual one."""
     layout, _ = layout_of(kind, [(columns or HEADERS[kind]).rstrip(b"\n")])
     return decode(Block(layout, 0, data))
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose texts are plain: two dictionaries may hold other texts besides, and say the same."""
+    return frame.with_columns(cs.enum().cast(pl.String))

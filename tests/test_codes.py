@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from build import examples
+from build import examples, plain
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ def check(keys: Sequence[Field], rows: Sequence[Row]) -> Codes:
     assert [different[ranks[code]] for code in codes] == wanted
     assert len(ranks) == len(different)
     if found.values is not None:
-        columns = pl.DataFrame(list(reversed(found.keys_of(found.code))))
+        columns = pl.DataFrame(list(reversed(found.keys_of(found.code.to_numpy()))))
         assert columns.columns == [key.name for key in keys]
         assert columns.rows() == wanted
     return found
@@ -95,7 +95,7 @@ def test_keys_that_are_all_null_have_one_code(key: Field, rows: int) -> None:
 def test_keys_keep_their_types() -> None:
     keys = FIELDS
     found = check(keys, [("b", "a", DAY, "y", -3, 5), (None, None, None, None, None, None)])
-    types = {column.name: column.dtype for column in found.keys_of(found.code)}
+    types = {column.name: column.dtype for column in found.keys_of(found.code.to_numpy())}
     assert isinstance(types.pop(TEXT.name), pl.Enum)
     assert isinstance(types.pop(PLAIN.name), pl.Enum)
     assert types == {key.name: key.type for key in (DATE, ENUM, SMALL, ANY)}
@@ -184,7 +184,7 @@ def test_kept_jobs_are_the_jobs_by_id_with_the_fields_that_are_kept(rows: list[R
     assert found.rows() == kept_rows(rows)
     assert found.columns == NAMES == list(KEPT.schema())
     for name in (Job.tool_id.name, Job.state.name):
-        assert categories(found[name]).to_list() == sorted(set(found[name]))
+        assert sorted(set(found[name])) == [text for text in categories(found[name]) if text in set(found[name])]
     assert found.select(Job.day.name, Job.runtime.name).dtypes == [pl.Date(), pl.Int64()]
     assert KEPT.typed(found).equals(found)
 
@@ -200,16 +200,16 @@ def test_merging_kept_jobs_is_as_adding_all_to_one(rows: list[Row], places: list
     whole = KEPT.add(jobs(rows))
     for order in (added, added[::-1], [KEPT.merge(added[:2]), KEPT.merge(added[2:])]):
         merged = KEPT.merge(order)
-        assert merged.equals(whole)
-        assert merged.schema == whole.schema
+        assert plain(merged).equals(plain(whole))
+        assert plain(merged).schema == plain(whole).schema
 
 
 def test_no_kept_jobs_change_nothing() -> None:
     some = KEPT.add(jobs([(1, "b", DAY, 5, "ok")]))
     assert KEPT.merge([]).equals(KEPT.empty())
-    assert KEPT.merge([KEPT.empty(), some, KEPT.add(jobs([]))]).equals(some)
+    assert KEPT.merge([KEPT.empty(), some, KEPT.add(jobs([]))]).rows() == some.rows()
     assert KEPT.empty().columns == NAMES
-    assert KEPT.add(jobs([])).equals(KEPT.empty())
+    assert plain(KEPT.add(jobs([]))).equals(plain(KEPT.empty()))
 
 
 def test_jobs_are_kept_of_the_last_days_only() -> None:

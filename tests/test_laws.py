@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 import pytest
+from build import plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from grt_batch.module import PART, PARTS, Export, Module, Partial, discover
 from grt_batch.partials import pack_partial, unpack_partial
 from grt_batch.pipeline import read_archive
 from grt_batch.tasks import run_here
+from grt_batch.texts import categories
 from grt_batch.uploads import scan
 
 MODULES = [module for module in discover().values() if not isinstance(module, Export)]
@@ -74,9 +76,8 @@ def partial_of(joined: Joined) -> Callable[[Module, pl.Series], Partial]:
 
 
 def same(one: Partial, other: Partial) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name].schema == other[name].schema and one[name].equals(other[name]) for name in one
-    )
+    texts = {name: (plain(one[name]), plain(other[name])) for name in one.keys() & other.keys()}
+    return one.keys() == other.keys() and all(a.schema == b.schema and a.equals(b) for a, b in texts.values())
 
 
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
@@ -109,6 +110,16 @@ def test_empty_is_the_identity(module: Module, jobs: pl.Series, partial_of: Part
     assert same(module.merge([partial, module.empty()]), partial)
     assert same(partial_of(module, jobs[:0]), module.empty())
     assert same(module.merge([module.empty(), module.empty()]), module.empty())
+
+
+@every_module
+def test_the_texts_of_a_cube_are_encoded_in_their_order(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+    parts = [partial_of(module, jobs[begin : begin + 300]) for begin in (0, 300)]
+    for partial in (module.empty(), *parts, module.merge(parts)):
+        for cube in module.cubes:
+            frame = partial[cube.name]
+            assert all(categories(frame[name]).is_sorted() for name in cube.texts)
+            assert frame.equals(frame.sort(cube.key_names))
 
 
 @every_module

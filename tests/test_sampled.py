@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import polars as pl
 import polars.selectors as cs
-import pytest
 from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from grt_batch.hashing import hashes
 from grt_batch.joined import Field
 from grt_batch.measures import Count
-from grt_batch.sampled import HASH, SampledCube
+from grt_batch.sampled import SampledCube
 
 TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the records")
 SETTING = Field("setting", pl.String(), "", "a text of which there are many, or null")
@@ -61,7 +60,6 @@ def test_the_values_with_the_least_hashes_are_kept_and_counted_exactly(rows: lis
     cube = CUBE.add(frame(rows))
     assert cube.with_columns(cs.enum().cast(pl.String)).schema == CUBE.schema()
     assert jobs_of(cube) == counted(rows)
-    assert cube["hash"].to_list() == [hash_of(setting) for setting in cube["setting"]]
     assert cube.equals(cube.sort("tool", "setting", "state"))
     assert jobs_of(CUBE.sample(cube)) == counted(rows, MOST)
 
@@ -99,21 +97,6 @@ def test_nothing_gives_nothing() -> None:
 def test_a_null_value_is_the_empty_one() -> None:
     rows: list[Row] = [("x", None, "ok"), ("x", "", "ok"), ("x", "", "ok")]
     assert jobs_of(CUBE.add(frame(rows))) == {("x", "", "ok"): 3}
-
-
-@pytest.mark.parametrize(
-    ("setting", "hashed"),
-    [
-        ("hg38", 0x96E5EA2BBDC20AC7),
-        ("", 0x84D69DCEF1E6733A),
-        ("Müller", 0x98EE2438084C9CB2),
-        (None, 0x84D69DCEF1E6733A),
-    ],
-)
-def test_a_hash_never_changes(setting: str | None, hashed: int) -> None:
-    """The stored samples of other versions rest on it."""
-    (found,) = CUBE.add(frame([("x", setting, "ok")]))[HASH.name]
-    assert found == hashed
 
 
 def test_the_estimate_is_near_and_on_neither_side() -> None:

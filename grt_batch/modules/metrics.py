@@ -35,7 +35,7 @@ from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.tables import Column, Table, Type
 from grt_batch.tally import Tally, tally
-from grt_batch.texts import alike, filled
+from grt_batch.texts import alike, in_order
 
 UNITS = {
     "runtime_seconds": "s",
@@ -246,7 +246,7 @@ def _measured(jobs: pl.DataFrame) -> Partial:
         return {cube.name: cube.empty() for cube in _CUBES}
     jobs = jobs.with_columns(Codes.of(jobs, (Job.tool_id, Job.tool_version)).code.alias("tool")).sort("tool")
     begins = np.append(np.flatnonzero(np.diff(jobs["tool"], prepend=-1)), jobs.height)
-    tools = pl.DataFrame([filled(jobs[begins[:-1]][name]) for name in TOOL_KEY])
+    tools = pl.DataFrame([in_order(jobs[begins[:-1]][name])[0] for name in TOOL_KEY])
     series = [(metric, exponent, value) for metric, by in _series().items() for exponent, value in by.items()]
     values = jobs.select(value.fill_null(NULL).alias(str(i)) for i, (_, _, value) in enumerate(series))
     tallies = [tally(begins, column.to_numpy()) for column in values]
