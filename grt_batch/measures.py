@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from grt_batch.codes import Codes
 from grt_batch.joined import Field, Job, Record, Records
-from grt_batch.texts import alike, encoded, in_order
+from grt_batch.texts import alike, encoded, filled
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Cube:
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
-        codes = Codes.of(rows, self.keys)
+        codes = self._codes(rows)
         if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
             return self._counted(codes)
         return self._grouped(rows, [part for measure in self.measures for part in measure.add()], codes)
@@ -179,6 +179,9 @@ class Cube:
             [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
         )
 
+    def _codes(self, rows: pl.DataFrame) -> Codes:
+        return Codes.of(rows.select(self.key_names), self.texts)
+
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
         if all(isinstance(measure, Count) for measure in self.measures):
             return self._added(rows)
@@ -187,7 +190,7 @@ class Cube:
     def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The counts of rows with the same keys, added up, in the order of the keys. What is merged is in order piece
         by piece, and a stable sort makes use of that."""
-        code = Codes.of(rows, self.keys).code.to_numpy()
+        code = self._codes(rows).code
         order = np.argsort(code, kind="stable")
         code = code[order]
         begins = _begins(code)
@@ -199,24 +202,24 @@ class Cube:
 
     def _counted(self, codes: Codes) -> pl.DataFrame:
         """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
-        code = np.sort(codes.code.to_numpy())
+        code = np.sort(codes.code)
         begins = _begins(code)
         n = np.diff(begins, append=len(code))
         counts = [pl.Series(measure.name, n) for measure in self.measures]
-        return self.typed(pl.DataFrame([*codes.keys_of(code[begins]), *counts]))
+        return self.typed(pl.DataFrame([*codes.values_of(code[begins]), *counts]))
 
     def _grouped(self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: Codes | None = None) -> pl.DataFrame:
         """`parts` of each group of rows with the same keys, in the order of the keys; `codes` of these, if known."""
-        codes = codes or Codes.of(rows, self.keys)
+        codes = codes or self._codes(rows)
         # Lazily, so that only the columns that count are carried along.
-        coded = rows.lazy().with_columns(codes.code)
+        coded = rows.lazy().with_columns(pl.Series(_CODE, codes.code))
         if codes.values is None:
             firsts = [key.expr.first() for key in self.keys]
             groups = coded.group_by(_CODE).agg(*firsts, *parts).sort(_CODE).collect()
             groups = groups.with_columns(encoded(groups[name]) for name in self.texts)
         else:
             groups = coded.group_by(_CODE).agg(parts).sort(_CODE).collect()
-            groups = groups.with_columns(codes.keys_of(groups[_CODE].to_numpy()))
+            groups = groups.with_columns(codes.values_of(groups[_CODE].to_numpy()))
         return self.typed(groups)
 
 
@@ -235,7 +238,7 @@ class Kept(Cube):
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame of jobs."""
         texts = set(self.texts)
-        rows = pl.DataFrame([in_order(rows[name])[0] if name in texts else rows[name] for name in self.schema()])
+        rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
         return self.typed(rows.sort(self.key_names))
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -246,76 +249,8 @@ class Kept(Cube):
 
 
 _CODE = "code of the keys"
-_MOST_CODES = 1 << 62
-_MOST_VALUES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Codes:
-    """One integer for the keys of each row, which orders the rows as the keys do, null first and null texts as the
-    empty one: to hash and to sort the texts themselves takes many times as long. `values` are those of each key, by
-    the digits of the code; None where they are too many to say."""
-
-    code: pl.Series
-    values: tuple[pl.Series, ...] | None
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame, keys: Sequence[Field]) -> Codes:
-        """The codes of a frame."""
-        code, count = np.zeros(rows.height, np.int64), 1
-        values: list[pl.Series] | None = []
-        for key in keys:
-            column = rows[key.name]
-            ranks, different, found = _text_ranks(column) if key.type == pl.String() else _ranks(column)
-            if count * different > _MOST_CODES:
-                values = None
-                code, count = pl.Series(code).rank("dense").cast(pl.Int64).to_numpy(), len(code) + 1
-            values = None if values is None or found is None else [*values, found.alias(key.name)]
-            code, count = code * different + ranks, count * different
-        return cls(pl.Series(_CODE, code), None if values is None else tuple(values))
-
-    def keys_of(self, code: npt.NDArray[np.int64]) -> list[pl.Series]:
-        """The keys that codes stand for."""
-        assert self.values is not None
-        keys: list[pl.Series] = []
-        for values in reversed(self.values):
-            # Not divmod, which takes three times as long.
-            rest = code // len(values)
-            keys.append(values.gather(pl.Series((code - rest * len(values)).astype(np.uint32))))
-            code = rest
-        return keys
 
 
 def _begins(code: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Where the different ones of sorted codes begin."""
     return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
-
-
-_Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
-"""Integers from 0 in the order of some values, a bound of them, and the value that each integer stands for."""
-
-
-def _text_ranks(texts: pl.Series) -> _Ranks:
-    texts, names = in_order(texts)
-    ranks = texts.to_physical().to_numpy()
-    # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
-    places = np.zeros(len(names), np.uint32)
-    places[ranks] = np.arange(len(ranks), dtype=np.uint32)
-    return ranks, len(names), texts.gather(pl.Series(places)) if len(ranks) else texts
-
-
-def _ranks(values: pl.Series) -> _Ranks:
-    """Of numbers, dates and enumerations; null is the first."""
-    numbers = values.to_physical().cast(pl.Int64)
-    least, greatest = (bound if isinstance(bound, int) else 0 for bound in (numbers.min(), numbers.max()))
-    different = greatest - least + 2
-    if different > 1 << 31:
-        return numbers.rank("dense").cast(pl.Int64).fill_null(0).to_numpy(), len(values) + 1, None
-    found = None
-    if isinstance(values.dtype, pl.Enum):
-        found = pl.Series([None, *values.dtype.categories[least : greatest + 1]], dtype=values.dtype)
-        different = len(found)
-    elif different <= _MOST_VALUES:
-        span = pl.int_range(0, different - 1, eager=True) + least
-        found = pl.concat([pl.Series([None], dtype=pl.Int64), span]).cast(values.to_physical().dtype).cast(values.dtype)
-    return (numbers - least + 1).fill_null(0).to_numpy(), different, found

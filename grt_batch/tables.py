@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,6 +10,7 @@ from enum import Enum
 
 import polars as pl
 
+from grt_batch.codes import in_key_order
 from grt_batch.texts import categories, encoded
 
 _SLICE_ROWS = 200_000
@@ -89,22 +91,17 @@ class Table:
         types = rows.schema
         # Encoded texts are sorted as numbers.
         texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
-        rows = rows.with_columns(encoded(rows[name]) for name in texts).sort(self.key)
+        rows, as_before = in_key_order(rows.with_columns(encoded(rows[name]) for name in texts), self.key)
         for column in self.columns:
             found = types[column.name]
             if found != column.frame_type and not (column.type is Type.TEXT and isinstance(found, pl.Enum)):
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
-        if not self.index:
-            self._check_key(rows)
+        if not self.index and as_before.any():
+            twice = rows.select(self.key).row(int(as_before.argmax()))
+            raise ValueError(f"table {self.name}: the key {twice} stands twice")
         return rows
-
-    def _check_key(self, rows: pl.DataFrame) -> None:
-        as_before = (pl.col(name).eq_missing(pl.col(name).shift()) for name in self.key)
-        twice = rows.lazy().with_row_index("row").filter(pl.all_horizontal(as_before), pl.col("row") > 0).collect()
-        if twice.height:
-            raise ValueError(f"table {self.name}: the key {twice.select(self.key).row(0)} stands twice")
 
     def empty(self) -> pl.DataFrame:
         """A frame without rows."""
@@ -122,10 +119,11 @@ def render(table: Table, frame: pl.DataFrame, *, null: str = NULL) -> Iterator[b
     """
     texts = frame.select(_as_text(column, frame[column.name]) for column in table.columns)
     for part in texts.iter_slices(_SLICE_ROWS):
-        text = part.write_csv(
-            separator="\t", include_header=False, quote_style="never", null_value=null, line_terminator="\n"
+        text = io.BytesIO()
+        part.write_csv(
+            text, separator="\t", include_header=False, quote_style="never", null_value=null, line_terminator="\n"
         )
-        yield text.encode()
+        yield text.getvalue()
 
 
 def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:

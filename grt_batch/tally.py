@@ -5,13 +5,14 @@ All of it is one file, for numba keeps compiled functions until the file of the 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from grt_batch.records import NULL
 from grt_batch.sketch import BINS, STEP_BITS, STEPS
@@ -47,36 +48,53 @@ def tally(begins: Integers, values: Integers) -> Tally:
     groups = len(begins) - 1
     sums = np.zeros((groups, _LIMBS), np.int64)
     found = np.empty((3, min(len(values), groups * BINS)), np.int64)
-    size = _tally(begins, values, np.zeros(BINS, np.int64), sums, found)
+    size = _tally(begins, values, np.zeros(BINS, np.int64), np.zeros(BINS // 64, np.uint64), sums, found)
     group, bins, count = found[:, :size].copy()
     n, least, greatest = (sums[:, column].copy() for column in range(3))
     return Tally(n, least, greatest, sums[:, 3:].reshape(-1, 4, 2), group, bins, count)
 
 
 def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(cache=True, nogil=True)(function)
+    """Compiled at the first call and kept on disk, so that the next process need not compile. Without numba's runtime
+    nothing counts the references to arrays."""
+    return numba.njit(cache=True, nogil=True, _nrt=False)(function)
+
+
+@intrinsic
+def _leading_zeros(_context: Any, word: Any) -> Any:
+    """The zero bits above the highest bit of a 64-bit integer that is set; 64 of 0."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(word), code
+
+
+@intrinsic
+def _trailing_zeros(_context: Any, word: Any) -> Any:
+    """The zero bits below the lowest bit of a 64-bit integer that is set; 64 of 0."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(word), code
 
 
 @_compiled
 def _bin(value: Any) -> Any:
     """As `grt_batch.sketch.bin_of`."""
-    if value < STEPS:
-        return value
-    # The exponent of a double is the octave, once nothing can round it up to the next.
-    held = np.float64(value if value < 1 << 53 else value & -(1 << 10))
-    octave = np.int64(math.frexp(held)[1]) - 1
-    shift = octave - STEP_BITS
+    shift = max(0, 63 - STEP_BITS - _leading_zeros(value))
     return shift * STEPS + (value >> shift)
 
 
 @_compiled
-def _tally(begins: Any, values: Any, counts: Any, sums: Any, found: Any) -> Any:
-    """Fill `sums` and `found`, and return how many of these there are. `counts` are zeros, before and after."""
+def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: Any) -> Any:
+    """Fill `sums` and `found`, and return how many of these there are. `counts` are zeros, before and after, and so are
+    the bits of `marks`, one for each of them: to look through the bits is faster."""
     size = 0
     mask = (1 << 32) - 1
     for group in range(begins.size - 1):
-        first, last = counts.size, -1
+        first, last = marks.size, -1
         row = sums[group]
         for i in range(begins[group], begins[group + 1]):
             value = values[i]
@@ -101,9 +119,15 @@ def _tally(begins: Any, values: Any, counts: Any, sums: Any, found: Any) -> Any:
             row[10] += np.int64(unsigned & np.uint64(mask))
             place = _bin(value)
             counts[place] += 1
-            first, last = min(first, place), max(last, place)
-        for place in range(first, last + 1):
-            if counts[place] > 0:
+            word = place >> 6
+            marks[word] |= np.uint64(1) << np.uint64(place & 63)
+            first, last = min(first, word), max(last, word)
+        for word in range(first, last + 1):
+            bits = marks[word]
+            marks[word] = 0
+            while bits:
+                place = (word << 6) + _trailing_zeros(bits)
+                bits &= bits - np.uint64(1)
                 found[0, size], found[1, size], found[2, size] = group, place, counts[place]
                 counts[place] = 0
                 size += 1

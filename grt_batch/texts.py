@@ -49,21 +49,24 @@ def _gathered(column: pl.Series, places: npt.NDArray[np.integer[Any]], texts: pl
 
 
 def filled(column: pl.Series) -> pl.Series:
-    """An encoded column with the empty text in place of null."""
-    return in_order(column)[0] if column.null_count() else column
+    """A column of texts, encoded in their order, with the empty text in place of null."""
+    column, names = in_order(column)
+    if not column.null_count():
+        return column
+    if not len(names) or names[0]:
+        names = pl.concat([pl.Series([""]), names])
+        column = _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
+    return column.fill_null("")
 
 
 def in_order(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """A column of texts with a dictionary in their order, and the empty text in place of null; and the dictionary."""
+    """A column of texts, encoded in their order, and the dictionary."""
     column = column if isinstance(column.dtype, pl.Enum) else encoded(column)
-    before = names = categories(column)
-    if not names.is_sorted():
-        names = names.sort()
-    if column.null_count() and (not len(names) or names[0]):
-        names = pl.concat([pl.Series([""]), names])
-    if names is not before:
-        column = _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
-    return column.fill_null("") if column.null_count() else column, names
+    names = categories(column)
+    if names.is_sorted():
+        return column, names
+    names = names.sort()
+    return _recoded(column, names, pl.Series(names, dtype=pl.Enum(names))), names
 
 
 def categories(column: pl.Series) -> pl.Series:

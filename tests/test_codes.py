@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from build import examples, plain
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from grt_batch.codes import Codes, in_key_order
 from grt_batch.joined import Field, Job, Records
-from grt_batch.measures import Codes, Kept
+from grt_batch.measures import Kept
 from grt_batch.texts import categories
 
 Row = tuple[Any, ...]
@@ -58,9 +61,9 @@ def sort_key(keys: Sequence[Field], row: Row) -> tuple[Any, ...]:
 
 def check(keys: Sequence[Field], rows: Sequence[Row]) -> Codes:
     """The codes of some rows order them as their keys do, and give the keys back where they can."""
-    found = Codes.of(frame(keys, rows), keys)
-    codes = found.code.to_list()
-    assert found.code.dtype == pl.Int64()
+    found = Codes.of(frame(keys, rows), [key.name for key in keys if key.type == pl.String()])
+    codes = found.code.tolist()
+    assert found.code.dtype == np.int64
     assert len(codes) == len(rows)
     assert all(code >= 0 for code in codes)
     wanted = [read(keys, row) for row in rows]
@@ -69,7 +72,7 @@ def check(keys: Sequence[Field], rows: Sequence[Row]) -> Codes:
     assert [different[ranks[code]] for code in codes] == wanted
     assert len(ranks) == len(different)
     if found.values is not None:
-        columns = pl.DataFrame(list(reversed(found.keys_of(found.code.to_numpy()))))
+        columns = pl.DataFrame(list(reversed(found.values_of(found.code))))
         assert columns.columns == [key.name for key in keys]
         assert columns.rows() == wanted
     return found
@@ -89,13 +92,13 @@ def test_codes_order_rows_as_their_keys_do_and_give_the_keys_back(data: st.DataO
 @pytest.mark.parametrize("key", FIELDS, ids=lambda key: key.name)
 def test_keys_that_are_all_null_have_one_code(key: Field, rows: int) -> None:
     found = check((key,), [(None,)] * rows)
-    assert found.code.n_unique() == min(rows, 1)
+    assert len(np.unique(found.code)) == min(rows, 1)
 
 
 def test_keys_keep_their_types() -> None:
     keys = FIELDS
     found = check(keys, [("b", "a", DAY, "y", -3, 5), (None, None, None, None, None, None)])
-    types = {column.name: column.dtype for column in found.keys_of(found.code.to_numpy())}
+    types = {column.name: column.dtype for column in found.values_of(found.code)}
     assert isinstance(types.pop(TEXT.name), pl.Enum)
     assert isinstance(types.pop(PLAIN.name), pl.Enum)
     assert types == {key.name: key.type for key in (DATE, ENUM, SMALL, ANY)}
@@ -103,7 +106,7 @@ def test_keys_keep_their_types() -> None:
 
 def test_a_null_text_is_the_empty_one_and_a_null_number_is_none() -> None:
     found = check((TEXT, ANY), [(None, 0), ("", 0), ("", None), (None, None)])
-    assert found.code.n_unique() == 2
+    assert len(np.unique(found.code)) == 2
 
 
 @examples(150)
@@ -141,6 +144,26 @@ def test_texts_behind_too_many_values_still_count() -> None:
     keys = (*(Field(f"key_{i}", pl.Int64(), "", "a number") for i in range(4)), TEXT, ENUM)
     rows = [(n, m, n, m, text, kind) for n in (0, 2**20 - 2) for m in (0, 2**20 - 2) for text in "ba" for kind in ORDER]
     assert check(keys, rows).values is None
+
+
+@examples(150)
+@given(
+    rows=st.lists(st.tuples(*[st.none() | WIDE] * 2, st.none() | st.sampled_from(TEXTS), st.none() | st.floats(-9, 9)))
+)
+@example(rows=[(1, 2, "a", 0.5), (1, 2, "a", 0.5), (None, 2, "a", 0.5), (None, None, None, None), (1, 2, None, 0.5)])
+@example(rows=[(-INT64, INT64 - 1, "b", 0.5), (INT64 - 1, -INT64, "a", 0.5), (-INT64, INT64 - 1, "b", 0.25)])
+def test_rows_are_put_in_the_order_of_their_key(rows: list[Row]) -> None:
+    names = ["one", "two", "text", "plain", "real"]
+    kinds = [pl.Int64(), pl.Int64(), pl.Enum(sorted({row[2] for row in rows} - {None})), pl.String(), pl.Float64()]
+    wide = [(*row[:3], *row[2:], number) for number, row in enumerate(rows)]
+    given_rows = pl.DataFrame(
+        wide, schema=dict(zip([*names, "number"], [*kinds, pl.Int64()], strict=True)), orient="row"
+    )
+    found, as_before = in_key_order(given_rows, names)
+    wanted = sorted(wide, key=lambda row: [(value is not None, value) for value in row[:5]])
+    assert found.rows() == wanted
+    assert found.schema == given_rows.schema
+    assert as_before.tolist() == [one[:5] == other[:5] for one, other in pairwise(wanted)]
 
 
 # Kept

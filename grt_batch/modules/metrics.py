@@ -26,16 +26,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from grt_batch.codes import Codes
 from grt_batch.joined import Field, Job, Record, Records
 from grt_batch.ledger import Ledger
-from grt_batch.measures import Codes, Count, Cube, Extent, Kept, Squares, Sum
+from grt_batch.measures import Count, Cube, Extent, Kept, Squares, Sum
 from grt_batch.module import ALL_INSTANCES, INSTANCE, WINDOW_DAYS, Module, Partial, within
 from grt_batch.modules.tools import PERIODS, TOOL_KEY
 from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.tables import Column, Table, Type
 from grt_batch.tally import Tally, tally
-from grt_batch.texts import alike, in_order
+from grt_batch.texts import alike, filled
 
 UNITS = {
     "runtime_seconds": "s",
@@ -244,9 +245,9 @@ def _measured(jobs: pl.DataFrame) -> Partial:
     sorted by their tool once, so that a tool is a slice of them."""
     if not jobs.height:
         return {cube.name: cube.empty() for cube in _CUBES}
-    jobs = jobs.with_columns(Codes.of(jobs, (Job.tool_id, Job.tool_version)).code.alias("tool")).sort("tool")
+    jobs = jobs.with_columns(pl.Series("tool", Codes.of(jobs.select(TOOL_KEY), TOOL_KEY).code)).sort("tool")
     begins = np.append(np.flatnonzero(np.diff(jobs["tool"], prepend=-1)), jobs.height)
-    tools = pl.DataFrame([in_order(jobs[begins[:-1]][name])[0] for name in TOOL_KEY])
+    tools = pl.DataFrame([filled(jobs[begins[:-1]][name]) for name in TOOL_KEY])
     series = [(metric, exponent, value) for metric, by in _series().items() for exponent, value in by.items()]
     values = jobs.select(value.fill_null(NULL).alias(str(i)) for i, (_, _, value) in enumerate(series))
     tallies = [tally(begins, column.to_numpy()) for column in values]

@@ -1,0 +1,116 @@
+"""One integer for several columns: to hash and to sort the columns themselves takes many times as long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from grt_batch.texts import in_order
+
+_MOST_CODES = 1 << 62
+_MOST_VALUES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Codes:
+    """An integer, not negative, for each row of some columns, int64[rows], which orders them as the columns do, null
+    first. `values` are those of each column, by the digits of the code; None where they are too many to say."""
+
+    code: npt.NDArray[np.int64]
+    values: tuple[pl.Series, ...] | None
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, texts: Collection[str] = ()) -> Codes:
+        """The codes of a frame, by all of its columns. Null is as good as the empty text in those of `texts`."""
+        code, count = np.zeros(rows.height, np.int64), 1
+        values: list[pl.Series] | None = []
+        for column in rows.get_columns():
+            ranks, different, found = _text_ranks(column) if column.name in texts else _ranks(column)
+            if count * different > _MOST_CODES:
+                values = None
+                code, count = _dense(pl.Series(code)), len(code) + 1
+            values = None if values is None or found is None else [*values, found.alias(column.name)]
+            code, count = code * different + ranks, count * different
+        return cls(code, None if values is None else tuple(values))
+
+    def values_of(self, code: npt.NDArray[np.int64]) -> list[pl.Series]:
+        """The columns of rows with these codes, the last one first."""
+        assert self.values is not None
+        columns: list[pl.Series] = []
+        for values in reversed(self.values):
+            # Not divmod, which takes three times as long.
+            rest = code // len(values)
+            columns.append(values.gather(pl.Series((code - rest * len(values)).astype(np.uint32))))
+            code = rest
+        return columns
+
+
+def in_key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+    """A frame, sorted by the columns of `key`, null first, encoded texts by their dictionary; and of each row but the
+    first one whether its key is that of the row before, bool[rows - 1]."""
+    code, count = np.zeros(rows.height, np.int64), 1
+    for name in key:
+        ranks, _, different = _numbers(rows[name].to_physical())
+        if count * different > _MOST_CODES:
+            code, count = _dense(pl.Series(code)), len(code) + 1
+        code, count = code * different + ranks, count * different
+    if (code[1:] < code[:-1]).any():
+        # Much is in order piece by piece, and a stable sort makes use of that.
+        order = np.argsort(code, kind="stable")
+        rows, code = rows[order], code[order]
+    return rows, code[1:] == code[:-1]
+
+
+_Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
+"""Integers from 0 in the order of some values, a bound of them, and the value that each integer stands for."""
+
+
+def _text_ranks(texts: pl.Series) -> _Ranks:
+    """Of texts; null is the empty one."""
+    texts, names = in_order(texts)
+    ranks = texts.to_physical()
+    if texts.null_count() and (not len(names) or names[0]):
+        names = pl.concat([pl.Series([""]), names])
+        return (ranks.cast(pl.Int64) + 1).fill_null(0).to_numpy(), len(names), pl.Series(names, dtype=pl.Enum(names))
+    numbers = ranks.fill_null(0).to_numpy()
+    # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
+    places = np.zeros(len(names), np.uint32)
+    places[numbers] = np.arange(len(numbers), dtype=np.uint32)
+    return numbers, len(names), texts.gather(pl.Series(places)).fill_null("") if len(texts) else texts
+
+
+def _ranks(values: pl.Series) -> _Ranks:
+    """Of numbers, dates and enumerations; null is the first."""
+    physical = values.to_physical()
+    ranks, least, different = _numbers(physical)
+    found = None
+    if least is None:
+        return ranks, different, found
+    if isinstance(values.dtype, pl.Enum):
+        found = pl.Series([None, *values.dtype.categories[least : least + different - 1]], dtype=values.dtype)
+        different = len(found)
+    elif different <= _MOST_VALUES:
+        span = pl.int_range(0, different - 1, eager=True) + least
+        found = pl.concat([pl.Series([None], dtype=pl.Int64), span]).cast(physical.dtype).cast(values.dtype)
+    return ranks, different, found
+
+
+def _numbers(values: pl.Series) -> tuple[npt.NDArray[np.int64], int | None, int]:
+    """Integers from 0 in the order of some values, null first; the integer that 1 stands for, where they are integers
+    that are near enough to one another; and a bound."""
+    if values.dtype.is_integer():
+        numbers = values.cast(pl.Int64)
+        least, greatest = (bound if isinstance(bound, int) else 0 for bound in (numbers.min(), numbers.max()))
+        if greatest - least + 2 <= 1 << 31:
+            return (numbers - least + 1).fill_null(0).to_numpy(), least, greatest - least + 2
+    return _dense(values), None, len(values) + 1
+
+
+def _dense(values: pl.Series) -> npt.NDArray[np.int64]:
+    """The ranks of values from 1 on, 0 of null."""
+    return values.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
