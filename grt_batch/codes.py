@@ -12,6 +12,8 @@ import polars as pl
 
 from grt_batch.texts import in_order
 
+Integers = npt.NDArray[np.int64]
+
 _MOST_CODES = 1 << 62
 _MOST_VALUES = 1 << 20
 
@@ -21,7 +23,7 @@ class Codes:
     """An integer, not negative, for each row of some columns, int64[rows], which orders them as the columns do, null
     first. `values` are those of each column, by the digits of the code; None where they are too many to say."""
 
-    code: npt.NDArray[np.int64]
+    code: Integers
     values: tuple[pl.Series, ...] | None
 
     @classmethod
@@ -38,7 +40,7 @@ class Codes:
             code, count = code * different + ranks, count * different
         return cls(code, None if values is None else tuple(values))
 
-    def values_of(self, code: npt.NDArray[np.int64]) -> list[pl.Series]:
+    def values_of(self, code: Integers) -> list[pl.Series]:
         """The columns of rows with these codes, the last one first."""
         assert self.values is not None
         columns: list[pl.Series] = []
@@ -50,20 +52,19 @@ class Codes:
         return columns
 
 
-def in_key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
-    """A frame, sorted by the columns of `key`, null first, encoded texts by their dictionary; and of each row but the
-    first one whether its key is that of the row before, bool[rows - 1]."""
+def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers]:
+    """How to sort a frame by the columns of `key`, null first, encoded texts by their dictionary, rows of the same key
+    as they stand: the numbers of the rows, int64[rows]; and at which places of that the rows of another key begin."""
     code, count = np.zeros(rows.height, np.int64), 1
     for name in key:
         ranks, _, different = _numbers(rows[name].to_physical())
         if count * different > _MOST_CODES:
             code, count = _dense(pl.Series(code)), len(code) + 1
         code, count = code * different + ranks, count * different
-    if (code[1:] < code[:-1]).any():
-        # Much is in order piece by piece, and a stable sort makes use of that.
-        order = np.argsort(code, kind="stable")
-        rows, code = rows[order], code[order]
-    return rows, code[1:] == code[:-1]
+    # Much is in order piece by piece, and a stable sort makes use of that.
+    order = np.argsort(code, kind="stable")
+    code = code[order]
+    return order, np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
 
 
 _Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
@@ -100,7 +101,7 @@ def _ranks(values: pl.Series) -> _Ranks:
     return ranks, different, found
 
 
-def _numbers(values: pl.Series) -> tuple[npt.NDArray[np.int64], int | None, int]:
+def _numbers(values: pl.Series) -> tuple[Integers, int | None, int]:
     """Integers from 0 in the order of some values, null first; the integer that 1 stands for, where they are integers
     that are near enough to one another; and a bound."""
     if values.dtype.is_integer():
@@ -111,6 +112,6 @@ def _numbers(values: pl.Series) -> tuple[npt.NDArray[np.int64], int | None, int]
     return _dense(values), None, len(values) + 1
 
 
-def _dense(values: pl.Series) -> npt.NDArray[np.int64]:
+def _dense(values: pl.Series) -> Integers:
     """The ranks of values from 1 on, 0 of null."""
     return values.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()

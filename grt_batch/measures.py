@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from grt_batch.codes import Codes
+from grt_batch.codes import Codes, key_order
 from grt_batch.joined import Field, Job, Record, Records
 from grt_batch.texts import alike, encoded, filled
 
@@ -170,7 +169,7 @@ class Cube:
         """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
         if len(frames) < 2:
             return frames[0] if frames else self.empty()
-        return self._ordered(pl.concat(alike(frames, self.texts)))
+        return self._ordered(pl.concat(alike(frames, self.texts), rechunk=True))
 
     def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` in the columns and types of this cube; texts that are encoded are so in their order."""
@@ -188,22 +187,20 @@ class Cube:
         return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
 
     def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The counts of rows with the same keys, added up, in the order of the keys. What is merged is in order piece
-        by piece, and a stable sort makes use of that."""
-        code = self._codes(rows).code
-        order = np.argsort(code, kind="stable")
-        code = code[order]
-        begins = _begins(code)
-        counts = [np.add.reduceat(rows[measure.name].to_numpy()[order], begins) for measure in self.measures]
+        """The counts of rows with the same keys, added up, in the order of the keys."""
+        order, begins = key_order(rows, self.key_names)
         groups = rows.select(self.key_names)[order[begins]]
         return self.typed(
-            groups.with_columns(pl.Series(measure.name, n) for measure, n in zip(self.measures, counts, strict=True))
+            groups.with_columns(
+                pl.Series(measure.name, np.add.reduceat(rows[measure.name].to_numpy()[order], begins))
+                for measure in self.measures
+            )
         )
 
     def _counted(self, codes: Codes) -> pl.DataFrame:
         """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
         code = np.sort(codes.code)
-        begins = _begins(code)
+        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
         n = np.diff(begins, append=len(code))
         counts = [pl.Series(measure.name, n) for measure in self.measures]
         return self.typed(pl.DataFrame([*codes.values_of(code[begins]), *counts]))
@@ -245,12 +242,7 @@ class Kept(Cube):
         """The rows of all; no job stands in two."""
         if len(frames) < 2:
             return frames[0] if frames else self.empty()
-        return self.typed(pl.concat(alike(frames, self.texts)).sort(self.key_names))
+        return self.typed(pl.concat(alike(frames, self.texts), rechunk=True).sort(self.key_names))
 
 
 _CODE = "code of the keys"
-
-
-def _begins(code: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where the different ones of sorted codes begin."""
-    return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])

@@ -174,7 +174,7 @@ def over_all(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
     together: dict[str, list[pl.DataFrame]] = {cube.name: [] for cube in cubes}
     for name, frame in zip(names, alike(frames, {text for cube in cubes for text in cube.texts}), strict=True):
         together[name].append(frame)
-    return {cube.name: pl.concat(together[cube.name]) for cube in cubes}
+    return {cube.name: pl.concat(together[cube.name], rechunk=True) for cube in cubes}
 
 
 def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:

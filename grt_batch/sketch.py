@@ -12,8 +12,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
+from grt_batch.codes import key_order
 from grt_batch.joined import Field
 
 STEP_BITS = 6
@@ -95,7 +97,9 @@ def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], 
     `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. The order statistic is that of rank
     ceil(percent · n / 100), from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100.
     """
-    ordered = bins.group_by(*keys, BIN.name).agg(pl.col(count).sum()).sort(*keys, BIN.name)
+    order, begins = key_order(bins, (*keys, BIN.name))
+    counts = np.add.reduceat(bins[count].to_numpy()[order], begins)
+    ordered = bins.select(*keys, BIN.name)[order[begins]].with_columns(pl.Series(count, counts))
     return order_statistics(ordered, keys, percents, middle(pl.col(BIN.name)), count)
 
 
@@ -103,11 +107,11 @@ def order_statistics(
     rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
 ) -> pl.DataFrame:
     """As `quantiles`, of rows that are in order: by the keys, and then by `value`, of which each row has `count`."""
-    groups = rows.group_by(keys, maintain_order=True).agg(pl.col(count).sum())
-    total = groups[count]
-    before, reached = total.cum_sum() - total, rows[count].cum_sum()
-    values = rows.select(value).to_series()
-    return groups.drop(count).with_columns(
-        values.gather(reached.search_sorted(before + (percent * total + 99) // 100)).alias(f"p{percent}")
-        for percent in percents
+    _, begins = key_order(rows, keys)
+    jobs, some = rows[count].to_numpy(), rows.select(value.meta.root_names())
+    reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)
+    before = reached[begins] - jobs[begins]
+    places = {f"p{percent}": np.searchsorted(reached, before + (percent * total + 99) // 100) for percent in percents}
+    return rows.select(keys)[begins].with_columns(
+        some[place].select(value).to_series().alias(name) for name, place in places.items()
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+import numpy as np
 import polars as pl
 
-from grt_batch.codes import in_key_order
+from grt_batch.codes import key_order
 from grt_batch.texts import categories, encoded
 
 _SLICE_ROWS = 200_000
@@ -91,15 +92,17 @@ class Table:
         types = rows.schema
         # Encoded texts are sorted as numbers.
         texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
-        rows, as_before = in_key_order(rows.with_columns(encoded(rows[name]) for name in texts), self.key)
+        rows = rows.with_columns(encoded(rows[name]) for name in texts)
+        order, begins = key_order(rows, self.key)
+        rows = rows[order]
         for column in self.columns:
             found = types[column.name]
             if found != column.frame_type and not (column.type is Type.TEXT and isinstance(found, pl.Enum)):
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
-        if not self.index and as_before.any():
-            twice = rows.select(self.key).row(int(as_before.argmax()))
+        if not self.index and len(begins) < rows.height:
+            twice = rows.select(self.key).row(int(begins[np.diff(begins, append=rows.height).argmax()]))
             raise ValueError(f"table {self.name}: the key {twice} stands twice")
         return rows
 

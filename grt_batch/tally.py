@@ -5,6 +5,7 @@ All of it is one file, for numba keeps compiled functions until the file of the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +55,21 @@ def tally(begins: Integers, values: Integers) -> Tally:
     return Tally(n, least, greatest, sums[:, 3:].reshape(-1, 4, 2), group, bins, count)
 
 
+# Without numba's runtime nothing counts the references to arrays.
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+
+
 def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile. Without numba's runtime
-    nothing counts the references to arrays."""
-    return numba.njit(cache=True, nogil=True, _nrt=False)(function)
+    """Compiled at the first call and kept on disk, so that the next process need not compile."""
+    return numba.njit(**_OPTIONS)(function)
 
 
-@intrinsic
+def _instruction(function: Callable[..., Any]) -> Any:
+    """A function that says which machine instructions stand for its call."""
+    return intrinsic(function)
+
+
+@_instruction
 def _leading_zeros(_context: Any, word: Any) -> Any:
     """The zero bits above the highest bit of a 64-bit integer that is set; 64 of 0."""
 
@@ -70,7 +79,7 @@ def _leading_zeros(_context: Any, word: Any) -> Any:
     return numba.int64(word), code
 
 
-@intrinsic
+@_instruction
 def _trailing_zeros(_context: Any, word: Any) -> Any:
     """The zero bits below the lowest bit of a 64-bit integer that is set; 64 of 0."""
 

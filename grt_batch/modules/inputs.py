@@ -53,7 +53,6 @@ EXTENSIONS = Cube(
 )
 
 _BINS = (INSTANCE, *SIZES.key_names)
-_ROW = "row"
 _PERCENTS = (50, 95)
 
 _TOOL = (
@@ -140,7 +139,7 @@ def _binned(sized: pl.DataFrame, field: Field) -> pl.DataFrame:
 def _inputs(partial: Partial) -> pl.DataFrame:
     """The rows of TOOL_INPUT."""
     sizes = with_all_instances(partial[SIZES.name]).group_by(_BINS)
-    rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max()).with_row_index(_ROW)
+    rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max())
     rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
     rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
     low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(Sized.bits.name).cast(pl.UInt32))
@@ -159,9 +158,8 @@ def _inputs(partial: Partial) -> pl.DataFrame:
 
 def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
     """`rows` with the percentiles of a measure of which `bins` are the sketches, null where they hold none."""
-    # There are far more bins than rows, and the number of a row is grouped and sorted sooner than its texts.
-    numbered = with_all_instances(bins).join(rows.select(_ROW, *_BINS), on=_BINS)
-    found = rows.join(quantiles(numbered, (_ROW,), _PERCENTS), on=_ROW, how="left")
+    percentiles_of = quantiles(with_all_instances(bins), _BINS, _PERCENTS)
+    found = rows.join(percentiles_of, on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
     # What stands for a bin may lie beyond all that is in it.
     inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)

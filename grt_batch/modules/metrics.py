@@ -18,7 +18,7 @@ within 0.8 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.codes import Codes
+from grt_batch.codes import Integers, key_order
 from grt_batch.joined import Field, Job, Record, Records
 from grt_batch.ledger import Ledger
 from grt_batch.measures import Count, Cube, Extent, Kept, Squares, Sum
@@ -34,7 +34,7 @@ from grt_batch.module import ALL_INSTANCES, INSTANCE, WINDOW_DAYS, Module, Parti
 from grt_batch.modules.tools import PERIODS, TOOL_KEY
 from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
-from grt_batch.tables import Column, Table, Type
+from grt_batch.tables import Column, Table, Type, exact_text
 from grt_batch.tally import Tally, tally
 from grt_batch.texts import alike, filled
 
@@ -210,34 +210,47 @@ def _by_instance(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {instance_id: part for (instance_id,), part in parts.items()}
 
 
-def _series() -> dict[str, Mapping[int, pl.Expr]]:
-    """The values of each metric by their exponent; null where they are not known, or have another exponent."""
-    return {
-        "runtime_seconds": {_SEVENTH: Job.runtime.expr},
-        "memory_bytes": {0: Job.memory.expr},
-        "cpu_seconds": {_NANO: Job.cpu.expr},
-        "cores": {_SEVENTH: Job.cores.expr},
-        "allocated_memory_bytes": {0: Job.allocated_memory.expr},
-        "core_seconds": {_SEVENTH: Job.core_seconds.expr},
-        "cpu_efficiency": _ratios(_quotient(Job.cpu.expr, Job.core_seconds.expr.cast(pl.Float64) * 100)),
-        "memory_efficiency": _ratios(_quotient(Job.memory.expr, Job.allocated_memory.expr)),
-        "wait_seconds": {_SEVENTH: Job.wait.expr},
-        "input_bytes": {0: Job.input_bytes.expr},
-        "output_bytes": {0: Job.output_bytes.expr},
-    }
+_METRICS: Mapping[str, tuple[int, pl.Expr]] = {
+    "runtime_seconds": (_SEVENTH, Job.runtime.expr),
+    "memory_bytes": (0, Job.memory.expr),
+    "cpu_seconds": (_NANO, Job.cpu.expr),
+    "cores": (_SEVENTH, Job.cores.expr),
+    "allocated_memory_bytes": (0, Job.allocated_memory.expr),
+    "core_seconds": (_SEVENTH, Job.core_seconds.expr),
+    "wait_seconds": (_SEVENTH, Job.wait.expr),
+    "input_bytes": (0, Job.input_bytes.expr),
+    "output_bytes": (0, Job.output_bytes.expr),
+}
+"""The metrics that are integers, the exponents of their units, and their values."""
+
+_EFFICIENCIES: Mapping[str, tuple[pl.Expr, pl.Expr]] = {
+    "cpu_efficiency": (Job.cpu.expr, Job.core_seconds.expr.cast(pl.Float64) * 100),
+    "memory_efficiency": (Job.memory.expr, Job.allocated_memory.expr),
+}
+"""The metrics that are ratios: what was used, and what was given."""
+
+_Series = tuple[str, int, Integers]
+"""A metric, an exponent, and the values, NULL where they are not known or have another exponent."""
 
 
-def _quotient(used: pl.Expr, given: pl.Expr) -> pl.Expr:
-    """`used` / `given`, one division of IEEE 754; null where nothing was given."""
-    return pl.when(given > 0).then(used.cast(pl.Float64) / given.cast(pl.Float64))
-
-
-def _ratios(ratio: pl.Expr) -> dict[int, pl.Expr]:
-    values = {exponent: (ratio * 10**-exponent).round().cast(pl.Int64, strict=False) for exponent in _RATIOS}
-    return {
-        exponent: pl.when(ratio >= least, ratio < greater).then(values[exponent])
-        for exponent, (least, greater) in _RATIOS.items()
-    }
+def _series(jobs: pl.DataFrame) -> Iterator[_Series]:
+    """The values of each metric, by their exponents."""
+    values = jobs.select(value.fill_null(NULL).alias(metric) for metric, (_, value) in _METRICS.items())
+    # One division of IEEE 754; null where nothing was given.
+    ratios = jobs.select(
+        pl.when(given > 0).then(used.cast(pl.Float64) / given.cast(pl.Float64)).alias(metric)
+        for metric, (used, given) in _EFFICIENCIES.items()
+    )
+    for metric in UNITS:
+        if metric in _METRICS:
+            yield metric, _METRICS[metric][0], values[metric].to_numpy()
+            continue
+        ratio = ratios[metric]
+        for exponent, (least, greater) in _RATIOS.items():
+            inside = ratio.is_between(least, greater, closed="left")
+            if inside.any():
+                scaled = (ratio * 10**-exponent).round().cast(pl.Int64, strict=False)
+                yield metric, exponent, scaled.set(~inside, None).fill_null(NULL).to_numpy()
 
 
 def _measured(jobs: pl.DataFrame) -> Partial:
@@ -245,23 +258,18 @@ def _measured(jobs: pl.DataFrame) -> Partial:
     sorted by their tool once, so that a tool is a slice of them."""
     if not jobs.height:
         return {cube.name: cube.empty() for cube in _CUBES}
-    jobs = jobs.with_columns(pl.Series("tool", Codes.of(jobs.select(TOOL_KEY), TOOL_KEY).code)).sort("tool")
-    begins = np.append(np.flatnonzero(np.diff(jobs["tool"], prepend=-1)), jobs.height)
-    tools = pl.DataFrame([filled(jobs[begins[:-1]][name]) for name in TOOL_KEY])
-    series = [(metric, exponent, value) for metric, by in _series().items() for exponent, value in by.items()]
-    values = jobs.select(value.fill_null(NULL).alias(str(i)) for i, (_, _, value) in enumerate(series))
-    tallies = [tally(begins, column.to_numpy()) for column in values]
+    jobs = jobs.with_columns(filled(jobs[name]) for name in TOOL_KEY)
+    order, begins = key_order(jobs, TOOL_KEY)
+    jobs, tools = jobs[order], jobs.select(TOOL_KEY)[order[begins]]
+    begins = np.append(begins, jobs.height)
+    tallies = {(metric, exponent): tally(begins, values) for metric, exponent, values in _series(jobs)}
     return {
-        TOTALS.name: _named(TOTALS, _totals(tallies), tools, series),
-        COUNTS.name: _named(COUNTS, _counts(tallies), tools, series),
+        TOTALS.name: _named(TOTALS, _totals(tallies.values()), tools, list(tallies)),
+        COUNTS.name: _named(COUNTS, _counts(tallies.values()), tools, list(tallies)),
     }
 
 
-_Series = tuple[str, int, pl.Expr]
-"""A metric, an exponent, and the values."""
-
-
-def _totals(tallies: Sequence[Tally]) -> pl.DataFrame:
+def _totals(tallies: Collection[Tally]) -> pl.DataFrame:
     """The measures of TOTALS, by the numbers of `series` and `tool`."""
     some = [np.flatnonzero(found.n) for found in tallies]
 
@@ -283,7 +291,7 @@ def _totals(tallies: Sequence[Tally]) -> pl.DataFrame:
     )
 
 
-def _counts(tallies: Sequence[Tally]) -> pl.DataFrame:
+def _counts(tallies: Collection[Tally]) -> pl.DataFrame:
     """The measure of COUNTS, by the numbers of `series` and `tool`, and by bin."""
     return pl.DataFrame(
         {
@@ -295,20 +303,19 @@ def _counts(tallies: Sequence[Tally]) -> pl.DataFrame:
     )
 
 
-def _named(cube: Cube, rows: pl.DataFrame, tools: pl.DataFrame, series: Sequence[_Series]) -> pl.DataFrame:
-    """A frame of a cube, from rows with the numbers of `series` and `tool` in place of its keys."""
+def _named(cube: Cube, rows: pl.DataFrame, tools: pl.DataFrame, series: Sequence[tuple[str, int]]) -> pl.DataFrame:
+    """A frame of a cube, from rows with the numbers of `series`, metrics and exponents, and of `tools` in place of its
+    keys."""
     metrics = list(UNITS)
-    numbers = pl.Series([metrics.index(metric) for metric, _, _ in series])
-    exponents = pl.Series([exponent for _, exponent, _ in series], dtype=Measurement.exponent.type)
-    rows = rows.with_columns(
-        numbers.gather(rows["series"]).alias("number"),
-        exponents.gather(rows["series"]).alias(Measurement.exponent.name),
-    )
+    numbers = np.array([metrics.index(metric) for metric, _ in series])[rows["series"].to_numpy()]
     # A ratio has several series: those of a tool stand together.
-    rows = rows.sort("number", "tool", maintain_order=True)
+    order = np.argsort(numbers * tools.height + rows["tool"].to_numpy(), kind="stable")
+    rows, numbers = rows[order], numbers[order]
+    exponents = pl.Series(Measurement.exponent.name, [exponent for _, exponent in series], Measurement.exponent.type)
     return cube.typed(
         rows.with_columns(
-            pl.Series(Measurement.metric.name, metrics, Measurement.metric.type).gather(rows["number"]),
+            pl.Series(Measurement.metric.name, metrics, Measurement.metric.type).gather(numbers),
+            exponents.gather(rows["series"]),
             *(tools[name].gather(rows["tool"]) for name in TOOL_KEY),
         )
     )
@@ -333,7 +340,8 @@ def _exact(totals: pl.DataFrame) -> pl.DataFrame:
     squares = sum(pl.col(name).cast(pl.Float64) * 2.0**bits for name, bits in zip(_SQUARES, (64, 33, 0), strict=True))
     alone = pl.col("row").is_unique()
     fits = totals.select(alone & (squares * pl.col("n") < 2.0**124)).to_series()
-    return pl.concat([_exact_128(totals.filter(fits)), _exact_any(totals.filter(~fits))]).sort("row")
+    of_exponent = totals.filter(fits).partition_by(Measurement.exponent.name)
+    return pl.concat([*map(_exact_128, of_exponent), _exact_any(totals.filter(~fits))]).sort("row")
 
 
 _SQUARES = tuple(SQUARES.schema())
@@ -352,13 +360,11 @@ def _exact_128(totals: pl.DataFrame) -> pl.DataFrame:
         (pl.col("last_value") / unit).alias("maximum"),
         pl.when(n > 1).then(spread / (n.cast(pl.Float64) * (n - 1)) / unit / unit).alias("variance"),
     )
-    raised = (10 ** (exponent - _ATTO) for exponent in totals[Measurement.exponent.name])
-    texts = [_decimal(value * unit) for value, unit in zip(totals["total"].to_list(), raised, strict=True)]
     return exact.select(
         "row",
         *_METRIC_KEY,
         "n",
-        pl.Series("total", texts, pl.String),
+        exact_text(total, -totals[Measurement.exponent.name][0]).alias("total"),
         pl.col("mean").clip("minimum", "maximum"),
         "minimum",
         "maximum",
@@ -406,14 +412,19 @@ def _decimal(value: int) -> str:
 
 def _histogram(counts: pl.DataFrame) -> pl.DataFrame:
     """The rows of TOOL_HISTOGRAM, from COUNTS."""
-    first, last = (edge(pl.col(BIN.name), _HISTOGRAM_STEP_BITS) for edge in (coarse, coarse_last))
     drawn = counts.filter(Measurement.metric.expr.is_in(_DRAWN)).with_columns(
-        (low(first) / _ones()).alias("low"), (end(last) / _ones()).alias("high")
+        coarse(pl.col(BIN.name), _HISTOGRAM_STEP_BITS).alias("first")
     )
-    return drawn.group_by(*_METRIC_KEY, "low", "high").agg(pl.col("jobs").sum())
+    order, begins = key_order(drawn, (*_METRIC_KEY, "first"))
+    jobs = np.add.reduceat(drawn["jobs"].to_numpy()[order], begins)
+    last = coarse_last(pl.col(BIN.name), _HISTOGRAM_STEP_BITS)
+    return drawn[order[begins]].select(
+        *_METRIC_KEY, (low(pl.col("first")) / _ones()).alias("low"), (end(last) / _ones()).alias("high"), jobs=jobs
+    )
 
 
 def _ones() -> pl.Expr:
     """How many units of `exponent` are 1."""
-    ones = {exponent: float(10**-exponent) for by_exponent in _series().values() for exponent in by_exponent}
+    exponents = {exponent for exponent, _ in _METRICS.values()} | _RATIOS.keys()
+    ones = {exponent: float(10**-exponent) for exponent in exponents}
     return Measurement.exponent.expr.replace_strict(ones, return_dtype=pl.Float64)
