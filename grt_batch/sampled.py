@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
+from grt_batch.codes import key_order
 from grt_batch.hashing import hashes
 from grt_batch.joined import Field
 from grt_batch.measures import Cube
@@ -66,14 +68,16 @@ class SampledCube(Cube):
 
     def _least(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
         """The rows with the `count` least hashes in each group of `by`; rows are in the order of the keys, and stay."""
-        group = pl.struct(field.name for field in self.by).rle_id()
-        sizes = frame.select(group.alias("group"))["group"].value_counts()["count"] if frame.height else pl.Series([0])
-        # Hardly ever a group has more rows than that, and a rank is dear, as are the hashes.
-        most = sizes.max()
-        if not isinstance(most, int) or most <= count:
+        _, begins = key_order(frame, [field.name for field in self.by])
+        sizes = np.diff(begins, append=frame.height)
+        large = np.flatnonzero(sizes > count)
+        if not len(large):
             return frame
-        least = pl.col(_HASH).rank("dense").over(group) <= count
-        return frame.filter(frame.with_columns(self._hashes(frame)).select(least).to_series())
+        found, kept = self._hashes(frame).to_numpy(), np.ones(frame.height, np.bool_)
+        for begin, size in zip(begins[large], sizes[large], strict=True):
+            of_group = found[begin : begin + size]
+            kept[begin : begin + size] = of_group <= np.unique(of_group)[:count][-1]
+        return frame.filter(kept)
 
     def _hashes(self, frame: pl.DataFrame) -> pl.Series:
         """The hash of the sampled key in each row."""
