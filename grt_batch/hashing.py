@@ -15,7 +15,7 @@ def hashes(texts: pl.Series) -> npt.NDArray[np.uint64]:
     """The hash of each text's UTF-8; `texts` has no null."""
     from grt_batch import kernels
 
-    data = np.frombuffer(texts.str.join().item().encode(), np.uint8)
+    data = np.frombuffer(texts.str.join().cast(pl.Binary).item(), np.uint8)
     found = np.empty(len(texts), np.uint64)
     kernels.hash_texts(data, texts.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy(), found)
     return found
