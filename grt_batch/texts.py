@@ -55,7 +55,7 @@ def filled(column: pl.Series) -> pl.Series:
         return column
     if not len(names) or names[0]:
         names = pl.concat([pl.Series([""]), names])
-        column = _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
+        column = recoded(column, names)
     return column.fill_null("")
 
 
@@ -66,7 +66,7 @@ def in_order(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     if names.is_sorted():
         return column, names
     names = names.sort()
-    return _recoded(column, names, pl.Series(names, dtype=pl.Enum(names))), names
+    return recoded(column, names), names
 
 
 def categories(column: pl.Series) -> pl.Series:
