@@ -19,7 +19,9 @@ from grt_batch.tasks import RunTasks
 MERGED = "merged"
 """The kind of entries in the store that are merged prefixes of an instance's archives."""
 
-_MERGED_AT_ONCE = 8
+_MERGED_AT_ONCE = 16 << 20
+"""Bytes of partials, as they are in the store, that are in memory at a time: whatever comes on top of what was merged
+so far is merged with all of that once more."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,7 @@ class MergeOrder:
                 if raw is not None:
                     done, result = length, unpack_partial(raw)
                     break
-        for begin in range(done, len(self.keys), _MERGED_AT_ONCE):
-            keys = self.keys[begin : begin + _MERGED_AT_ONCE]
+        for keys in self._at_once(store, self.keys[done:]):
             raws = {key: store.get(PARTIAL, key) for key in keys}
             damaged = tuple(key for key, raw in raws.items() if raw is None)
             if damaged:
@@ -154,6 +155,20 @@ class MergeOrder:
         if done:
             store.drop(MERGED, prefixes[done])
         return ()
+
+    @staticmethod
+    def _at_once(store: Store, keys: Sequence[str]) -> Iterator[list[str]]:
+        """The keys, so many at a time as may be in memory, and one at least."""
+        some: list[str] = []
+        size = 0
+        for key in keys:
+            size += store.size(PARTIAL, key)
+            if some and size > _MERGED_AT_ONCE:
+                yield some
+                some, size = [], store.size(PARTIAL, key)
+            some.append(key)
+        if some:
+            yield some
 
     @cached_property
     def _prefixes(self) -> list[str]:

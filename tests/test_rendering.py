@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from build import plain
 from conftest import UNTIL
 
 from grt_batch.config import Config
@@ -15,7 +16,7 @@ from grt_batch.errors import StoreDamaged
 from grt_batch.index import Index
 from grt_batch.ledger import InstanceEntry, Ledger
 from grt_batch.merging import MERGED, MergeOrder
-from grt_batch.module import Export, chosen, discover
+from grt_batch.module import Export, Module, chosen, discover
 from grt_batch.partials import Store, unpack_partial
 from grt_batch.pipeline import PARTIAL
 from grt_batch.plan import find, survey
@@ -103,6 +104,25 @@ def test_a_merge_goes_on_where_the_one_before_ended(partials: tuple[Store, list[
     assert all(found[name].equals(whole[1][name]) for name in CUBES)
     assert [entry.kind for entry in store.entries()].count(MERGED) == 1, "the shorter one is of no more use"
     assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))[0] == (keys[0],)
+
+
+def test_how_many_partials_are_in_memory_makes_no_difference(
+    partials: tuple[Store, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, keys = partials
+    whole = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
+    two = store.size(PARTIAL, keys[0]) + store.size(PARTIAL, keys[1])
+    read: list[int] = []
+    merge = Module.merge
+    monkeypatch.setattr(Module, "merge", lambda self, parts: [read.append(len(parts)), merge(self, parts)][1])
+    for most, first in ((1, 1), (two, 2), (two - 1, 1)):
+        monkeypatch.setattr("grt_batch.merging._MERGED_AT_ONCE", most)
+        read.clear()
+        found = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))
+        # What was merged so far is one of them.
+        assert read[0] == 1 + first
+        assert sum(read) == len(read) + len(keys)
+        assert all(plain(found[1][name]).equals(plain(whole[1][name])) for name in CUBES)
 
 
 @pytest.mark.parametrize("count", [1, 3])
