@@ -11,7 +11,8 @@ from functools import cached_property
 from grt_batch.clock import Stage
 from grt_batch.config import Config
 from grt_batch.module import WINDOW_DAYS, Module, Partial, discover
-from grt_batch.partials import Store, digest, pack_partial, unpack_partial
+from grt_batch.packing import pack_partial, unpack_partial
+from grt_batch.partials import Store, digest
 from grt_batch.pipeline import PARTIAL, partial_key
 from grt_batch.plan import Planned, first_day
 from grt_batch.tasks import RunTasks

@@ -7,28 +7,24 @@ superseded jobs. So an entry is never changed, and one that is missing or damage
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import struct
 import time
 import uuid
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import orjson
-import polars as pl
 from isal import isal_zlib
 
 from grt_batch.clock import Clock, Stage
 from grt_batch.errors import CannotWrite
-from grt_batch.module import Partial
 
 _HEAD = struct.Struct("<8sIQ")
-_MAGIC = b"GRTPART1"
+_MAGIC = b"GRTPART2"
 _UNFINISHED = "unfinished"
 _DAY = 86400
 
@@ -134,34 +130,3 @@ def _mark_as_used(file: int) -> None:
     if time.time() - os.fstat(file).st_mtime > _DAY:
         with suppress(OSError):
             os.utime(file)
-
-
-def pack_frame(frame: pl.DataFrame, compression: Literal["lz4", "uncompressed"] = "lz4") -> bytes:
-    """A frame as Arrow IPC."""
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression=compression)
-    return buffer.getvalue()
-
-
-def unpack_frame(raw: bytes, columns: list[str] | None = None) -> pl.DataFrame:
-    """The opposite of `pack_frame`."""
-    return pl.read_ipc(io.BytesIO(raw), columns=columns)
-
-
-def pack_partial(partial: Partial) -> bytes:
-    """A partial: the names and sizes of its frames as JSON, then the frames."""
-    frames = {name: pack_frame(frame) for name, frame in partial.items()}
-    head = orjson.dumps([[name, len(raw)] for name, raw in frames.items()])
-    return b"".join([struct.pack("<I", len(head)), head, *frames.values()])
-
-
-def unpack_partial(raw: bytes, names: Container[str] | None = None) -> Partial:
-    """The opposite of `pack_partial`, or of it the frames of these names."""
-    (size,) = struct.unpack_from("<I", raw)
-    at = 4 + size
-    partial: Partial = {}
-    for name, length in orjson.loads(raw[4:at]):
-        if names is None or name in names:
-            partial[name] = unpack_frame(raw[at : at + length])
-        at += length
-    return partial

@@ -27,7 +27,8 @@ from grt_batch.joined import RECORDS, Job
 from grt_batch.ledger import Account
 from grt_batch.memory import give_back
 from grt_batch.module import Module, Partial, discover
-from grt_batch.partials import Store, digest, pack_frame, pack_partial, unpack_frame
+from grt_batch.packing import pack_frame, pack_partial, unpack_frame
+from grt_batch.partials import Store, digest
 from grt_batch.records import Kind
 from grt_batch.redaction import Redaction
 from grt_batch.tables import escape

@@ -25,7 +25,8 @@ from grt_batch.memory import peak_memory
 from grt_batch.merging import Current, Merged, MergeOrder, current_of, merged_keys, merges
 from grt_batch.module import PARTS, ArchiveParts, Export, Module, Part
 from grt_batch.notices import say_what_is_lost
-from grt_batch.partials import Store, digest, unpack_partial
+from grt_batch.packing import unpack_partial
+from grt_batch.partials import Store, digest
 from grt_batch.pipeline import (
     ACCOUNT,
     PARTIAL,

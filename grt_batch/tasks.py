@@ -94,7 +94,7 @@ class AggregateTask:
             if some:
                 records = self._records(never_null=not passed_on)
                 partials |= {module.name: module.aggregate(records) for module in some}
-        return partials
+        return {name: partials[name] for name in self.modules}
 
     def _records(self, *, never_null: bool) -> Records:
         """The records. What counts takes a null text for the empty one, which is done for all modules at once; what

@@ -34,7 +34,7 @@ LAYERS = [
     ["ledger"],
     ["index"],
     ["module"],
-    ["modules", "partials"],
+    ["modules", "packing", "partials"],
     ["tasks"],
     ["pipeline"],
     ["plan", "sinks"],

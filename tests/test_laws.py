@@ -20,7 +20,7 @@ from grt_batch.config import Config
 from grt_batch.details import attached
 from grt_batch.joined import RECORDS, Job, Metric, Record, Records
 from grt_batch.module import PART, PARTS, Export, Module, Partial, discover
-from grt_batch.partials import pack_partial, unpack_partial
+from grt_batch.packing import pack_partial, unpack_partial
 from grt_batch.pipeline import read_archive
 from grt_batch.tasks import run_here
 from grt_batch.texts import categories

@@ -16,14 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.errors import CannotWrite
-from grt_batch.partials import (
-    Store,
-    digest,
-    pack_frame,
-    pack_partial,
-    unpack_frame,
-    unpack_partial,
-)
+from grt_batch.packing import pack_frame, pack_partial, unpack_frame, unpack_partial
+from grt_batch.partials import Store, digest
 
 KEY = digest("a", "key")
 PAYLOAD = b"what was computed\n" * 10

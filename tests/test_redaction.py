@@ -25,7 +25,8 @@ from grt_batch.decode import decode
 from grt_batch.errors import BadConfig
 from grt_batch.joined import RECORDS
 from grt_batch.module import PARTS, discover
-from grt_batch.partials import Store, unpack_frame, unpack_partial
+from grt_batch.packing import unpack_frame, unpack_partial
+from grt_batch.partials import Store
 from grt_batch.pipeline import PARTIAL, REJECTS, account_key
 from grt_batch.records import Kind, layout_of
 from grt_batch.redaction import Redaction, redacted

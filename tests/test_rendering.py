@@ -17,7 +17,8 @@ from grt_batch.index import Index
 from grt_batch.ledger import InstanceEntry, Ledger
 from grt_batch.merging import MERGED, MergeOrder
 from grt_batch.module import Export, Module, chosen, discover
-from grt_batch.partials import Store, unpack_partial
+from grt_batch.packing import unpack_partial
+from grt_batch.partials import Store
 from grt_batch.pipeline import PARTIAL
 from grt_batch.plan import find, survey
 from grt_batch.reduction import Alone, Reduction

@@ -17,7 +17,7 @@ from grt_batch.config import Config, Level
 from grt_batch.ledger import Account
 from grt_batch.merging import Merged, MergeOrder, MergeOutcome
 from grt_batch.module import Partial
-from grt_batch.partials import pack_frame, pack_partial, unpack_frame, unpack_partial
+from grt_batch.packing import pack_frame, pack_partial, unpack_frame, unpack_partial
 from grt_batch.pipeline import Order, Outcome
 from grt_batch.ranks.messages import Buffer, Message, pack
 from grt_batch.records import Column, Kind, Layout, Type

@@ -17,7 +17,7 @@ from grt_batch.details import attached
 from grt_batch.joined import RECORDS, Job, Records
 from grt_batch.ledger import Ledger
 from grt_batch.module import ArchiveParts, FolderExport, Part
-from grt_batch.partials import pack_partial, unpack_partial
+from grt_batch.packing import pack_partial, unpack_partial
 from grt_batch.pipeline import read_archive
 from grt_batch.tasks import run_here
 from grt_batch.uploads import scan

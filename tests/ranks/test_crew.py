@@ -17,7 +17,8 @@ from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, RankLost
 from grt_batch.module import discover
-from grt_batch.partials import Store, unpack_partial
+from grt_batch.packing import unpack_partial
+from grt_batch.partials import Store
 from grt_batch.pipeline import PARTIAL, Order, Outcome, reduce_archive
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.layout import controllers

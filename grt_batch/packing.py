@@ -1,0 +1,88 @@
+"""Frames as bytes: Arrow IPC, with each dictionary of texts once.
+
+Arrow could hold the dictionaries itself; to read one back takes polars four times as long as to make it of its texts,
+and the frames of a partial share theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Container
+from typing import Literal
+
+import orjson
+import polars as pl
+
+from grt_batch.module import Partial
+from grt_batch.texts import categories, texts_of
+
+Compression = Literal["lz4", "uncompressed"]
+
+_SIZE = struct.Struct("<I")
+
+
+def pack_frame(frame: pl.DataFrame, compression: Compression = "lz4") -> bytes:
+    """A frame."""
+    return pack_partial({"": frame}, compression)
+
+
+def unpack_frame(raw: bytes, columns: list[str] | None = None) -> pl.DataFrame:
+    """The opposite of `pack_frame`, or of it these columns."""
+    return unpack_partial(raw, columns=columns)[""]
+
+
+def pack_partial(partial: Partial, compression: Compression = "lz4") -> bytes:
+    """Frames by their names: as JSON the size of each dictionary, and of each frame its name, its size, and which
+    dictionary which of its columns has; then the dictionaries, and the frames, whose texts are numbers."""
+    dictionaries: list[tuple[str, pl.Series]] = []
+    head, packed = [], []
+    for name, frame in partial.items():
+        encoded = [column for column in frame.get_columns() if isinstance(column.dtype, pl.Enum)]
+        places = {column.name: _place(column, dictionaries) for column in encoded}
+        packed.append(_to_ipc(frame.with_columns(column.to_physical() for column in encoded), compression))
+        head.append((name, len(packed[-1]), places))
+    texts = [_to_ipc(names.to_frame(), compression) for _, names in dictionaries]
+    said = orjson.dumps(([len(raw) for raw in texts], head))
+    return b"".join([_SIZE.pack(len(said)), said, *texts, *packed])
+
+
+def unpack_partial(raw: bytes, names: Container[str] | None = None, columns: list[str] | None = None) -> Partial:
+    """The opposite of `pack_partial`, or of it the frames of these names, or of all frames these columns."""
+    (size,) = _SIZE.unpack_from(raw)
+    at = _SIZE.size + size
+    sizes, head = orjson.loads(raw[_SIZE.size : at])
+    begins = [at]
+    for size in sizes:
+        begins.append(begins[-1] + size)
+    at = begins[-1]
+    known: dict[int, pl.Series] = {}
+    partial: Partial = {}
+    for name, length, places in head:
+        if names is None or name in names:
+            frame = pl.read_ipc(io.BytesIO(raw[at : at + length]), columns=columns)
+            for column, place in places.items():
+                if column in frame.columns and place not in known:
+                    texts = pl.read_ipc(io.BytesIO(raw[begins[place] : begins[place + 1]])).to_series()
+                    known[place] = pl.Series(texts, dtype=pl.Enum(texts))
+            partial[name] = frame.with_columns(
+                texts_of(frame[column], known[place]) for column, place in places.items() if column in frame.columns
+            )
+        at += length
+    return partial
+
+
+def _place(column: pl.Series, dictionaries: list[tuple[str, pl.Series]]) -> int:
+    """Which of the dictionaries a column has; it is added if it is none of them."""
+    names = categories(column)
+    for place, (name, known) in enumerate(dictionaries):
+        if name == column.name and known.equals(names):
+            return place
+    dictionaries.append((column.name, names))
+    return len(dictionaries) - 1
+
+
+def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression=compression)
+    return buffer.getvalue()
