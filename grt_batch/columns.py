@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,9 @@ Integers = npt.NDArray[np.int64]
 KEY_BYTES = 512
 """No tool, version, state, file type or name is longer, in UTF-8: they are the keys of tables, and a database has no
 index over long texts. Galaxy has 255 characters at most."""
+
+_DATA = "data"
+"""Stands in the texts of a parameter whose value names datasets."""
 
 WANTED = (Param.kind, Dataset.kind, Metric.kind)
 """The kinds of joined records whose columns are only decoded where they are wanted; of others the job id is enough."""
@@ -215,35 +217,34 @@ def _texts(
 def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     from grt_batch import shapes
 
-    decoded, odd, places = _coded(layout, data, sep, lines, {"param": ("name", "value")})
-    found = np.empty((len(places["param"]), 3), np.int64)
-    shapes.shapes(data, places["param"], found)
-    text = data.tobytes()
-    raw = [
-        (text[name:name_end], kind, text[start:end] if kind == ODD else text[first:last])
-        for (name, name_end, start, end), (kind, first, last) in zip(
-            places["param"].tolist(), found.tolist(), strict=True
-        )
-    ]
-    # A long line is not kept twice while its value is read.
-    del text
-    return replace(decoded, texts={"param": [_param(*each) for each in raw]}), odd
+    decoded, odd, where = _coded(layout, data, sep, lines, {"param": ("name", "value")})
+    places = where["param"]
+    found = np.empty((len(places), 3), np.int64)
+    shapes.shapes(data, places, found)
+    kinds = found[:, 0]
+    raw = _pieces(data, np.insert(places[:, :2], 0, TEXT, axis=1))
+    known = {name: _param_name(name) for name in set(raw)}
+    names = [known[name] for name in raw]
+    values: list[str | None] = [*_pieces(data, found)]
+    data_or_not = [_DATA if kind == REFERENCES else None for kind in kinds.tolist()]
+    strange = np.flatnonzero(kinds == ODD)
+    for place, (start, end) in zip(strange.tolist(), places[strange, 2:].tolist(), strict=True):
+        values[place], names_data = unwrap(names[place], bytes(data.data[start:end]))
+        data_or_not[place] = _DATA if names_data else None
+    return replace(decoded, texts={"param": list(zip(names, values, data_or_not, strict=True))}), odd
 
 
-@lru_cache(1 << 16)
-def _name(raw: bytes) -> str:
-    return _text(raw) or ""
+def _pieces(data: Bytes, found: Integers) -> list[str]:
+    """The texts at some places of a block, as `grt_batch.shapes` has them. No line holds a newline: all of them are cut
+    out and decoded at once."""
+    from grt_batch import shapes
+
+    out = np.empty(int((found[:, 2] - found[:, 1]).sum()) + len(found), np.uint8)
+    return str(out[: shapes.pieces(data, found, out)].data, "utf-8").split("\n")[:-1]
 
 
-def _param(raw: bytes, kind: int, value: bytes) -> tuple[str | None, ...]:
-    # What is long is hardly there twice, and would stay in the cache.
-    name = _name(raw) if len(raw) <= KEY_BYTES else shortened(raw.decode("utf-8"), KEY_BYTES)
-    if kind == TEXT:
-        return name, value.decode(), None
-    if kind == REFERENCES:
-        return name, value.translate(None, b" \\").decode(), "data"
-    text, names_data = unwrap(name, value)
-    return name, text, "data" if names_data else None
+def _param_name(name: str) -> str:
+    return "" if name == NONE_TEXT.decode() else shortened(name, KEY_BYTES)
 
 
 def _coded(
