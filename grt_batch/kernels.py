@@ -1,4 +1,4 @@
-"""The hot loops over the bytes of a block, compiled by numba. Only `decode` and `jobs` call them.
+"""The hot loops over the bytes of a block, compiled by numba. They are imported where they are called.
 
 `data` is uint8[n]; a text is where it starts and ends in it. A kernel goes through the lines of `data` once. A line
 that is a record by the types of its columns goes into the columns; any other goes into `odd`, three numbers a line:
@@ -105,9 +105,20 @@ def next_separator(data: Any, i: Any) -> Any:
 
 @_compiled
 def newlines(data: Any) -> Any:
-    """How many newlines there are."""
-    count = 0
-    for i in range(data.size):
+    """How many newlines there are. Eight bytes at a time, each of which counts up to 255 in a byte of its own."""
+    low, pairs = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x00FF00FF00FF00FF)
+    count: Any = 0
+    begin = 0
+    while begin + 8 <= data.size:
+        stop = min(begin + 8 * 255, data.size - 7)
+        counts = np.uint64(0)
+        for i in range(begin, stop, 8):
+            word = _load64(data, i) ^ np.uint64(0x0A0A0A0A0A0A0A0A)
+            counts += ~((word & low) + low | word | low) >> np.uint64(7)
+            begin += 8
+        counts = (counts & pairs) + (counts >> np.uint64(8) & pairs)
+        count += np.int64(counts * np.uint64(0x0001000100010001) >> np.uint64(48))
+    for i in range(begin, data.size):
         count += data[i] == _NEWLINE
     return count
 

@@ -144,6 +144,15 @@ def test_an_integer_is_pythons_and_one_beyond_64_bits_is_told_apart(text: str) -
     assert field(kernels.integer, text.encode()) == expected
 
 
+@examples(100)
+@given(st.text("\n\x0b\x8a\x00a", max_size=9).map(lambda text: text.encode("latin-1")), st.integers(0, 700))
+@example(b"\n", 9000)
+@example(b"\n", 8 * 255 * 3)
+@example(b"\n", 8 * 255 + 7)
+def test_newlines_are_counted(text: bytes, times: int) -> None:
+    assert kernels.newlines(np.frombuffer(text * times, np.uint8)) == text.count(b"\n") * times
+
+
 def micros(moment: datetime) -> int:
     return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 

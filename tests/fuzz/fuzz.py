@@ -107,7 +107,7 @@ def interpret_kernels() -> None:
         return lambda data, *rest: kernel(Text(data) if isinstance(data, np.ndarray) else data, *rest)
 
     kernels._load64, kernels._byte, kernels._trailing_zeros = load64, byte, trailing_zeros
-    for name in ("integer", "number", "date", *(name for name in vars(kernels) if name.startswith("decode_"))):
+    for name in ("newlines", "integer", "number", "date", *(name for name in vars(kernels) if name.startswith("decode_"))):
         setattr(kernels, name, of_text(getattr(kernels, name)))
     # Hashes are meant to overflow.
     np.seterr(over="ignore")
