@@ -271,7 +271,6 @@ def _coded(
         odd,
         _places(),
         np.zeros(2, np.int64),
-        np.zeros((4, 2), np.int64),
     )
     places = {name: firsts[i, : counts[i]] for i, name in enumerate(pairs)}
     found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}

@@ -123,7 +123,7 @@ def newlines(data: Any) -> Any:
     return count
 
 
-@_compiled
+@_inlined
 def split(data: Any, begin: Any, sep: int, starts: Any, ends: Any) -> Any:
     """Find the fields of the line that begins at `begin`: their number, and where the newline (or the end) is."""
     field = 0
@@ -153,16 +153,66 @@ def is_none(data: Any, start: int, end: int) -> bool:
     )
 
 
+@_inlined
+def _last_bytes(data: Any, start: Any, count: Any) -> Any:
+    """The `count` bytes, fewer than eight, from `start` on as one little-endian number."""
+    if start + 8 <= data.size:
+        return _load64(data, start) & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
+    word = np.uint64(0)
+    for i in range(count):
+        word |= np.uint64(_byte(data, start + i)) << np.uint64(8 * i)
+    return word
+
+
+@_inlined
+def _number_of(word: Any) -> Any:
+    """The number that eight digits are. Pairs of digits are put together, and pairs of pairs: D. Lemire, "Quickly
+    parsing eight digits"."""
+    word = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
+    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
+    return np.int64((word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32))
+
+
+@_inlined
+def _not_digits(word: Any) -> Any:
+    """0 where eight bytes of text are digits; else its lowest byte that is not 0 is at the first that is none."""
+    high, zeros = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x3030303030303030)
+    # A byte of 0xFA or more adds to the next one, but that one stands behind it.
+    return (word & high ^ zeros) | (word + np.uint64(0x0606060606060606) & high ^ zeros)
+
+
+@_inlined
+def _eight_digits(word: Any) -> Any:
+    """The number that eight bytes of text are, -1 where one of them is no digit."""
+    return _number_of(word) if _not_digits(word) == 0 else np.int64(-1)
+
+
+@_inlined
+def _leading_digits(word: Any) -> Any:
+    """How many of eight bytes of text are digits before the first that is none, and their number."""
+    others = _not_digits(word)
+    if others == 0:
+        return np.int64(8), _number_of(word)
+    count = np.int64(_trailing_zeros(others) >> np.uint64(3))
+    if count == 0:
+        return count, np.int64(0)
+    return count, _number_of(word << np.uint64(64 - 8 * count))
+
+
 @_compiled
 def integer(data: Any, start: Any, end: Any) -> Any:
     """(1, value) of a decimal integer of 64 bits, (2, ±2^62) of a larger one, (0, 0) of anything else."""
+    if start < end and end - start < 8:
+        count, value = _leading_digits(_last_bytes(data, start, end - start))
+        if count == end - start:
+            return 1, value
     negative = False
     if start < end and (data[start] == _MINUS or data[start] == _PLUS):
         negative = data[start] == _MINUS
         start += 1
     if start == end:
         return 0, 0
-    value: Any = 0
+    value = 0
     large = False
     for i in range(start, end):
         digit: Any = _byte(data, i) - _ZERO
@@ -259,19 +309,22 @@ def date(data: Any, start: Any, end: Any) -> Any:
         return IS_NULL, NULL
     if end - start < 19:
         return NO_NUMBER, 0
-    if data[start + 4] != 45 or data[start + 7] != 45 or data[start + 13] != 58 or data[start + 16] != 58:
+    # `2017-06-` and `19:18:30`, each with zeros in the places of its signs.
+    dashes, colons = np.uint64(0xFF0000FF00000000), np.uint64(0x0000FF0000FF0000)
+    zeros = np.uint64(0x3030303030303030)
+    first, time = _load64(data, start), _load64(data, start + 11)
+    if first & dashes != np.uint64(0x2D00002D00000000) or time & colons != np.uint64(0x00003A00003A0000):
         return NO_NUMBER, 0
     if data[start + 10] != 32 and data[start + 10] != 84:
         return NO_NUMBER, 0
-    year, month, day = _digits(data, start, 4), _digits(data, start + 5, 2), _digits(data, start + 8, 2)
-    hour, minute, second = (
-        _digits(data, start + 11, 2),
-        _digits(data, start + 14, 2),
-        _digits(data, start + 17, 2),
-    )
-    if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+    first = _eight_digits(first & ~dashes | zeros & dashes)
+    time = _eight_digits(time & ~colons | zeros & colons)
+    day = _digits(data, start + 8, 2)
+    if first < 0 or time < 0:
         return NO_NUMBER, 0
-    if second < 0 or second > 59:
+    year, month = first // 10_000, first // 10 % 1000
+    hour, minute, second = time // 1_000_000, time // 1000 % 1000, time % 1000
+    if year < 1 or month < 1 or month > 12 or day < 1 or hour > 23 or minute > 59 or second > 59:
         return NO_NUMBER, 0
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     longest = 31
@@ -286,7 +339,10 @@ def date(data: Any, start: Any, end: Any) -> Any:
         count = end - start - 20
         if data[start + 19] != _POINT or count < 1:
             return NO_NUMBER, 0
-        micros = _digits(data, start + 20, min(count, 6))
+        if count == 6:
+            micros = _eight_digits(_load64(data, end - 8) & ~np.uint64(0xFFFF) | zeros & np.uint64(0xFFFF))
+        else:
+            micros = _digits(data, start + 20, min(count, 6))
         if micros < 0 or (count > 6 and _digits(data, start + 26, min(count - 6, 12)) < 0) or count > 18:
             return NO_NUMBER, 0
         micros *= _POWERS[6 - min(count, 6)]
@@ -299,17 +355,6 @@ def date(data: Any, start: Any, end: Any) -> Any:
 
 
 @_inlined
-def _last_bytes(data: Any, start: Any, count: Any) -> Any:
-    """The `count` bytes, fewer than eight, from `start` on as one little-endian number."""
-    if start + 8 <= data.size:
-        return _load64(data, start) & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
-    word = np.uint64(0)
-    for i in range(count):
-        word |= np.uint64(_byte(data, start + i)) << np.uint64(8 * i)
-    return word
-
-
-@_compiled
 def hash_text(data: Any, start: Any, end: Any, seed: Any) -> Any:
     """A hash of a text: eight bytes at a time, multiplied by an odd number and folded."""
     value = np.uint64(seed) ^ np.uint64(end - start)
@@ -321,7 +366,7 @@ def hash_text(data: Any, start: Any, end: Any, seed: Any) -> Any:
     return value ^ (value >> np.uint64(32))
 
 
-@_compiled
+@_inlined
 def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes are the same in two texts."""
     i = 0
@@ -332,7 +377,7 @@ def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> Any:
     return _last_bytes(one, a + i, size - i) == _last_bytes(other, b + i, size - i)
 
 
-@_compiled
+@_inlined
 def _intern(
     data: Any, start: int, end: int, start2: int, end2: int, table: Any, firsts: Any, count: int
 ) -> tuple[int, int]:
@@ -412,16 +457,16 @@ def _wanted(data: Any, starts: Any, ends: Any, at: Any, names: Any, name_ends: A
 
 
 @_inlined
-def _eight_digits(word: Any) -> Any:
-    """The number that eight bytes of text are, -1 where one of them is no digit. Pairs of digits are put together, and
-    pairs of pairs: D. Lemire, "Quickly parsing eight digits"."""
-    high, ones = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x0606060606060606)
-    zeros = np.uint64(0x3030303030303030)
-    if (word & high) != zeros or ((word + ones) & high) != zeros:
-        return np.int64(-1)
-    word = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
-    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
-    return np.int64((word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32))
+def _usual_integer(data: Any, start: Any) -> Any:
+    """Of the digits that begin at `start`, up to 15: their number and where they end, which is `start` without one or
+    with more. 16 bytes must be there."""
+    count, value = _leading_digits(_load64(data, start))
+    if count == 8:
+        more, low = _leading_digits(_load64(data, start + 8))
+        if more == 8:
+            return np.int64(0), start
+        return value * _POWERS[more] + low, start + 8 + more
+    return value, start + count
 
 
 @_inlined
@@ -628,12 +673,11 @@ def decode_texts(
     odd: Any,
     places: Any,
     counts: Any,
-    texts: Any,
 ) -> Any:
     """Records of a job id and up to four texts: `at` holds the positions of the id and of two pairs of texts (-1: no
     such column), of which the first `pairs` are wanted. `out[0:4]` becomes the id, the code of each pair and the line's
-    number. `texts`, int64[4, 2], is room for where they are, `counts`, int64[2], for the codes of each pair; both are
-    zeros. Returns the numbers of records, of odd lines and of codes of each pair.
+    number. `counts`, int64[2], is room for the codes of each pair, zeros. Returns the numbers of records, of odd lines
+    and of codes of each pair.
     """
     starts, ends = places[0], places[1]
     begin, line, records, strange = 0, 0, 0, 0
@@ -643,14 +687,14 @@ def decode_texts(
         if fields == width:
             status, job = integer(data, starts[at[0]], ends[at[0]])
         if status == 1:
-            for i in range(4):
-                if at[1 + i] >= 0:
-                    texts[i, 0], texts[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
             for pair in range(pairs):
-                first, second = texts[2 * pair], texts[2 * pair + 1]
-                code, counts[pair] = _intern(
-                    data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
-                )
+                first, second = at[1 + 2 * pair], at[2 + 2 * pair]
+                start, end, start2, end2 = 0, 0, 0, 0
+                if first >= 0:
+                    start, end = starts[first], ends[first]
+                if second >= 0:
+                    start2, end2 = starts[second], ends[second]
+                code, counts[pair] = _intern(data, start, end, start2, end2, tables[pair], firsts[pair], counts[pair])
                 out[1 + pair, records] = code
             out[0, records], out[3, records] = job, line
             records += 1
@@ -660,6 +704,38 @@ def decode_texts(
         begin = stop + 1
         line += 1
     return records, strange, counts[0], counts[1]
+
+
+_INPUT, _OUTPUT = int.from_bytes(b"input\n", "little"), int.from_bytes(b"output\n", "little")
+
+
+@_inlined
+def _usual_dataset(data: Any, begin: Any, sep: int) -> Any:
+    """(end of the line, job id, dataset id, size, 1 for an output, extension's end, name's start, name's end) where a
+    line holds these in the usual order; the extension begins behind the dataset id. Else the end is -1."""
+    stop, output = np.int64(-1), np.int64(0)
+    extension, extension_end, name, name_end = begin, begin, begin, begin
+    job, dataset, size = np.int64(0), np.int64(0), np.int64(0)
+    # Three numbers of 15 digits at most, their separators and the type.
+    most = data.size - 64
+    if begin <= most:
+        job, i = _usual_integer(data, begin)
+        dataset, extension = _usual_integer(data, i + 1)
+        if i > begin and extension > i + 1 and _byte(data, i) == sep and _byte(data, extension) == sep:
+            extension += 1
+            extension_end = next_separator(data, extension)
+            if extension_end <= most and _byte(data, extension_end) == sep:
+                size, i = _usual_integer(data, extension_end + 1)
+                name = i + 1
+                if i > extension_end + 1 and _byte(data, i) == sep:
+                    name_end = next_separator(data, name)
+                    if name_end <= most and _byte(data, name_end) == sep:
+                        word = _load64(data, name_end + 1)
+                        if word & np.uint64(0xFFFFFFFFFFFF) == np.uint64(_INPUT):
+                            stop = name_end + 6
+                        elif word & np.uint64(0xFFFFFFFFFFFFFF) == np.uint64(_OUTPUT):
+                            stop, output = name_end + 7, np.int64(1)
+    return stop, job, dataset, size, output, extension, extension_end, name, name_end
 
 
 @_compiled
@@ -672,39 +748,47 @@ def decode_datasets(
     """
     starts, ends = places[0], places[1]
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
+    usual = width == 6 and at[0] == 0 and at[1] == 1 and at[2] == 2 and at[3] == 3 and at[4] == 4 and at[5] == 5
     while begin < data.size:
-        fields, stop = split(data, begin, sep, starts, ends)
-        good = fields == width
-        if good:
-            status, job = integer(data, starts[at[0]], ends[at[0]])
-            good = status == 1
-        dataset = NULL
-        if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
-            status, dataset = integer(data, starts[at[1]], ends[at[1]])
-            good = status != 0
-            if status == 2:
-                dataset = NULL
-        size = NULL
-        if good and at[3] >= 0 and not is_none(data, starts[at[3]], ends[at[3]]):
-            status, size = integer(data, starts[at[3]], ends[at[3]])
-            good = status != 0
-            if size >= NO_LIMIT or size == -1:
-                size = NULL
-        output = -1
-        if good and at[5] >= 0:
-            start, length = starts[at[5]], ends[at[5]] - starts[at[5]]
-            if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
-                output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
-            elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
-                same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
-                output = 1 if same else -1
-        if good and output >= 0:
-            extension_start, extension_end, name_start, name_end = 0, 0, 0, 0
+        stop, good, output = np.int64(-1), True, np.int64(0)
+        if usual:
+            stop, job, dataset, size, output, extension, extension_end, name, name_end = _usual_dataset(
+                data, begin, sep
+            )
+        if stop < 0:
+            fields, stop = split(data, begin, sep, starts, ends)
+            good = fields == width
+            if good:
+                status, job = integer(data, starts[at[0]], ends[at[0]])
+                good = status == 1
+            dataset = NULL
+            if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
+                status, dataset = integer(data, starts[at[1]], ends[at[1]])
+                good = status != 0
+                if status == 2:
+                    dataset = NULL
+            size = NULL
+            if good and at[3] >= 0 and not is_none(data, starts[at[3]], ends[at[3]]):
+                status, size = integer(data, starts[at[3]], ends[at[3]])
+                good = status != 0
+                if size >= NO_LIMIT or size == -1:
+                    size = NULL
+            output = -1
+            if good and at[5] >= 0:
+                start, length = starts[at[5]], ends[at[5]] - starts[at[5]]
+                if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
+                    output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
+                elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
+                    same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
+                    output = 1 if same else -1
+            extension, extension_end, name, name_end = 0, 0, 0, 0
             if at[2] >= 0:
-                extension_start, extension_end = starts[at[2]], ends[at[2]]
+                extension, extension_end = starts[at[2]], ends[at[2]]
             if at[4] >= 0:
-                name_start, name_end = starts[at[4]], ends[at[4]]
-            code, codes = _intern(data, extension_start, extension_end, name_start, name_end, table, firsts, codes)
+                name, name_end = starts[at[4]], ends[at[4]]
+            good = good and output >= 0
+        if good:
+            code, codes = _intern(data, extension, extension_end, name, name_end, table, firsts, codes)
             out[0, records], out[1, records], out[2, records], out[3, records] = job, size, output, dataset
             out[4, records] = code
             records += 1
