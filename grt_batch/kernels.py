@@ -23,7 +23,7 @@ from grt_batch.records import MOST_COLUMNS, NO_LIMIT, NULL
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _NINE = 9, 10, 45, 43, 46, 48, 57
-_POWERS = np.array([10**i for i in range(8)], dtype=np.int64)
+_POWERS = np.array([10**i for i in range(9)], dtype=np.int64)
 _INT64_MAX = 2**63 - 1
 
 NO_NUMBER, IS_NULL, IS_NUMBER = 0, 1, 2
@@ -469,32 +469,43 @@ def _usual_integer(data: Any, start: Any) -> Any:
     return value, start + count
 
 
+_ZERO_TEXT, _NO_FRACTION = int.from_bytes(b"0E-7\n", "little"), int.from_bytes(b"0000000\n", "little")
+
+
 @_inlined
-def _usual_number(data: Any, start: Any, end: Any, scale: Any) -> Any:
-    """What `number` makes of some digits, a point, 7 digits and a newline, NULL for null; -1 of any other text. The
-    16 bytes before `end` must be there."""
-    count = end - 8 - start
-    if count < 1 or count > 19 or _byte(data, end - 8) != _POINT:
-        return np.int64(-1)
-    fraction = _eight_digits((_load64(data, end - 7) << np.uint64(8)) | np.uint64(_ZERO))
-    before = np.uint64(8 * (8 - min(count, 8)))
-    nothing = (np.uint64(1) << before) - np.uint64(1) if count < 8 else np.uint64(0)
-    word = (_load64(data, end - 16) & ~nothing) | (np.uint64(0x3030303030303030) & nothing)
-    whole = _eight_digits(word)
-    if fraction < 0 or whole < 0:
-        return np.int64(-1)
-    if count > 8:
-        first = _digits(data, start, count - 8)
-        if first < 0:
-            return np.int64(-1)
-        if count > 16:
-            return np.int64(NULL if count == 19 and first > NO_LIMIT // 100_000_000 else -1)
-        whole += first * 100_000_000
+def _usual_number(data: Any, start: Any, scale: Any) -> Any:
+    """(where the newline behind it is, what `number` makes of it) of 0E-7, or of digits, a point and 7 digits; (-1, 0)
+    of any other text. 32 bytes must be there."""
+    word = _load64(data, start)
+    if word & np.uint64(0xFFFFFFFFFF) == np.uint64(_ZERO_TEXT):
+        return start + 4, np.int64(0)
+    large = False
+    count, whole = _leading_digits(word)
+    if count == 8:
+        more, low = _leading_digits(_load64(data, start + 8))
+        count, whole = count + more, whole * _POWERS[more] + low
+        if more == 8:
+            # What is no limit has 19 digits.
+            large = _leading_digits(_load64(data, start + 16))[0] == 3 and whole > NO_LIMIT // 1000
+            count += 3
+            if not large:
+                return np.int64(-1), np.int64(0)
+    end = start + count + 8
+    word = _load64(data, end - 7)
+    if count == 0 or _byte(data, end - 8) != _POINT or word >> np.uint64(56) != np.uint64(_NEWLINE):
+        return np.int64(-1), np.int64(0)
+    fraction = np.int64(0)
+    if word != np.uint64(_NO_FRACTION):
+        fraction = _eight_digits(word << np.uint64(8) | np.uint64(_ZERO))
+    if fraction < 0:
+        return np.int64(-1), np.int64(0)
+    if large:
+        return end, np.int64(NULL)
     if scale == 0:
-        return whole + (fraction >= 5_000_000)
+        return end, whole + (fraction >= 5_000_000)
     if scale != 7 or whole >= _INT64_MAX // 10_000_000:
-        return np.int64(-1)
-    return whole * 10_000_000 + fraction
+        return np.int64(-1), np.int64(0)
+    return end, whole * 10_000_000 + fraction
 
 
 @_compiled
@@ -512,9 +523,6 @@ def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
     return count, count + 1
 
 
-_ZERO_TEXT = int.from_bytes(b"0E-7", "little")
-
-
 @_inlined
 def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes, eight at least, are the same in two places. The last eight are looked at as a whole."""
@@ -528,26 +536,14 @@ def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
 def _usual_metric(data: Any, begin: Any, sep: int, name: Any, name_size: Any, scale: Any) -> Any:
     """(end of the line, job id, value) where a line holds a job id, the same plugin and name as stand at `name`, and a
     usual number; else the end is -1."""
-    # The longest value, and what is read beside it.
-    if name_size == 0 or begin + 18 + name_size + 32 > data.size:
+    # The longest job id, and the value.
+    if name_size == 0 or begin + 16 + name_size + 32 > data.size:
         return np.int64(-1), np.int64(0), np.int64(0)
-    job, i = np.int64(0), begin
-    while i < begin + 18:
-        digit = _byte(data, i) - _ZERO
-        if digit < 0 or digit > 9:
-            break
-        job = job * 10 + digit
-        i += 1
-    start = i + 1 + name_size
+    job, i = _usual_integer(data, begin)
     if i == begin or _byte(data, i) != sep or not _same(data, name, i + 1, name_size):
         return np.int64(-1), np.int64(0), np.int64(0)
-    stop = next_separator(data, start)
-    if stop == data.size or _byte(data, stop) != _NEWLINE:
-        return np.int64(-1), np.int64(0), np.int64(0)
-    value = _usual_number(data, start, stop, scale)
-    if value == -1 and stop - start == 4 and _load64(data, stop - 8) >> np.uint64(32) == np.uint64(_ZERO_TEXT):
-        value = np.int64(0)
-    return (np.int64(-1) if value == -1 else stop), job, value
+    stop, value = _usual_number(data, i + 1 + name_size, scale)
+    return stop, job, value
 
 
 @_compiled
@@ -750,7 +746,8 @@ def decode_datasets(
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
     usual = width == 6 and at[0] == 0 and at[1] == 1 and at[2] == 2 and at[3] == 3 and at[4] == 4 and at[5] == 5
     while begin < data.size:
-        stop, good, output = np.int64(-1), True, np.int64(0)
+        stop: Any = -1
+        good: Any = True
         if usual:
             stop, job, dataset, size, output, extension, extension_end, name, name_end = _usual_dataset(
                 data, begin, sep
