@@ -798,6 +798,32 @@ def decode_datasets(
 
 
 @_compiled
+def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
+    """The row of each job id in `table`, where that of the id `first` stands at the beginning; -1 of any other."""
+    last = first + table.size - 1
+    for i in range(ids.size):
+        rows[i] = table[ids[i] - first] if ids[i] >= first and ids[i] <= last else -1
+
+
+@_compiled
+def put_in_order(rows: Any, ends: Any, order: Any) -> Any:
+    """Put the places of the records that have a row, 0 or more, into `order`, by rising row, and those of one row as
+    they stand. `ends` is room for where each row's places end, zeros: one more than there are rows. Returns how many
+    places there are."""
+    for row in rows:
+        if row >= 0:
+            ends[row + 1] += 1
+    for row in range(1, ends.size):
+        ends[row] += ends[row - 1]
+    for i in range(rows.size):
+        row = rows[i]
+        if row >= 0:
+            order[ends[row]] = i
+            ends[row] += 1
+    return ends[-1]
+
+
+@_compiled
 def put_metrics(rows: Any, block: Any, seen: Any, values: Any, has_metrics: Any) -> None:
     """Put the values of a block that were `seen`, `block[i, metric]`, at their jobs: `values[metric, rows[i]]`. A row
     below 0 is of no job."""
