@@ -526,9 +526,11 @@ def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
 @_inlined
 def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes, eight at least, are the same in two places. The last eight are looked at as a whole."""
-    for i in range(0, size - 8, 8):
-        if _load64(data, a + i) != _load64(data, b + i):
+    i = 8
+    while i < size:
+        if _load64(data, a + i - 8) != _load64(data, b + i - 8):
             return False
+        i += 8
     return _load64(data, a + size - 8) == _load64(data, b + size - 8)
 
 

@@ -222,6 +222,23 @@ def test_none_is_a_null_date() -> None:
     assert field(kernels.date, b"None") == NULL_NUMBER
 
 
+@examples(100)
+@given(st.lists(st.integers(-1, 9), max_size=40))
+def test_records_are_put_in_the_order_of_their_rows(rows: list[int]) -> None:
+    order = np.empty(len(rows), np.int64)
+    count = kernels.put_in_order(np.array(rows, np.int64), np.zeros(max(rows, default=-1) + 2, np.int64), order)
+    assert order[:count].tolist() == sorted((i for i, row in enumerate(rows) if row >= 0), key=rows.__getitem__)
+
+
+@examples(100)
+@given(st.lists(st.integers(-INT64, INT64) | st.integers(0, 12), max_size=40), st.integers(-3, 9))
+def test_a_row_is_found_by_its_job_id_and_no_other(ids: list[int], first: int) -> None:
+    table, rows = np.array([0, -1, 1, 2]), np.empty(len(ids), np.int64)
+    kernels.find_rows(np.array(ids, np.int64), first, table, rows)
+    known = {first: 0, first + 2: 1, first + 3: 2}
+    assert rows.tolist() == [known.get(job, -1) for job in ids]
+
+
 def test_constants_that_are_compiled_in_are_as_they_were() -> None:
     """numba keeps compiled kernels until kernels.py changes: who changes one of these must change that file, too."""
     assert (NULL, NO_LIMIT, MOST_COLUMNS) == (-(2**63), 2**62, 64)
