@@ -216,6 +216,8 @@ def warm() -> None:
         np.zeros(1, np.uint8),
     )
     kernels.put_metrics(one - 1, one[None], np.ones((1, 1), np.uint8), one[None], np.zeros(1, np.uint8))
+    kernels.find_rows(one, one[0], one - 1, one.copy())
+    kernels.put_in_order(one - 1, np.zeros(2, np.int64), one.copy())
     kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

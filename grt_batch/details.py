@@ -51,7 +51,8 @@ class Dictionary:
 
 def _series(texts: Sequence[str | None], codes: Codes) -> pl.Series:
     column = pl.Series(texts, dtype=pl.String)
-    return column.cast(pl.Enum(column.drop_nulls().unique().sort())).gather(codes)
+    # `gather` does the same, but takes four times as long.
+    return column.cast(pl.Enum(column.drop_nulls().unique().sort()))[codes]
 
 
 def nullable(column: Integers) -> pl.Series:
@@ -105,9 +106,7 @@ def datasets(collected: Collected, find: FindRows) -> pl.DataFrame:
             Dataset.extension.name: collected.dictionary("file").column(0, files),
             Dataset.file_size.name: nullable(size),
             Dataset.param_name.name: collected.dictionary("file").column(1, files),
-            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS).gather(
-                collected.take("output")[order]
-            ),
+            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS)[collected.take("output")[order]],
         }
     )
 
@@ -162,9 +161,11 @@ def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame
 def _in_order(ids: Integers, find: FindRows) -> tuple[Integers, Integers, Integers]:
     """Of records with these job ids: the ids, the rows of their jobs and the places where they stood, by rising job;
     without orphans."""
+    from grt_batch import kernels
+
     rows = find(ids)
-    order = np.argsort(rows, kind="stable")
-    order = order[np.searchsorted(rows[order], 0) :]
+    order = np.empty(len(rows), np.int64)
+    order = order[: kernels.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
     return ids[order], rows[order], order
 
 
@@ -179,7 +180,7 @@ def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np
 
 
 def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
-    return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean).gather(codes)
+    return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean)[codes]
 
 
 def _decimals(value: Integers, scale: Integers) -> pl.Series:
@@ -232,4 +233,4 @@ def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
 
 def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:
     """Of encoded texts, which have a flag in their dictionary; null has none."""
-    return flags.gather(texts.to_physical()).fill_null(False)
+    return flags[texts.to_physical()].fill_null(False)

@@ -128,6 +128,7 @@ class Joiner:
         created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
         values, has_metrics = self._join_metrics(ids, find)
         total, known, implausible = self._join_datasets(ids, find)
+        open_states = np.array([state not in TERMINAL_STATES for (state,) in jobs.dictionary("state").codes], np.bool_)
         return pl.DataFrame(
             {
                 Job.job_id.name: ids,
@@ -140,8 +141,9 @@ class Joiner:
                 Job.output_bytes.name: nullable(np.where(known[:, 1] > 0, total[:, 1], NULL)),
                 Job.without_metrics.name: has_metrics == 0,
                 Job.implausible.name: implausible != 0,
+                Job.non_terminal.name: open_states[states],
             }
-        ).with_columns((~Job.state.expr.is_in(TERMINAL_STATES)).alias(Job.non_terminal.name))
+        )
 
     def _join_metrics(self, ids: Integers, find: _Rows) -> tuple[Integers, npt.NDArray[np.uint8]]:
         from grt_batch import kernels
@@ -183,11 +185,14 @@ class _Rows:
             self.table[ids - ids[0]] = np.arange(len(ids))
 
     def __call__(self, wanted: Integers) -> Integers:
+        from grt_batch import kernels
+
         if not len(self.ids):
             return np.full(len(wanted), -1, np.int64)
         if self.table is not None:
-            inside = (wanted >= self.ids[0]) & (wanted <= self.ids[-1])
-            return np.where(inside, self.table[np.where(inside, wanted - self.ids[0], 0)], -1)
+            rows = np.empty(len(wanted), np.int64)
+            kernels.find_rows(wanted, self.ids[0], self.table, rows)
+            return rows
         rows = np.searchsorted(self.ids, wanted)
         rows[rows == len(self.ids)] = 0
         return np.where(self.ids[rows] == wanted, rows, -1)
@@ -195,11 +200,10 @@ class _Rows:
 
 def _times(created: Integers) -> dict[str, pl.Series]:
     times = nullable(created).cast(Job.create_time.type)
-    return {
-        Job.create_time.name: times,
-        Job.day.name: times.dt.date(),
-        Job.month.name: times.dt.month_start().dt.date(),
-    }
+    days = times.dt.date()
+    # `month_start` does the same, but takes twice as long.
+    months = (days.cast(pl.Int32) - days.dt.day() + 1).cast(pl.Date)
+    return {Job.create_time.name: times, Job.day.name: days, Job.month.name: months}
 
 
 def _measurements(values: Integers, created: Integers, implausible: npt.NDArray[np.uint8]) -> dict[str, pl.Series]:

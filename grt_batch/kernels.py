@@ -1,4 +1,4 @@
-"""The hot loops over the bytes of a block, compiled by numba. Only `decode` and `jobs` call them.
+"""The hot loops over the bytes of a block, compiled by numba. They are imported where they are called.
 
 `data` is uint8[n]; a text is where it starts and ends in it. A kernel goes through the lines of `data` once. A line
 that is a record by the types of its columns goes into the columns; any other goes into `odd`, three numbers a line:
@@ -23,7 +23,7 @@ from grt_batch.records import MOST_COLUMNS, NO_LIMIT, NULL
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _NINE = 9, 10, 45, 43, 46, 48, 57
-_POWERS = np.array([10**i for i in range(8)], dtype=np.int64)
+_POWERS = np.array([10**i for i in range(9)], dtype=np.int64)
 _INT64_MAX = 2**63 - 1
 
 NO_NUMBER, IS_NULL, IS_NUMBER = 0, 1, 2
@@ -105,14 +105,25 @@ def next_separator(data: Any, i: Any) -> Any:
 
 @_compiled
 def newlines(data: Any) -> Any:
-    """How many newlines there are."""
-    count = 0
-    for i in range(data.size):
+    """How many newlines there are. Eight bytes at a time, each of which counts up to 255 in a byte of its own."""
+    low, pairs = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x00FF00FF00FF00FF)
+    count: Any = 0
+    begin = 0
+    while begin + 8 <= data.size:
+        stop = min(begin + 8 * 255, data.size - 7)
+        counts = np.uint64(0)
+        for i in range(begin, stop, 8):
+            word = _load64(data, i) ^ np.uint64(0x0A0A0A0A0A0A0A0A)
+            counts += ~((word & low) + low | word | low) >> np.uint64(7)
+            begin += 8
+        counts = (counts & pairs) + (counts >> np.uint64(8) & pairs)
+        count += np.int64(counts * np.uint64(0x0001000100010001) >> np.uint64(48))
+    for i in range(begin, data.size):
         count += data[i] == _NEWLINE
     return count
 
 
-@_compiled
+@_inlined
 def split(data: Any, begin: Any, sep: int, starts: Any, ends: Any) -> Any:
     """Find the fields of the line that begins at `begin`: their number, and where the newline (or the end) is."""
     field = 0
@@ -142,16 +153,66 @@ def is_none(data: Any, start: int, end: int) -> bool:
     )
 
 
+@_inlined
+def _last_bytes(data: Any, start: Any, count: Any) -> Any:
+    """The `count` bytes, fewer than eight, from `start` on as one little-endian number."""
+    if start + 8 <= data.size:
+        return _load64(data, start) & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
+    word = np.uint64(0)
+    for i in range(count):
+        word |= np.uint64(_byte(data, start + i)) << np.uint64(8 * i)
+    return word
+
+
+@_inlined
+def _number_of(word: Any) -> Any:
+    """The number that eight digits are. Pairs of digits are put together, and pairs of pairs: D. Lemire, "Quickly
+    parsing eight digits"."""
+    word = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
+    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
+    return np.int64((word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32))
+
+
+@_inlined
+def _not_digits(word: Any) -> Any:
+    """0 where eight bytes of text are digits; else its lowest byte that is not 0 is at the first that is none."""
+    high, zeros = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x3030303030303030)
+    # A byte of 0xFA or more adds to the next one, but that one stands behind it.
+    return (word & high ^ zeros) | (word + np.uint64(0x0606060606060606) & high ^ zeros)
+
+
+@_inlined
+def _eight_digits(word: Any) -> Any:
+    """The number that eight bytes of text are, -1 where one of them is no digit."""
+    return _number_of(word) if _not_digits(word) == 0 else np.int64(-1)
+
+
+@_inlined
+def _leading_digits(word: Any) -> Any:
+    """How many of eight bytes of text are digits before the first that is none, and their number."""
+    others = _not_digits(word)
+    if others == 0:
+        return np.int64(8), _number_of(word)
+    count = np.int64(_trailing_zeros(others) >> np.uint64(3))
+    if count == 0:
+        return count, np.int64(0)
+    return count, _number_of(word << np.uint64(64 - 8 * count))
+
+
 @_compiled
 def integer(data: Any, start: Any, end: Any) -> Any:
     """(1, value) of a decimal integer of 64 bits, (2, ±2^62) of a larger one, (0, 0) of anything else."""
+    if start < end and end - start < 8:
+        count, value = _leading_digits(_last_bytes(data, start, end - start))
+        if count == end - start:
+            return 1, value
     negative = False
     if start < end and (data[start] == _MINUS or data[start] == _PLUS):
         negative = data[start] == _MINUS
         start += 1
     if start == end:
         return 0, 0
-    value: Any = 0
+    value = 0
     large = False
     for i in range(start, end):
         digit: Any = _byte(data, i) - _ZERO
@@ -248,19 +309,22 @@ def date(data: Any, start: Any, end: Any) -> Any:
         return IS_NULL, NULL
     if end - start < 19:
         return NO_NUMBER, 0
-    if data[start + 4] != 45 or data[start + 7] != 45 or data[start + 13] != 58 or data[start + 16] != 58:
+    # `2017-06-` and `19:18:30`, each with zeros in the places of its signs.
+    dashes, colons = np.uint64(0xFF0000FF00000000), np.uint64(0x0000FF0000FF0000)
+    zeros = np.uint64(0x3030303030303030)
+    first, time = _load64(data, start), _load64(data, start + 11)
+    if first & dashes != np.uint64(0x2D00002D00000000) or time & colons != np.uint64(0x00003A00003A0000):
         return NO_NUMBER, 0
     if data[start + 10] != 32 and data[start + 10] != 84:
         return NO_NUMBER, 0
-    year, month, day = _digits(data, start, 4), _digits(data, start + 5, 2), _digits(data, start + 8, 2)
-    hour, minute, second = (
-        _digits(data, start + 11, 2),
-        _digits(data, start + 14, 2),
-        _digits(data, start + 17, 2),
-    )
-    if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+    first = _eight_digits(first & ~dashes | zeros & dashes)
+    time = _eight_digits(time & ~colons | zeros & colons)
+    day = _digits(data, start + 8, 2)
+    if first < 0 or time < 0:
         return NO_NUMBER, 0
-    if second < 0 or second > 59:
+    year, month = first // 10_000, first // 10 % 1000
+    hour, minute, second = time // 1_000_000, time // 1000 % 1000, time % 1000
+    if year < 1 or month < 1 or month > 12 or day < 1 or hour > 23 or minute > 59 or second > 59:
         return NO_NUMBER, 0
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     longest = 31
@@ -275,7 +339,10 @@ def date(data: Any, start: Any, end: Any) -> Any:
         count = end - start - 20
         if data[start + 19] != _POINT or count < 1:
             return NO_NUMBER, 0
-        micros = _digits(data, start + 20, min(count, 6))
+        if count == 6:
+            micros = _eight_digits(_load64(data, end - 8) & ~np.uint64(0xFFFF) | zeros & np.uint64(0xFFFF))
+        else:
+            micros = _digits(data, start + 20, min(count, 6))
         if micros < 0 or (count > 6 and _digits(data, start + 26, min(count - 6, 12)) < 0) or count > 18:
             return NO_NUMBER, 0
         micros *= _POWERS[6 - min(count, 6)]
@@ -288,17 +355,6 @@ def date(data: Any, start: Any, end: Any) -> Any:
 
 
 @_inlined
-def _last_bytes(data: Any, start: Any, count: Any) -> Any:
-    """The `count` bytes, fewer than eight, from `start` on as one little-endian number."""
-    if start + 8 <= data.size:
-        return _load64(data, start) & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
-    word = np.uint64(0)
-    for i in range(count):
-        word |= np.uint64(_byte(data, start + i)) << np.uint64(8 * i)
-    return word
-
-
-@_compiled
 def hash_text(data: Any, start: Any, end: Any, seed: Any) -> Any:
     """A hash of a text: eight bytes at a time, multiplied by an odd number and folded."""
     value = np.uint64(seed) ^ np.uint64(end - start)
@@ -310,7 +366,7 @@ def hash_text(data: Any, start: Any, end: Any, seed: Any) -> Any:
     return value ^ (value >> np.uint64(32))
 
 
-@_compiled
+@_inlined
 def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes are the same in two texts."""
     i = 0
@@ -321,7 +377,7 @@ def equal(one: Any, a: Any, other: Any, b: Any, size: Any) -> Any:
     return _last_bytes(one, a + i, size - i) == _last_bytes(other, b + i, size - i)
 
 
-@_compiled
+@_inlined
 def _intern(
     data: Any, start: int, end: int, start2: int, end2: int, table: Any, firsts: Any, count: int
 ) -> tuple[int, int]:
@@ -401,44 +457,55 @@ def _wanted(data: Any, starts: Any, ends: Any, at: Any, names: Any, name_ends: A
 
 
 @_inlined
-def _eight_digits(word: Any) -> Any:
-    """The number that eight bytes of text are, -1 where one of them is no digit. Pairs of digits are put together, and
-    pairs of pairs: D. Lemire, "Quickly parsing eight digits"."""
-    high, ones = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x0606060606060606)
-    zeros = np.uint64(0x3030303030303030)
-    if (word & high) != zeros or ((word + ones) & high) != zeros:
-        return np.int64(-1)
-    word = (word & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
-    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
-    return np.int64((word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32))
+def _usual_integer(data: Any, start: Any) -> Any:
+    """Of the digits that begin at `start`, up to 15: their number and where they end, which is `start` without one or
+    with more. 16 bytes must be there."""
+    count, value = _leading_digits(_load64(data, start))
+    if count == 8:
+        more, low = _leading_digits(_load64(data, start + 8))
+        if more == 8:
+            return np.int64(0), start
+        return value * _POWERS[more] + low, start + 8 + more
+    return value, start + count
+
+
+_ZERO_TEXT, _NO_FRACTION = int.from_bytes(b"0E-7\n", "little"), int.from_bytes(b"0000000\n", "little")
 
 
 @_inlined
-def _usual_number(data: Any, start: Any, end: Any, scale: Any) -> Any:
-    """What `number` makes of some digits, a point, 7 digits and a newline, NULL for null; -1 of any other text. The
-    16 bytes before `end` must be there."""
-    count = end - 8 - start
-    if count < 1 or count > 19 or _byte(data, end - 8) != _POINT:
-        return np.int64(-1)
-    fraction = _eight_digits((_load64(data, end - 7) << np.uint64(8)) | np.uint64(_ZERO))
-    before = np.uint64(8 * (8 - min(count, 8)))
-    nothing = (np.uint64(1) << before) - np.uint64(1) if count < 8 else np.uint64(0)
-    word = (_load64(data, end - 16) & ~nothing) | (np.uint64(0x3030303030303030) & nothing)
-    whole = _eight_digits(word)
-    if fraction < 0 or whole < 0:
-        return np.int64(-1)
-    if count > 8:
-        first = _digits(data, start, count - 8)
-        if first < 0:
-            return np.int64(-1)
-        if count > 16:
-            return np.int64(NULL if count == 19 and first > NO_LIMIT // 100_000_000 else -1)
-        whole += first * 100_000_000
+def _usual_number(data: Any, start: Any, scale: Any) -> Any:
+    """(where the newline behind it is, what `number` makes of it) of 0E-7, or of digits, a point and 7 digits; (-1, 0)
+    of any other text. 32 bytes must be there."""
+    word = _load64(data, start)
+    if word & np.uint64(0xFFFFFFFFFF) == np.uint64(_ZERO_TEXT):
+        return start + 4, np.int64(0)
+    large = False
+    count, whole = _leading_digits(word)
+    if count == 8:
+        more, low = _leading_digits(_load64(data, start + 8))
+        count, whole = count + more, whole * _POWERS[more] + low
+        if more == 8:
+            # What is no limit has 19 digits.
+            large = _leading_digits(_load64(data, start + 16))[0] == 3 and whole > NO_LIMIT // 1000
+            count += 3
+            if not large:
+                return np.int64(-1), np.int64(0)
+    end = start + count + 8
+    word = _load64(data, end - 7)
+    if count == 0 or _byte(data, end - 8) != _POINT or word >> np.uint64(56) != np.uint64(_NEWLINE):
+        return np.int64(-1), np.int64(0)
+    fraction = np.int64(0)
+    if word != np.uint64(_NO_FRACTION):
+        fraction = _eight_digits(word << np.uint64(8) | np.uint64(_ZERO))
+    if fraction < 0:
+        return np.int64(-1), np.int64(0)
+    if large:
+        return end, np.int64(NULL)
     if scale == 0:
-        return whole + (fraction >= 5_000_000)
+        return end, whole + (fraction >= 5_000_000)
     if scale != 7 or whole >= _INT64_MAX // 10_000_000:
-        return np.int64(-1)
-    return whole * 10_000_000 + fraction
+        return np.int64(-1), np.int64(0)
+    return end, whole * 10_000_000 + fraction
 
 
 @_compiled
@@ -456,15 +523,14 @@ def _slot(ids: Any, table: Any, job: int, count: int) -> tuple[int, int]:
     return count, count + 1
 
 
-_ZERO_TEXT = int.from_bytes(b"0E-7", "little")
-
-
 @_inlined
 def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
     """Whether `size` bytes, eight at least, are the same in two places. The last eight are looked at as a whole."""
-    for i in range(0, size - 8, 8):
-        if _load64(data, a + i) != _load64(data, b + i):
+    i = 8
+    while i < size:
+        if _load64(data, a + i - 8) != _load64(data, b + i - 8):
             return False
+        i += 8
     return _load64(data, a + size - 8) == _load64(data, b + size - 8)
 
 
@@ -472,26 +538,14 @@ def _same(data: Any, a: Any, b: Any, size: Any) -> Any:
 def _usual_metric(data: Any, begin: Any, sep: int, name: Any, name_size: Any, scale: Any) -> Any:
     """(end of the line, job id, value) where a line holds a job id, the same plugin and name as stand at `name`, and a
     usual number; else the end is -1."""
-    # The longest value, and what is read beside it.
-    if name_size == 0 or begin + 18 + name_size + 32 > data.size:
+    # The longest job id, and the value.
+    if name_size == 0 or begin + 16 + name_size + 32 > data.size:
         return np.int64(-1), np.int64(0), np.int64(0)
-    job, i = np.int64(0), begin
-    while i < begin + 18:
-        digit = _byte(data, i) - _ZERO
-        if digit < 0 or digit > 9:
-            break
-        job = job * 10 + digit
-        i += 1
-    start = i + 1 + name_size
+    job, i = _usual_integer(data, begin)
     if i == begin or _byte(data, i) != sep or not _same(data, name, i + 1, name_size):
         return np.int64(-1), np.int64(0), np.int64(0)
-    stop = next_separator(data, start)
-    if stop == data.size or _byte(data, stop) != _NEWLINE:
-        return np.int64(-1), np.int64(0), np.int64(0)
-    value = _usual_number(data, start, stop, scale)
-    if value == -1 and stop - start == 4 and _load64(data, stop - 8) >> np.uint64(32) == np.uint64(_ZERO_TEXT):
-        value = np.int64(0)
-    return (np.int64(-1) if value == -1 else stop), job, value
+    stop, value = _usual_number(data, i + 1 + name_size, scale)
+    return stop, job, value
 
 
 @_compiled
@@ -617,12 +671,11 @@ def decode_texts(
     odd: Any,
     places: Any,
     counts: Any,
-    texts: Any,
 ) -> Any:
     """Records of a job id and up to four texts: `at` holds the positions of the id and of two pairs of texts (-1: no
     such column), of which the first `pairs` are wanted. `out[0:4]` becomes the id, the code of each pair and the line's
-    number. `texts`, int64[4, 2], is room for where they are, `counts`, int64[2], for the codes of each pair; both are
-    zeros. Returns the numbers of records, of odd lines and of codes of each pair.
+    number. `counts`, int64[2], is room for the codes of each pair, zeros. Returns the numbers of records, of odd lines
+    and of codes of each pair.
     """
     starts, ends = places[0], places[1]
     begin, line, records, strange = 0, 0, 0, 0
@@ -632,14 +685,14 @@ def decode_texts(
         if fields == width:
             status, job = integer(data, starts[at[0]], ends[at[0]])
         if status == 1:
-            for i in range(4):
-                if at[1 + i] >= 0:
-                    texts[i, 0], texts[i, 1] = starts[at[1 + i]], ends[at[1 + i]]
             for pair in range(pairs):
-                first, second = texts[2 * pair], texts[2 * pair + 1]
-                code, counts[pair] = _intern(
-                    data, first[0], first[1], second[0], second[1], tables[pair], firsts[pair], counts[pair]
-                )
+                first, second = at[1 + 2 * pair], at[2 + 2 * pair]
+                start, end, start2, end2 = 0, 0, 0, 0
+                if first >= 0:
+                    start, end = starts[first], ends[first]
+                if second >= 0:
+                    start2, end2 = starts[second], ends[second]
+                code, counts[pair] = _intern(data, start, end, start2, end2, tables[pair], firsts[pair], counts[pair])
                 out[1 + pair, records] = code
             out[0, records], out[3, records] = job, line
             records += 1
@@ -649,6 +702,38 @@ def decode_texts(
         begin = stop + 1
         line += 1
     return records, strange, counts[0], counts[1]
+
+
+_INPUT, _OUTPUT = int.from_bytes(b"input\n", "little"), int.from_bytes(b"output\n", "little")
+
+
+@_inlined
+def _usual_dataset(data: Any, begin: Any, sep: int) -> Any:
+    """(end of the line, job id, dataset id, size, 1 for an output, extension's end, name's start, name's end) where a
+    line holds these in the usual order; the extension begins behind the dataset id. Else the end is -1."""
+    stop, output = np.int64(-1), np.int64(0)
+    extension, extension_end, name, name_end = begin, begin, begin, begin
+    job, dataset, size = np.int64(0), np.int64(0), np.int64(0)
+    # Three numbers of 15 digits at most, their separators and the type.
+    most = data.size - 64
+    if begin <= most:
+        job, i = _usual_integer(data, begin)
+        dataset, extension = _usual_integer(data, i + 1)
+        if i > begin and extension > i + 1 and _byte(data, i) == sep and _byte(data, extension) == sep:
+            extension += 1
+            extension_end = next_separator(data, extension)
+            if extension_end <= most and _byte(data, extension_end) == sep:
+                size, i = _usual_integer(data, extension_end + 1)
+                name = i + 1
+                if i > extension_end + 1 and _byte(data, i) == sep:
+                    name_end = next_separator(data, name)
+                    if name_end <= most and _byte(data, name_end) == sep:
+                        word = _load64(data, name_end + 1)
+                        if word & np.uint64(0xFFFFFFFFFFFF) == np.uint64(_INPUT):
+                            stop = name_end + 6
+                        elif word & np.uint64(0xFFFFFFFFFFFFFF) == np.uint64(_OUTPUT):
+                            stop, output = name_end + 7, np.int64(1)
+    return stop, job, dataset, size, output, extension, extension_end, name, name_end
 
 
 @_compiled
@@ -661,39 +746,48 @@ def decode_datasets(
     """
     starts, ends = places[0], places[1]
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
+    usual = width == 6 and at[0] == 0 and at[1] == 1 and at[2] == 2 and at[3] == 3 and at[4] == 4 and at[5] == 5
     while begin < data.size:
-        fields, stop = split(data, begin, sep, starts, ends)
-        good = fields == width
-        if good:
-            status, job = integer(data, starts[at[0]], ends[at[0]])
-            good = status == 1
-        dataset = NULL
-        if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
-            status, dataset = integer(data, starts[at[1]], ends[at[1]])
-            good = status != 0
-            if status == 2:
-                dataset = NULL
-        size = NULL
-        if good and at[3] >= 0 and not is_none(data, starts[at[3]], ends[at[3]]):
-            status, size = integer(data, starts[at[3]], ends[at[3]])
-            good = status != 0
-            if size >= NO_LIMIT or size == -1:
-                size = NULL
-        output = -1
-        if good and at[5] >= 0:
-            start, length = starts[at[5]], ends[at[5]] - starts[at[5]]
-            if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
-                output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
-            elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
-                same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
-                output = 1 if same else -1
-        if good and output >= 0:
-            extension_start, extension_end, name_start, name_end = 0, 0, 0, 0
+        stop: Any = -1
+        good: Any = True
+        if usual:
+            stop, job, dataset, size, output, extension, extension_end, name, name_end = _usual_dataset(
+                data, begin, sep
+            )
+        if stop < 0:
+            fields, stop = split(data, begin, sep, starts, ends)
+            good = fields == width
+            if good:
+                status, job = integer(data, starts[at[0]], ends[at[0]])
+                good = status == 1
+            dataset = NULL
+            if good and at[1] >= 0 and not is_none(data, starts[at[1]], ends[at[1]]):
+                status, dataset = integer(data, starts[at[1]], ends[at[1]])
+                good = status != 0
+                if status == 2:
+                    dataset = NULL
+            size = NULL
+            if good and at[3] >= 0 and not is_none(data, starts[at[3]], ends[at[3]]):
+                status, size = integer(data, starts[at[3]], ends[at[3]])
+                good = status != 0
+                if size >= NO_LIMIT or size == -1:
+                    size = NULL
+            output = -1
+            if good and at[5] >= 0:
+                start, length = starts[at[5]], ends[at[5]] - starts[at[5]]
+                if length == 5 and data[start] == 105 and data[start + 1] == 110 and data[start + 2] == 112:
+                    output = 0 if data[start + 3] == 117 and data[start + 4] == 116 else -1
+                elif length == 6 and data[start] == 111 and data[start + 1] == 117 and data[start + 2] == 116:
+                    same = data[start + 3] == 112 and data[start + 4] == 117 and data[start + 5] == 116
+                    output = 1 if same else -1
+            extension, extension_end, name, name_end = 0, 0, 0, 0
             if at[2] >= 0:
-                extension_start, extension_end = starts[at[2]], ends[at[2]]
+                extension, extension_end = starts[at[2]], ends[at[2]]
             if at[4] >= 0:
-                name_start, name_end = starts[at[4]], ends[at[4]]
-            code, codes = _intern(data, extension_start, extension_end, name_start, name_end, table, firsts, codes)
+                name, name_end = starts[at[4]], ends[at[4]]
+            good = good and output >= 0
+        if good:
+            code, codes = _intern(data, extension, extension_end, name, name_end, table, firsts, codes)
             out[0, records], out[1, records], out[2, records], out[3, records] = job, size, output, dataset
             out[4, records] = code
             records += 1
@@ -703,6 +797,32 @@ def decode_datasets(
         begin = stop + 1
         line += 1
     return records, strange, codes
+
+
+@_compiled
+def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
+    """The row of each job id in `table`, where that of the id `first` stands at the beginning; -1 of any other."""
+    last = first + table.size - 1
+    for i in range(ids.size):
+        rows[i] = table[ids[i] - first] if ids[i] >= first and ids[i] <= last else -1
+
+
+@_compiled
+def put_in_order(rows: Any, ends: Any, order: Any) -> Any:
+    """Put the places of the records that have a row, 0 or more, into `order`, by rising row, and those of one row as
+    they stand. `ends` is room for where each row's places end, zeros: one more than there are rows. Returns how many
+    places there are."""
+    for row in rows:
+        if row >= 0:
+            ends[row + 1] += 1
+    for row in range(1, ends.size):
+        ends[row] += ends[row - 1]
+    for i in range(rows.size):
+        row = rows[i]
+        if row >= 0:
+            order[ends[row]] = i
+            ends[row] += 1
+    return ends[-1]
 
 
 @_compiled
@@ -762,10 +882,7 @@ def hash_texts(data: Any, ends: Any, found: Any) -> None:
             value = (value ^ (word * _HASH_MULTIPLIER)) * _HASH_MULTIPLIER
             begin += 8
         if begin < end:
-            word = np.uint64(0)
-            for place in range(end - begin):
-                word |= np.uint64(_byte(data, begin + place)) << np.uint64(8 * place)
-            value = (value ^ word) * _HASH_MULTIPLIER
+            value = (value ^ _last_bytes(data, begin, end - begin)) * _HASH_MULTIPLIER
         value = (value ^ (value >> _HASH_SHIFT)) * _HASH_MULTIPLIER
         found[i] = value ^ (value >> _HASH_SHIFT)
         begin = end

@@ -202,15 +202,14 @@ def _params(decoded: Decoded, redaction: Redaction) -> Decoded:
     invocation = (names == _INVOCATION) & before.str.contains(_INVOCATION_ID)
     values = values.zip_with(~invocation.fill_null(False), before)
     changed = values.ne_missing(before)
-    # A value is shortened after that: what is cut in two would not be found any more.
-    long = (values.str.len_bytes() > VALUE_BYTES).arg_true()
-    if not changed.any() and not len(long):
+    places = (changed | (values.str.len_bytes() > VALUE_BYTES).fill_null(False)).arg_true()
+    if not len(places):
         return decoded
-    if len(long):
-        values = _put(values, long, [shortened(value) for value in values.gather(long)])
-    params: list[tuple[str | None, ...]] = [
-        (name, value, data) for (name, _, data), value in zip(texts, values, strict=True)
-    ]
+    params = list(texts)
+    for place, value in zip(places.to_list(), values.gather(places).to_list(), strict=True):
+        name, _, data = texts[place]
+        # A value is shortened after that: what is cut in two would not be found any more.
+        params[place] = name, shortened(value), data
     count = int(changed.to_numpy()[decoded.columns["param"]].sum())
     return replace(decoded, texts={**decoded.texts, "param": params}, redacted=count)
 

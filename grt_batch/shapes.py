@@ -1,10 +1,10 @@
 r"""The shapes in which nearly all values of parameters are written, read without a parser. Compiled by numba.
 
-A value is JSON in JSON, with the parameter's name around it or not: `"{\"p\": \"text\"}"`, `"\"text\""`,
-`"{\"p\": \"\\\"text\\\"\"}"`, `"{\"p\": 12}"`, or the same with references to datasets in place of the text,
-`{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}`. What is between is the value as it stands, where it is ASCII that can
-be printed and has neither quote nor backslash. Anything else is for `grt_batch.values.unwrap`, which gives the same of
-these shapes too.
+A value is a text as it stands, `12`, or JSON, `{"p": "text"}`, or JSON in JSON, with the parameter's name around it or
+not: `"{\"p\": \"text\"}"`, `"\"text\""`, `"{\"p\": \"\\\"text\\\"\"}"`, `"{\"p\": 12}"`, or the same with references
+to datasets in place of the text, `{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}`. What is between is the value as it
+stands, where it is ASCII that can be printed and has neither quote nor backslash. Anything else is for
+`grt_batch.values.unwrap`, which gives the same of these shapes too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 
 from grt_batch.values import ODD, REFERENCES, TEXT
 
-_QUOTE, _BACKSLASH, _COLON, _COMMA, _SPACE, _ZERO, _NINE, _A, _Z = 34, 92, 58, 44, 32, 48, 57, 97, 122
+_NEWLINE, _QUOTE, _BACKSLASH, _COMMA, _SPACE, _ZERO, _NINE, _A, _Z = 10, 34, 92, 44, 32, 48, 57, 97, 122
 _BRACE, _END_BRACE, _BRACKET, _END_BRACKET = 123, 125, 91, 93
 _VALUES, _NONE = np.frombuffer(b"values", np.uint8), np.frombuffer(b"None", np.uint8)
 _MOST_NAME_BYTES = 255
 _NULL = np.frombuffer(b"null", np.uint8)
+_OPENING, _CLOSING = np.frombuffer(b'"', np.uint8), np.frombuffer(b'": ', np.uint8)
 _FIRST = np.frombuffer(b'{"values": [', np.uint8)
 _ID = np.frombuffer(b'{"id": ', np.uint8)
 _SOURCE = np.frombuffer(b', "src": "', np.uint8)
@@ -37,31 +38,62 @@ def shapes(data: Any, texts: Any, found: Any) -> None:
     """For each of `texts`, int64[n, 4], where a name starts and ends in `data` and where its value does: in `found`,
     int64[n, 3], what the value is, and where the text or the references start and end."""
     for i in range(texts.shape[0]):
-        found[i, 0] = ODD
         name, name_end, start, end = texts[i]
-        if end - start < 4 or data[start] != _QUOTE or data[end - 1] != _QUOTE or not _is_usual(data, name, name_end):
-            continue
-        start, end = start + 1, end - 1
-        begin = _behind_name(data, name, name_end, start, end)
-        if begin > 0:
-            start, end = begin, end - 1
-        if _starts(data, start, end, 1) and data[start + 2] == _BRACE and data[end - 3] == _END_BRACE:
-            start, end, layers = start + 2, end - 2, 3
-        else:
-            layers = 1
-        if start < end and data[start] == _BRACE:
-            if _is_references(data, start, end, layers):
-                found[i, 0], found[i, 1], found[i, 2] = REFERENCES, start, end
-            continue
-        if _starts(data, start, end, 1):
-            start, end = start + 2, end - 2
-            if _starts(data, start, end, 3):
-                start, end = start + 4, end - 4
-            good = _is_plain(data, start, end)
-        else:
-            good = begin > 0 and _is_number(data, start, end)
-        if good:
-            found[i, 0], found[i, 1], found[i, 2] = TEXT, start, end
+        kind = ODD
+        if _is_usual(data, name, name_end):
+            kind, start, end = _shape(data, name, name_end, start, end)
+        found[i, 0], found[i, 1], found[i, 2] = kind, start, end
+
+
+@_compiled
+def pieces(data: Any, found: Any, out: Any) -> int:
+    """Write what `shapes` found to `out`, uint8[n], each with a newline behind it: texts as they are, references
+    without spaces and backslashes, nothing of the odd. Returns the number of bytes."""
+    size = 0
+    for i in range(found.shape[0]):
+        if found[i, 0] == TEXT:
+            for at in range(found[i, 1], found[i, 2]):
+                out[size] = data[at]
+                size += 1
+        elif found[i, 0] == REFERENCES:
+            for at in range(found[i, 1], found[i, 2]):
+                if data[at] != _SPACE and data[at] != _BACKSLASH:
+                    out[size] = data[at]
+                    size += 1
+        out[size] = _NEWLINE
+        size += 1
+    return size
+
+
+@_compiled
+def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
+    """As `shapes`, of one value."""
+    first = data[start] if start < end else _SPACE
+    if first != _QUOTE and first != _BRACE and first != _BRACKET:
+        null = _same(data, start, end, _NULL) or _same(data, start, end, _NONE)
+        return (ODD if null else TEXT), start, end
+    # A quote of the JSON that is looked at stands behind so many backslashes, one of the JSON in it behind 2 n + 1.
+    layers = 0
+    if first == _QUOTE:
+        if end - start < 3 or data[end - 1] != _QUOTE:
+            return ODD, start, end
+        start, end, layers = start + 1, end - 1, 1
+    begin = _behind_name(data, name, name_end, start, end, layers)
+    named = begin > 0
+    if named:
+        start, end = begin, end - 1
+    if _starts(data, start, end, layers):
+        last = end - layers - 2
+        if data[start + layers + 1] != _BRACE or data[last] != _END_BRACE:
+            start, end, layers = start + layers + 1, last + 1, 2 * layers + 1
+            if _starts(data, start, end, layers):
+                start, end = start + layers + 1, end - layers - 1
+            return (TEXT if _is_plain(data, start, end) else ODD), start, end
+        start, end, layers = start + layers + 1, last + 1, 2 * layers + 1
+    if start < end and data[start] == _BRACE:
+        return (REFERENCES if _is_references(data, start, end, layers) else ODD), start, end
+    good = _is_number(data, start, end) if named else _is_plain(data, start, end)
+    return (TEXT if good else ODD), start, end
 
 
 @_compiled
@@ -93,20 +125,19 @@ def _is_usual(data: Any, start: Any, end: Any) -> bool:
 
 
 @_compiled
-def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
-    r"""Where the value begins in `{\"name\": value}`, 0 where this is something else."""
+def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, layers: Any) -> Any:
+    r"""Where the value begins in `{\"name\": value}`, its quotes behind so many backslashes; 0 where this is something
+    else."""
     size = name_end - name
-    if end - start < size + 9 or data[start] != _BRACE or data[end - 1] != _END_BRACE:
+    if end - start < size + 2 * layers + 7 or data[start] != _BRACE or data[end - 1] != _END_BRACE:
         return 0
-    behind = start + 3 + size
-    if data[start + 1] != _BACKSLASH or data[start + 2] != _QUOTE:
+    begin = _behind(data, start + 1, end, _OPENING, layers)
+    if begin < 0:
         return 0
     for i in range(size):
-        if data[start + 3 + i] != data[name + i]:
+        if data[begin + i] != data[name + i]:
             return 0
-    if data[behind] != _BACKSLASH or data[behind + 1] != _QUOTE or data[behind + 2] != _COLON:
-        return 0
-    return behind + 4 if data[behind + 3] == _SPACE else 0
+    return max(_behind(data, begin + size, end, _CLOSING, layers), 0)
 
 
 @_compiled

@@ -453,6 +453,7 @@ def test_metrics_that_start_or_end_the_name_of_another_are_told_apart() -> None:
 
 
 WHOLES = [0, 12345678, 99999999, 10**16, 10**17, 10**18, 2**62 - 1, 2**62, 2**63, 10**19, 461168601842]
+WHOLES += [10**15 - 1, 10**15, 10**15 + 7, 4611686018427387999, 4611686018427388000]
 WHOLES += [922337203684, 922337203685, 461168601843, 4611686018500000000]
 VALUES = [f"{whole}.{fraction}" for whole in WHOLES for fraction in ("0000000", "4999999", "5000000", "9999999")]
 VALUES += [
@@ -472,7 +473,9 @@ NAMES = [(metric.plugin, metric.name) for metric in METRICS]
 NAMES += [("core", "galaxy_slotsx"), ("core", "other"), ("", ""), ("a", "b"), ("x" * 90, "y" * 90)]
 METRIC_LINES = st.lists(
     st.tuples(
-        st.sampled_from(["1", "22", "-3", "", "x", "1" * 18, "1" * 19]), st.sampled_from(NAMES), st.sampled_from(VALUES)
+        st.sampled_from(["1", "22", "-3", "", "x", "1" * 7, "1" * 8, "1" * 15, "1" * 16, "1" * 18, "1" * 19]),
+        st.sampled_from(NAMES),
+        st.sampled_from(VALUES),
     )
 )
 LAST_METRIC = [("1", ("core", "z" * 90), "1.0000000")]
@@ -502,3 +505,34 @@ def test_a_metric_that_follows_itself_is_read_like_any_other(names: tuple[str, s
 @given(METRIC_LINES.map(lambda lines: 3 * lines))
 def test_a_metric_that_is_expected_is_read_like_any_other(lines: list[tuple[str, tuple[str, str], str]]) -> None:
     check_that_expected_metrics_are_read_like_others(lines)
+
+
+NUMBERS = ["0", "1", "007", "1234567", "12345678", "123456789", "1" * 15, "1" * 16, "1" * 19, "9" * 19]
+NUMBERS += ["", "-1", "+1", "None", "x", "12x", "1234567x", "12345678x", "1 ", "1/", "1:", "\xff12"]
+GOOD = ("1", "2", "bam", "3", "input1", "input")
+DATASETS = st.lists(
+    st.tuples(
+        st.sampled_from(NUMBERS),
+        st.sampled_from(NUMBERS),
+        st.sampled_from(["bam", "", "None", "fastqsanger.gz"]),
+        st.sampled_from(NUMBERS),
+        st.sampled_from(["input1", "", "None", "a|b", "é", "x" * 80]),
+        st.sampled_from(["input", "output", "inputs", "outpuz", "INPUT", "None", ""]),
+    )
+)
+
+
+@examples(200)
+@given(DATASETS)
+@example([(*GOOD[:place], number, *GOOD[place + 1 :]) for place in (0, 1, 3) for number in NUMBERS])
+def test_a_dataset_in_its_usual_form_is_read_like_any_other(found: list[tuple[str, ...]]) -> None:
+    """With one column more, every line is taken apart; as are the last ones of a block, which end where it ends."""
+    header = b"job_id\tdataset_id\textension\tfile_size\tparam_name\ttype"
+    lines = [line(*fields) for fields in [*found, *[GOOD] * 4]]
+    usual = decode(Block(layout_of(Kind.DATASETS, [header])[0], 0, b"".join(lines)))
+    more = (text.replace(b"\n", b"\tmore\n") for text in lines)
+    other = decode(Block(layout_of(Kind.DATASETS, [header + b"\tmore"])[0], 0, b"".join(more)))
+    assert usual.texts == other.texts
+    for name, column in other.columns.items():
+        assert usual.columns[name].tolist() == column.tolist()
+    assert [(reject.line, reject.reason) for reject in usual.rejects] == [(r.line, r.reason) for r in other.rejects]

@@ -144,6 +144,15 @@ def test_an_integer_is_pythons_and_one_beyond_64_bits_is_told_apart(text: str) -
     assert field(kernels.integer, text.encode()) == expected
 
 
+@examples(100)
+@given(st.text("\n\x0b\x8a\x00a", max_size=9).map(lambda text: text.encode("latin-1")), st.integers(0, 700))
+@example(b"\n", 9000)
+@example(b"\n", 8 * 255 * 3)
+@example(b"\n", 8 * 255 + 7)
+def test_newlines_are_counted(text: bytes, times: int) -> None:
+    assert kernels.newlines(np.frombuffer(text * times, np.uint8)) == text.count(b"\n") * times
+
+
 def micros(moment: datetime) -> int:
     return (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
@@ -211,6 +220,23 @@ def test_garbage_is_no_date(text: bytes) -> None:
 
 def test_none_is_a_null_date() -> None:
     assert field(kernels.date, b"None") == NULL_NUMBER
+
+
+@examples(100)
+@given(st.lists(st.integers(-1, 9), max_size=40))
+def test_records_are_put_in_the_order_of_their_rows(rows: list[int]) -> None:
+    order = np.empty(len(rows), np.int64)
+    count = kernels.put_in_order(np.array(rows, np.int64), np.zeros(max(rows, default=-1) + 2, np.int64), order)
+    assert order[:count].tolist() == sorted((i for i, row in enumerate(rows) if row >= 0), key=rows.__getitem__)
+
+
+@examples(100)
+@given(st.lists(st.integers(-INT64, INT64) | st.integers(0, 12), max_size=40), st.integers(-3, 9))
+def test_a_row_is_found_by_its_job_id_and_no_other(ids: list[int], first: int) -> None:
+    table, rows = np.array([0, -1, 1, 2]), np.empty(len(ids), np.int64)
+    kernels.find_rows(np.array(ids, np.int64), first, table, rows)
+    known = {first: 0, first + 2: 1, first + 3: 2}
+    assert rows.tolist() == [known.get(job, -1) for job in ids]
 
 
 def test_constants_that_are_compiled_in_are_as_they_were() -> None:

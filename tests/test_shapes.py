@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from grt_batch.sample.names import PARAMETERS
 from grt_batch.sample.releases import Shape
-from grt_batch.shapes import shapes
+from grt_batch.shapes import pieces, shapes
 from grt_batch.values import ODD, REFERENCES, unwrap
 
 NAMES = ["p", "", "values", "None", "a|b", 'q"', "\\", "é", "null", "x" * 255, "x" * 256, "id", '{"', "p: "]
@@ -47,12 +47,13 @@ def read(name: str, raw: bytes) -> tuple[str | None, bool] | None:
     text = name.encode() + b"\t" + raw
     start = len(name.encode()) + 1
     found = np.empty((1, 3), np.int64)
-    shapes(np.frombuffer(text, np.uint8), np.array([[0, start - 1, start, len(text)]]), found)
-    kind, first, last = found[0].tolist()
-    if kind == ODD:
-        return None
-    value = text[first:last]
-    return (value.translate(None, b" \\").decode(), True) if kind == REFERENCES else (value.decode(), False)
+    data = np.frombuffer(text, np.uint8)
+    shapes(data, np.array([[0, start - 1, start, len(text)]]), found)
+    out = np.empty(len(text) + 1, np.uint8)
+    value = out[: pieces(data, found, out)].tobytes().decode()
+    assert value.endswith("\n")
+    kind = found[0, 0]
+    return None if kind == ODD else (value[:-1], bool(kind == REFERENCES))
 
 
 def agrees(name: str, raw: bytes) -> bool:
@@ -66,9 +67,14 @@ def agrees(name: str, raw: bytes) -> bool:
 @examples(400)
 @given(st.sampled_from(NAMES), VALUES, st.sampled_from(Shape))
 @example("p", "null", Shape.BARE)
+@example("p", "None", Shape.BARE)
+@example("p", "", Shape.BARE)
+@example("p", '"null"', Shape.BARE)
+@example("p", "[", Shape.BARE)
 def test_what_is_read_is_what_the_parser_reads(name: str, value: object, shape: Shape) -> None:
-    raw = shape.write(name, value).encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
-    agrees(name, raw)
+    raw = shape.write(name, value).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    # No line that is decoded holds NUL.
+    agrees(name, raw.replace("\0", "\ufffd").encode())
 
 
 @examples(400)
@@ -95,11 +101,17 @@ def test_what_is_no_json_is_for_the_parser(name: str, pieces: list[str]) -> None
         rb'"{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}"',
         rb'"{\"p\": {\"values\": [{\"id\": 12, \"src\": \"hda\"}, {\"id\": 1, \"src\": \"hdca\"}]}}"',
         rb'"{\"p\": \"{\\\"values\\\": []}\"}"',
+        rb'"hg38"',
+        rb'{"p": "hg38"}',
+        rb'{"p": "\"hg38\""}',
+        rb'{"p": 12}',
+        rb'{"values": [{"id": 12, "src": "hda"}]}',
+        rb'{"p": {"values": [{"id": 12, "src": "hda"}, {"id": 1, "src": "hdca"}]}}',
     ],
 )
 def test_the_usual_shapes_need_no_parser_and_all_that_are_cut_short_do(raw: bytes) -> None:
     assert agrees("p", raw)
-    for end in range(len(raw)):
+    for end in range(1, len(raw)):
         assert not agrees("p", raw[:end])
     for place in range(len(raw)):
         for byte in b'"\\{}[]:, 0a':

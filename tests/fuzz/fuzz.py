@@ -95,7 +95,9 @@ def interpret_kernels() -> None:
     from grt_batch import kernels
 
     def load64(data: Any, index: int) -> Any:
-        return np.uint64(int.from_bytes(bytes(data[index : index + 8]), "little"))
+        word = bytes(data[index : index + 8])
+        assert len(word) == 8, "a kernel reads behind the end"
+        return np.uint64(int.from_bytes(word, "little"))
 
     def byte(data: Any, index: int) -> Any:
         return np.int64(int(data[index]))
@@ -107,7 +109,8 @@ def interpret_kernels() -> None:
         return lambda data, *rest: kernel(Text(data) if isinstance(data, np.ndarray) else data, *rest)
 
     kernels._load64, kernels._byte, kernels._trailing_zeros = load64, byte, trailing_zeros
-    for name in ("integer", "number", "date", *(name for name in vars(kernels) if name.startswith("decode_"))):
+    fields = ("newlines", "integer", "number", "date")
+    for name in (*fields, *(name for name in vars(kernels) if name.startswith("decode_"))):
         setattr(kernels, name, of_text(getattr(kernels, name)))
     # Hashes are meant to overflow.
     np.seterr(over="ignore")
