@@ -47,7 +47,7 @@ class Codes:
         for values in reversed(self.values):
             # Not divmod, which takes three times as long.
             rest = code // len(values)
-            columns.append(values.gather(pl.Series((code - rest * len(values)).astype(np.uint32))))
+            columns.append(values[pl.Series((code - rest * len(values)).astype(np.uint32))])
             code = rest
         return columns
 

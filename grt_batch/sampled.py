@@ -82,7 +82,7 @@ class SampledCube(Cube):
     def _hashes(self, frame: pl.DataFrame) -> pl.Series:
         """The hash of the sampled key in each row."""
         values = frame[self.sampled.name]
-        return pl.Series(_HASH, hashes(categories(values))).gather(values.to_physical())
+        return pl.Series(_HASH, hashes(categories(values)))[values.to_physical()]
 
 
 _HASH = "hash of the sampled key"

@@ -314,9 +314,9 @@ def _named(cube: Cube, rows: pl.DataFrame, tools: pl.DataFrame, series: Sequence
     exponents = pl.Series(Measurement.exponent.name, [exponent for _, exponent in series], Measurement.exponent.type)
     return cube.typed(
         rows.with_columns(
-            pl.Series(Measurement.metric.name, metrics, Measurement.metric.type).gather(numbers),
-            exponents.gather(rows["series"]),
-            *(tools[name].gather(rows["tool"]) for name in TOOL_KEY),
+            pl.Series(Measurement.metric.name, metrics, Measurement.metric.type)[numbers],
+            exponents[rows["series"]],
+            *(tools[name][rows["tool"]] for name in TOOL_KEY),
         )
     )
 
