@@ -207,15 +207,9 @@ def warm() -> None:
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)
-    kernels.add_sizes(
-        one - 1,
-        one,
-        one.astype(np.uint8),
-        np.zeros((1, 2), np.int64),
-        np.zeros((1, 2), np.int64),
-        np.zeros(1, np.uint8),
-    )
-    kernels.put_metrics(one - 1, one[None], np.ones((1, 1), np.uint8), one[None], np.zeros(1, np.uint8))
-    kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
+    row, flag = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    kernels.add_sizes(row, one, flag, np.zeros((2, 1), np.int64), flag)
+    kernels.put_metric(row, np.ones(1, np.uint16), 0, one, one.copy())
+    kernels.mark_replaced(row, one - 1, one - 2, flag)
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))
