@@ -107,7 +107,7 @@ class Joiner:
         self._measured.put("records", records.astype(np.int32))
         self._measured.put("seen", (there @ (1 << np.arange(len(METRICS)))).astype(np.uint16))
         for number, metric in enumerate(METRICS):
-            self._measured.put(metric.name, values[there[:, number], number])
+            self._measured.put(metric.name, values[:, number].compress(there[:, number]))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
         """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
