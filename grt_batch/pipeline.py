@@ -204,21 +204,25 @@ def aggregate(
 
 
 def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:
-    """The records of so many jobs at a time, with the texts of theirs; `frames` is empty afterwards."""
+    """The records of so many jobs at a time, with the texts of theirs. `frames` is emptied column by column, and each
+    part goes by itself: they never stand there twice."""
     name = Job.job_id.name
-    for part in frames[Job.kind].iter_slices(jobs):
-        if not part.height:
-            break
-        first, last = part[name][0], part[name][-1]
-        yield {
-            kind: with_own_texts(
-                part
-                if kind == Job.kind
-                else frame[frame[name].search_sorted(first, "left") : frame[name].search_sorted(last, "right")]
-            )
-            for kind, frame in frames.items()
-        }
-    frames.clear()
+    firsts = frames[Job.kind][name].gather_every(jobs)
+    parts = [{kind: list[pl.Series]() for kind in frames} for _ in firsts]
+    for kind in list(frames):
+        frame = frames.pop(kind)
+        bounds = [*frame[name].search_sorted(firsts, "left"), frame.height]
+        for column in frame.columns:
+            whole = frame.drop_in_place(column)
+            for part, (begin, end) in zip(parts, itertools.pairwise(bounds), strict=True):
+                part[kind].append(_copy(whole[begin:end]))
+    while parts:
+        yield {kind: with_own_texts(pl.DataFrame(columns)) for kind, columns in parts.pop(0).items()}
+
+
+def _copy(piece: pl.Series) -> pl.Series:
+    """A piece of a column without the memory of all of it."""
+    return pl.concat([piece[:1], piece[1:]], rechunk=True)
 
 
 def read_archive(
