@@ -103,20 +103,21 @@ def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
 
 def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
     """The rows of `Dataset`, without those of `attached`; the collected rows are those of these `jobs`."""
-    ids, order = _in_order(collected.take("row"), jobs)[::2]
+    rows, order = _in_order(collected.take("row"))
     size = collected.take("size")[order]
     size[size < 0] = NULL
-    files = collected.take("file")[order]
+    identity = nullable(collected.take("dataset_id")[order])
+    files, output = collected.take("file")[order], collected.take("output")[order]
+    # As large as any column.
+    del order
     return pl.DataFrame(
         {
-            Dataset.job_id.name: ids,
-            Dataset.dataset_id.name: nullable(collected.take("dataset_id")[order]),
+            Dataset.job_id.name: jobs[rows],
+            Dataset.dataset_id.name: identity,
             Dataset.extension.name: collected.dictionary("file").column(0, files),
             Dataset.file_size.name: nullable(size),
             Dataset.param_name.name: collected.dictionary("file").column(1, files),
-            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS).gather(
-                collected.take("output")[order]
-            ),
+            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS).gather(output),
         }
     )
 
@@ -124,14 +125,14 @@ def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
 def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
     """The rows of `Param`, as those of `datasets`. `inputs` are those of `Dataset`: a value that is the bare id
     of an input of the same job and name says nothing else."""
-    ids, rows, order = _in_order(collected.take("row"), jobs)
+    rows, order = _in_order(collected.take("row"))
     dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
     name = dictionary.column(0, codes)
     kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
-    ids, codes = ids[kept], codes[kept]
+    codes = codes[kept]
     frame = pl.DataFrame(
         {
-            Param.job_id.name: ids,
+            Param.job_id.name: jobs[rows[kept]],
             Param.name.name: name.filter(pl.Series(kept)),
             Param.value.name: dictionary.column(1, codes),
             Param.names_data.name: _flags(dictionary, codes),
@@ -144,7 +145,7 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
     """The rows of `Metric`, as those of `datasets`."""
     frames = []
     for collected, prefix in ((numeric, "record_"), (text, "")):
-        ids, rows, order = _in_order(collected.take("row"), jobs)
+        rows, order = _in_order(collected.take("row"))
         dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
         kept = _last(rows, names, len(dictionary.codes))
         order, names = order[kept], names[kept]
@@ -157,7 +158,7 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
         frames.append(
             pl.DataFrame(
                 {
-                    Metric.job_id.name: ids[kept],
+                    Metric.job_id.name: jobs[rows[kept]],
                     Metric.plugin.name: dictionary.column(0, names).cast(pl.String),
                     Metric.name.name: dictionary.column(1, names).cast(pl.String),
                     Metric.value.name: values,
@@ -168,12 +169,11 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
     return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
 
 
-def _in_order(rows: Rows, jobs: Integers) -> tuple[Integers, Rows, Integers]:
-    """Of records of these rows of the `jobs`: the jobs' ids, the rows and the places where the records stood, by rising
-    job; without orphans."""
+def _in_order(rows: Rows) -> tuple[Rows, Integers]:
+    """Of records of these rows of the jobs: the rows, and the places where the records stood, by rising job; without
+    orphans."""
     order = np.argsort(rows, kind="stable")[np.count_nonzero(rows < 0) :]
-    rows = rows[order]
-    return jobs[rows], rows, order
+    return rows[order], order
 
 
 def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:

@@ -69,6 +69,7 @@ def parts_of(frames: dict[str, pl.DataFrame], jobs: int) -> list[AggregateTask]:
 @example(datasets=[], jobs=1)
 @example(datasets=[0, 0, 0], jobs=2)
 @example(datasets=[1, 0, 0, 2], jobs=2)
+@example(datasets=[50] * 5, jobs=2)
 def test_parts_are_all_records_of_so_many_jobs_and_together_all_that_modules_need(
     datasets: list[int], jobs: int
 ) -> None:
