@@ -208,14 +208,20 @@ def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:
     part goes by itself: they never stand there twice."""
     name = Job.job_id.name
     firsts = frames[Job.kind][name].gather_every(jobs)
+    if len(firsts) == 1:
+        # Nothing to cut, and all texts are its own.
+        whole = dict(frames)
+        frames.clear()
+        yield whole
+        return
     parts = [{kind: list[pl.Series]() for kind in frames} for _ in firsts]
     for kind in list(frames):
         frame = frames.pop(kind)
         bounds = [*frame[name].search_sorted(firsts, "left"), frame.height]
         for column in frame.columns:
-            whole = frame.drop_in_place(column)
+            values = frame.drop_in_place(column)
             for part, (begin, end) in zip(parts, itertools.pairwise(bounds), strict=True):
-                part[kind].append(_copy(whole[begin:end]))
+                part[kind].append(_copy(values[begin:end]))
     while parts:
         yield {kind: with_own_texts(pl.DataFrame(columns)) for kind, columns in parts.pop(0).items()}
 
