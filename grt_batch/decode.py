@@ -207,17 +207,11 @@ def warm() -> None:
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)
-    kernels.add_sizes(
-        one - 1,
-        one,
-        one.astype(np.uint8),
-        np.zeros((1, 2), np.int64),
-        np.zeros((1, 2), np.int64),
-        np.zeros(1, np.uint8),
-    )
-    kernels.put_metrics(one - 1, one[None], np.ones((1, 1), np.uint8), one[None], np.zeros(1, np.uint8))
-    kernels.find_rows(one, one[0], one - 1, one.copy())
-    kernels.put_in_order(one - 1, np.zeros(2, np.int64), one.copy())
-    kernels.mark_replaced(one, one - 1, one - 2, np.zeros(1, np.uint8))
+    row, flag = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    kernels.add_sizes(row, one, flag, np.zeros((2, 1), np.int64), flag)
+    kernels.put_metric(row, np.ones(1, np.uint16), 0, one, one.copy())
+    kernels.find_rows(one, one[0], row, row.copy())
+    kernels.put_in_order(row, np.zeros(2, np.int64), one.copy())
+    kernels.mark_replaced(row, one - 1, one - 2, flag)
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

@@ -6,7 +6,7 @@ records are handed to it (`attached`), so that it need not be kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from grt_batch.columns import Decoded, Integers
+from grt_batch.growing import Growing
 from grt_batch.joined import Dataset, Job, Metric, Param, Record
 from grt_batch.records import NULL, SECONDS_SCALE
 from grt_batch.texts import categories
@@ -23,8 +24,8 @@ from grt_batch.texts import categories
 Codes = npt.NDArray[np.int32]
 """Which of the texts of a `Dictionary` each is."""
 
-FindRows = Callable[[Integers], Integers]
-"""Job ids → rows of the joined jobs, -1 for a job that is not there."""
+Rows = npt.NDArray[np.int32]
+"""Which of the joined jobs each record is of, -1 where that one is not there."""
 
 _OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Record.month)
 _DIRECTIONS = pl.Enum(["input", "output"])
@@ -65,20 +66,30 @@ def nullable(column: Integers) -> pl.Series:
 class Collected:
     """The columns of the blocks of one kind of member, in the order in which they came, the texts with their codes."""
 
-    parts: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
+    columns: dict[str, Growing] = field(default_factory=dict)
     texts: dict[str, Dictionary] = field(default_factory=dict)
 
     def add(self, decoded: Decoded, names: Iterable[str]) -> None:
         """Keep the columns of these names of the next block."""
-        columns = {name: decoded.columns[name] for name in names}
-        for name in columns.keys() & decoded.texts.keys():
-            texts = decoded.texts[name]
-            columns[name] = self.texts.setdefault(name, Dictionary()).translate(texts, columns[name])
-        self.parts.append(columns)
+        for name in names:
+            column = decoded.columns[name]
+            if name in decoded.texts:
+                column = self.texts.setdefault(name, Dictionary()).translate(decoded.texts[name], column)
+            self.put(name, column)
+
+    def put(self, name: str, column: npt.NDArray[Any]) -> None:
+        """Keep a column of the next block."""
+        self.columns.setdefault(name, Growing(column.dtype)).append(column)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """One column of all blocks; an empty one where there are none."""
+        return self.columns[name].values() if name in self.columns else np.empty(0, np.int64)
 
     def take(self, name: str) -> npt.NDArray[Any]:
-        """One column of all blocks, which let it go: an archive may have millions of records."""
-        return np.concatenate([part.pop(name) for part in self.parts]) if self.parts else np.empty(0, np.int64)
+        """One column of all blocks, which is let go: an archive may have millions of records."""
+        column = self[name]
+        self.columns.pop(name, None)
+        return column
 
     def dictionary(self, name: str) -> Dictionary:
         """The texts of a column of codes."""
@@ -93,35 +104,38 @@ def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
 
 
-def datasets(collected: Collected, find: FindRows) -> pl.DataFrame:
-    """The rows of `Dataset`, without those of `attached`."""
-    ids, _, order = _in_order(collected.take("id"), find)
+def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
+    """The rows of `Dataset`, without those of `attached`; the collected rows are those of these `jobs`."""
+    rows, order = _in_order(collected.take("row"))
     size = collected.take("size")[order]
     size[size < 0] = NULL
-    files = collected.take("file")[order]
+    identity = nullable(collected.take("dataset_id")[order])
+    files, output = collected.take("file")[order], collected.take("output")[order]
+    # As large as any column.
+    del order
     return pl.DataFrame(
         {
-            Dataset.job_id.name: ids,
-            Dataset.dataset_id.name: nullable(collected.take("dataset_id")[order]),
+            Dataset.job_id.name: jobs[rows],
+            Dataset.dataset_id.name: identity,
             Dataset.extension.name: collected.dictionary("file").column(0, files),
             Dataset.file_size.name: nullable(size),
             Dataset.param_name.name: collected.dictionary("file").column(1, files),
-            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS)[collected.take("output")[order]],
+            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS)[output],
         }
     )
 
 
-def params(collected: Collected, find: FindRows, inputs: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `Param`, without those of `attached`. `inputs` are those of `Dataset`: a value that is the bare id
+def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `Param`, as those of `datasets`. `inputs` are those of `Dataset`: a value that is the bare id
     of an input of the same job and name says nothing else."""
-    ids, rows, order = _in_order(collected.take("id"), find)
+    rows, order = _in_order(collected.take("row"))
     dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
     name = dictionary.column(0, codes)
     kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
-    ids, codes = ids[kept], codes[kept]
+    codes = codes[kept]
     frame = pl.DataFrame(
         {
-            Param.job_id.name: ids,
+            Param.job_id.name: jobs[rows[kept]],
             Param.name.name: name.filter(pl.Series(kept)),
             Param.value.name: dictionary.column(1, codes),
             Param.names_data.name: _flags(dictionary, codes),
@@ -130,11 +144,11 @@ def params(collected: Collected, find: FindRows, inputs: pl.DataFrame) -> pl.Dat
     return frame.with_columns(_bare_ids(frame, inputs) | pl.col(Param.names_data.name))
 
 
-def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame:
-    """The rows of `Metric`, without those of `attached`."""
+def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame:
+    """The rows of `Metric`, as those of `datasets`."""
     frames = []
     for collected, prefix in ((numeric, "record_"), (text, "")):
-        ids, rows, order = _in_order(collected.take(f"{prefix}id"), find)
+        rows, order = _in_order(collected.take("row"))
         dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
         kept = _last(rows, names, len(dictionary.codes))
         order, names = order[kept], names[kept]
@@ -147,7 +161,7 @@ def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame
         frames.append(
             pl.DataFrame(
                 {
-                    Metric.job_id.name: ids[kept],
+                    Metric.job_id.name: jobs[rows[kept]],
                     Metric.plugin.name: dictionary.column(0, names).cast(pl.String),
                     Metric.name.name: dictionary.column(1, names).cast(pl.String),
                     Metric.value.name: values,
@@ -158,18 +172,17 @@ def metrics(numeric: Collected, text: Collected, find: FindRows) -> pl.DataFrame
     return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
 
 
-def _in_order(ids: Integers, find: FindRows) -> tuple[Integers, Integers, Integers]:
-    """Of records with these job ids: the ids, the rows of their jobs and the places where they stood, by rising job;
-    without orphans."""
+def _in_order(rows: Rows) -> tuple[Rows, Integers]:
+    """Of records of these rows of the jobs: the rows, and the places where the records stood, by rising job; without
+    orphans."""
     from grt_batch import kernels
 
-    rows = find(ids)
     order = np.empty(len(rows), np.int64)
     order = order[: kernels.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
-    return ids[order], rows[order], order
+    return rows[order], order
 
 
-def _last(rows: Integers, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
     """Which records no later one of the same job and code replaces."""
     from grt_batch import kernels
 

@@ -826,32 +826,31 @@ def put_in_order(rows: Any, ends: Any, order: Any) -> Any:
 
 
 @_compiled
-def put_metrics(rows: Any, block: Any, seen: Any, values: Any, has_metrics: Any) -> None:
-    """Put the values of a block that were `seen`, `block[i, metric]`, at their jobs: `values[metric, rows[i]]`. A row
-    below 0 is of no job."""
+def put_metric(rows: Any, seen: Any, metric: Any, values: Any, out: Any) -> None:
+    """Put the values of a metric at their jobs, `out[row]`. They are those of the rows whose bit `metric` of `seen` is
+    set, one after another; a row below 0 is of no job."""
+    taken = 0
     for i in range(rows.size):
-        row = rows[i]
-        if row >= 0:
-            has_metrics[row] = 1
-            for metric in range(block.shape[1]):
-                if seen[i, metric] != 0:
-                    values[metric, row] = block[i, metric]
+        if (seen[i] >> metric) & 1:
+            if rows[i] >= 0:
+                out[rows[i]] = values[taken]
+            taken += 1
 
 
 @_compiled
-def add_sizes(rows: Any, size: Any, output: Any, total: Any, known: Any, implausible: Any) -> None:
-    """Add the sizes of datasets to their jobs: `total[row, output]` bytes of `known[row, output]` datasets with a
-    size. A negative size, and a sum beyond 64 bits, make the job implausible."""
+def add_sizes(rows: Any, size: Any, output: Any, total: Any, implausible: Any) -> None:
+    """Add the sizes of datasets to their jobs: `total[output, row]` bytes, NULL without a dataset that has a size. A
+    negative size, and a sum beyond 64 bits, make the job implausible."""
     for i in range(rows.size):
         row = rows[i]
         if row < 0 or size[i] == NULL:
             continue
-        side = output[i]
-        if size[i] < 0 or total[row, side] > NO_LIMIT - size[i]:
+        before = total[output[i], row]
+        before = np.int64(0) if before == NULL else before
+        if size[i] < 0 or before > NO_LIMIT - size[i]:
             implausible[row] = 1
         else:
-            total[row, side] += size[i]
-            known[row, side] += 1
+            total[output[i], row] = before + size[i]
 
 
 @_compiled

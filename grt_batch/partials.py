@@ -77,12 +77,11 @@ class Store:
         with self.clock.stage(Stage.LOAD):
             try:
                 with self.path(kind, key).open("rb") as file:
-                    raw = file.read()
-                    magic, checksum, size = _HEAD.unpack_from(raw)
+                    magic, checksum, size = _HEAD.unpack(file.read(_HEAD.size))
+                    payload = file.read()
                     _mark_as_used(file.fileno())
             except (OSError, struct.error):
                 return None
-            payload = raw[_HEAD.size :]
             good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
             self.clock.count(Stage.LOAD, len(payload))
             return payload if good else None

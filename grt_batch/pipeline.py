@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ from grt_batch.records import Kind
 from grt_batch.redaction import Redaction
 from grt_batch.tables import escape
 from grt_batch.tasks import AggregateTask, DecodeTask, Frames, RunTasks
+from grt_batch.texts import with_own_texts
 
 READER_VERSION = 4
 """Raised whenever the decoder or the join gives other columns: every archive is then read again."""
@@ -145,7 +146,7 @@ def _reduce_archive(
             key = account_key(file_sha256(Path(order.tar)), config)
     account = load_account(store, key) if key else None
     modules = [discover()[name] for name in order.modules]
-    frames: Frames | None = None
+    frames: dict[str, pl.DataFrame] | None = None
     if account is None:
         wanted = wanted_by(modules)
         if not order.tar:
@@ -175,11 +176,10 @@ def _reduce_archive(
             if frames is None:
                 store.drop(ACCOUNT, key)
                 return _reduce_archive(order, config, store, run_tasks, progress)
-            current = _current(frames, store, order.superseded)
-            partials = aggregate(current, missing, order.since, config, run_tasks)
-            with clock.stage(Stage.STORE):
-                for module in missing:
-                    packed = pack_partial(partials[module.name])
+            frames = _current(frames, store, order.superseded)
+            for module, partial in aggregate(frames, missing, order.since, config, run_tasks):
+                with clock.stage(Stage.STORE):
+                    packed = pack_partial(partial)
                     store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), packed)
     tell(order.bytes)
     give_back(account.text_bytes)
@@ -187,34 +187,49 @@ def _reduce_archive(
 
 
 def aggregate(
-    frames: Frames, modules: Sequence[Module], since: date, config: Config, run_tasks: RunTasks
-) -> Mapping[str, Partial]:
-    """The partials of joined records, which are cut into tasks: a job is never cut, so any cut gives the same."""
-    names = tuple(module.name for module in modules)
+    frames: dict[str, pl.DataFrame], modules: Sequence[Module], since: date, config: Config, run_tasks: RunTasks
+) -> Iterator[tuple[Module, Partial]]:
+    """The partials of joined records, which are cut into tasks: a job is never cut, so any cut gives the same. The
+    `frames` are gone before the first of them is there, and what each is merged of before the next."""
     needed = {Job.kind, *wanted_by(modules)}
-    tasks = (
-        AggregateTask(names, part, since)
-        for part in _cut({kind: frames[kind] for kind in frames if kind in needed}, config.aggregate_jobs)
-    )
-    results: list[dict[str, Partial]] = list(run_tasks(tasks))
-    return {
-        module.name: module.merge([result[module.name] for result in results] or [module.empty()]) for module in modules
-    }
+    for kind in frames.keys() - needed:
+        del frames[kind]
+    names = tuple(module.name for module in modules)
+    parts: dict[str, list[Partial]] = {name: [] for name in names}
+    tasks = (AggregateTask(names, part, since) for part in _cut(frames, config.aggregate_jobs))
+    for result in run_tasks(tasks):
+        for name, partial in result.items():
+            parts[name].append(partial)
+    for module in modules:
+        yield module, module.merge(parts.pop(module.name) or [module.empty()])
 
 
-def _cut(frames: Frames, jobs: int) -> Iterator[Frames]:
-    """The records of so many jobs at a time."""
+def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:
+    """The records of so many jobs at a time, with the texts of theirs. `frames` is emptied column by column, and each
+    part goes by itself: they never stand there twice."""
     name = Job.job_id.name
-    for part in frames[Job.kind].iter_slices(jobs):
-        if not part.height:
-            return
-        first, last = part[name][0], part[name][-1]
-        yield {
-            kind: part
-            if kind == Job.kind
-            else frame[frame[name].search_sorted(first, "left") : frame[name].search_sorted(last, "right")]
-            for kind, frame in frames.items()
-        }
+    firsts = frames[Job.kind][name].gather_every(jobs)
+    if len(firsts) == 1:
+        # Nothing to cut, and all texts are its own.
+        whole = dict(frames)
+        frames.clear()
+        yield whole
+        return
+    parts = [{kind: list[pl.Series]() for kind in frames} for _ in firsts]
+    for kind in list(frames):
+        frame = frames.pop(kind)
+        bounds = [*frame[name].search_sorted(firsts, "left"), frame.height]
+        for column in frame.columns:
+            values = frame.drop_in_place(column)
+            for part, (begin, end) in zip(parts, itertools.pairwise(bounds), strict=True):
+                part[kind].append(_copy(values[begin:end]))
+    while parts:
+        yield {kind: with_own_texts(pl.DataFrame(columns)) for kind, columns in parts.pop(0).items()}
+
+
+def _copy(piece: pl.Series) -> pl.Series:
+    """A piece of a column without the memory of all of it."""
+    return pl.concat([piece[:1], piece[1:]], rechunk=True)
 
 
 def read_archive(
@@ -224,7 +239,7 @@ def read_archive(
     run_tasks: RunTasks,
     clock: Clock,
     tell: Callable[[int], None],
-) -> tuple[Account, Frames | None, bytes]:
+) -> tuple[Account, dict[str, pl.DataFrame] | None, bytes]:
     """Decode and join all members of one tar.gz: its account, its jobs and the `wanted` kinds of records, and its
     reject file.
 
@@ -306,7 +321,7 @@ def _computable(store: Store, key: str, modules: Sequence[Module]) -> list[Modul
     return [module for module in modules if good.issuperset((Job.kind, *wanted_by([module])))]
 
 
-def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> Frames | None:
+def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> dict[str, pl.DataFrame] | None:
     """The joined records of an archive, None where some of them are damaged; those are dropped."""
     frames: dict[str, pl.DataFrame] = {}
     for kind in (Job.kind, *wanted):
@@ -318,7 +333,7 @@ def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> Frames | None
     return frames
 
 
-def _current(frames: Frames, store: Store, superseded: str) -> Frames:
+def _current(frames: dict[str, pl.DataFrame], store: Store, superseded: str) -> dict[str, pl.DataFrame]:
     """The records of the jobs that no newer archive reports again."""
     if not superseded:
         return frames

@@ -26,6 +26,11 @@ def encoded(column: pl.Series) -> pl.Series:
     return _gathered(column, np.cumsum(used) - 1, pl.Series(names, dtype=pl.Enum(names)))
 
 
+def with_own_texts(frame: pl.DataFrame) -> pl.DataFrame:
+    """A part of a frame, whose dictionaries may hold many times the texts that occur in it, with just these."""
+    return frame.with_columns(encoded(column) for column in frame if isinstance(column.dtype, pl.Enum))
+
+
 def recoded(column: pl.Series, names: pl.Series) -> pl.Series:
     """An encoded column with another dictionary, in order, that has all of its texts."""
     return _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -93,6 +94,27 @@ def test_only_the_wanted_kinds_are_joined_besides_the_jobs(wanted: tuple[str, ..
         (Kind.METRIC_TXT, line(1, "env", "HOST", "node")),
     ]
     assert {record.kind for record in joined(*blocks, wanted=wanted)[0]} == {Job.kind, *wanted}
+
+
+def test_no_block_is_kept_until_the_join() -> None:
+    joiner = Joiner(WANTED)
+    texts = {
+        Kind.JOBS: job(1),
+        Kind.PARAMS: param(1, "p", "v"),
+        Kind.DATASETS: dataset(1, 2),
+        Kind.METRIC_NUM: line(1, "core", "galaxy_slots", 1),
+        Kind.METRIC_TXT: line(1, "env", "HOST", "node"),
+    }
+    columns: list[weakref.ref[Any]] = []
+    for kind, text in texts.items():
+        layout, _ = layout_of(kind, [HEADERS[kind].rstrip(b"\n")])
+        decoded = decode(Block(layout, 0, text), WANTED)
+        columns += map(weakref.ref, decoded.columns.values())
+        joiner.add(decoded)
+        del decoded
+    assert len(columns) > len(texts)
+    assert not [column for column in columns if column() is not None]
+    assert {frame.height for frame in joiner.join()[0].values()} == {1, 2}
 
 
 @pytest.mark.parametrize("record", OWN, ids=lambda record: record.kind)

@@ -21,7 +21,7 @@ SOURCES = {
 
 LAYERS = [
     ["__init__", "secrets"],
-    ["clock", "errors", "logs", "memory", "records", "texts"],
+    ["clock", "errors", "growing", "logs", "memory", "records", "texts"],
     ["codes"],
     ["tables"],
     ["joined", "kernels", "values"],

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from grt_batch.texts import alike, categories, encoded, filled, recoded
+from grt_batch.texts import alike, categories, encoded, filled, recoded, with_own_texts
 
 Texts = list[str | None]
 NAMES = ["", " ", "a", "aa", "b", "B", "é", "e\u0301", "大", "😀", "\uffff", "None", "tab\t"]
@@ -129,6 +129,14 @@ def test_a_column_is_made_alike_only_where_it_is_named_and_stands() -> None:
     assert_frame_equal(first.select("left"), one.select("left"))
     assert second.rows() == other.rows()
     assert (first.columns, second.columns) == (["text", "left"], ["n", "text"])
+
+
+def test_a_part_of_a_frame_has_just_the_texts_that_occur_in_it() -> None:
+    whole = pl.DataFrame({"n": [1, 2, 3], "text": column(["b", None, "a"], ["z"]), "plain": ["x", "y", "z"]})
+    part = with_own_texts(whole[:2])
+    assert part.rows() == whole.rows()[:2]
+    assert part.schema == {"n": pl.Int64, "text": pl.Enum(["b"]), "plain": pl.String}
+    assert_frame_equal(with_own_texts(whole.select("n")), whole.select("n"))
 
 
 def test_only_an_encoded_column_has_a_dictionary() -> None:

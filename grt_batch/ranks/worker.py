@@ -84,18 +84,23 @@ class Rank:
     def _help(self, leader: int) -> None:
         self.role = "worker"
         self.wire.send(leader, Tag.READY)
-        while True:
-            message = self._receive()
-            if message.tag is Tag.RELEASE:
-                return
-            if message.tag is not Tag.TASK:
-                raise AssertionError(f"a worker was told {message.tag.name} by rank {message.source}")
-            with self.wire.clock.stage(Stage.RECEIVE):
-                index, self.place, task = unpack_task(message)
-            result = timed(task, self.wire.clock)
-            with self.wire.clock.stage(Stage.SEND):
-                self.wire.send(leader, Tag.RESULT, pack_result(index, task, result))
+        while self._do_task(leader):
             self.place = ""
+
+    def _do_task(self, leader: int) -> bool:
+        """Do the next task, of which nothing is kept; whether there was one."""
+        message = self._receive()
+        if message.tag is Tag.RELEASE:
+            return False
+        if message.tag is not Tag.TASK:
+            raise AssertionError(f"a worker was told {message.tag.name} by rank {message.source}")
+        with self.wire.clock.stage(Stage.RECEIVE):
+            index, self.place, task = unpack_task(message)
+        del message
+        result = timed(task, self.wire.clock)
+        with self.wire.clock.stage(Stage.SEND):
+            self.wire.send(leader, Tag.RESULT, pack_result(index, task, result))
+        return True
 
     def _receive(self) -> Message:
         """The next message. A worker that comes when this rank leads no more is sent back to ask again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from build import line, write_archive
+from build import HEADERS, line, write_archive
 
+from grt_batch.archive import Block
 from grt_batch.clock import Clock
 from grt_batch.config import Config
 from grt_batch.errors import CannotWrite, RankLost
@@ -20,12 +22,13 @@ from grt_batch.module import discover
 from grt_batch.packing import unpack_partial
 from grt_batch.partials import Store
 from grt_batch.pipeline import PARTIAL, Order, Outcome, reduce_archive
+from grt_batch.ranks.codecs import pack_task
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.layout import controllers
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.worker import Rank
-from grt_batch.records import Kind
-from grt_batch.tasks import DecodeTask, run_here
+from grt_batch.records import Kind, layout_of
+from grt_batch.tasks import DecodeTask, Task, run_here, timed
 from grt_batch.uploads import scan
 
 SECONDS = 60
@@ -304,6 +307,34 @@ def test_a_worker_that_comes_too_late_is_sent_back(log: pytest.CaptureFixture[st
     Rank(wire, "text", debug=False).serve()
     assert office.finished == {1}
     assert wire.sent == [(0, Tag.ASK), (3, Tag.RELEASE), (2, Tag.RELEASE)]
+
+
+def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(3)
+    wire = FakeWire(office, 1)
+    task = DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS]])[0], 0, b""), 1, ())
+    FakeWire(office, 0).send(1, Tag.HELP, pack({"leader": 2}))
+    for index in range(2):
+        FakeWire(office, 2).send(1, Tag.TASK, pack_task(index, "", task))
+    FakeWire(office, 2).send(1, Tag.RELEASE)
+    FakeWire(office, 0).send(1, Tag.END)
+    messages: list[weakref.ref[Message]] = []
+    kept: list[int] = []
+
+    def receive() -> Message:
+        message = FakeWire.receive(wire)
+        messages.append(weakref.ref(message))
+        return message
+
+    def watched(task: Task, clock: Clock) -> object:
+        kept.append(sum(message() is not None for message in messages[1:]))
+        return timed(task, clock)
+
+    monkeypatch.setattr(wire, "receive", receive)
+    monkeypatch.setattr("grt_batch.ranks.worker.timed", watched)
+    Rank(wire, "text", debug=False).serve()
+    assert kept == [0, 0]
+    assert wire.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
 
 
 def test_a_rank_that_is_told_nonsense_says_so(log: pytest.CaptureFixture[str]) -> None:
