@@ -61,12 +61,11 @@ def _wire() -> Wire | None:
     """The other ranks, where there are any. MPI is only loaded where a launcher of MPI was at work."""
     from grt_batch.ranks.wire import world
 
-    wire = world()
-    if wire is not None:
-        # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many.
-        for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-            os.environ.setdefault(name, "1")
-    return wire
+    # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many. A
+    # single rank takes no longer for it, and leaves the other cores to the database.
+    for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    return world()
 
 
 def _crew(wire: Wire | None) -> Coordinator | None:

@@ -78,11 +78,15 @@ def _text_ranks(texts: pl.Series) -> _Ranks:
     if texts.null_count() and (not len(names) or names[0]):
         names = pl.concat([pl.Series([""]), names])
         return (ranks.cast(pl.Int64) + 1).fill_null(0).to_numpy(), len(names), pl.Series(names, dtype=pl.Enum(names))
-    numbers = ranks.fill_null(0).to_numpy()
     # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
     places = np.zeros(len(names), np.uint32)
+    if not texts.null_count():
+        numbers = ranks.to_numpy()
+        places[numbers] = np.arange(len(numbers), dtype=np.uint32)
+        return numbers, len(names), texts[pl.Series(places)] if len(texts) else texts
+    numbers = ranks.fill_null(0).to_numpy()
     places[numbers] = np.arange(len(numbers), dtype=np.uint32)
-    return numbers, len(names), texts.gather(pl.Series(places)).fill_null("") if len(texts) else texts
+    return numbers, len(names), texts[pl.Series(places)].fill_null("")
 
 
 def _ranks(values: pl.Series) -> _Ranks:
@@ -105,10 +109,12 @@ def _numbers(values: pl.Series) -> tuple[Integers, int | None, int]:
     """Integers from 0 in the order of some values, null first; the integer that 1 stands for, where they are integers
     that are near enough to one another; and a bound."""
     if values.dtype.is_integer():
-        numbers = values.cast(pl.Int64)
-        least, greatest = (bound if isinstance(bound, int) else 0 for bound in (numbers.min(), numbers.max()))
-        if greatest - least + 2 <= 1 << 31:
-            return (numbers - least + 1).fill_null(0).to_numpy(), least, greatest - least + 2
+        least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
+        different = greatest - least + 2
+        if different <= 1 << 31 and not values.null_count():
+            return values.to_numpy().astype(np.int64) - least + 1, least, different
+        if different <= 1 << 31:
+            return (values.cast(pl.Int64) - least + 1).fill_null(0).to_numpy(), least, different
     return _dense(values), None, len(values) + 1
 
 

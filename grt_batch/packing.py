@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from grt_batch.module import Partial
-from grt_batch.texts import categories, texts_of
+from grt_batch.texts import texts_of
 
 Compression = Literal["lz4", "uncompressed"]
 
@@ -38,9 +38,13 @@ def pack_partial(partial: Partial, compression: Compression = "lz4") -> bytes:
     dictionaries: list[tuple[str, pl.Series]] = []
     head, packed = [], []
     for name, frame in partial.items():
-        encoded = [column for column in frame.get_columns() if isinstance(column.dtype, pl.Enum)]
-        places = {column.name: _place(column, dictionaries) for column in encoded}
-        packed.append(_to_ipc(frame.with_columns(column.to_physical() for column in encoded), compression))
+        columns, places = [], {}
+        for column in frame.get_columns():
+            names = _names(column)
+            if names is not None:
+                places[column.name] = _place(column.name, names, dictionaries)
+            columns.append(column if names is None else column.to_physical())
+        packed.append(_to_ipc(pl.DataFrame(columns), compression))
         head.append((name, len(packed[-1]), places))
     texts = [_to_ipc(names.to_frame(), compression) for _, names in dictionaries]
     said = orjson.dumps(([len(raw) for raw in texts], head))
@@ -60,25 +64,29 @@ def unpack_partial(raw: bytes, names: Container[str] | None = None, columns: lis
     partial: Partial = {}
     for name, length, places in head:
         if names is None or name in names:
-            frame = pl.read_ipc(io.BytesIO(raw[at : at + length]), columns=columns)
-            for column, place in places.items():
-                if column in frame.columns and place not in known:
-                    texts = pl.read_ipc(io.BytesIO(raw[begins[place] : begins[place + 1]])).to_series()
-                    known[place] = pl.Series(texts, dtype=pl.Enum(texts))
-            partial[name] = frame.with_columns(
-                texts_of(frame[column], known[place]) for column, place in places.items() if column in frame.columns
+            read = pl.read_ipc(io.BytesIO(raw[at : at + length]), columns=columns).get_columns()
+            for place in {places[column.name] for column in read if column.name in places} - known.keys():
+                texts = pl.read_ipc(io.BytesIO(raw[begins[place] : begins[place + 1]])).to_series()
+                known[place] = pl.Series(texts, dtype=pl.Enum(texts))
+            partial[name] = pl.DataFrame(
+                [texts_of(column, known[places[column.name]]) if column.name in places else column for column in read]
             )
         at += length
     return partial
 
 
-def _place(column: pl.Series, dictionaries: list[tuple[str, pl.Series]]) -> int:
-    """Which of the dictionaries a column has; it is added if it is none of them."""
-    names = categories(column)
+def _names(column: pl.Series) -> pl.Series | None:
+    """The dictionary of an encoded column, None of another one."""
+    kind = column.dtype
+    return kind.categories if isinstance(kind, pl.Enum) else None
+
+
+def _place(column: str, names: pl.Series, dictionaries: list[tuple[str, pl.Series]]) -> int:
+    """Which of the dictionaries is the one of a column of this name; it is added if none is."""
     for place, (name, known) in enumerate(dictionaries):
-        if name == column.name and known.equals(names):
+        if name == column and known.equals(names):
             return place
-    dictionaries.append((column.name, names))
+    dictionaries.append((column, names))
     return len(dictionaries) - 1
 
 
