@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI, for the tests that run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env spark demo test chaos fuzz lint format docs gold bench clean
+.PHONY: help env spark demo test chaos fuzz lint format docs gold bench growth clean
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -64,6 +64,11 @@ bench: JOBS ?= 500000
 bench: REPEATS ?= 3
 bench: env ## this program beside DuckDB, polars and plain gunzip; JOBS=2000000 REPEATS=5 for more
 	$(BIN)/python -m bench --jobs $(JOBS) --repeats $(REPEATS)
+
+growth: JOBS ?= 250000
+growth: REPEATS ?= 3
+growth: env ## how the time grows with the data and with ranks, and where one instance has nearly all jobs
+	$(BIN)/python -m bench.growth --jobs $(JOBS) --repeats $(REPEATS)
 
 clean: ## remove the environment and all that was made
 	rm -rf $(VENV) demo work reports build bench/data bench/results.json *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

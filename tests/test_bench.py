@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -19,13 +21,14 @@ from calling import Call, query
 from conftest import ROOT
 
 from bench import __main__ as comparison
-from bench import agreement, contest, others, report
+from bench import agreement, contest, growth, others, report, sample
 from bench import ours as our_runs
 from bench.contest import Contender, Cost, Failed, Setting, measure
 from grt_batch.config import Config
 from grt_batch.reduction import Alone
 from grt_batch.run import Request, execute, lock
 from grt_batch.sample import UNTIL, write_sample
+from grt_batch.uploads import scan
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +182,46 @@ def test_a_page_without_a_place_for_it_stays_as_it_is() -> None:
 def test_without_results_one_line_says_so(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^bench: there is no .*none\.json; make bench writes the results$"):
         report.main(["--results", str(tmp_path / "none.json")])
+
+
+def test_the_idle_share_is_of_the_time_in_which_archives_are_led(tmp_path: Path) -> None:
+    """Of 10 s in which two ranks lead or help, one waits 1 s, and the other 2 s and beyond the end."""
+    events = {
+        0: [("waiting", 0.0, 100.0)],
+        1: [("waiting", 0.0, 6.0), ("lead", 5.0, 8.0), ("decode", 6.0, 1.0), ("tables", 30.0, 1.0)],
+        2: [("lead", 6.0, 1.0), ("help", 7.0, 8.0), ("waiting", 9.0, 1.5), ("waiting", 14.5, 9.0)],
+    }
+    for rank, spans in events.items():
+        told: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "pid": rank}]
+        told += [{"ph": "X", "pid": rank, "name": name, "ts": ts * 1e6, "dur": s * 1e6} for name, ts, s in spans]
+        (tmp_path / f"rank-{rank}.json").write_text(json.dumps({"traceEvents": told}))
+    assert growth.idle_share(tmp_path) == pytest.approx((1 + 2) / 20)
+
+
+def test_a_skewed_sample_has_most_jobs_in_one_instance(tmp_path: Path) -> None:
+    uploads = scan(sample.skewed(tmp_path, 2000, 8, 4))
+    jobs = {one.instance_id: sum(job_lines(archive.tar) for archive in one.archives) for one in uploads.instances}
+    assert len(jobs) == 4
+    assert 0.75 < jobs["large"] / sum(jobs.values()) < 0.85
+    assert [entry.name for entry in tmp_path.iterdir()] == ["2000-jobs-8-archives-4-instances-skewed"]
+
+
+def job_lines(tar: Path) -> int:
+    with tarfile.open(tar) as archive:
+        (jobs,) = (member for member in archive if member.name.endswith("jobs.tsv"))
+        file = archive.extractfile(jobs)
+        assert file is not None
+        return len(file.readlines())
+
+
+def test_what_grows_is_run_and_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sample(tmp_path / "uploads", archives=1, jobs=400)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = [growth.Line(name, tmp_path / "uploads", 1, again=name == "again") for name in ("first", "again")]
+    for line in found:
+        line.run(tmp_path, server, environment)
+    assert all(0 < line.reading[0] < line.seconds[0] for line in found)
+    told = growth.text([*found, *found, *found], 1)
+    assert f"| again | {found[1].seconds[0]:.2f}" in told.replace("  ", "")
+    assert "times the data" in told
