@@ -176,13 +176,13 @@ class Simulation:
         self.spend(Stage.SWAP, self.model.seconds_of(Stage.SWAP, 0))
 
     def _rendered(self, size: float) -> Iterator[str]:
-        """The modules whose tables are made, as they come."""
+        """The modules whose tables are made, the smallest first, as they come."""
         if self.ranks == 1:
-            for module, share in SHARES.items():
+            for module, share in reversed(SHARES.items()):
                 self.spend(Stage.TABLES, self.model.seconds_of(Stage.TABLES, size * share))
                 yield module
             return
-        for outcome in self._carry_out([RenderOrder(module, (), _SOME_DAY, {}) for module in SHARES]):
+        for outcome in self._carry_out([RenderOrder(module, (), _SOME_DAY, {}) for module in reversed(SHARES)]):
             self.spend(Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, size * SHARES[outcome.module]))
             yield outcome.module
 

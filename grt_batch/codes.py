@@ -108,7 +108,7 @@ def _ranks(values: pl.Series) -> _Ranks:
 def _numbers(values: pl.Series) -> tuple[Integers, int | None, int]:
     """Integers from 0 in the order of some values, null first; the integer that 1 stands for, where they are integers
     that are near enough to one another; and a bound."""
-    if values.dtype.is_integer():
+    if values.dtype.is_integer() and values.dtype != pl.Int128():
         least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
         different = greatest - least + 2
         if different <= 1 << 31 and not values.null_count():

@@ -195,7 +195,8 @@ def _texts(modules: Sequence[Module], reduced: Reduced, ledger: Ledger, crew: Cr
         if module.name in reduced.merged
     }
     others = [order for module, order in orders.items() if not module.looks_at_archives]
-    others.sort(key=lambda order: -sum(store.size(merged.kind, merged.key) for merged in order.merged))
+    # The smallest first: the database, which takes longer than the ranks, has something to do soon.
+    others.sort(key=lambda order: sum(store.size(merged.kind, merged.key) for merged in order.merged))
     here = (order.render(ledger, store) for module, order in orders.items() if module.looks_at_archives)
     for outcome in chain(crew.carry_out(others, ledger.config, store, lambda _: None), here):
         yield from outcome.texts

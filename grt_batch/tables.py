@@ -90,17 +90,17 @@ class Table:
             raise ValueError(f"table {self.name}: no column {', '.join(missing)}")
         rows = rows.select(column.name for column in self.columns)
         types = rows.schema
-        # Encoded texts are sorted as numbers.
-        texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
-        rows = rows.with_columns(encoded(rows[name]) for name in texts)
-        order, begins = key_order(rows, self.key)
-        rows = rows[order]
         for column in self.columns:
             found = types[column.name]
             if found != column.frame_type and not (column.type is Type.TEXT and isinstance(found, pl.Enum)):
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
+        # Encoded texts are sorted as numbers.
+        texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
+        rows = rows.with_columns(encoded(rows[name]) for name in texts)
+        order, begins = key_order(rows, self.key)
+        rows = rows[order]
         if not self.index and len(begins) < rows.height:
             twice = rows.select(self.key).row(int(begins[np.diff(begins, append=rows.height).argmax()]))
             raise ValueError(f"table {self.name}: the key {twice} stands twice")

@@ -87,8 +87,12 @@ class Ranks:
 
     def run(self, ranks: int, environment: Mapping[str, str] | None = None, *, faulty: bool = False) -> tuple[int, str]:
         """The exit code, and all that was printed."""
-        process = self.start(ranks, environment, faulty=faulty)
-        printed, complained = process.communicate(timeout=240)
+        for _ in range(3):
+            process = self.start(ranks, environment, faulty=faulty)
+            printed, complained = process.communicate(timeout=240)
+            # Now and then Open MPI cannot start a thread of its own; then nothing of ours has run.
+            if "listener thread failed to start" not in printed + complained:
+                break
         return process.returncode, printed + complained
 
     def tables(self) -> dict[str, str]:
