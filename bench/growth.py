@@ -50,7 +50,9 @@ class Line:
         """Run it once. Raises Failed."""
         work, home = scratch / "work", scratch / "home"
         if not self.again:
-            shutil.rmtree(work, ignore_errors=True)
+            # Without its reports a run makes all tables anew, whatever the database has.
+            for folder in (work, home):
+                shutil.rmtree(folder, ignore_errors=True)
         home.mkdir(exist_ok=True)
         command = (
             sys.executable, "-m", "grt_batch.cli", "run", "--uploads", str(self.uploads), "--work", str(work),

@@ -34,20 +34,20 @@ class Cost:
 COSTS: Mapping[Stage, Cost] = MappingProxyType(
     {
         # Of an archive: bytes of tar.gz for READ, of text for the others.
-        Stage.READ: Cost(1_100e6),
-        Stage.GUNZIP: Cost(500e6, 0.003),
-        Stage.DECODE: Cost(210e6),
-        Stage.LEAD: Cost(2_500e6, 0.01),
-        Stage.JOIN: Cost(720e6, 0.01),
-        Stage.AGGREGATE: Cost(320e6, 0.11),
-        Stage.STORE: Cost(480e6, 0.025),
+        Stage.READ: Cost(1_000e6),
+        Stage.GUNZIP: Cost(510e6, 0.004),
+        Stage.DECODE: Cost(520e6, 0.004),
+        Stage.LEAD: Cost(1_500e6, 0.006),
+        Stage.JOIN: Cost(1_700e6, 0.006),
+        Stage.AGGREGATE: Cost(490e6, 0.03),
+        Stage.STORE: Cost(460e6, 0.03),
         Stage.REDUCE: Cost(each=0.0011),
         # Of all modules together: bytes of partials, and archives.
-        Stage.MERGE: Cost(65e6, 0.018),
+        Stage.MERGE: Cost(80e6, 0.015),
         # Of all tables together: bytes of text.
-        Stage.TABLES: Cost(22e6),
-        Stage.TSV: Cost(420e6, 0.02),
-        Stage.COPY: Cost(36e6, 0.2),
+        Stage.TABLES: Cost(43e6),
+        Stage.TSV: Cost(400e6, 0.02),
+        Stage.COPY: Cost(44e6, 0.2),
         Stage.SWAP: Cost(each=0.04),
         # Of a message.
         Stage.SEND: Cost(2_000e6, 40e-6),
@@ -106,8 +106,8 @@ class Model:
     decoded_per_text: float = 0.5
     """bytes of columns for a byte of text"""
     text_per_job: float = 840.0
-    partial_factor: float = 128.0
-    partial_power: float = 0.62
+    partial_factor: float = 16.5
+    partial_power: float = 0.72
     """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
     waited_for: float = 0.1
     """the share of COPY that nothing runs beside: that of the last tables"""
