@@ -60,9 +60,10 @@ FROM (
 JOIN files USING (filename)
 WHERE f[1] IS NOT NULL;
 
+-- Not with None as null: a fourth column that is null would pass for none.
 CREATE TABLE param_lines AS
-SELECT file, job_id, name, value
-FROM read_csv(getvariable('params'), delim = '\t', header = FALSE, quote = '', escape = '', nullstr = 'None',
+SELECT file, job_id, nullif(name, 'None') AS name, nullif(value, 'None') AS value
+FROM read_csv(getvariable('params'), delim = '\t', header = FALSE, quote = '', escape = '', nullstr = 'nothing at all',
               auto_detect = FALSE, filename = TRUE, store_rejects = TRUE,
               rejects_table = 'param_rejects', rejects_scan = 'param_scans',
               columns = {job_id: 'BIGINT', name: 'VARCHAR', value: 'VARCHAR'})
