@@ -71,7 +71,7 @@ def test_more_ranks_are_never_slower(work: Work) -> None:
     seconds = [simulated(work, ranks).reduced for ranks in (2, 3, 4, 6, 9, 17, 33, 65)]
     for fewer, more in pairwise(seconds):
         assert more <= fewer + 0.01
-    assert seconds[2] < 0.7 * seconds[0]
+    assert seconds[2] < 0.85 * seconds[0]
 
 
 @pytest.mark.parametrize("ranks", [5, 17, 33])
@@ -86,7 +86,7 @@ def test_a_single_archive_is_shared_as_far_as_its_leader_allows() -> None:
     work = Work({"a": [tar]})
     alone, helped = (simulated(work, ranks).reduced for ranks in (2, 9))
     assert alone == pytest.approx(model.prepare + model.warm + model.alone(tar), rel=0.05)
-    assert model.prepare + model.before(tar) < helped < 0.7 * alone
+    assert model.prepare + model.before(tar) < helped < 0.75 * alone
 
 
 def test_one_rank_does_all_one_after_another() -> None:
