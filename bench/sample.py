@@ -12,9 +12,7 @@ def uploads(data: Path, jobs: int, archives: int, instances: int) -> Path:
     """The folder of sample uploads with so many jobs in so many archives of all instances, made where it is missing."""
     folder = data / f"{jobs}-jobs-{archives}-archives-{instances}-instances"
     if not folder.exists():
-        print(f"writing {jobs} jobs in {archives} archives to {folder}", flush=True)
-        part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
+        part = _part_of(folder)
         write_sample(part, jobs=jobs, instances=instances, archives=archives // instances)
         part.rename(folder)
     return folder
@@ -24,10 +22,7 @@ def skewed(data: Path, jobs: int, archives: int, instances: int) -> Path:
     """The same, of which one instance has four fifths of the jobs."""
     folder = data / f"{jobs}-jobs-{archives}-archives-{instances}-instances-skewed"
     if not folder.exists():
-        print(f"writing {jobs} jobs, most of one instance, to {folder}", flush=True)
-        part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        each = archives // instances
+        part, each = _part_of(folder), archives // instances
         write_sample(part, jobs=jobs // 5, instances=instances - 1, archives=each)
         large = part.with_name(f"{part.name}.large")
         shutil.rmtree(large, ignore_errors=True)
@@ -37,3 +32,11 @@ def skewed(data: Path, jobs: int, archives: int, instances: int) -> Path:
         large.rmdir()
         part.rename(folder)
     return folder
+
+
+def _part_of(folder: Path) -> Path:
+    """Where a sample is written before it is whole; nothing is there."""
+    print(f"writing {folder}", flush=True)
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    return part

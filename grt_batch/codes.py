@@ -33,11 +33,11 @@ class Codes:
         values: list[pl.Series] | None = []
         for column in rows.get_columns():
             ranks, different, found = _text_ranks(column) if column.name in texts else _ranks(column)
-            if count * different > _MOST_CODES:
+            if values is not None and found is not None and count * different <= _MOST_CODES:
+                values.append(found.alias(column.name))
+            else:
                 values = None
-                code, count = _dense(pl.Series(code)), len(code) + 1
-            values = None if values is None or found is None else [*values, found.alias(column.name)]
-            code, count = code * different + ranks, count * different
+            code, count = _with_digit(code, count, ranks, different)
         return cls(code, None if values is None else tuple(values))
 
     def values_of(self, code: Integers) -> list[pl.Series]:
@@ -58,13 +58,24 @@ def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integer
     code, count = np.zeros(rows.height, np.int64), 1
     for name in key:
         ranks, _, different = _numbers(rows[name].to_physical())
-        if count * different > _MOST_CODES:
-            code, count = _dense(pl.Series(code)), len(code) + 1
-        code, count = code * different + ranks, count * different
+        code, count = _with_digit(code, count, ranks, different)
     # Much is in order piece by piece, and a stable sort makes use of that.
     order = np.argsort(code, kind="stable")
-    code = code[order]
-    return order, np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+    return order, begins_of(code[order])
+
+
+def begins_of(code: Integers) -> Integers:
+    """At which places of sorted codes another one begins."""
+    return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+
+
+def _with_digit(
+    code: Integers, count: int, ranks: npt.NDArray[np.integer[Any]], different: int
+) -> tuple[Integers, int]:
+    """Codes with one more digit behind them, and how many there can be."""
+    if count * different > _MOST_CODES:
+        code, count = _dense(pl.Series(code)), len(code) + 1
+    return code * different + ranks, count * different
 
 
 _Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
@@ -75,18 +86,15 @@ def _text_ranks(texts: pl.Series) -> _Ranks:
     """Of texts; null is the empty one."""
     texts, names = in_order(texts)
     ranks = texts.to_physical()
-    if texts.null_count() and (not len(names) or names[0]):
+    nulls = texts.null_count()
+    if nulls and (not len(names) or names[0]):
         names = pl.concat([pl.Series([""]), names])
         return (ranks.cast(pl.Int64) + 1).fill_null(0).to_numpy(), len(names), pl.Series(names, dtype=pl.Enum(names))
     # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
-    places = np.zeros(len(names), np.uint32)
-    if not texts.null_count():
-        numbers = ranks.to_numpy()
-        places[numbers] = np.arange(len(numbers), dtype=np.uint32)
-        return numbers, len(names), texts[pl.Series(places)] if len(texts) else texts
-    numbers = ranks.fill_null(0).to_numpy()
+    numbers, places = (ranks.fill_null(0) if nulls else ranks).to_numpy(), np.zeros(len(names), np.uint32)
     places[numbers] = np.arange(len(numbers), dtype=np.uint32)
-    return numbers, len(names), texts[pl.Series(places)].fill_null("")
+    found = texts[pl.Series(places)] if len(texts) else texts
+    return numbers, len(names), found.fill_null("") if nulls else found
 
 
 def _ranks(values: pl.Series) -> _Ranks:

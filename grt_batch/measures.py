@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from grt_batch.codes import Codes, key_order
+from grt_batch.codes import Codes, begins_of, key_order
 from grt_batch.joined import Field, Job, Record, Records
 from grt_batch.texts import alike, encoded, filled
 
@@ -200,7 +200,7 @@ class Cube:
     def _counted(self, codes: Codes) -> pl.DataFrame:
         """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
         code = np.sort(codes.code)
-        begins = np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
+        begins = begins_of(code)
         n = np.diff(begins, append=len(code))
         counts = [pl.Series(measure.name, n) for measure in self.measures]
         return self.typed(pl.DataFrame([*codes.values_of(code[begins]), *counts]))
