@@ -57,7 +57,7 @@ docs: env ## write the references in docs/ anew from the code
 	$(BIN)/python docs/generate.py
 
 gold: env ## bless what the modules give now as the gold files (look at the difference before you commit it)
-	$(BIN)/python -m pytest tests/test_gold.py --bless
+	$(BIN)/python -m pytest tests/modules/test_gold.py --bless
 
 # So many jobs, so many rounds.
 bench: JOBS ?= 500000

@@ -22,9 +22,9 @@ from typing import Any
 from bench import floor, others, ours, report, sample
 from bench.contest import Contender, Failed, Setting
 from grt_batch import __version__
-from grt_batch.decode import warm
-from grt_batch.embedded import serve
-from grt_batch.errors import GrtError
+from grt_batch.core.errors import GrtError
+from grt_batch.decode.warm import compile_kernels as warm
+from grt_batch.embedded_postgres.server import serve
 from grt_batch.sample import UNTIL
 
 DATA = report.ROOT / "bench" / "data"

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from isal import igzip
 
-from grt_batch.archive import ArchiveReader, Block, Limits
-from grt_batch.decode import decode, warm
-from grt_batch.records import Kind
+from grt_batch.decode.decoder import decode
+from grt_batch.decode.warm import compile_kernels as warm
 from grt_batch.sample import write_sample
-from grt_batch.uploads import scan
+from grt_batch.schema.members import Kind
+from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.uploads.scan import scan
 
 DATA = Path(__file__).parent / "data"
 

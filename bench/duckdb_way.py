@@ -11,8 +11,8 @@ from bench.contest import THREADS
 from bench.publication import COPIES, REPORTS, columns_of, our_tables, publish
 from bench.unpacking import Member, unpack
 from bench.way import run
-from grt_batch.tables import Table, Type
-from grt_batch.uploads import Uploads, scan
+from grt_batch.schema.tables import Table, Type
+from grt_batch.uploads.scan import Uploads, scan
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -22,10 +22,10 @@ from typing import Any
 
 from bench import report, sample
 from bench.contest import Failed, measure
-from grt_batch.decode import warm
-from grt_batch.embedded import serve
-from grt_batch.errors import GrtError
-from grt_batch.profiles import folder_of
+from grt_batch.core.errors import GrtError
+from grt_batch.core.trace import trace_folder
+from grt_batch.decode.warm import compile_kernels as warm
+from grt_batch.embedded_postgres.server import serve
 from grt_batch.sample import UNTIL
 
 INSTANCES, ARCHIVES, TIMES = 4, 12, 4
@@ -63,7 +63,7 @@ class Line:
         told = json.loads((home / "reports" / "latest" / "run.json").read_bytes())
         self.reading.append(told["seconds"]["reduce"])
         if self.profile:
-            self.idle.append(idle_share(folder_of(work, told["run_id"])))
+            self.idle.append(idle_share(trace_folder(work, told["run_id"])))
 
 
 def idle_share(profile: Path) -> float:

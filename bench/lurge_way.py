@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.publication import REPORTS
 from bench.way import run
-from grt_batch.uploads import scan
+from grt_batch.uploads.scan import scan
 
 AT_A_TIME = 250
 _MEMBER = re.compile(r"\.(jobs|metric_num|metric_txt|params|datasets)\.tsv$")

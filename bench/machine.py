@@ -7,7 +7,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
-from grt_batch.clock import Stage
+from grt_batch.core.timing import Stage
 
 
 class Pool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import contest
 from bench.contest import Contender, Setting
-from grt_batch.uploads import scan
+from grt_batch.uploads.scan import scan
 
 BASELINE = "ours, 1 rank"
 """Whose time all others are set against, and whose tables theirs must agree with."""

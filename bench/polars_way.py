@@ -23,8 +23,8 @@ from bench.polars_reading import (
 from bench.publication import COPIES, REPORTS, Form, columns_of, our_tables, publish
 from bench.unpacking import unpack
 from bench.way import run
-from grt_batch.tables import Table, Type
-from grt_batch.uploads import scan
+from grt_batch.schema.tables import Table, Type
+from grt_batch.uploads.scan import scan
 
 TABLES = (
     "tool", "tool_day", "tool_usage", "tool_metric", "tool_histogram", "tool_input", "tool_extension", "param",

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-from grt_batch.module import discover
-from grt_batch.tables import Column, Table
+from grt_batch.modules.registry import discover
+from grt_batch.schema.tables import Column, Table
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,19 @@ from functools import partial
 from typing import Any
 
 from bench.machine import Machine
-from grt_batch.clock import Clock, Stage
-from grt_batch.config import Config
-from grt_batch.ledger import Account
-from grt_batch.merging import MergeOrder, MergeOutcome
-from grt_batch.model import SHARES, Model, Work
-from grt_batch.partials import Store
-from grt_batch.pipeline import Order
-from grt_batch.pipeline import Outcome as ReduceOutcome
+from grt_batch.core.config import Config
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.ledger.account import Account
+from grt_batch.pipeline.cost_model import SHARES, Model, Work
+from grt_batch.pipeline.executor import Order
+from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
+from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.layout import worth_telling
 from grt_batch.ranks.messages import Message, Tag, unpack
-from grt_batch.reduction import AnyOrder
-from grt_batch.rendering import RenderOrder, RenderOutcome
+from grt_batch.ranks.scheduling import worth_telling
+from grt_batch.store.store import Store
 
 _LITTLE = 200
 """Bytes of a message without buffers."""
@@ -50,7 +49,7 @@ Passing = Generator[tuple[Stage, float] | None, None, Any]
 
 
 @dataclass
-class Outcome:
+class SimulatedRun:
     """What became of a simulated run: its seconds, those until the first archive was handed out, until all archives
     were reduced and until all was merged, and by rank and stage the seconds that it was busy; of these those of
     reducing."""
@@ -101,7 +100,7 @@ class Simulation:
         self._coordinator = Coordinator(CoordinatorsWire(self))
         self._lives: dict[int, Passing] = {rank: self._life(rank) for rank in range(1, self.ranks)}
 
-    def run(self) -> Outcome:
+    def run(self) -> SimulatedRun:
         """Let it happen."""
         self.spend(Stage.PLAN, self.model.prepare)
         begun = self.machine.now
@@ -117,7 +116,7 @@ class Simulation:
         self._merge()
         merged = self.machine.now
         self._publish()
-        return Outcome(self.machine.now, begun, reduced, merged, self.busy, busy)
+        return SimulatedRun(self.machine.now, begun, reduced, merged, self.busy, busy)
 
     def spend(self, stage: Stage, seconds: float) -> None:
         """Let rank 0 be busy, and the others go on."""
@@ -131,16 +130,16 @@ class Simulation:
         message = Message(tag, source, header, [memoryview(buffer) for buffer in buffers])
         self.machine.after(self.model.latency, partial(self._deliver, to, message))
 
-    def _orders(self) -> list[Order]:
+    def _orders(self) -> list[ReduceOrder]:
         """The largest first, as in a run."""
         orders = [
-            Order(instance_id, str(number), "", size, (), _SOME_DAY)
+            ReduceOrder(instance_id, str(number), "", size, (), _SOME_DAY)
             for instance_id, sizes in self.work.new.items()
             for number, size in enumerate(sizes)
         ]
         return sorted(orders, key=lambda order: (-order.bytes, order.instance_id, order.archive))
 
-    def _carry_out(self, orders: Sequence[AnyOrder[Any]]) -> Iterator[Any]:
+    def _carry_out(self, orders: Sequence[Order[Any]]) -> Iterator[Any]:
         """By the coordinator of the program."""
         return self._coordinator.carry_out(orders, self.config, Store(self.config.work), lambda _: None)
 
@@ -241,7 +240,7 @@ class Simulation:
     def _lead(self, rank: int, message: Message) -> Passing:
         """As `Controller.lead`."""
         order, name = message.header["order"], message.header["name"]
-        roles = {Order: self._reduce, MergeOrder: self._merge_one, RenderOrder: self._render}
+        roles = {ReduceOrder: self._reduce, MergeOrder: self._merge_one, RenderOrder: self._render}
         yield from {kind.__name__: role for kind, role in roles.items()}[name](rank, order)
 
     def _merge_one(self, rank: int, order: Mapping[str, Any]) -> Passing:

@@ -1,8 +1,8 @@
 """How long a run would take with many ranks: `python -m bench.simulator --ranks 50,100,200 --jobs 500000000`.
 
 The ranks live in virtual time (bench/simulation.py): what hands out the work is the program's own coordinator, what the
-work takes says grt_batch/model.py. `--compare` holds the model against runs, by their run.json, and `--measure` makes
-such runs first. `--costs` shows the model's rates. `--docs` puts the table into docs/scaling.md.
+work takes says grt_batch/pipeline/cost_model.py. `--compare` holds the model against runs, by their run.json, and
+`--measure` makes such runs first. `--costs` shows the model's rates. `--docs` puts the table into docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 from bench import report
 from bench.contest import Failed, measure
 from bench.simulation import Simulation
-from grt_batch.config import Config
-from grt_batch.model import Model, Work
+from grt_batch.core.config import Config
+from grt_batch.pipeline.cost_model import Model, Work
 from grt_batch.sample import UNTIL
-from grt_batch.uploads import scan
+from grt_batch.uploads.scan import scan
 
 DOCS = report.ROOT / "docs" / "scaling.md"
 _RANKS = (50, 100, 200, 500, 1000)

@@ -13,7 +13,7 @@ from typing import Any
 from isal import igzip
 
 from bench.contest import THREADS
-from grt_batch.uploads import Archive, Uploads
+from grt_batch.uploads.scan import Archive, Uploads
 
 _MEMBER = re.compile(r"\.(jobs|metric_num|params|datasets)\.tsv$")
 _PIECE = 4 << 20

@@ -17,21 +17,22 @@ from typing import Any
 import click
 
 import grt_batch
-from grt_batch.answers import tables_of
+from grt_batch.aggregate.measures import Count, Cube, Measure
 from grt_batch.cli import cli
-from grt_batch.config import ENVIRONMENT_PREFIX, Config, Level
-from grt_batch.decode import FRAGMENT, salvage
-from grt_batch.errors import GrtError, Quarantine
-from grt_batch.joined import Field
-from grt_batch.ledger import ARCHIVE, RUN
-from grt_batch.measures import Count, Cube, Measure
-from grt_batch.module import Export, Module, discover
-from grt_batch.pipeline import REJECT_COLUMNS
-from grt_batch.plan import mismatch
-from grt_batch.queries import KINDS, Parameter, Query
-from grt_batch.queries import read as read_queries
-from grt_batch.records import Kind, Type, layout_of
-from grt_batch.tables import Column, Table
+from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level
+from grt_batch.core.errors import GrtError, Quarantine
+from grt_batch.decode.decoder import FRAGMENT, salvage
+from grt_batch.ledger.ledger import ARCHIVE, RUN
+from grt_batch.modules.base import Module
+from grt_batch.modules.export import Export
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.plan import mismatch
+from grt_batch.queries.definitions import KINDS, Parameter, Query
+from grt_batch.queries.definitions import read as read_queries
+from grt_batch.queries.results import tables_of
+from grt_batch.schema.members import Kind, MemberType, layout_of
+from grt_batch.schema.records import Field
+from grt_batch.schema.tables import REJECT_COLUMNS, Column, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 SQL = ROOT / "config" / "sql"
@@ -352,13 +353,13 @@ def _name(value: ast.expr) -> str:
 
 
 _GOOD = {
-    Type.JOB_ID: b"12",
-    Type.INTEGER: b"34",
-    Type.TEXT: b"text",
-    Type.FREE_TEXT: b"text",
-    Type.NUMBER: b"4.0000000",
-    Type.DATE: b"2020-01-31 12:00:00",
-    Type.DIRECTION: b"input",
+    MemberType.JOB_ID: b"12",
+    MemberType.INTEGER: b"34",
+    MemberType.TEXT: b"text",
+    MemberType.FREE_TEXT: b"text",
+    MemberType.NUMBER: b"4.0000000",
+    MemberType.DATE: b"2020-01-31 12:00:00",
+    MemberType.DIRECTION: b"input",
 }
 
 
@@ -368,7 +369,7 @@ def _rejects() -> Iterator[tuple[str, ...]]:
     for kind in Kind:
         layout, _ = layout_of(kind, [])
         good = [_GOOD[column.type] for column in layout.columns]
-        typed = [at for at, text in enumerate(good) if text != _GOOD[Type.FREE_TEXT]]
+        typed = [at for at, text in enumerate(good) if text != _GOOD[MemberType.FREE_TEXT]]
         wrong = [[*good[:at], b"?", *good[at + 1 :]] for at in typed]
         # With a tab too much, no reading may be valid, or several of which none is better.
         for fields in [good[:-1], *wrong, [*wrong[0], b"?"], [*good[:-1], b"?", b"?"]]:

@@ -12,15 +12,31 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from grt_batch.commands import cli, compute, db, gc, look, query, verify
-from grt_batch.errors import BadArguments, GrtError, Stopped, Unforeseen
-from grt_batch.secrets import without_passwords
+from grt_batch.commands import (
+    check,
+    cli,
+    db,
+    demo,
+    gc,
+    modules,
+    plan,
+    query,
+    rejects,
+    run,
+    sample,
+    status,
+    verify,
+    warm,
+)
+from grt_batch.core.errors import BadArguments, GrtError, Stopped, Unforeseen
+from grt_batch.core.logs import without_passwords
 
 if TYPE_CHECKING:
     from grt_batch.ranks.coordinator import Coordinator
-    from grt_batch.ranks.wire import Wire
+    from grt_batch.ranks.transport import Transport
 
-COMMANDS = (compute, look, query, db, gc, verify)
+
+COMMANDS = (run, plan, demo, sample, warm, modules, check, status, rejects, query, db, gc, verify)
 """The files of the commands, which are known by being imported."""
 
 
@@ -57,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _wire() -> Wire | None:
+def _wire() -> Transport | None:
     """The other ranks, where there are any. MPI is only loaded where a launcher of MPI was at work."""
-    from grt_batch.ranks.wire import world
+    from grt_batch.ranks.transport import world
 
     # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many. A
     # single rank takes no longer for it, and leaves the other cores to the database.
@@ -68,7 +84,7 @@ def _wire() -> Wire | None:
     return world()
 
 
-def _crew(wire: Wire | None) -> Coordinator | None:
+def _crew(wire: Transport | None) -> Coordinator | None:
     """Who hands out the work, where there are other ranks."""
     if wire is None:
         return None
@@ -77,7 +93,7 @@ def _crew(wire: Wire | None) -> Coordinator | None:
     return Coordinator(wire)
 
 
-def _serve(wire: Wire, arguments: Sequence[str], debug: bool) -> None:
+def _serve(wire: Transport, arguments: Sequence[str], debug: bool) -> None:
     """Any rank but the first: no command line, only work. Its exit code is 0: the first has that of the run."""
     from grt_batch.ranks.worker import Rank
 

@@ -17,16 +17,17 @@ from pathlib import Path
 import psycopg2
 import pytest
 from calling import Call, calling
+from places import ROOT
 
-from grt_batch.config import Config
-from grt_batch.embedded import serve
-from grt_batch.errors import NoEmbeddedServer
-from grt_batch.logs import logger
-from grt_batch.reduction import Alone
-from grt_batch.run import Request, Summary, execute, lock, new_run_id
+from grt_batch.core.config import Config
+from grt_batch.core.errors import NoEmbeddedServer
+from grt_batch.core.logs import logger
+from grt_batch.core.work_folder import lock
+from grt_batch.embedded_postgres.server import serve
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
+from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
-
-ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,14 +81,14 @@ def config(tmp_path: Path, sample: Path, database: str) -> Config:
 
 
 @pytest.fixture
-def run_here() -> Callable[..., Summary]:
+def run_here() -> Callable[..., RunSummary]:
     """A run in this process, serially."""
 
-    def run(config: Config, *, as_of: date = UNTIL, **changes: object) -> Summary:
-        request = replace(Request(config=config, as_of=as_of), **changes)
+    def run(config: Config, *, as_of: date = UNTIL, **changes: object) -> RunSummary:
+        request = replace(RunRequest(config=config, as_of=as_of), **changes)
         request = replace(request, run_id=new_run_id(request.started))
         with lock(config.work):
-            return execute(request, Alone(), lambda: nullcontext(config.database))
+            return execute(request, SerialExecutor(), lambda: nullcontext(config.database))
 
     return run
 
@@ -131,18 +132,3 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good") / "uploads"
     write_sample(folder, instances=2, archives=2, jobs=240, seed=11)
     return folder
-
-
-def published(reports: Path) -> dict[str, bytes]:
-    """The bytes of all that a run left for readers; run.json tells of the run itself, and differs."""
-    files = [*(reports / "latest").glob("*.tsv"), *(reports / "rejects").glob("*/*.tsv")]
-    return {str(file.relative_to(reports)): file.read_bytes() for file in files}
-
-
-def copy_uploads(source: Path, target: Path, names: Callable[[Path], bool] = lambda _: True) -> None:
-    """Copy uploads, or those files of which `names` is true, with their dates."""
-    for file in sorted(source.rglob("*")):
-        if file.is_file() and names(file):
-            place = target / file.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, place)

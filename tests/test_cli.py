@@ -16,12 +16,13 @@ import click
 import pytest
 from build import line, write_archive
 from calling import AS_OF, NOWHERE, Answer, Call, places, query
-from conftest import ROOT, copy_uploads, published
+from places import ROOT
+from runs import copy_uploads, published
 
 from grt_batch.cli import main
-from grt_batch.commands import cli, compute
-from grt_batch.module import discover
-from grt_batch.records import Kind
+from grt_batch.commands import cli, run
+from grt_batch.modules.registry import discover
+from grt_batch.schema.members import Kind
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +328,7 @@ def test_the_environment_names_the_uploads_and_an_option_wins(
     ],
 )
 def test_ranks_are_told_everything_but_their_number(arguments: list[str], rest: list[str]) -> None:
-    assert compute.without_ranks(arguments) == rest
+    assert run.without_ranks(arguments) == rest
 
 
 @pytest.mark.parametrize("code", [0, 1, 6])

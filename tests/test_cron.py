@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from slurm import NoSlurm, slurm
 
-CRON = Path(__file__).parents[1] / "cron.sh"
+CRON = ROOT / "cron.sh"
 
 # Writes down its arguments and settings, and answers a plan.
 GRT_BATCH = """#!/bin/sh

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import click
 import pytest
+from places import ROOT
 
-from grt_batch import errors
 from grt_batch.cli import cli
+from grt_batch.core import errors
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "grt_batch").rglob("*.py"))
 
 

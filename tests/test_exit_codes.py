@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from calling import AS_OF, NOWHERE, Answer, Call, places, query
-from conftest import published
+from runs import published
 
-from grt_batch.config import Config
-from grt_batch.ledger import RUN
-from grt_batch.module import discover
-from grt_batch.run import Summary
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import RUN
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.request import RunSummary
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def fail(*_: object, **__: object) -> None:
 def test_what_nobody_foresaw_ends_with_6_and_a_line(
     call: Call, options: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grt_batch.run.survey", fail)
+    monkeypatch.setattr("grt_batch.pipeline.run.survey", fail)
     answer = call("run", *options)
     assert (answer.code, answer.out) == (6, "")
     assert "ZeroDivisionError: a fault of two lines" in answer.complaint
@@ -223,15 +223,15 @@ setattr(kind, name, wait)
 main(["run", *arguments])
 """
 STOPS = [
-    (signal.SIGTERM, "grt_batch.tasks.DecodeTask.run"),
-    (signal.SIGINT, "grt_batch.tasks.AggregateTask.run"),
+    (signal.SIGTERM, "grt_batch.pipeline.tasks.DecodeTask.run"),
+    (signal.SIGINT, "grt_batch.pipeline.tasks.AggregateTask.run"),
     (signal.SIGTERM, "grt_batch.sinks.postgres.Publication.swap"),
 ]
 
 
 @pytest.mark.parametrize(("number", "place"), STOPS, ids=lambda part: str(getattr(part, "name", part)))
 def test_a_run_that_is_stopped_publishes_nothing_and_the_next_is_right(
-    run_here: Callable[..., Summary],
+    run_here: Callable[..., RunSummary],
     good: Path,
     tmp_path: Path,
     database: str,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT
+from places import ROOT
 
-from grt_batch import module as modules
-from grt_batch.config import Config
-from grt_batch.run import Summary
+from grt_batch.core.config import Config
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.request import RunSummary
 
 
 def example() -> dict[str, Any]:
@@ -22,10 +22,12 @@ def example() -> dict[str, Any]:
     return names
 
 
-def test_the_report_in_readme_is_published(config: Config, run_here: Callable[..., Summary], monkeypatch: Any) -> None:
+def test_the_report_in_readme_is_published(
+    config: Config, run_here: Callable[..., RunSummary], monkeypatch: Any
+) -> None:
     report = example()["ToolDays"]()
-    known = {**modules.discover(), report.name: report}
-    for file in ("merging", "module", "pipeline", "rendering", "tasks"):
+    known = {**discover(), report.name: report}
+    for file in ("modules.registry", "pipeline.merge", "pipeline.reduce_archive", "pipeline.render", "pipeline.tasks"):
         monkeypatch.setattr(f"grt_batch.{file}.discover", lambda: known)
     run_here(config, modules=("tools", "tool_days"))
     latest: Path = config.reports / "latest"

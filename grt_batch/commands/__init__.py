@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from grt_batch import __version__
-from grt_batch.config import Config
-from grt_batch.errors import printable
+from grt_batch.core.config import Config
+from grt_batch.core.errors import printable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -52,7 +52,7 @@ def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManag
     """The URL of the configured database, while its server runs; for a few queries that of a run will do."""
     if config.database != "embedded":
         return nullcontext(config.database)
-    from grt_batch.embedded import serve
+    from grt_batch.embedded_postgres.server import serve
 
     return serve(config.work, borrow=borrow)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, database_of, options
-from grt_batch.config import load
-from grt_batch.errors import BadArguments
-from grt_batch.secrets import without_passwords
+from grt_batch.core.config import load
+from grt_batch.core.errors import BadArguments
+from grt_batch.core.logs import without_passwords
 
 
 @cli.group()
@@ -21,7 +21,7 @@ def db() -> None:
 @options("work", "config", "debug")
 def db_start(work: Path | None, config_file: Path | None, debug: bool) -> None:
     """Start the embedded server, and leave it running."""
-    from grt_batch.embedded import start_persistent
+    from grt_batch.embedded_postgres.server import start_persistent
 
     click.echo(start_persistent(load(config_file, {"work": work}).work))
 
@@ -30,7 +30,7 @@ def db_start(work: Path | None, config_file: Path | None, debug: bool) -> None:
 @options("work", "config", "debug")
 def db_stop(work: Path | None, config_file: Path | None, debug: bool) -> None:
     """Stop the embedded server."""
-    from grt_batch.embedded import stop
+    from grt_batch.embedded_postgres.server import stop
 
     click.echo("stopped" if stop(load(config_file, {"work": work}).work) else "it was not running")
 
@@ -46,7 +46,7 @@ def db_url(database: str | None, work: Path | None, config_file: Path | None, de
         parameters(config.database)
         click.echo(without_passwords(config.database))
         return
-    from grt_batch.embedded import EmbeddedServer
+    from grt_batch.embedded_postgres.server import EmbeddedServer
 
     click.echo(EmbeddedServer(config.work).url)
 
@@ -65,7 +65,7 @@ def db_psql(
     config = load(config_file, {"database": database, "work": work})
     program = shutil.which("psql")
     if config.database == "embedded":
-        from grt_batch.embedded import binaries
+        from grt_batch.embedded_postgres.server import binaries
 
         program = str(binaries() / "psql")
     if program is None:
@@ -87,10 +87,10 @@ def db_psql(
 @options("database", "work", "config", "debug")
 def db_upgrade(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
     """Bring the schema of the database to this program's version. A run does so by itself."""
-    from grt_batch.ledger import ARCHIVE
-    from grt_batch.module import discover
+    from grt_batch.ledger.ledger import ARCHIVE
+    from grt_batch.modules.registry import discover
     from grt_batch.sinks.postgres import upgrade
-    from grt_batch.sinks.public import Threshold
+    from grt_batch.sinks.public_views import Threshold
 
     tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
     config = load(config_file, {"database": database, "work": work})

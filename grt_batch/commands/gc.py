@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, options, text_table
-from grt_batch.config import load
+from grt_batch.core.config import load
 
 
 @cli.command()
@@ -16,19 +16,18 @@ from grt_batch.config import load
 @options("debug")
 def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) -> None:
     """Remove from the store what no archive needs that is there, or is gone and still remembered."""
-    from grt_batch.index import Index
-    from grt_batch.modes import set_umask
-    from grt_batch.partials import Store
-    from grt_batch.run import lock
-    from grt_batch.upkeep import Count, collect
+    from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.pipeline.gc import EntryCount, collect
+    from grt_batch.store.archive_index import ArchiveIndex
+    from grt_batch.store.store import Store
 
     config = load(config_file, {"work": work})
     set_umask(config)
     store = Store(config.work / "store")
     with lock(config.work):
         store.tidy()
-        counts = collect(store, Index(config.work, config.uploads), dry_run=dry_run)
-    kept, removed = (sum((pair[column] for pair in counts.values()), Count()) for column in (0, 1))
+        counts = collect(store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run)
+    kept, removed = (sum((pair[column] for pair in counts.values()), EntryCount()) for column in (0, 1))
     rows = [
         [kind, *(str(number) for count in pair for number in (count.entries, count.bytes))]
         for kind, pair in (*sorted(counts.items()), ("in all", (kept, removed)))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
-from grt_batch.config import load
-from grt_batch.errors import BadArguments
+from grt_batch.core.config import load
+from grt_batch.core.errors import BadArguments
 
 if TYPE_CHECKING:
-    from grt_batch.queries import Query
+    from grt_batch.queries.definitions import Query
 
 
 @cli.command()
@@ -42,19 +42,19 @@ def query(
     debug: bool,
 ) -> None:
     """Ask the database a ready query by its NAME, as config/sql has it."""
-    from grt_batch.queries import find, folder_of, read
+    from grt_batch.queries.definitions import find_query, queries_folder, read
 
     config = load(config_file, {"database": database, "work": work})
-    queries = read(folder_of(config_file, sql))
+    queries = read(queries_folder(config_file, sql))
     if listing:
-        chosen = queries if name is None else {name: find(queries, name)}
+        chosen = queries if name is None else {name: find_query(queries, name)}
         click.echo("\n".join(_described(item) for item in chosen.values()))
         return
     if name is None:
         raise BadArguments(command="query", what="name a query; grt-batch query --list shows them")
-    asked = find(queries, name)
+    asked = find_query(queries, name)
     values = asked.values(_given(params))
-    from grt_batch import answers
+    from grt_batch.queries import results as answers
 
     with database_of(config, borrow=True) as url:
         answer = answers.ask(url, asked, values, _show if debug else _hide)

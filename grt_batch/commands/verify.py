@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
-from grt_batch.commands.compute import without_ranks
-from grt_batch.config import load
-from grt_batch.errors import SIGNALLED, Stopped
+from grt_batch.commands.run import without_ranks
+from grt_batch.core.config import load
+from grt_batch.core.errors import SIGNALLED, Stopped
 
 if TYPE_CHECKING:
     from grt_batch.ranks.coordinator import Coordinator
+
 
 _PROGRAM = ("-m", "grt_batch.cli", "verify")
 
@@ -26,7 +27,7 @@ _PROGRAM = ("-m", "grt_batch.cli", "verify")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_obj
-def verify(
+def verify_published(
     coordinator: Coordinator | None,
     uploads: Path | None,
     database: str | None,
@@ -42,7 +43,7 @@ def verify(
     are those of that run, or some of them. Exit code 1 where something differs."""
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
     if ranks is not None and coordinator is None:
-        from grt_batch.modes import set_umask
+        from grt_batch.core.work_folder import set_umask
         from grt_batch.ranks.launcher import launch
 
         set_umask(config)
@@ -57,17 +58,17 @@ def verify(
         if code > SIGNALLED:
             raise Stopped(code - SIGNALLED)
         return code
-    from grt_batch.logs import set_up
-    from grt_batch.reduction import Alone
-    from grt_batch.run import lock
-    from grt_batch.sinks.comparison import SAME
-    from grt_batch.verification import verify as compare
+    from grt_batch.core.logs import set_up
+    from grt_batch.core.work_folder import lock
+    from grt_batch.pipeline.executor import SerialExecutor
+    from grt_batch.verify.comparison import SAME
+    from grt_batch.verify.verification import verify_published as compare
 
     set_up("text", "verification", 0, "coordinator" if coordinator else "serial")
     if coordinator is not None:
         coordinator.run_id = "verification"
     with lock(config.work), database_of(config, borrow=True) as url:
-        verdict = compare(config, url, coordinator or Alone(), modules, scratch)
+        verdict = compare(config, url, coordinator or SerialExecutor(), modules, scratch)
     names = {**verdict.reports, **verdict.database}
     rows = [[name, verdict.reports.get(name, "-"), verdict.database.get(name, "-")] for name in names]
     click.echo(text_table(["table", "reports", "database"], rows))

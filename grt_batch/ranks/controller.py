@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from grt_batch.clock import Stage
-from grt_batch.config import Config
-from grt_batch.partials import Store
-from grt_batch.ranks.codecs import LeadOrder, pack_outcome, pack_task, unpack_result
-from grt_batch.ranks.layout import COORDINATOR, worth_telling
+from grt_batch.core.config import Config
+from grt_batch.core.timing import Stage
+from grt_batch.pipeline.tasks import Task, timed
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Severed, Wire
-from grt_batch.tasks import Task, timed
+from grt_batch.ranks.scheduling import COORDINATOR, worth_telling
+from grt_batch.ranks.serialization import LeadOrder, pack_outcome, pack_task, unpack_result
+from grt_batch.ranks.transport import RankLostError, Transport
+from grt_batch.store.store import Store
 
 IN_FLIGHT = 2
 """Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""
@@ -23,7 +23,7 @@ IN_FLIGHT = 2
 class Controller:
     """Carries out one order. Its workers come and go; without any it does all tasks itself."""
 
-    def __init__(self, wire: Wire, order: LeadOrder) -> None:
+    def __init__(self, wire: Transport, order: LeadOrder) -> None:
         self.wire = wire
         self.order = order
         self._untold = 0
@@ -63,7 +63,7 @@ class Controller:
                     self._hear(self.wire.receive())
         finally:
             # Where a rank was lost its workers are free. The next message, if not this one, says it again.
-            with suppress(Severed):
+            with suppress(RankLostError):
                 while any(self._in_flight.values()):
                     self._hear(self.wire.receive())
                 for worker in self._in_flight:

@@ -9,23 +9,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grt_batch.clock import Stage
-from grt_batch.config import Config
-from grt_batch.errors import RankLost
-from grt_batch.logs import logger
-from grt_batch.memory import peak_memory
-from grt_batch.partials import Store
-from grt_batch.ranks.codecs import pack_end, pack_lead, unpack_outcome
-from grt_batch.ranks.layout import Load, controllers, neediest
+from grt_batch.core.config import Config
+from grt_batch.core.errors import RankLost
+from grt_batch.core.logs import logger
+from grt_batch.core.memory import peak_memory
+from grt_batch.core.timing import Stage
+from grt_batch.pipeline.executor import Made, Order, stages_of
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Severed, Wire
-from grt_batch.reduction import AnyOrder, Made, stages_of
+from grt_batch.ranks.scheduling import Load, controllers, neediest
+from grt_batch.ranks.serialization import pack_end, pack_lead, unpack_outcome
+from grt_batch.ranks.transport import RankLostError, Transport
+from grt_batch.store.store import Store
 
 
 class Coordinator:
     """The crew of an MPI job. Ranks ask when they are idle; they are answered when there is work, or at the end."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Transport) -> None:
         self.wire = wire
         self.clock = wire.clock
         self.run_id = ""
@@ -34,12 +34,12 @@ class Coordinator:
         self._said: dict[int, Mapping[str, Any]] = {}
         self._asked: dict[int, float] = {}
         self._lost = 0
-        self._leading: dict[int, AnyOrder[Any]] = {}
+        self._leading: dict[int, Order[Any]] = {}
         self._left: dict[int, int] = {}
         self._helping: dict[int, int] = {}
 
     def carry_out(
-        self, orders: Sequence[AnyOrder[Made]], config: Config, store: Store, progress: Callable[[int], None]
+        self, orders: Sequence[Order[Made]], config: Config, store: Store, progress: Callable[[int], None]
     ) -> Iterator[Made]:
         """Hand out the orders, in their order; outcomes come in any order. At the end all ranks have asked again."""
         todo = list(reversed(orders))
@@ -47,7 +47,7 @@ class Coordinator:
             try:
                 self._assign(todo, config)
                 message = self.wire.receive()
-            except Severed:
+            except RankLostError:
                 self._regroup(todo, progress)
                 continue
             if message.tag is Tag.ASK:
@@ -74,7 +74,7 @@ class Coordinator:
                 for rank in sorted(self._idle):
                     self.wire.send(rank, Tag.END, pack_end(self.profiles))
                 return self.wire.finish(code)
-            except Severed:
+            except RankLostError:
                 self._note_losses()
 
     def peak_memory(self) -> list[int]:
@@ -95,7 +95,7 @@ class Coordinator:
         """How many ranks were lost, as far as rank 0 has been told."""
         return self._lost
 
-    def _regroup(self, todo: list[AnyOrder[Any]], progress: Callable[[int], None]) -> None:
+    def _regroup(self, todo: list[Order[Any]], progress: Callable[[int], None]) -> None:
         """Take back what was given to any rank, to be given again in the same order, and what was told of it. Raises
         RankLost."""
         for rank, order in self._leading.items():
@@ -124,7 +124,7 @@ class Coordinator:
         self._said[message.source] = message.header
         self._asked[message.source] = time.perf_counter()
 
-    def _assign(self, todo: list[AnyOrder[Any]], config: Config) -> None:
+    def _assign(self, todo: list[Order[Any]], config: Config) -> None:
         """Give idle ranks something to do: orders first, then helping where there are bytes to read."""
         helped = Counter(self._helping.values())
         for rank in sorted(self._idle):

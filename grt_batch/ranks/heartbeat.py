@@ -15,10 +15,20 @@ from pathlib import Path
 
 FOLDER_VARIABLE = "GRT_BATCH_HEARTBEAT"
 """Where the ranks of a launch leave their signs of life; without it they leave none."""
+
+
 INTERVAL_SECONDS = 0.5
+
+
 STOPPED = "T"
+
+
 ENDED = ("", "Z")
+
+
 _LONGEST_LOOK = 2.0
+
+
 _PUBLISHED = "published"
 
 

@@ -15,15 +15,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from grt_batch.errors import RankLost
+from grt_batch.core.errors import RankLost
 from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, has_published
+from grt_batch.ranks.launch_folder import note_mpirun, traces
 from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun, is_tolerant
-from grt_batch.ranks.traces import note_mpirun, traces
 
 # Each launch marks its ranks with a name of its own, so that no other's are taken for them.
 LAUNCH_VARIABLE = "GRT_BATCH_LAUNCH"
+
+
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 GRACE_SECONDS = 5.0
+
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

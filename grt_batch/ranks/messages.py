@@ -25,6 +25,8 @@ from typing import Any
 import orjson
 
 _SIZE = struct.Struct("<I")
+
+
 Buffer = bytes | memoryview
 
 

@@ -13,12 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grt_batch.errors import SIGNALLED, NoMpirun, RankLost
+from grt_batch.core.errors import SIGNALLED, NoMpirun, RankLost
 
 PROGRAM = ("-m", "grt_batch.cli", "run")
+
+
 MPIRUN_VARIABLE = "GRT_BATCH_MPIRUN"
+
+
 _HANDED_ON = ("GRT_BATCH_", "PG")
 """How the variables begin that rank 0 needs wherever it is: this program's own, and those of PostgreSQL's clients."""
+
+
 LAST_OWN_CODE = 5
 
 
@@ -277,6 +283,8 @@ class Banners:
 
 
 OPEN_MPI_RULE = b"-" * 74
+
+
 # Rules of 74 dashes are Open MPI's, the others are Hydra's: MPICH, then Intel MPI.
 BANNER = re.compile(
     rb"(?<!-)-{74}\n.*?(?<!-)-{74}\n"
@@ -285,12 +293,18 @@ BANNER = re.compile(
     rb"|^Abort\(\d+\) on node [^\n]*\n",
     re.DOTALL | re.MULTILINE,
 )
+
+
 # A banner whose end has not been read yet.
 OPENED = re.compile(rb"(?:^\n)?(?<![-=])(?:-{74}\n|={83}\n|-+\Z|=+\Z)|^\n\Z|^Abort\(|^A[^\n]{0,5}\Z", re.MULTILINE)
+
+
 ENDING = re.compile(
     r"MPI_Abort|MPI_ABORT was invoked|exited with non-zero status|a non-zero exit code"
     r"|noticed that process rank|has exited due to process rank|BAD TERMINATION OF ONE OF YOUR APPLICATION"
 )
+
+
 BY_SIGNAL = (
     re.compile(
         r"process rank (?P<rank>\d+) with PID \d+ on node (?P<host>\S+)"

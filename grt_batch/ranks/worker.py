@@ -5,24 +5,24 @@ from __future__ import annotations
 import socket
 import traceback
 
-from grt_batch import profiles
-from grt_batch.clock import Stage
-from grt_batch.errors import GrtError, RankLost
-from grt_batch.logs import logger, set_up
-from grt_batch.memory import peak_memory
-from grt_batch.modes import set_umask
-from grt_batch.ranks.codecs import pack_result, unpack_end, unpack_lead, unpack_task
+from grt_batch.core import trace
+from grt_batch.core.errors import GrtError, RankLost
+from grt_batch.core.logs import logger, set_up
+from grt_batch.core.memory import peak_memory
+from grt_batch.core.timing import Stage
+from grt_batch.core.work_folder import set_umask
+from grt_batch.pipeline.tasks import timed
 from grt_batch.ranks.controller import Controller
-from grt_batch.ranks.layout import COORDINATOR
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.wire import Severed, Wire
-from grt_batch.tasks import timed
+from grt_batch.ranks.scheduling import COORDINATOR
+from grt_batch.ranks.serialization import pack_result, unpack_end, unpack_lead, unpack_task
+from grt_batch.ranks.transport import RankLostError, Transport
 
 
 class Rank:
     """The life of a rank."""
 
-    def __init__(self, wire: Wire, log_format: str, *, debug: bool) -> None:
+    def __init__(self, wire: Transport, log_format: str, *, debug: bool) -> None:
         self.wire = wire
         self.log_format = log_format
         self.debug = debug
@@ -52,7 +52,7 @@ class Rank:
         try:
             self._serve()
             self.wire.finish()
-        except Severed:
+        except RankLostError:
             return False
         return True
 
@@ -69,7 +69,7 @@ class Rank:
                     self._help(message.header["leader"])
             elif message.tag is Tag.END:
                 if folder := unpack_end(message):
-                    profiles.write(folder, self.wire.rank, socket.gethostname(), self.wire.clock)
+                    trace.write(folder, self.wire.rank, socket.gethostname(), self.wire.clock)
                 return
             else:
                 raise AssertionError(f"an idle rank was told {message.tag.name} by rank {message.source}")

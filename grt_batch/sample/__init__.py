@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grt_batch.errors import BadArguments
+from grt_batch.core.errors import BadArguments
 from grt_batch.sample.archive import report_hash, write_json, write_tar
 from grt_batch.sample.catalogue import make_catalogue
 from grt_batch.sample.history import History, Purpose, random_for
@@ -24,14 +24,19 @@ from grt_batch.sample.releases import report_of
 
 __all__ = ["UNTIL", "Summary", "write_sample"]
 
+
 UNTIL = date(2024, 6, 30)
+
+
 EARLIEST = date(2012, 1, 1)
+
+
 SIZE_EXPONENT = 1.6
 """The instances have shares like rank ** -1.6: 62, 21, 11 and 7 % of the jobs."""
 
 
 @dataclass(frozen=True)
-class Summary:
+class SampleSummary:
     """What was written."""
 
     instances: int
@@ -53,7 +58,7 @@ def write_sample(
     jobs: int = 100_000,
     seed: int = 1,
     until: date | None = None,
-) -> Summary:
+) -> SampleSummary:
     """Write uploads into `folder`, which must be empty or not exist yet.
 
     `archives` is the number of each instance's archives, `jobs` that of the job rows in all of them together,
@@ -74,7 +79,7 @@ def write_sample(
             home /= "archives"
             home.mkdir()
         sizes += [_write_archive(home, history, archive) for archive in range(archives)]
-    return Summary(instances, len(sizes), jobs, sum(size for size, _ in sizes), sum(text for _, text in sizes))
+    return SampleSummary(instances, len(sizes), jobs, sum(size for size, _ in sizes), sum(text for _, text in sizes))
 
 
 def _check(folder: Path, instances: int, archives: int, jobs: int, seed: int, until: date) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from isal import igzip
 
 EXPORTER_FOLDER = "home/galaxy/galaxy/reports"
+
+
 SETTLED = 1_600_000_000
 """Modification time of every file, Unix seconds: long enough ago that nobody waits for more."""
 

@@ -13,23 +13,44 @@ from numpy.typing import NDArray
 from grt_batch.sample.names import CONVERTED_TYPES, PARAMETERS, PLAIN_TOOLS, SHED_REPOSITORIES
 
 TOOLS = 300
+
+
 PLAIN_SHARE = 0.39
+
+
 # Of 300 tools with shares like rank ** -0.9, the first ten hold 40 %.
 ZIPF_EXPONENT = 0.9
+
+
 VERSION_SHARES = (0.6, 0.25, 0.1, 0.05)
 
+
 MEDIAN_RUNTIME = 16.0
+
+
 P95_RUNTIME = 1800.0
+
+
 # Runtimes are log-normal over all jobs: part of the spread lies between tools, the rest within them.
 SIGMA = float(np.log(P95_RUNTIME / MEDIAN_RUNTIME)) / NormalDist().inv_cdf(0.95)
+
+
 TOOL_SIGMA = 0.75 * SIGMA
+
+
 JOB_SIGMA = float(np.sqrt(SIGMA**2 - TOOL_SIGMA**2))
 
+
 ERROR_SHARE = 0.08
+
+
 BROKEN_TOOLS = 3
+
 
 COMMON_PARAMETERS = 2
 """So many of the first PARAMETERS are those of every tool."""
+
+
 MAX_FURTHER_PARAMETERS = 5
 
 

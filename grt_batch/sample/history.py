@@ -16,8 +16,12 @@ from grt_batch.sample.releases import Profile, instance_id_of, profile_of
 
 CHUNK = 20_000
 """Jobs that are drawn at a time: bounds the memory."""
+
+
 REPEATED_SHARE = 0.2
 """of the rows of an archive that reports again are those of jobs that the archive before held"""
+
+
 GAP_EVERY = 50
 """Job ids of which one is not used."""
 

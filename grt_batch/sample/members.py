@@ -20,9 +20,14 @@ from grt_batch.sample.wordings import Wordings, wordings_of
 BATCH = 1000
 """Job ids that the exporter asks the database for at a time; the order inside of it is the database's."""
 
+
 NO_LIMIT = 9223372036854771712
+
+
 NODES = np.array([[64, 263856028], [16, 65853372]])
 """Processors and memory (kB) of the two kinds of compute nodes."""
+
+
 METRICS = tuple(
     f"{plugin}\t{name}"
     for plugin, names in (
@@ -36,15 +41,27 @@ METRICS = tuple(
     )
     for name in names.split()
 )
+
+
 METRICS_OF_CGROUPS = np.repeat([0, 1, 2], [8, 5, 5])
 """The version of the control groups that each of METRICS needs; 0 for none."""
 
+
 # One row in so many.
 NULL_VERSION_EVERY = 1000
+
+
 ODD_FIELD_EVERY = 5000
+
+
 NULL_METRIC_EVERY = 20_000
+
+
 REPEATED_METRIC_EVERY = 2000
+
+
 MIN_ROWS_FOR_ODDITIES = 100
+
 
 LONG_VALUE_BYTES = 120_000
 

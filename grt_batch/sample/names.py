@@ -18,6 +18,7 @@ interactive_tool_jupyter_notebook, data_manager: fetch genome, lab.training.rend
 lab.training.count_reads
 """
 
+
 # A repository of the Tool Shed with its tools; one without tools holds the tool of its own name.
 SHED_REPOSITORIES = """
 devteam/fastqc
@@ -118,15 +119,18 @@ iuc/circos
 iuc/umi_tools: umi_tools_extract umi_tools_dedup
 """
 
+
 CONVERTED_TYPES = (
     "bam", "bed", "bedgraph", "fasta", "fastqsanger", "gff3",
     "interval", "mol2", "sam", "tabular", "vcf", "wig",
 )  # fmt: skip
 
+
 EXTENSIONS = (
     "fastqsanger.gz", "tabular", "txt", "bam", "vcf", "fasta", "bed", "html",
     "gff3", "interval", "fastqsanger", "h5ad", "data", "bigwig", "mzml", "png",
 )  # fmt: skip
+
 
 NUMBER = 4_242_424_242
 """Stands in a parameter's value where each job has a number of its own, such as the one of a dataset."""
@@ -141,6 +145,7 @@ class Written(Enum):
 
 
 _DATASET = {"id": NUMBER, "src": "hda"}
+
 
 # The name of a parameter and what it may hold, the most frequent first.
 PARAMETERS: dict[str, tuple[object, ...]] = {

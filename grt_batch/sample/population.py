@@ -14,6 +14,7 @@ from grt_batch.sample.names import EXTENSIONS
 RAN = ("ok", "error", "stopped")
 """The states of jobs that ran to their end and so have metrics."""
 
+
 # How the jobs end that are not in error, and how many of them.
 ENDINGS = {
     "ok": 0.93, "deleted": 0.03, "paused": 0.012, "failed": 0.005, "skipped": 0.006, "stopped": 0.004,
@@ -21,19 +22,36 @@ ENDINGS = {
     "waiting": 0.001, "upload": 0.001,
 }  # fmt: skip
 
+
 MAX_RUNTIME = 7 * 86400
+
+
 MEMORY_MB_PER_CORE = 3800
+
+
 INPUT_SHARE_OF_RUNTIME = 0.5
 """Correlation of the logarithms of input size and runtime within a tool."""
+
+
 MEAN_HANDLER_LAG = 3 * 3600
 """Seconds until the server notices that a job has ended: so long it is still reported as running."""
+
+
 NO_CGROUPS_SHARE = 0.05
 """of the jobs, on nodes that do not measure them"""
+
+
 FAILING_TOOL, FAILING_RATE = 3, 0.5
 """A popular tool that begins to fail, and how often from then on."""
+
+
 SLOWER_TOOL, SLOWER_FACTOR = 4, 3.0
 """A popular tool that begins to take longer, and how many times as long from then on."""
+
+
 MAX_OUTPUTS = 4
+
+
 MAX_INPUTS = 8
 
 

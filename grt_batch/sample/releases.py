@@ -82,16 +82,35 @@ class Release:
 
 
 _OLDEST = ("jobs", "metric_num", "metric_txt", "params")
+
+
 _NEWEST = ("jobs", "datasets", "metric_num")
+
+
 _ALL = ("jobs", "datasets", "metric_num", "params")
 
+
 RELEASE_1706 = Release("17.09", 1, _OLDEST, (Shape.OBJECT,), headers=False, tools="arrays")
+
+
 RELEASE_1709 = Release("17.09", 1, _OLDEST, (Shape.TWICE,), tools="arrays")
+
+
 RELEASE_1805 = Release("18.05", 1, _ALL, (Shape.TWICE, Shape.NESTED), breaks_lines=True, cgroups=1, tools="arrays")
+
+
 DESIGN = Release("17.09", 1, _ALL, (Shape.TWICE, Shape.BARE), cgroups=1, tools="objects")
+
+
 RELEASE_1809 = Release("18.09", 2, _ALL, (Shape.THRICE, Shape.NESTED, Shape.TWICE), breaks_lines=True, cgroups=1)
+
+
 RELEASE_1905 = Release("19.05", 3, _NEWEST, breaks_lines=True, cgroups=1, rounds_sizes=True)
+
+
 RELEASE_2205 = Release("22.05", 3, _NEWEST, cgroups=2, rounds_sizes=True)
+
+
 RELEASE_2401 = Release("24.1", 3, _NEWEST, cgroups=2, rounds_sizes=True)
 
 
@@ -161,6 +180,8 @@ PROFILES = (
     ),
     Profile((RELEASE_1706, RELEASE_1709, RELEASE_1805), silent_days=2200, span_days=450, metadata=None),
 )
+
+
 FURTHER_PROFILES = PROFILES[:2]
 """What the instances after the first four look like, in turn."""
 

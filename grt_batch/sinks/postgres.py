@@ -21,25 +21,36 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import errors, sql
 
-from grt_batch.clock import Clock, Stage
-from grt_batch.config import Config
-from grt_batch.errors import CommitUnknown, DatabaseLocked, DatabaseRefused, GrtError
-from grt_batch.ledger import RUN
-from grt_batch.logs import logger
-from grt_batch.module import ArchiveParts
-from grt_batch.sinks.public import Threshold, refresh
+from grt_batch.core.config import Config
+from grt_batch.core.errors import CommitUnknown, DatabaseLocked, DatabaseRefused, GrtError
+from grt_batch.core.logs import logger
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.ledger.ledger import RUN
+from grt_batch.modules.export import ArchiveParts
+from grt_batch.schema.tables import Column, Table
+from grt_batch.sinks.public_views import Threshold, refresh
 from grt_batch.sinks.schema import SCHEMA, SCHEMA_VERSION, Partition, attached, is_current, prepare
-from grt_batch.tables import Column, Table
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Publication", "connection", "upgrade"]
 
+
 _ADVISORY_LOCK = 0x677274  # "grt"
+
+
 _LOCK_TRIES = 12
+
+
 _COMMIT_SECONDS = 60.0
 """Enough for a server that crashed to be started, and to read its log."""
+
+
 _TABLES_AHEAD = 4
 """So many tables wait for the server at a time; their text is in memory."""
+
+
 _CANCEL_SECONDS = 0.5
+
+
 _PATIENCE = {
     "connect_timeout": "30",
     "keepalives_idle": "60",
@@ -48,6 +59,8 @@ _PATIENCE = {
     "tcp_user_timeout": "300000",
 }
 """How long a server that has gone without a word is waited for, in seconds, the last in ms; a URL may say otherwise."""
+
+
 _SERVERS_PATIENCE = {
     "tcp_keepalives_idle": "60",
     "tcp_keepalives_interval": "10",
@@ -56,12 +69,22 @@ _SERVERS_PATIENCE = {
     "client_connection_check_interval": "10000",
 }
 """The same for the server, whose own settings let the locks of a run that is gone stand for hours."""
+
+
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """A signature, then two lengths that are 0: no flags, no extension."""
+
+
 _BINARY_TRAILER = b"\xff\xff"
+
+
 _PIECE = 1 << 16
 """Bytes that COPY asks for at a time."""
+
+
 _Result = TypeVar("_Result")
+
+
 _UNREADABLE = "its URL or connection string cannot be read; in a URL, / and @ in a password are written as %2F and %40"
 
 

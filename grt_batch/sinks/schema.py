@@ -1,5 +1,5 @@
 """What the sink makes in the database: the tables of `grt`, which stay, and their partitions in `grt_data`. Their
-public views are in `grt_public` (see `grt_batch.sinks.public`).
+public views are in `grt_public` (see `grt_batch.sinks.public_views`).
 
 A table is partitioned by the first column of its key: into one partition of each instance, or a single one.
 """
@@ -13,12 +13,14 @@ from typing import Any
 from psycopg2 import sql
 
 from grt_batch import __version__
-from grt_batch.errors import SchemaTooNew
-from grt_batch.ledger import RUN
-from grt_batch.partials import digest
-from grt_batch.tables import Table
+from grt_batch.core.digest import digest
+from grt_batch.core.errors import SchemaTooNew
+from grt_batch.ledger.ledger import RUN
+from grt_batch.schema.tables import Table
 
 SCHEMA_VERSION = 2
+
+
 SCHEMA, DATA, PUBLIC = "grt", "grt_data", "grt_public"
 
 

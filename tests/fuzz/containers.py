@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from build import END_MARK, EXPORTER_FOLDER, entry, header, pax
 from lines import Lines
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 OUTSIDE = "grt_batch-was-here"
 """A name that would be found, had it been written."""

@@ -15,7 +15,7 @@ import documents
 import lines
 from build import HEADERS, member, packed
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 GENERATED = 1_719_800_000
 """When the first of them was made, in Unix seconds; each other one a second later."""

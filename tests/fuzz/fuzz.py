@@ -29,8 +29,8 @@ def decoder(data: bytes) -> None:
     the second says where the text is cut."""
     from properties import check_decoding, check_value, layout_for
 
-    from grt_batch.columns import WANTED
-    from grt_batch.records import Kind
+    from grt_batch.decode.columns import WANTED
+    from grt_batch.schema.members import Kind
 
     if len(data) < 2:
         return
@@ -61,7 +61,7 @@ def seeds(target: str, count: int = 200) -> Iterator[bytes]:
     import documents as damage
     from corpus import corpus, good
 
-    from grt_batch.records import Kind
+    from grt_batch.schema.members import Kind
 
     randomly = random.Random(1)
     if target == "decoder":
@@ -92,7 +92,7 @@ def interpret_kernels() -> None:
     bytes."""
     import numpy as np
 
-    from grt_batch import kernels
+    from grt_batch.kernels import decode as kernels
 
     def load64(data: Any, index: int) -> Any:
         word = bytes(data[index : index + 8])
@@ -124,7 +124,6 @@ def fuzz(target: str, seconds: int) -> None:
     with atheris.instrument_imports(include=["grt_batch"]):
         import properties  # noqa: F401
 
-        import grt_batch.kernels  # noqa: F401
     interpret_kernels()
     folder = FOUND / target
     folder.mkdir(parents=True, exist_ok=True)

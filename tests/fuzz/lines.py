@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from build import HEADERS, line
 from strange import DATES, IDS, NUMBERS, OF_COLUMN, RAW, VALUES
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 METRICS = (
     ("core", "runtime_seconds", "7.5000000"), ("core", "start_epoch", "1719748810.0000000"),

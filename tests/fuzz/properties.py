@@ -10,16 +10,16 @@ from typing import Any
 
 from build import HEADERS
 
-from grt_batch.archive import Block
-from grt_batch.columns import Decoded
-from grt_batch.config import Config
-from grt_batch.decode import decode
-from grt_batch.errors import Quarantine
-from grt_batch.ledger import json_text, utc
-from grt_batch.metadata import read_instance, read_report
-from grt_batch.records import Kind, Layout, layout_of
-from grt_batch.redaction import Redaction, redacted
-from grt_batch.values import unwrap
+from grt_batch.core.config import Config
+from grt_batch.core.errors import Quarantine
+from grt_batch.decode.columns import Decoded
+from grt_batch.decode.decoder import decode
+from grt_batch.decode.param_values import unwrap
+from grt_batch.decode.redaction import Redaction, redacted
+from grt_batch.ledger.ledger import json_text, utc
+from grt_batch.schema.members import Kind, Layout, layout_of
+from grt_batch.uploads.archive import Block
+from grt_batch.uploads.metadata import read_instance, read_report
 
 NAME = "1719800000"
 REDACTION = Redaction(Config().redact_patterns, Config().redact_names)

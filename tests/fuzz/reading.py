@@ -18,11 +18,11 @@ from typing import Any
 
 from corpus import good
 
-from grt_batch.clock import Clock
-from grt_batch.config import Config
-from grt_batch.joined import RECORDS
-from grt_batch.pipeline import read_archive
-from grt_batch.tasks import run_here
+from grt_batch.core.config import Config
+from grt_batch.core.timing import Clock
+from grt_batch.pipeline.read import read_archive
+from grt_batch.pipeline.tasks import run_here
+from grt_batch.schema.records import RECORDS
 
 KINDS = tuple(RECORDS)[1:]
 CONFIG = Config(max_reject_bytes=4 << 20)

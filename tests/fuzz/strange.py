@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 LONG = 5000
 """Bytes of a text that is longer than any that an exporter writes, and longer than an index of PostgreSQL takes."""

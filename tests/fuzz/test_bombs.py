@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from build import END_MARK, HEADERS, entry, header, line, member, packed
+from places import ROOT
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 MIB = 1 << 20
 SIZE = 10 * MIB
@@ -84,7 +85,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, content in bombs().items():
         (folder / f"{name}.tar.gz").write_bytes(content)
     script = Path(__file__).with_name("reading.py")
-    here = {"PYTHONPATH": f"{script.parent}:{script.parents[1]}", "PATH": "", "POLARS_MAX_THREADS": "1"}
+    here = {"PYTHONPATH": f"{script.parent}:{ROOT}/tests/support", "PATH": "", "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-B", str(script), str(folder), str(MOST_MEMORY)]
     done = subprocess.run(
         command, env=here, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False

@@ -14,15 +14,15 @@ import pytest
 from corpus import DOCUMENTS, Damaged, corpus, good
 from properties import check_line
 
-from grt_batch.clock import Clock
-from grt_batch.config import Config
-from grt_batch.errors import Quarantine
-from grt_batch.joined import RECORDS, Job
-from grt_batch.ledger import Account
-from grt_batch.metadata import read_report
-from grt_batch.pipeline import read_archive
-from grt_batch.records import Kind
-from grt_batch.tasks import Frames, run_here
+from grt_batch.core.config import Config
+from grt_batch.core.errors import Quarantine
+from grt_batch.core.timing import Clock
+from grt_batch.ledger.account import Account
+from grt_batch.pipeline.read import read_archive
+from grt_batch.pipeline.tasks import Frames, run_here
+from grt_batch.schema.members import Kind
+from grt_batch.schema.records import RECORDS, Job
+from grt_batch.uploads.metadata import read_report
 
 Read = tuple[Account, Frames | None, bytes]
 ALL_KINDS = tuple(kind for kind in RECORDS if kind != Job.kind)

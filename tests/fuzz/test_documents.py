@@ -16,9 +16,10 @@ from corpus import good
 from documents import METADATA, damaged
 from properties import check_metadata, check_report
 
-from grt_batch import metadata, uploads
-from grt_batch.metadata import InstanceMetadata
-from grt_batch.uploads import Uploads, scan
+import grt_batch.uploads.scan
+from grt_batch.uploads import metadata
+from grt_batch.uploads.metadata import InstanceMetadata
+from grt_batch.uploads.scan import Uploads, scan
 
 NAME = good().name
 REPORT: dict[str, Any] = json.loads(good().report)
@@ -34,7 +35,7 @@ def test_a_database_takes_what_is_kept_of_any_document(
 
 
 def test_a_document_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (metadata, uploads):
+    for module in (metadata, grt_batch.uploads.scan):
         monkeypatch.setattr(module, "MOST_BYTES", 2000)
     folder = tmp_path / "uni" / "archives"
     tar = good().write(folder)

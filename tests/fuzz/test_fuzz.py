@@ -15,13 +15,14 @@ import pytest
 from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from places import ROOT
 from properties import check_decoding, joined_records, joined_rejects, layout_for
 from strange import RAW, TEXTS
 
-from grt_batch.archive import Block
-from grt_batch.columns import WANTED
-from grt_batch.decode import decode
-from grt_batch.records import Kind
+from grt_batch.decode.columns import WANTED
+from grt_batch.decode.decoder import decode
+from grt_batch.schema.members import Kind
+from grt_batch.uploads.archive import Block
 
 SCRIPT = Path(fuzz.__file__)
 FOUND = {
@@ -98,7 +99,7 @@ def some_seeds() -> list[bytes]:
 
 def test_the_kernels_are_the_same_in_python_and_compiled() -> None:
     """Else the fuzzer would look at something else than what runs."""
-    places = f"{SCRIPT.parent}:{SCRIPT.parents[1]}"
+    places = f"{SCRIPT.parent}:{ROOT}/tests/support"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": places}
     command = [sys.executable, "-c", CODE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -13,21 +13,21 @@ import pytest
 from build import HEADERS, entry, header, line, member, packed, pax
 from strange import LONG, NOISE
 
-from grt_batch.archive import ArchiveReader, Block, Header, Limits
-from grt_batch.clock import Clock
-from grt_batch.columns import WANTED
 from grt_batch.commands import text_table
-from grt_batch.config import Config
-from grt_batch.decode import decode
-from grt_batch.details import attached
-from grt_batch.errors import Quarantine
-from grt_batch.joined import RECORDS, Job, Records
-from grt_batch.modules.lake import Lake
-from grt_batch.pipeline import read_archive, redaction_of
-from grt_batch.records import Kind, layout_of
-from grt_batch.redaction import Redaction
-from grt_batch.tasks import RunTasks, run_here
-from grt_batch.values import REDACTED, VALUE_BYTES
+from grt_batch.core.config import Config
+from grt_batch.core.errors import Quarantine
+from grt_batch.core.timing import Clock
+from grt_batch.decode.columns import WANTED
+from grt_batch.decode.decoder import decode
+from grt_batch.decode.param_values import REDACTED, VALUE_BYTES
+from grt_batch.decode.redaction import Redaction
+from grt_batch.join.child_records import attached
+from grt_batch.modules.exports.lake import Lake
+from grt_batch.pipeline.read import read_archive, redaction_of
+from grt_batch.pipeline.tasks import RunTasks, run_here
+from grt_batch.schema.members import Kind, layout_of
+from grt_batch.schema.records import RECORDS, Job, Records
+from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
 
 JOBS = HEADERS[Kind.JOBS] + line(1, "Cut1", "1.0", "ok", "2024-06-02 19:18:30")
 GOOD = member(Kind.JOBS, JOBS)

@@ -16,16 +16,18 @@ import lines
 import pytest
 from build import HEADERS, write_archive
 from calling import query
-from conftest import published
 from corpus import GENERATED, Damaged, corpus, good
+from runs import published
 
-from grt_batch.checks import check_archive
-from grt_batch.config import Config
-from grt_batch.module import discover
-from grt_batch.records import Kind
-from grt_batch.reduction import Alone
-from grt_batch.run import Request, Summary, execute, lock
-from grt_batch.uploads import scan
+from grt_batch.core.config import Config
+from grt_batch.core.work_folder import lock
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.pipeline.run import execute
+from grt_batch.schema.members import Kind
+from grt_batch.uploads.scan import scan
+from grt_batch.verify.archives import check_archive
 
 MODULES = tuple(discover())
 AS_OF = date(2024, 7, 10)
@@ -39,7 +41,7 @@ class Site:
 
     uploads: Path
     reports: Path
-    summary: Summary
+    summary: RunSummary
     database: str
 
 
@@ -84,7 +86,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, server: str) -> Site:
 def run(uploads: Path, home: Path, database: str) -> Site:
     config = Config(uploads=uploads, reports=home / "reports", work=home / "work", database=database)
     with lock(config.work):
-        summary = execute(Request(config, AS_OF, MODULES, run_id=home.name), Alone(), lambda: nullcontext(database))
+        summary = execute(
+            RunRequest(config, AS_OF, MODULES, run_id=home.name), SerialExecutor(), lambda: nullcontext(database)
+        )
     return Site(uploads, config.reports, summary, database)
 
 

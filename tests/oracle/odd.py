@@ -10,7 +10,7 @@ from pathlib import Path
 from odd_texts import SHED, add_lines, add_params
 from writing import Archive
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 AS_OF = date(2024, 6, 30)
 NO_LIMIT = 2**62

@@ -7,7 +7,7 @@ from typing import Any
 
 from writing import Archive
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 SHED = "shed.example.org/repos/owner/repository/tool/1.0"
 REFERENCE: dict[str, Any] = {"src": "hda", "id": 5}

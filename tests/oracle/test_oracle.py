@@ -12,12 +12,15 @@ import pytest
 from comparison import differences
 from odd import AS_OF, write_bare, write_odd
 from oracle import TABLES, Oracle
+from places import REAL as _REAL
 
-from grt_batch.config import Config
-from grt_batch.ledger import ARCHIVE
-from grt_batch.module import discover
-from grt_batch.reduction import Alone
-from grt_batch.run import Request, execute, lock
+from grt_batch.core.config import Config
+from grt_batch.core.work_folder import lock
+from grt_batch.ledger.ledger import ARCHIVE
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.request import RunRequest
+from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL
 
 PUBLISHED = {table.name: table for module in discover().values() for table in module.tables} | {ARCHIVE.name: ARCHIVE}
@@ -32,7 +35,8 @@ SETTINGS = {
     "change_runtime_percent": 23,
 }
 """Keys of the configuration with which the sample has something of everything."""
-REAL = Path(__file__).parents[3] / "shared" / "real" / "grt-2017"
+
+REAL = _REAL / "grt-2017"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
 Told = tuple[Path, Oracle]
 
@@ -58,7 +62,7 @@ def told(request: pytest.FixtureRequest, sample: Path, server: str, tmp_path_fac
     uploads, as_of = _uploads(request.param, sample, home)
     config = Config(uploads=uploads, reports=home / "reports", work=home / "work", **SETTINGS)
     with lock(config.work):
-        execute(Request(config, as_of, MODULES, run_id=request.param), Alone(), lambda: nullcontext(server))
+        execute(RunRequest(config, as_of, MODULES, run_id=request.param), SerialExecutor(), lambda: nullcontext(server))
     folder = home / "tables"
     shutil.copytree(config.reports / "latest", folder)
     _copy_from_database(server, folder)

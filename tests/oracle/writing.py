@@ -8,7 +8,7 @@ from pathlib import Path
 
 from build import HEADERS, line, write_archive
 
-from grt_batch.records import Kind
+from grt_batch.schema.members import Kind
 
 
 class Archive:

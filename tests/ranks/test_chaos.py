@@ -24,8 +24,17 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import copy_uploads, published
-from test_mpi import (  # noqa: F401 (needs an mpirun, too)
+from runs import copy_uploads, published
+
+from grt_batch.core.config import Config
+from grt_batch.core.work_folder import lock
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.request import RunRequest, new_run_id
+from grt_batch.pipeline.run import execute
+from grt_batch.ranks.heartbeat import STOPPED, state_of
+from grt_batch.ranks.launch_folder import LAUNCHES, traces
+from grt_batch.sample import UNTIL
+from tests.ranks.test_mpi import (  # noqa: F401 (needs an mpirun, too)
     MANY_SMALL_TASKS,
     TOLERANT,
     Ranks,
@@ -33,13 +42,6 @@ from test_mpi import (  # noqa: F401 (needs an mpirun, too)
     tolerates_losses,
     wait_for,
 )
-
-from grt_batch.config import Config
-from grt_batch.ranks.heartbeat import STOPPED, state_of
-from grt_batch.ranks.traces import LAUNCHES, traces
-from grt_batch.reduction import Alone
-from grt_batch.run import Request, execute, lock, new_run_id
-from grt_batch.sample import UNTIL
 
 RANKS = 3
 MODULES = ("tools", "params", "instances")
@@ -131,9 +133,11 @@ def create_database(server: str, template: str = "template1") -> str:
 
 def run(config: Config) -> None:
     """A run in this process, serially."""
-    request = Request(config=config, as_of=UNTIL, modules=MODULES)
+    request = RunRequest(config=config, as_of=UNTIL, modules=MODULES)
     with lock(config.work):
-        execute(replace(request, run_id=new_run_id(request.started)), Alone(), lambda: nullcontext(config.database))
+        execute(
+            replace(request, run_id=new_run_id(request.started)), SerialExecutor(), lambda: nullcontext(config.database)
+        )
 
 
 def seen(config: Config) -> Seen:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-from grt_batch.errors import NoMpirun
+from grt_batch.core.errors import NoMpirun
 from grt_batch.ranks.mpirun import find_mpirun
 
 RANKS = 3
 DEADLINE_SECONDS = 20
-ROOT = Path(__file__).parents[2]
 
 # A rank tells its process id, meets the others, and does what it is told.
 RANK = """

@@ -16,23 +16,23 @@ from build import decoded, examples, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.archive import ArchiveReader, Block, Limits
-from grt_batch.columns import WANTED, Decoded
-from grt_batch.config import Config, Level
-from grt_batch.decode import decode
-from grt_batch.jobs import Joiner, Members
-from grt_batch.joined import RECORDS, Job
-from grt_batch.ledger import Account
-from grt_batch.merging import Merged, MergeOrder, MergeOutcome
-from grt_batch.module import discover
-from grt_batch.pipeline import Order, Outcome
-from grt_batch.ranks import codecs
+from grt_batch.core.config import Config, Level
+from grt_batch.decode.columns import WANTED, Decoded
+from grt_batch.decode.decoder import decode
+from grt_batch.decode.redaction import Redaction, redacted
+from grt_batch.join.jobs import Joiner
+from grt_batch.ledger.account import Account, Members
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
+from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome, Text
+from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
+from grt_batch.ranks import serialization
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
-from grt_batch.records import Kind
-from grt_batch.redaction import Redaction, redacted
-from grt_batch.rendering import RenderOrder, RenderOutcome, Text
-from grt_batch.tasks import AggregateTask, DecodeTask, Task
-from grt_batch.uploads import scan
+from grt_batch.schema.members import Kind
+from grt_batch.schema.records import RECORDS, Job
+from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.uploads.scan import scan
 
 BLOCK_BYTES = 20_000
 JSON = st.recursive(
@@ -67,7 +67,7 @@ def test_views_are_sent_like_bytes() -> None:
 
 
 SINCE = date(2018, 1, 1)
-ORDER = Order(
+ORDER = ReduceOrder(
     instance_id="9b29eccf-0dbe-5405-95a2-3518d80b6e84",
     archive="1501836597.08",
     tar="/uploads/é/1501836597.08.tar.gz",
@@ -89,17 +89,23 @@ CONFIG = Config(
 )
 
 
-@pytest.mark.parametrize("order", [ORDER, Order("3", "0", "0.tar.gz", 0, (), date(1970, 1, 1))], ids=["all", "least"])
+@pytest.mark.parametrize(
+    "order", [ORDER, ReduceOrder("3", "0", "0.tar.gz", 0, (), date(1970, 1, 1))], ids=["all", "least"]
+)
 @pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
-def test_an_order_brings_its_configuration_but_not_the_database(order: Order, config: Config) -> None:
+def test_an_order_brings_its_configuration_but_not_the_database(order: ReduceOrder, config: Config) -> None:
     told = replace(config, database="")
-    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, "a run"))) == (order, told, "a run")
+    assert serialization.unpack_lead(received(serialization.pack_lead(order, config, "a run"))) == (
+        order,
+        told,
+        "a run",
+    )
 
 
 def test_an_order_may_name_a_file_that_is_not_utf_8() -> None:
     order = replace(ORDER, tar=os.fsdecode(b"/uploads \xff/0.tar.gz"))
     config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")), database="")
-    assert codecs.unpack_lead(received(codecs.pack_lead(order, config, ""))) == (order, config, "")
+    assert serialization.unpack_lead(received(serialization.pack_lead(order, config, ""))) == (order, config, "")
 
 
 ACCOUNT = Account(
@@ -118,16 +124,16 @@ ACCOUNT = Account(
     "account", [ACCOUNT, Account("b" * 64, 7, quarantine="its gzip is broken: ü")], ids=["good", "quarantined"]
 )
 def test_an_outcome_comes_back(account: Account) -> None:
-    outcome = Outcome("3", "0", "k" * 40, account)
-    assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
+    outcome = ReduceOutcome("3", "0", "k" * 40, account)
+    assert serialization.unpack_outcome(received(serialization.pack_outcome(outcome))) == outcome
 
 
 @pytest.mark.parametrize("folder", [None, Path("/w/profiles/r"), Path(os.fsdecode(b"/w \xff/profiles"))])
 def test_the_end_says_where_a_profile_goes(folder: Path | None) -> None:
-    assert codecs.unpack_end(received(codecs.pack_end(folder))) == folder
+    assert serialization.unpack_end(received(serialization.pack_end(folder))) == folder
 
 
-MERGED_ONE = Merged("3", ("usage",), "partial", "p" * 40)
+MERGED_ONE = MergedEntry("3", ("usage",), "partial", "p" * 40)
 MERGE = MergeOrder("3", "tools", ("change", "usage"), ("p" * 40, "q" * 40), again=True)
 RENDER = RenderOrder(
     "tools", (MERGED_ONE, replace(MERGED_ONE, instance_id="é")), date(2020, 1, 1), {"3": True, "é": False}
@@ -136,7 +142,7 @@ RENDER = RenderOrder(
 
 @pytest.mark.parametrize("order", [MERGE, RENDER], ids=["merge", "render"])
 def test_orders_of_all_kinds_are_understood(order: MergeOrder | RenderOrder) -> None:
-    assert codecs.unpack_lead(received(codecs.pack_lead(order, Config(), "")))[0] == order
+    assert serialization.unpack_lead(received(serialization.pack_lead(order, Config(), "")))[0] == order
 
 
 TEXTS = (
@@ -152,27 +158,27 @@ TEXTS = (
     ids=["damaged", "merged", "rendered"],
 )
 def test_outcomes_of_all_kinds_come_back(outcome: MergeOutcome | RenderOutcome) -> None:
-    assert codecs.unpack_outcome(received(codecs.pack_outcome(outcome))) == outcome
+    assert serialization.unpack_outcome(received(serialization.pack_outcome(outcome))) == outcome
 
 
 def test_a_text_that_is_the_same_for_database_and_report_is_sent_once() -> None:
     text = (bytes(1000),)
-    message = codecs.pack_outcome(RenderOutcome("tools", (Text("tool", text, text),)))
+    message = serialization.pack_outcome(RenderOutcome("tools", (Text("tool", text, text),)))
     assert len(message) < 2 * 1000
-    (found,) = codecs.unpack_outcome(received(message)).texts
+    (found,) = serialization.unpack_outcome(received(message)).texts
     assert found.copy is found.report
 
 
 def sent(task: Task) -> Task:
     """A task as a worker gets it."""
-    index, place, found = codecs.unpack_task(received(codecs.pack_task(5, "3/0, jobs", task)))
+    index, place, found = serialization.unpack_task(received(serialization.pack_task(5, "3/0, jobs", task)))
     assert (index, place) == (5, "3/0, jobs")
     return found
 
 
 def returned(task: Task, result: Any) -> Any:
     """A result as a controller gets it."""
-    index, found = codecs.unpack_result(received(codecs.pack_result(6, task, result)))
+    index, found = serialization.unpack_result(received(serialization.pack_result(6, task, result)))
     assert index == 6
     return found
 
@@ -297,4 +303,4 @@ def assert_same_partial(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFr
 
 def test_every_kind_of_task_has_a_codec() -> None:
     tasks = {kind.name for kind in (DecodeTask, AggregateTask)}
-    assert set(codecs._CODECS) == tasks
+    assert set(serialization._CODECS) == tasks

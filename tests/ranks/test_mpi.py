@@ -15,19 +15,19 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import copy_uploads, published
+from places import FAULTY, ROOT
+from runs import copy_uploads, published
 
-from grt_batch.config import Config
-from grt_batch.errors import NoMpirun
+from grt_batch.core.config import Config
+from grt_batch.core.errors import NoMpirun
+from grt_batch.pipeline.request import RunSummary
 from grt_batch.ranks.mpirun import find_mpirun, is_tolerant
-from grt_batch.run import Summary
 
-FAULTY = Path(__file__).with_name("faulty.py")
 MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "30000", "GRT_BATCH_AGGREGATE_JOBS": "200"}
 LAUNCH = """
 import sys
 from pathlib import Path
-from grt_batch.config import load
+from grt_batch.core.config import load
 from grt_batch.ranks.launcher import launch
 config = load()
 tolerant = config.fault_tolerant
@@ -145,7 +145,7 @@ with_workers = pytest.mark.parametrize("config", ["one_archive"], indirect=True,
 
 
 @pytest.fixture
-def expected(config: Config, tmp_path: Path, run_here: Callable[..., Summary]) -> dict[str, bytes]:
+def expected(config: Config, tmp_path: Path, run_here: Callable[..., RunSummary]) -> dict[str, bytes]:
     """What a serial run publishes."""
     serial = replace(config, work=tmp_path / "serial-work", reports=tmp_path / "serial-reports")
     run_here(serial)
@@ -191,7 +191,7 @@ def test_so_does_one_archive_that_all_ranks_share(ranks: Ranks, expected: dict[s
 
 def test_manager_py_under_mpirun_is_the_same_program(ranks: Ranks, expected: dict[str, bytes]) -> None:
     mpirun = find_mpirun(os.environ)
-    manager = Path(__file__).parents[2] / "manager.py"
+    manager = ROOT / "manager.py"
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_btl": "^ofi"}
     many = ["--oversubscribe"] if "Open" in mpirun.flavour.name.title() else []
     command = [str(mpirun.path), *many, "-n", "3", sys.executable, "-m", "mpi4py", str(manager), *ranks.arguments()]
@@ -221,7 +221,7 @@ def test_mpich_gives_the_same(ranks: Ranks, expected: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("role", ["worker", "controller", "coordinator"])
 @pytest.mark.parametrize("fault", ["raise", "kill"])
 def test_a_lost_rank_ends_the_run_and_the_next_one_gives_the_same(
-    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path, role: str, fault: str
+    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., RunSummary], tmp_path: Path, role: str, fault: str
 ) -> None:
     before = ranks.tables()
     mark = tmp_path / "mark"
@@ -315,7 +315,11 @@ def test_where_the_mpi_cannot_go_on_a_run_says_so_and_is_as_without(ranks: Ranks
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_everything_as_it_was(
-    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path, number: signal.Signals
+    ranks: Ranks,
+    expected: dict[str, bytes],
+    run_here: Callable[..., RunSummary],
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     before = ranks.tables()
     mark = tmp_path / "mark"
@@ -333,7 +337,7 @@ def test_a_run_that_is_stopped_leaves_everything_as_it_was(
 
 @with_workers
 def test_an_mpirun_that_is_killed_takes_all_ranks_with_it(
-    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., Summary], tmp_path: Path
+    ranks: Ranks, expected: dict[str, bytes], run_here: Callable[..., RunSummary], tmp_path: Path
 ) -> None:
     before = ranks.tables()
     mark = tmp_path / "mark"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grt_batch.errors import NoMpirun
+from grt_batch.core.errors import NoMpirun
 from grt_batch.ranks.mpirun import Banners, Flavour, Mpirun, command, exit_code, find_mpirun, is_tolerant
 
 

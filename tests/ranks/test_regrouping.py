@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from test_crew import (
+
+from grt_batch.core.config import Config
+from grt_batch.core.errors import RankLost
+from grt_batch.ranks.coordinator import Coordinator
+from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.transport import RankLostError
+from grt_batch.store.store import Store
+from tests.ranks.test_coordinator import (
     SECONDS,
     Aborted,
     Crew,
@@ -21,13 +28,6 @@ from test_crew import (
     outcomes_of,
     serially,
 )
-
-from grt_batch.config import Config
-from grt_batch.errors import RankLost
-from grt_batch.partials import Store
-from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.messages import Message, Tag, pack, unpack
-from grt_batch.ranks.wire import Severed
 
 Parcel = tuple[int, int, int, bytes] | None
 
@@ -118,7 +118,7 @@ class LossyWire(FakeWire):
             raise Aborted
         self._met = True
         if not self.office.meet(self.rank, over=True):
-            raise Severed
+            raise RankLostError
         super().finish(code)
 
     def regroup(self) -> Sequence[int]:
@@ -134,7 +134,7 @@ class LossyWire(FakeWire):
         if self.rank in self.office.gone:
             raise Aborted
         if self._age < self.office.age:
-            raise Severed
+            raise RankLostError
 
     def _opened(self, parcel: Parcel) -> Message | None:
         if parcel is None or parcel[0] < self._age:

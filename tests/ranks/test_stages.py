@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from grt_batch.config import Config
-from grt_batch.errors import NoMpirun
+from grt_batch.core.config import Config
+from grt_batch.core.errors import NoMpirun
+from grt_batch.pipeline.request import RunSummary
 from grt_batch.ranks.launcher import launch
 from grt_batch.ranks.mpirun import find_mpirun
-from grt_batch.run import Summary
 
 RANKS = 3
 
@@ -48,7 +48,7 @@ def profiled(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 
 
 def test_each_rank_says_what_it_did(
-    profiled: dict[str, Any], config: Config, run_here: Callable[..., Summary], tmp_path: Path
+    profiled: dict[str, Any], config: Config, run_here: Callable[..., RunSummary], tmp_path: Path
 ) -> None:
     ranks = profiled["stages"]
     assert [(rank["rank"], rank["role"]) for rank in ranks] == [(0, "coordinator"), (1, "worker"), (2, "worker")]

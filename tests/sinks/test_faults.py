@@ -20,20 +20,23 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import published
-from test_postgres import ONE, TABLES, frames, partitions, publication, query, row
+from places import ROOT
+from runs import published
 
-from grt_batch import server_process
-from grt_batch.config import Config
-from grt_batch.embedded import serve
-from grt_batch.errors import CommitUnknown, DatabaseLocked, DatabaseRefused, Locked
-from grt_batch.ledger import RUN
-from grt_batch.reduction import Alone
-from grt_batch.run import Request, execute, lock, new_run_id
+from grt_batch.core.config import Config
+from grt_batch.core.errors import CommitUnknown, DatabaseLocked, DatabaseRefused, Locked
+from grt_batch.core.work_folder import lock
+from grt_batch.embedded_postgres import process as server_process
+from grt_batch.embedded_postgres.server import serve
+from grt_batch.ledger.ledger import RUN
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.request import RunRequest, new_run_id
+from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL
+from grt_batch.schema.tables import Column, Table, Type, render
 from grt_batch.sinks import postgres
 from grt_batch.sinks.postgres import SCHEMA_VERSION, Publication, connection, upgrade
-from grt_batch.tables import Column, Table, Type, render
+from tests.sinks.test_postgres import ONE, TABLES, frames, partitions, publication, query, row
 
 DEADLINE_SECONDS = 20.0
 SESSIONS = "FROM pg_stat_activity WHERE application_name = 'grt_batch' AND datname = current_database()"
@@ -281,7 +284,7 @@ def test_who_holds_the_lock_is_named(database: str) -> None:
 HOLD = """
 import sys
 sys.path[:0] = sys.argv[3:]
-from test_faults import TABLES, Path, copy, lock, publication, row
+from tests.sinks.test_faults import TABLES, Path, copy, lock, publication, row
 with lock(Path(sys.argv[2])), publication(sys.argv[1], 9) as sink:
     for table in TABLES:
         copy(sink, table, 9)
@@ -294,7 +297,7 @@ with lock(Path(sys.argv[2])), publication(sys.argv[1], 9) as sink:
 def test_the_locks_of_a_killed_run_are_free(database: str, tmp_path: Path) -> None:
     """All of them: the work folder's, the database's, and those on the tables that it was about to exchange."""
     publish(database, 1)
-    folders = [str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]
+    folders = [str(ROOT), str(ROOT / "tests" / "support")]
     command = [sys.executable, "-c", HOLD, database, str(tmp_path), *folders]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -414,7 +417,7 @@ def undisturbed(good: Path, server: str, tmp_path_factory: pytest.TempPathFactor
 def run(config: Config, database: Callable[[], AbstractContextManager[str]], as_of: date = UNTIL) -> None:
     started = datetime.now(UTC).replace(tzinfo=None)
     with lock(config.work):
-        execute(Request(config, as_of, run_id=new_run_id(started), started=started), Alone(), database)
+        execute(RunRequest(config, as_of, run_id=new_run_id(started), started=started), SerialExecutor(), database)
 
 
 @pytest.fixture

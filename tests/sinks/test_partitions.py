@@ -13,10 +13,10 @@ import psycopg2
 import pytest
 from calling import query
 
-from grt_batch.errors import DatabaseRefused
-from grt_batch.module import ArchiveParts, Part
+from grt_batch.core.errors import DatabaseRefused
+from grt_batch.modules.export import ArchiveParts, Part
+from grt_batch.schema.tables import Column, Table, Type, render
 from grt_batch.sinks.postgres import Publication
-from grt_batch.tables import Column, Table, Type, render
 
 COLUMNS = (
     Column("instance_id", Type.TEXT, "instance"),

@@ -11,9 +11,9 @@ import polars as pl
 import psycopg2
 import pytest
 
-from grt_batch.errors import DatabaseRefused, Locked, SchemaTooNew
+from grt_batch.core.errors import DatabaseRefused, Locked, SchemaTooNew
+from grt_batch.schema.tables import Column, Table, Type, render
 from grt_batch.sinks.postgres import SCHEMA_VERSION, Publication, upgrade
-from grt_batch.tables import Column, Table, Type, render
 
 ONE = Table("one", "a table", ("key",), (Column("key", Type.TEXT, "key"), Column("run", Type.BIGINT, "run")))
 TWO = Table(

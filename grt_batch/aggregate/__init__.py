@@ -1,0 +1,1 @@
+"""What can be counted and merged: measures, cubes and sketches."""

@@ -1,0 +1,250 @@
+"""Mergeable measures, and the cube that groups them by keys.
+
+The law of every measure, and so of every cube: merging two results gives what adding everything to one would have
+given. It holds to the last digit, since nothing here is a floating-point number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from grt_batch.frames.composite_keys import CompositeKeys, begins_of, key_order
+from grt_batch.frames.dictionaries import alike, encoded, filled
+from grt_batch.schema.records import Field, Job, Record, Records
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many jobs there are, or how many of which the boolean field `where` is true."""
+
+    name: str
+    where: Field | None = None
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of this measure."""
+        return {self.name: pl.Int64()}
+
+    def add(self) -> list[pl.Expr]:
+        """From jobs to this measure's columns, within a group."""
+        counted = pl.len() if self.where is None else self.where.expr.sum()
+        return [counted.cast(pl.Int64).alias(self.name)]
+
+    def merge(self) -> list[pl.Expr]:
+        """From such columns to one row of them."""
+        return [pl.col(self.name).sum()]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The exact sum of an integer field over the jobs where it is not null, in 128 bits."""
+
+    name: str
+    field: Field
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of this measure."""
+        return {self.name: pl.Int128()}
+
+    def add(self) -> list[pl.Expr]:
+        """From jobs to this measure's columns, within a group."""
+        return [self.field.expr.cast(pl.Int128).sum().alias(self.name)]
+
+    def merge(self) -> list[pl.Expr]:
+        """From such columns to one row of them."""
+        return [pl.col(self.name).sum()]
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the jobs where it is not null.
+
+    It may leave 128 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
+    """
+
+    name: str
+    field: Field
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of this measure."""
+        return {f"{self.name}_{part}": pl.Int128() for part in ("high", "mixed", "low")}
+
+    def add(self) -> list[pl.Expr]:
+        """From jobs to this measure's columns, within a group."""
+        high, low = self.field.expr // (1 << 32), self.field.expr & ((1 << 32) - 1)
+        # The square of 32 bits needs the bit of the sign.
+        products = (high * high, high * low, low.cast(pl.UInt64) * low.cast(pl.UInt64))
+        return [
+            product.cast(pl.Int128).sum().alias(name) for product, name in zip(products, self.schema(), strict=True)
+        ]
+
+    def merge(self) -> list[pl.Expr]:
+        """From such columns to one row of them."""
+        return [pl.col(name).sum() for name in self.schema()]
+
+    def exact(self, rows: pl.DataFrame) -> list[int]:
+        """The sum in each row."""
+        parts = (rows[name].to_list() for name in self.schema())
+        return [(high << 64) + (mixed << 33) + low for high, mixed, low in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The least and the greatest value of a field, as `first_` and `last_` of the name; null where all are null."""
+
+    name: str
+    field: Field
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of this measure."""
+        return {f"first_{self.name}": self.field.type, f"last_{self.name}": self.field.type}
+
+    def add(self) -> list[pl.Expr]:
+        """From jobs to this measure's columns, within a group."""
+        return [
+            self.field.expr.min().alias(f"first_{self.name}"),
+            self.field.expr.max().alias(f"last_{self.name}"),
+        ]
+
+    def merge(self) -> list[pl.Expr]:
+        """From such columns to one row of them."""
+        return [pl.col(f"first_{self.name}").min(), pl.col(f"last_{self.name}").max()]
+
+
+Measure = Count | Sum | Squares | Extent
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each; its texts
+    are encoded (see `grt_batch.frames.dictionaries`), and none is null.
+
+    A cube with `lately` has the day among its keys, and is only of the days that a window near the end of an archive
+    can reach (`grt_batch.modules.base.WINDOW_DAYS`): it stays small, however long the history is.
+    """
+
+    name: str
+    keys: tuple[Field, ...]
+    measures: tuple[Measure, ...]
+    of: type[Record] = Job
+    lately: bool = False
+
+    @property
+    def key_names(self) -> list[str]:
+        """The names of the key columns."""
+        return [key.name for key in self.keys]
+
+    def schema(self) -> pl.Schema:
+        """The columns of a frame of this cube: keys, then measures."""
+        columns = {key.name: key.type for key in self.keys}
+        for measure in self.measures:
+            columns |= measure.schema()
+        return pl.Schema(columns)
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the text columns."""
+        return [name for name, kind in self.schema().items() if kind == pl.String()]
+
+    def empty(self) -> pl.DataFrame:
+        """The identity of `merge`."""
+        texts = dict.fromkeys(self.texts, pl.Enum([]))
+        return pl.DataFrame(schema={**self.schema(), **texts})
+
+    def count(self, records: Records) -> pl.DataFrame:
+        """The cube of the records that it is of."""
+        return self.add(records.lately(self.of) if self.lately else records[self.of])
+
+    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The cube of a frame of records."""
+        codes = self._codes(rows)
+        if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
+            return self._counted(codes)
+        return self._grouped(rows, [part for measure in self.measures for part in measure.add()], codes)
+
+    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
+        if len(frames) < 2:
+            return frames[0] if frames else self.empty()
+        return self._ordered(pl.concat(alike(frames, self.texts), rechunk=True))
+
+    def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` in the columns and types of this cube; texts that are encoded are so in their order."""
+        texts = set(self.texts)
+        return pl.DataFrame(
+            [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
+        )
+
+    def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
+        return CompositeKeys.of(rows.select(self.key_names), self.texts)
+
+    def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if all(isinstance(measure, Count) for measure in self.measures):
+            return self._added(rows)
+        return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
+
+    def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The counts of rows with the same keys, added up, in the order of the keys."""
+        order, begins = key_order(rows, self.key_names)
+        groups = rows.select(self.key_names)[order[begins]]
+        return self.typed(
+            groups.with_columns(
+                pl.Series(measure.name, np.add.reduceat(rows[measure.name].to_numpy()[order], begins))
+                for measure in self.measures
+            )
+        )
+
+    def _counted(self, codes: CompositeKeys) -> pl.DataFrame:
+        """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
+        code = np.sort(codes.code)
+        begins = begins_of(code)
+        n = np.diff(begins, append=len(code))
+        counts = [pl.Series(measure.name, n) for measure in self.measures]
+        return self.typed(pl.DataFrame([*codes.values_of(code[begins]), *counts]))
+
+    def _grouped(
+        self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: CompositeKeys | None = None
+    ) -> pl.DataFrame:
+        """`parts` of each group of rows with the same keys, in the order of the keys; `codes` of these, if known."""
+        codes = codes or self._codes(rows)
+        # Lazily, so that only the columns that count are carried along.
+        coded = rows.lazy().with_columns(pl.Series(_CODE, codes.code))
+        if codes.values is None:
+            firsts = [key.expr.first() for key in self.keys]
+            groups = coded.group_by(_CODE).agg(*firsts, *parts).sort(_CODE).collect()
+            groups = groups.with_columns(encoded(groups[name]) for name in self.texts)
+        else:
+            groups = coded.group_by(_CODE).agg(parts).sort(_CODE).collect()
+            groups = groups.with_columns(codes.values_of(groups[_CODE].to_numpy()))
+        return self.typed(groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRows(Cube):
+    """The jobs themselves, with some of their fields and by job id: where cubes of so few days would be larger."""
+
+    fields: tuple[Field, ...]
+    keys: tuple[Field, ...] = (Job.job_id,)
+    measures: tuple[Measure, ...] = ()
+
+    def schema(self) -> pl.Schema:
+        """The columns of a frame: job_id, then the fields."""
+        return pl.Schema({field.name: field.type for field in (*self.keys, *self.fields)})
+
+    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows of a frame of jobs."""
+        texts = set(self.texts)
+        rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
+        return self.typed(rows.sort(self.key_names))
+
+    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """The rows of all; no job stands in two."""
+        if len(frames) < 2:
+            return frames[0] if frames else self.empty()
+        return self.typed(pl.concat(alike(frames, self.texts), rechunk=True).sort(self.key_names))
+
+
+_CODE = "code of the keys"

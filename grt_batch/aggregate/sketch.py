@@ -1,0 +1,111 @@
+"""Quantiles from counts in logarithmic bins: mergeable, exact to a known error, and the same on every machine.
+
+The idea is that of DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch
+with relative-error guarantees", VLDB 2019), with the bins of an HDR histogram: each power of two is cut into `STEPS`
+bins of the same width. So the bin of an integer is its highest bits, found without a logarithm. A value below
+2 * STEPS has a bin of its own; any other lies within 1 / (2 * STEPS) of the middle of its bin, less than 0.8 %.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from grt_batch.frames.composite_keys import key_order
+from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
+from grt_batch.schema.records import Field
+
+BIN = Field("bin", pl.Int16(), "", "the logarithmic bin of the value")
+
+
+def bin_of(value: pl.Expr) -> pl.Expr:
+    """The bin of integers from 0 to 2^63 - 1, null of null; bins rise with their values."""
+    # A double has 53 bits: without its lowest ones a larger integer is not rounded up, perhaps into the next bin.
+    held = pl.when(value < 1 << 53).then(value).otherwise(value & -(1 << 10)).cast(pl.Float64)
+    # The exponent of a double and the first bits of its fraction are the octave and the step.
+    place = held.reinterpret(dtype=pl.Int64) // (1 << (52 - STEP_BITS)) - (1023 + STEP_BITS - 1) * STEPS
+    return pl.when(value < STEPS).then(value).otherwise(place).cast(pl.Int16).alias(BIN.name)
+
+
+def low(bins: pl.Expr) -> pl.Expr:
+    """The least integer of a bin."""
+    return _looked_up(bins, _LOWS[:-1])
+
+
+def end(bins: pl.Expr) -> pl.Expr:
+    """The integer after the greatest one of a bin, unsigned: that of the very last bin is 2^63."""
+    return _looked_up(bins, _LOWS[1:])
+
+
+def high(bins: pl.Expr) -> pl.Expr:
+    """The greatest integer of a bin."""
+    return _looked_up(bins, [end - 1 for end in _LOWS[1:]])
+
+
+def middle(bins: pl.Expr) -> pl.Expr:
+    """The integer that stands for a bin."""
+    return _looked_up(bins, [(low + end - 1) // 2 for low, end in pairwise(_LOWS)])
+
+
+def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
+    """The first of the bins that are one where each power of two is cut into 2^`step_bits` only (at most STEP_BITS)."""
+    return _looked_up(bins, _coarse(step_bits))
+
+
+def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
+    """The last of the bins that are one there."""
+    first = _coarse(step_bits)
+    return _looked_up(bins, [bisect_right(first, place) - 1 for place in first])
+
+
+def _low(place: int) -> int:
+    """The least integer of a bin: so many times a power of two."""
+    shift = max(0, place // STEPS - 1)
+    return (place - shift * STEPS) << shift
+
+
+_LOWS = [_low(place) for place in range(BINS + 1)]
+
+
+def _coarse(step_bits: int) -> list[int]:
+    """For each bin the first of those that are one where each power of two is cut into 2^`step_bits`."""
+    # Below STEPS the bins are those of ever smaller powers of two.
+    steps = (place if place < STEPS else STEPS + place % STEPS for place in range(BINS))
+    widths = (1 << max(0, step.bit_length() - 1 - step_bits) for step in steps)
+    return [place - place % width for place, width in enumerate(widths)]
+
+
+def _looked_up(bins: pl.Expr, table: Sequence[int]) -> pl.Expr:
+    """What a table says of each bin."""
+    kind = pl.Int64() if table[-1] < 1 << 63 else pl.UInt64()
+    return pl.lit(pl.Series(table, dtype=kind)).gather(bins.cast(pl.UInt32))
+
+
+def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
+    """For each group of `keys` the value that stands for the order statistic of each percentage, as p50 and so on.
+
+    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. The order statistic is that of rank
+    ceil(percent · n / 100), from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100.
+    """
+    order, begins = key_order(bins, (*keys, BIN.name))
+    counts = np.add.reduceat(bins[count].to_numpy()[order], begins)
+    ordered = bins.select(*keys, BIN.name)[order[begins]].with_columns(pl.Series(count, counts))
+    return order_statistics(ordered, keys, percents, middle(pl.col(BIN.name)), count)
+
+
+def order_statistics(
+    rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
+) -> pl.DataFrame:
+    """As `quantiles`, of rows that are in order: by the keys, and then by `value`, of which each row has `count`."""
+    _, begins = key_order(rows, keys)
+    jobs, some = rows[count].to_numpy(), rows.select(value.meta.root_names())
+    reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)
+    before = reached[begins] - jobs[begins]
+    places = {f"p{percent}": np.searchsorted(reached, before + (percent * total + 99) // 100) for percent in percents}
+    return rows.select(keys)[begins].with_columns(
+        some[place].select(value).to_series().alias(name) for name, place in places.items()
+    )

@@ -1,0 +1,91 @@
+"""The command that shows what a run would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grt_batch.commands import cli, options, text_table
+from grt_batch.core.config import Config, load
+
+if TYPE_CHECKING:
+    from grt_batch.pipeline.plan import Planned
+
+
+@cli.command()
+@options("uploads", "reports", "work")
+@click.option("--instance", "instances", multiple=True, metavar="ID", help="Only this instance; may be repeated.")
+@options("config")
+@click.option(
+    "--print",
+    "form",
+    type=click.Choice(["table", "json", "ranks", "minutes"]),
+    default="table",
+    show_default=True,
+    help="All of it, or only the ranks or minutes that are advised.",
+)
+@options("debug")
+@click.argument("modules", nargs=-1, metavar="[MODULE]...")
+def plan(
+    uploads: Path | None,
+    reports: Path | None,
+    work: Path | None,
+    instances: tuple[str, ...],
+    config_file: Path | None,
+    form: str,
+    debug: bool,
+    modules: tuple[str, ...],
+) -> int:
+    """Say what a run would do and why, how many bytes it would read, and the ranks and time that this suggests."""
+    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work})
+    return show_plan(config, instances, modules, form)
+
+
+def show_plan(
+    config: Config, instances: tuple[str, ...], modules: tuple[str, ...], form: str, *, forget: bool = False
+) -> int:
+    """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
+    from grt_batch.modules.registry import chosen
+    from grt_batch.pipeline.cost_model import advise, model_of
+    from grt_batch.pipeline.plan import find_uploads, survey
+    from grt_batch.store.archive_index import ArchiveIndex
+    from grt_batch.store.store import Store
+
+    index = ArchiveIndex(config.work, config.uploads)
+    uploads = find_uploads(config, index, instances, forget=forget)
+    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules))
+    planned = [item for item in planned if not instances or item.archive.instance_id in instances]
+    advice = advise(planned, config, model_of(config.reports))
+    if form in ("ranks", "minutes"):
+        click.echo(getattr(advice, form))
+        return 0
+    rows = [_plan_row(item) for item in planned]
+    if form == "json":
+        import orjson
+
+        document = {"archives": rows, "advice": advice, "passed_over": uploads.passed_over}
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    click.echo(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    for line in uploads.passed_over:
+        click.echo(f"passed over: {line}")
+    if index.damaged:
+        click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
+    click.echo(
+        f"about {advice.seconds} seconds for {advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
+        f" {advice.minutes} minutes of a batch system"
+    )
+    return 0
+
+
+def _plan_row(item: Planned) -> dict[str, Any]:
+    archive = item.archive
+    return {
+        "instance": archive.instance_id,
+        "archive": archive.name,
+        "state": item.step.value,
+        "bytes": archive.bytes,
+        "why": item.why,
+    }

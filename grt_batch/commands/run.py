@@ -1,0 +1,178 @@
+"""The commands that compute: run, plan, demo, sample, warm."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from grt_batch.commands import cli, database_of, options
+from grt_batch.commands.plan import show_plan
+from grt_batch.core.config import Config, load
+from grt_batch.core.errors import SIGNALLED, BadArguments, RankLost, Stopped
+
+if TYPE_CHECKING:
+    from grt_batch.ranks.coordinator import Coordinator
+
+
+_FIRST_YEAR = 1970
+
+
+@cli.command()
+@options("uploads", "database", "reports", "work")
+@click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
+@click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
+@click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
+@click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="With --ranks: how often to start again, from what was computed, when a rank was lost.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--profile", is_flag=True, help="Write what each rank did when, for Perfetto or chrome://tracing.")
+@options("config")
+@click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the log lines.",
+)
+@options("debug")
+@click.argument("modules", nargs=-1, metavar="[MODULE]...")
+@click.pass_obj
+def run(
+    coordinator: Coordinator | None,
+    uploads: Path | None,
+    database: str | None,
+    reports: Path | None,
+    work: Path | None,
+    instances: tuple[str, ...],
+    recalculate: bool,
+    forget: bool,
+    as_of: datetime | None,
+    ranks: int | None,
+    retries: int,
+    dry_run: bool,
+    profile: bool,
+    config_file: Path | None,
+    progress: bool | None,
+    log_format: str,
+    debug: bool,
+    modules: tuple[str, ...],
+) -> int:
+    """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
+    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    if as_of is not None and as_of.year < _FIRST_YEAR:
+        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
+    if dry_run:
+        return show_plan(config, instances, modules, "table", forget=forget)
+    if ranks is not None and coordinator is None:
+        shown = sys.stderr.isatty() if progress is None else progress
+        bar = "--progress" if shown else "--no-progress"
+        code = _launch(ranks, [bar, *without_ranks(sys.argv[1:])], config, retries)
+        if code > SIGNALLED:
+            raise Stopped(code - SIGNALLED)
+        return code
+    from socket import gethostname
+
+    from grt_batch.core.logs import logger, set_up
+    from grt_batch.core.trace import trace_folder, write
+    from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.pipeline.executor import Executor, SerialExecutor
+    from grt_batch.pipeline.request import RunRequest, new_run_id
+    from grt_batch.pipeline.run import execute
+    from grt_batch.ranks.heartbeat import note_published
+
+    started = datetime.now(UTC).replace(tzinfo=None)
+    request = RunRequest(
+        config=config,
+        as_of=as_of.date() if as_of else started.date(),
+        modules=modules,
+        instances=instances,
+        recalculate=recalculate,
+        forget=forget,
+        ranks=coordinator.wire.size if coordinator else 1,
+        run_id=new_run_id(started),
+        started=started,
+    )
+    set_umask(config)
+    set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
+    profiles = trace_folder(config.work, request.run_id) if profile else None
+    if coordinator is not None:
+        coordinator.run_id = request.run_id
+        coordinator.profiles = profiles
+    crew: Executor = coordinator or SerialExecutor()
+    crew.clock.recording = profile
+    shown = sys.stderr.isatty() if progress is None else progress
+    with lock(config.work):
+        summary = execute(request, crew, lambda: database_of(config), _bar if shown else _no_bar)
+    note_published()
+    if profiles:
+        write(profiles, 0, gethostname(), crew.clock)
+        click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")
+    for instance_id, archive, reason in summary.quarantined:
+        logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
+    numbers = summary.numbers
+    removed = f", {numbers['archives']['removed']} removed" if numbers["archives"]["removed"] else ""
+    click.echo(
+        f"{numbers['jobs']} jobs of {numbers['archives']['published']} archives published in {summary.folder}"
+        f" ({numbers['archives']['quarantined']} archives in quarantine,"
+        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected{removed})"
+    )
+    return 1 if summary.quarantined else 0
+
+
+def _launch(ranks: int, arguments: Sequence[str], config: Config, retries: int) -> int:
+    """Run with so many ranks, and again where one was lost; the exit code of the last run."""
+    from grt_batch.core.work_folder import set_umask
+    from grt_batch.ranks.launcher import launch
+
+    set_umask(config)
+    start = partial(
+        launch, ranks, arguments, config.work, config.heartbeat_seconds, fault_tolerant=config.fault_tolerant
+    )
+    for again in range(1, retries + 1):
+        code = start()
+        if code != RankLost.exit_code:
+            return code
+        click.echo(f"grt-batch: starting again ({again} of {retries} retries)", err=True)
+    return start()
+
+
+def without_ranks(arguments: Sequence[str]) -> list[str]:
+    """The arguments of `run` for the ranks themselves."""
+    rest = list(arguments[1:] if arguments[:1] == ["run"] else arguments)
+    for option in ("--ranks", "--retries"):
+        while option in rest:
+            at = rest.index(option)
+            del rest[at : at + 2]
+        rest = [argument for argument in rest if not argument.startswith(f"{option}=")]
+    return rest
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as bar:
+
+        def tell(done: int) -> None:
+            bar.update(done)
+
+        yield tell
+
+
+def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda done: None)

@@ -1,0 +1,13 @@
+"""The command that compiles the kernels."""
+
+from __future__ import annotations
+
+from grt_batch.commands import cli
+
+
+@cli.command()
+def warm() -> None:
+    """Compile the decoder and keep it on disk, so that the first run need not."""
+    from grt_batch.decode.warm import compile_kernels
+
+    compile_kernels()

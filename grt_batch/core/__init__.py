@@ -1,0 +1,1 @@
+"""What every part of the program rests on: configuration, errors, logs, timing, files."""

@@ -1,0 +1,56 @@
+"""The rights of the files and folders that a run makes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from grt_batch.core.config import Config
+from grt_batch.core.errors import CannotWrite, Locked
+
+
+def set_umask(config: Config) -> None:
+    """From now on what this process makes has the configured rights: files those of folders, but for x."""
+    os.umask(0o777 & ~int(config.folder_mode, 8))
+
+
+def make_work(work: Path) -> None:
+    """Make the work folder, where there is none. Raises CannotWrite."""
+    try:
+        before = work.exists()
+        work.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0 and not before:
+            # The embedded server of root runs as another user, who must get through; what is inside has its own rights.
+            work.chmod(work.stat().st_mode | 0o001)
+    except OSError as error:
+        raise CannotWrite(folder=work, what=error.strerror or error) from None
+
+
+@contextmanager
+def lock(work: Path) -> Iterator[None]:
+    """Hold the lock of a work folder. The kernel frees it when its holder ends, however that comes.
+
+    Raises Locked where another run has it, and CannotWrite.
+    """
+    make_work(work)
+    try:
+        file = (work / "lock").open("a+")
+    except OSError as error:
+        raise CannotWrite(folder=work, what=error.strerror or error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise Locked(holder=file.read().strip() or "unknown", work=work) from None
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        # On a full disk the lock holds all the same: who makes room there needs it.
+        with suppress(OSError):
+            file.truncate(0)
+            os.write(file.fileno(), holder.encode())
+        yield

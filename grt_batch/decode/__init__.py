@@ -1,0 +1,1 @@
+"""From bytes to columns: one block of a member at a time."""

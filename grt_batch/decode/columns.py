@@ -1,0 +1,306 @@
+"""The columns of a block: what the kernels make of its lines, by the kind of the member.
+
+The kernels are imported where they are called: only who decodes waits for numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from grt_batch.decode.param_values import shortened, unwrap
+from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
+from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
+from grt_batch.schema.records import Dataset, Metric, Param
+
+Bytes = npt.NDArray[np.uint8]
+
+
+Integers = npt.NDArray[np.int64]
+
+
+_Read = TypeVar("_Read")
+
+
+KEY_BYTES = 512
+"""No tool, version, state, file type or name is longer, in UTF-8: they are the keys of tables, and a database has no
+index over long texts. Galaxy has 255 characters at most."""
+
+
+_DATA = "data"
+"""Stands in the texts of a parameter whose value names datasets."""
+
+
+WANTED = (Param.kind, Dataset.kind, Metric.kind)
+"""The kinds of joined records whose columns are only decoded where they are wanted; of others the job id is enough."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line, or the fragment of one, that is no record. `line` counts from 0 within its block."""
+
+    line: int
+    reason: str
+    text: bytes
+    fragment: bool = False
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded block. Of its `lines`, `accepted` are records (of which `salvaged` were put right); the others are
+    among `rejects`. `replaced` counts the bytes and NULs that are no text, `redacted` the records of which a value was
+    redacted: `decode` gives values as they are written, and whole.
+
+    `columns` by kind; n is the number of records, j that of different jobs:
+    jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; where every metric is
+    wanted also record_id, record_name (codes), record_value (NULL) of 10 ** -record_scale: int64[n];
+    metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
+    params: id; where they are wanted also param (codes), line: int64[n];
+    datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
+    `texts` say what the codes stand for, None for null, `shortened` to KEY_BYTES but for value and text:
+    tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
+    value, "data" where it names datasets); file: (extension, param_name).
+    """
+
+    layout: Layout
+    lines: int
+    accepted: int
+    salvaged: int = 0
+    replaced: int = 0
+    redacted: int = 0
+    rejects: tuple[Reject, ...] = ()
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
+
+
+def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collection[str]) -> tuple[Decoded, Integers]:
+    """The records of a block and its odd lines: where each begins and ends, and its number. `sep` stands between
+    fields."""
+    match layout.kind:
+        case Kind.JOBS:
+            return _jobs(layout, data, sep, lines)
+        case Kind.METRIC_NUM if min(_positions(layout, *_METRIC)) >= 0:
+            decoded, odd = _metrics(layout, data, sep, lines)
+            return (_with_every_metric(decoded, data, sep) if Metric.kind in wanted else decoded), odd
+        case Kind.METRIC_TXT if Metric.kind in wanted:
+            return _texts(layout, data, sep, lines, {"name": ("plugin", "name"), "text": ("value",)})
+        case Kind.PARAMS if Param.kind in wanted:
+            return _params(layout, data, sep, lines)
+        case Kind.DATASETS:
+            return _datasets(layout, data, sep, lines)
+        case _:
+            return _texts(layout, data, sep, lines, {})
+
+
+def _positions(layout: Layout, *names: str) -> Integers:
+    return np.array([layout.position(name) for name in names], np.int64)
+
+
+def _places() -> Integers:
+    """Room for where the fields of a line begin and end."""
+    return np.empty((2, MOST_COLUMNS), np.int64)
+
+
+def _buckets(lines: int) -> Integers:
+    """An empty hash table for up to `lines` keys, half full at most."""
+    return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
+
+
+def _pieces(data: Bytes, found: Integers) -> list[str]:
+    """Return the texts at the places that `kernels.param_values` found. No line holds a newline, so all of them are
+    cut out and decoded at once."""
+    from grt_batch.kernels import param_values
+
+    out = np.empty(int((found[:, 2] - found[:, 1]).sum()) + len(found), np.uint8)
+    return str(out[: param_values.pieces(data, found, out)].data, "utf-8").split("\n")[:-1]
+
+
+def _column(data: Bytes, places: Integers, read: Callable[[str], _Read]) -> list[_Read]:
+    """What is `read` of the texts at `places`, int64[n, 2], where each starts and ends."""
+    texts = _pieces(data, np.insert(places, 0, TEXT, axis=1))
+    known = {text: read(text) for text in set(texts)}
+    return [known[text] for text in texts]
+
+
+def _texts_at(data: Bytes, places: Integers, *read: Callable[[str], str | None]) -> list[tuple[str | None, ...]]:
+    """The texts that codes stand for: `places`, int64[codes, 4], is where one or two of them start and end."""
+    columns = [_column(data, places[:, 2 * i : 2 * i + 2], one) for i, one in enumerate(read)]
+    return list(zip(*columns, strict=True))
+
+
+def _text(raw: str) -> str | None:
+    return None if raw == NONE_TEXT.decode() else raw
+
+
+def _key(raw: str) -> str | None:
+    text = _text(raw)
+    return text and shortened(text, KEY_BYTES)
+
+
+def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch.kernels import decode as kernels
+
+    at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
+    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
+    firsts = np.zeros((2, lines, 4), np.int64)
+    tables = np.stack([_buckets(lines), _buckets(lines)])
+    n, strange, tools, states = kernels.decode_jobs(
+        data, sep, len(layout.columns), at, tables, out, firsts, odd, _places()
+    )
+    columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
+    texts = {
+        "tool": _texts_at(data, firsts[0, :tools], _key, _key),
+        "state": _texts_at(data, firsts[1, :states], _key),
+    }
+    if at[2] < 0:
+        texts["tool"] = [(tool_id, None) for tool_id, _ in texts["tool"]]
+    return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]
+
+
+_METRIC = ("job_id", "plugin", "name", "value")
+
+
+_NAMES = [f"{metric.plugin}\t{metric.name}".encode() for metric in METRICS]
+
+
+_NAME_BYTES = np.frombuffer(b"".join(_NAMES), np.uint8)
+
+
+_NAME_ENDS = np.cumsum([len(name) for name in _NAMES], dtype=np.int64)
+
+
+_KNOWN = 64
+"""Of so many different metrics of a block the text is remembered; a galaxy knows some thirty."""
+
+
+_SCALES = np.array([metric.scale for metric in METRICS], np.int64)
+
+
+def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch.kernels import decode as kernels
+
+    at = _positions(layout, *_METRIC)
+    odd = np.empty((lines, 3), np.int64)
+    ids, counts, values = (
+        np.empty(lines, np.int64),
+        np.zeros(lines, np.int64),
+        np.zeros((lines, len(METRICS)), np.int64),
+    )
+    seen = np.zeros((lines, len(METRICS)), np.uint8)
+    n, strange, jobs = kernels.decode_metrics(
+        data,
+        sep,
+        len(layout.columns),
+        at,
+        _NAME_BYTES,
+        _NAME_ENDS,
+        _SCALES,
+        _buckets(lines),
+        ids,
+        counts,
+        values,
+        seen,
+        odd,
+        _places(),
+        np.zeros((_KNOWN, 4), np.int64),
+    )
+    columns: dict[str, npt.NDArray[Any]] = {
+        "id": ids[:jobs].copy(),
+        "records": counts[:jobs].copy(),
+        "values": values[:jobs].copy(),
+        "seen": seen[:jobs].copy(),
+    }
+    return Decoded(layout, lines, n, columns=columns), odd[:strange]
+
+
+def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
+    """The metrics of a block, and every record of it by itself too."""
+    from grt_batch.kernels import decode as kernels
+
+    layout, lines = decoded.layout, decoded.lines
+    out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
+    table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
+    at = _positions(layout, *_METRIC)
+    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    records = {f"record_{name}": out[i, :n].copy() for i, name in enumerate(("id", "name", "value", "scale"))}
+    texts = {"record_name": _texts_at(data, firsts[:names], _key, _key)}
+    return replace(decoded, columns={**decoded.columns, **records}, texts=texts)
+
+
+def _texts(
+    layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
+) -> tuple[Decoded, Integers]:
+    """Records of a job id and up to two codes, each of which stands for the texts of one or two columns."""
+    decoded, odd, places = _coded(layout, data, sep, lines, pairs)
+    read = {"name": (_key, _key), "text": (_text,)}
+    texts = {name: _texts_at(data, places[name], *read[name]) for name in pairs}
+    return replace(decoded, texts=texts), odd
+
+
+def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch.kernels import param_values
+
+    decoded, odd, where = _coded(layout, data, sep, lines, {"param": ("name", "value")})
+    places = where["param"]
+    found = np.empty((len(places), 3), np.int64)
+    param_values.shapes(data, places, found)
+    kinds = found[:, 0]
+    names = _column(data, places[:, :2], lambda name: _key(name) or "")
+    values: list[str | None] = [*_pieces(data, found)]
+    data_or_not = [_DATA if kind == REFERENCES else None for kind in kinds.tolist()]
+    strange = np.flatnonzero(kinds == ODD)
+    for place, (start, end) in zip(strange.tolist(), places[strange, 2:].tolist(), strict=True):
+        values[place], names_data = unwrap(names[place], bytes(data.data[start:end]))
+        data_or_not[place] = _DATA if names_data else None
+    return replace(decoded, texts={"param": list(zip(names, values, data_or_not, strict=True))}), odd
+
+
+def _coded(
+    layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
+) -> tuple[Decoded, Integers, dict[str, Integers]]:
+    from grt_batch.kernels import decode as kernels
+
+    at = np.full(5, -1, np.int64)
+    at[0] = layout.position("job_id")
+    for i, columns in enumerate(pairs.values()):
+        at[1 + 2 * i : 1 + 2 * i + len(columns)] = _positions(layout, *columns)
+    out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
+    firsts = np.zeros((2, lines, 4), np.int64)
+    tables = np.stack([_buckets(lines), _buckets(lines)])
+    n, strange, *counts = kernels.decode_texts(
+        data,
+        sep,
+        len(layout.columns),
+        at,
+        len(pairs),
+        tables,
+        out,
+        firsts,
+        odd,
+        _places(),
+        np.zeros(2, np.int64),
+    )
+    places = {name: firsts[i, : counts[i]] for i, name in enumerate(pairs)}
+    found = {"id": out[0, :n].copy(), "line": out[3, :n].copy()}
+    found |= {name: out[1 + i, :n].copy() for i, name in enumerate(pairs)}
+    return Decoded(layout, lines, n, columns=found), odd[:strange], places
+
+
+def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+    from grt_batch.kernels import decode as kernels
+
+    at = _positions(layout, "job_id", "dataset_id", "extension", "file_size", "param_name", "type")
+    out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
+    table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
+    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    columns: dict[str, npt.NDArray[Any]] = {
+        name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))
+    }
+    columns["output"] = columns["output"].astype(np.uint8)
+    texts = {"file": _texts_at(data, firsts[:files], _key, _key)}
+    return Decoded(layout, lines, n, columns=columns, texts=texts), odd[:strange]

@@ -1,0 +1,1 @@
+"""Dictionary-encoded columns, composite keys, and frames as bytes."""

@@ -1,0 +1,99 @@
+"""Frames as bytes: Arrow IPC, with each dictionary of texts once.
+
+Arrow could hold the dictionaries itself; to read one back takes polars four times as long as to make it of its texts,
+and the frames of a partial share theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Container, Mapping
+from typing import Literal
+
+import orjson
+import polars as pl
+
+from grt_batch.frames.dictionaries import texts_of
+
+Frames = Mapping[str, pl.DataFrame]
+
+Compression = Literal["lz4", "uncompressed"]
+
+_SIZE = struct.Struct("<I")
+
+
+def pack_frame(frame: pl.DataFrame, compression: Compression = "lz4") -> bytes:
+    """A frame."""
+    return pack_frames({"": frame}, compression)
+
+
+def unpack_frame(raw: bytes, columns: list[str] | None = None) -> pl.DataFrame:
+    """The opposite of `pack_frame`, or of it these columns."""
+    return unpack_frames(raw, columns=columns)[""]
+
+
+def pack_frames(frames: Frames, compression: Compression = "lz4") -> bytes:
+    """Frames by their names: as JSON the size of each dictionary, and of each frame its name, its size, and which
+    dictionary which of its columns has; then the dictionaries, and the frames, whose texts are numbers."""
+    dictionaries: list[tuple[str, pl.Series]] = []
+    head, packed = [], []
+    for name, frame in frames.items():
+        columns, places = [], {}
+        for column in frame.get_columns():
+            names = _names(column)
+            if names is not None:
+                places[column.name] = _place(column.name, names, dictionaries)
+            columns.append(column if names is None else column.to_physical())
+        packed.append(_to_ipc(pl.DataFrame(columns), compression))
+        head.append((name, len(packed[-1]), places))
+    texts = [_to_ipc(names.to_frame(), compression) for _, names in dictionaries]
+    said = orjson.dumps(([len(raw) for raw in texts], head))
+    return b"".join([_SIZE.pack(len(said)), said, *texts, *packed])
+
+
+def unpack_frames(
+    raw: bytes, names: Container[str] | None = None, columns: list[str] | None = None
+) -> dict[str, pl.DataFrame]:
+    """The opposite of `pack_frames`, or of it the frames of these names, or of all frames these columns."""
+    (size,) = _SIZE.unpack_from(raw)
+    at = _SIZE.size + size
+    sizes, head = orjson.loads(raw[_SIZE.size : at])
+    begins = [at]
+    for size in sizes:
+        begins.append(begins[-1] + size)
+    at = begins[-1]
+    known: dict[int, pl.Series] = {}
+    frames: dict[str, pl.DataFrame] = {}
+    for name, length, places in head:
+        if names is None or name in names:
+            read = pl.read_ipc(io.BytesIO(raw[at : at + length]), columns=columns).get_columns()
+            for place in {places[column.name] for column in read if column.name in places} - known.keys():
+                texts = pl.read_ipc(io.BytesIO(raw[begins[place] : begins[place + 1]])).to_series()
+                known[place] = pl.Series(texts, dtype=pl.Enum(texts))
+            frames[name] = pl.DataFrame(
+                [texts_of(column, known[places[column.name]]) if column.name in places else column for column in read]
+            )
+        at += length
+    return frames
+
+
+def _names(column: pl.Series) -> pl.Series | None:
+    """The dictionary of an encoded column, None of another one."""
+    kind = column.dtype
+    return kind.categories if isinstance(kind, pl.Enum) else None
+
+
+def _place(column: str, names: pl.Series, dictionaries: list[tuple[str, pl.Series]]) -> int:
+    """Which of the dictionaries is the one of a column of this name; it is added if none is."""
+    for place, (name, known) in enumerate(dictionaries):
+        if name == column and known.equals(names):
+            return place
+    dictionaries.append((column, names))
+    return len(dictionaries) - 1
+
+
+def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression=compression)
+    return buffer.getvalue()

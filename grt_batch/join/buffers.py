@@ -1,0 +1,105 @@
+"""A column of many pieces, none of which is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from grt_batch.decode.columns import Decoded, Integers
+from grt_batch.schema.members import NULL
+
+
+class GrowableArray:
+    """A column that grows at its end. What is appended is copied, so that the message or the block that it came with
+    can go; and where the system can move the pages of a large column, it never stands there twice."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._values = np.empty(0, dtype)
+        self._size = 0
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Put `values` behind those that there are. No view of the column may be in use."""
+        size = self._size + len(values)
+        if size > len(self._values):
+            self._values.resize(max(size, len(self._values) * 9 // 8), refcheck=False)
+        self._values[self._size : size] = values
+        self._size = size
+
+    def values(self) -> npt.NDArray[Any]:
+        """A view of the column."""
+        return self._values[: self._size]
+
+
+DictionaryCodes = npt.NDArray[np.int32]
+"""Which of the texts of a `Dictionary` each is."""
+
+
+Rows = npt.NDArray[np.int32]
+"""Which of the joined jobs each record is of, -1 where that one is not there."""
+
+
+@dataclass
+class Dictionary:
+    """The texts of many blocks, each with one code."""
+
+    codes: dict[tuple[str | None, ...], int] = field(default_factory=dict)
+
+    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> DictionaryCodes:
+        """The codes here, of a block's codes into its `texts`."""
+        numbers = [self.codes.setdefault(text, len(self.codes)) for text in texts]
+        return np.array(numbers, np.int32)[codes]
+
+    def column(self, place: int, codes: DictionaryCodes) -> pl.Series:
+        """The texts of `codes`, dictionary-encoded; `place` says which one of each tuple."""
+        return _series([texts[place] for texts in self.codes], codes)
+
+
+def _series(texts: Sequence[str | None], codes: DictionaryCodes) -> pl.Series:
+    column = pl.Series(texts, dtype=pl.String)
+    # `gather` does the same, but takes four times as long.
+    return column.cast(pl.Enum(column.drop_nulls().unique().sort()))[codes]
+
+
+def nullable(column: Integers) -> pl.Series:
+    """Integers of which NULL is null."""
+    series = pl.Series(column)
+    return series.set(series == NULL, None)
+
+
+@dataclass
+class Collected:
+    """The columns of the blocks of one kind of member, in the order in which they came, the texts with their codes."""
+
+    columns: dict[str, GrowableArray] = field(default_factory=dict)
+    texts: dict[str, Dictionary] = field(default_factory=dict)
+
+    def add(self, decoded: Decoded, names: Iterable[str]) -> None:
+        """Keep the columns of these names of the next block."""
+        for name in names:
+            column = decoded.columns[name]
+            if name in decoded.texts:
+                column = self.texts.setdefault(name, Dictionary()).translate(decoded.texts[name], column)
+            self.put(name, column)
+
+    def put(self, name: str, column: npt.NDArray[Any]) -> None:
+        """Keep a column of the next block."""
+        self.columns.setdefault(name, GrowableArray(column.dtype)).append(column)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """One column of all blocks; an empty one where there are none."""
+        return self.columns[name].values() if name in self.columns else np.empty(0, np.int64)
+
+    def take(self, name: str) -> npt.NDArray[Any]:
+        """One column of all blocks, which is let go: an archive may have millions of records."""
+        column = self[name]
+        self.columns.pop(name, None)
+        return column
+
+    def dictionary(self, name: str) -> Dictionary:
+        """The texts of a column of codes."""
+        return self.texts.get(name, Dictionary())

@@ -1,0 +1,186 @@
+"""Joins the parameters, datasets and metrics of one archive with its jobs: one row a record, in the order of the jobs.
+
+A frame holds what is the record's own, and the job's id; what else a module wants of the job is attached when the
+records are handed to it (`attached`), so that it need not be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from grt_batch.decode.columns import Integers
+from grt_batch.frames.dictionaries import categories
+from grt_batch.join.buffers import Collected, Dictionary, Rows, nullable
+from grt_batch.schema.members import NULL, SECONDS_SCALE
+from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
+
+_OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Record.month)
+
+
+_DIRECTIONS = pl.Enum(["input", "output"])
+
+
+_ID = "(?:0|[1-9][0-9]{0,17})"
+
+
+_IDS = f"^(?:{_ID}(?:, ?{_ID})*|\\[{_ID}(?:, ?{_ID})*\\])$"
+"""A dataset's bare id as the value of a parameter, or several."""
+
+
+def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
+    """The records of `jobs` with the fields of their jobs."""
+    # Both are in the order of the ids, and no record is without its job.
+    begins = np.searchsorted(details[Job.job_id.name].to_numpy(), jobs[Job.job_id.name].to_numpy())
+    rows = np.repeat(np.arange(jobs.height, dtype=np.uint32), np.diff(begins, append=details.height))
+    return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
+
+
+def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
+    """The rows of `Dataset`, without those of `attached`; the collected rows are those of these `jobs`."""
+    rows, order = _in_order(collected.take("row"))
+    size = collected.take("size")[order]
+    size[size < 0] = NULL
+    identity = nullable(collected.take("dataset_id")[order])
+    files, output = collected.take("file")[order], collected.take("output")[order]
+    # As large as any column.
+    del order
+    return pl.DataFrame(
+        {
+            Dataset.job_id.name: jobs[rows],
+            Dataset.dataset_id.name: identity,
+            Dataset.extension.name: collected.dictionary("file").column(0, files),
+            Dataset.file_size.name: nullable(size),
+            Dataset.param_name.name: collected.dictionary("file").column(1, files),
+            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS)[output],
+        }
+    )
+
+
+def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `Param`, as those of `datasets`. `inputs` are those of `Dataset`: a value that is the bare id
+    of an input of the same job and name says nothing else."""
+    rows, order = _in_order(collected.take("row"))
+    dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
+    name = dictionary.column(0, codes)
+    kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
+    codes = codes[kept]
+    frame = pl.DataFrame(
+        {
+            Param.job_id.name: jobs[rows[kept]],
+            Param.name.name: name.filter(pl.Series(kept)),
+            Param.value.name: dictionary.column(1, codes),
+            Param.names_data.name: _flags(dictionary, codes),
+        }
+    )
+    return frame.with_columns(_bare_ids(frame, inputs) | pl.col(Param.names_data.name))
+
+
+def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame:
+    """The rows of `Metric`, as those of `datasets`."""
+    frames = []
+    for collected, prefix in ((numeric, "record_"), (text, "")):
+        rows, order = _in_order(collected.take("row"))
+        dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
+        kept = _last(rows, names, len(dictionary.codes))
+        order, names = order[kept], names[kept]
+        if prefix:
+            values = _decimals(collected.take("record_value")[order], collected.take("record_scale")[order])
+            texts = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+        else:
+            texts = collected.dictionary("text").column(0, collected.take("text")[order]).cast(pl.String)
+            values = pl.Series([None], dtype=Metric.value.type).new_from_index(0, len(texts))
+        frames.append(
+            pl.DataFrame(
+                {
+                    Metric.job_id.name: jobs[rows[kept]],
+                    Metric.plugin.name: dictionary.column(0, names).cast(pl.String),
+                    Metric.name.name: dictionary.column(1, names).cast(pl.String),
+                    Metric.value.name: values,
+                    Metric.text.name: texts,
+                }
+            )
+        )
+    return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
+
+
+def _in_order(rows: Rows) -> tuple[Rows, Integers]:
+    """Of records of these rows of the jobs: the rows, and the places where the records stood, by rising job; without
+    orphans."""
+    from grt_batch.kernels import decode as kernels
+
+    order = np.empty(len(rows), np.int64)
+    order = order[: kernels.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
+    return rows[order], order
+
+
+def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+    """Which records no later one of the same job and code replaces."""
+    from grt_batch.kernels import decode as kernels
+
+    replaced = np.zeros(len(rows), np.uint8)
+    kernels.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
+    kept: npt.NDArray[np.bool_] = replaced == 0
+    return kept
+
+
+def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
+    return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean)[codes]
+
+
+def _decimals(value: Integers, scale: Integers) -> pl.Series:
+    """Exact decimals: the value of 10 ** -scale, where the scale is SECONDS_SCALE or 0."""
+    whole = nullable(value).cast(pl.Int128)
+    raised = pl.Series(np.where(scale == 0, 10**SECONDS_SCALE, 1)).cast(pl.Int128)
+    unit = pl.Series([Decimal(1).scaleb(-SECONDS_SCALE)], dtype=pl.Decimal(38, SECONDS_SCALE))
+    return (whole * raised).cast(pl.Decimal(38, 0)) * unit
+
+
+def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
+    """Which values are the ids of inputs of the same job and name. Galaxy numbers the datasets of a multiple
+    parameter: those of `input` are called input1, input2 and so on."""
+    value, name, job = Param.value.name, Param.name.name, Param.job_id.name
+    nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
+    stems = _stems(categories(inputs[Dataset.param_name.name]), set(categories(frame[name])))
+    named = categories(frame[name]).is_in(stems[name].implode())
+    numbers = categories(frame[value]).str.contains(_IDS)
+    bare = _flagged(frame[name], named) & _flagged(frame[value], numbers)
+    if not bare.any():
+        return nothing
+    candidates = (
+        frame.with_row_index("place")
+        .filter(bare)
+        .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all("[0-9]+"))
+        .explode(value)
+        .with_columns(pl.col(value).cast(pl.Int64))
+    )
+    known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
+        job, pl.col(Dataset.dataset_id.name).alias(value), pl.col(Dataset.param_name.name).alias("input")
+    )
+    # No join that multiplies: a job may have any number of parameters and of inputs of one id.
+    known = known.join(candidates, on=[job, value], how="semi").with_columns(pl.col("input").cast(pl.String))
+    found = candidates.join(known.join(stems, on="input"), on=[job, value, name], how="semi")
+    found = found.select("place", value).unique()
+    whole = candidates.select("place", value).unique().group_by("place").len("wanted")
+    whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))
+    return nothing.scatter(whole["place"], True) if whole.height else nothing
+
+
+def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
+    """Which of the `names` is a name of an input, or is left of it without some of the digits at its end."""
+    rows = []
+    for text in inputs:
+        digits = len(text) - len(text.rstrip("0123456789"))
+        ends = range(len(text) - digits, len(text) + 1)
+        rows += [(text, text[:end]) for end in ends if text[:end] in names]
+    return pl.DataFrame(rows, schema={"input": pl.String, Param.name.name: pl.String}, orient="row")
+
+
+def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:
+    """Of encoded texts, which have a flag in their dictionary; null has none."""
+    return flags[texts.to_physical()].fill_null(False)

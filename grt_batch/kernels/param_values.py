@@ -1,0 +1,238 @@
+r"""The shapes in which nearly all values of parameters are written, read without a parser. Compiled by numba.
+
+A value is a text as it stands, `12`, or JSON, `{"p": "text"}`, or JSON in JSON, with the parameter's name around it or
+not: `"{\"p\": \"text\"}"`, `"\"text\""`, `"{\"p\": \"\\\"text\\\"\"}"`, `"{\"p\": 12}"`, or the same with references
+to datasets in place of the text, `{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}`. What is between is the value as it
+stands, where it is ASCII that can be printed and has neither quote nor backslash. Anything else is for
+`grt_batch.decode.param_values.unwrap`, which gives the same of these shapes too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
+
+_NEWLINE, _QUOTE, _BACKSLASH, _COMMA, _SPACE, _ZERO, _NINE, _A, _Z = 10, 34, 92, 44, 32, 48, 57, 97, 122
+
+
+_BRACE, _END_BRACE, _BRACKET, _END_BRACKET = 123, 125, 91, 93
+
+
+_VALUES, _NONE = np.frombuffer(b"values", np.uint8), np.frombuffer(b"None", np.uint8)
+
+
+_MOST_NAME_BYTES = 255
+
+
+_NULL = np.frombuffer(b"null", np.uint8)
+
+
+_OPENING, _CLOSING = np.frombuffer(b'"', np.uint8), np.frombuffer(b'": ', np.uint8)
+
+
+_FIRST = np.frombuffer(b'{"values": [', np.uint8)
+
+
+_ID = np.frombuffer(b'{"id": ', np.uint8)
+
+
+_SOURCE = np.frombuffer(b', "src": "', np.uint8)
+
+
+_MOST_DIGITS = 18
+
+
+def _compiled(function: Any) -> Any:
+    """Compiled at the first call and kept on disk, so that the next process need not compile."""
+    return numba.njit(cache=True, nogil=True)(function)
+
+
+@_compiled
+def shapes(data: Any, texts: Any, found: Any) -> None:
+    """For each of `texts`, int64[n, 4], where a name starts and ends in `data` and where its value does: in `found`,
+    int64[n, 3], what the value is, and where the text or the references start and end."""
+    for i in range(texts.shape[0]):
+        name, name_end, start, end = texts[i]
+        kind = ODD
+        if _is_usual(data, name, name_end):
+            kind, start, end = _shape(data, name, name_end, start, end)
+        found[i, 0], found[i, 1], found[i, 2] = kind, start, end
+
+
+@_compiled
+def pieces(data: Any, found: Any, out: Any) -> int:
+    """Write what `shapes` found to `out`, uint8[n], each with a newline behind it: texts as they are, references
+    without spaces and backslashes, nothing of the odd. Returns the number of bytes."""
+    size = 0
+    for i in range(found.shape[0]):
+        if found[i, 0] == TEXT:
+            for at in range(found[i, 1], found[i, 2]):
+                out[size] = data[at]
+                size += 1
+        elif found[i, 0] == REFERENCES:
+            for at in range(found[i, 1], found[i, 2]):
+                if data[at] != _SPACE and data[at] != _BACKSLASH:
+                    out[size] = data[at]
+                    size += 1
+        out[size] = _NEWLINE
+        size += 1
+    return size
+
+
+@_compiled
+def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
+    """As `shapes`, of one value."""
+    first = data[start] if start < end else _SPACE
+    if first != _QUOTE and first != _BRACE and first != _BRACKET:
+        null = _same(data, start, end, _NULL) or _same(data, start, end, _NONE)
+        return (ODD if null else TEXT), start, end
+    # A quote of the JSON that is looked at stands behind so many backslashes, one of the JSON in it behind 2 n + 1.
+    layers = 0
+    if first == _QUOTE:
+        if end - start < 3 or data[end - 1] != _QUOTE:
+            return ODD, start, end
+        start, end, layers = start + 1, end - 1, 1
+    begin = _behind_name(data, name, name_end, start, end, layers)
+    named = begin > 0
+    if named:
+        start, end = begin, end - 1
+    if _starts(data, start, end, layers):
+        last = end - layers - 2
+        if data[start + layers + 1] != _BRACE or data[last] != _END_BRACE:
+            start, end, layers = start + layers + 1, last + 1, 2 * layers + 1
+            if _starts(data, start, end, layers):
+                start, end = start + layers + 1, end - layers - 1
+            return (TEXT if _is_plain(data, start, end) else ODD), start, end
+        start, end, layers = start + layers + 1, last + 1, 2 * layers + 1
+    if start < end and data[start] == _BRACE:
+        return (REFERENCES if _is_references(data, start, end, layers) else ODD), start, end
+    good = _is_number(data, start, end) if named else _is_plain(data, start, end)
+    return (TEXT if good else ODD), start, end
+
+
+@_compiled
+def _same(data: Any, start: Any, end: Any, text: Any) -> bool:
+    if end - start != text.size:
+        return False
+    for i in range(text.size):
+        if data[start + i] != text[i]:
+            return False
+    return True
+
+
+@_compiled
+def _is_printable(data: Any, start: Any, end: Any) -> bool:
+    """Whether a text is ASCII that can be printed, without quotes and backslashes."""
+    for i in range(start, end):
+        byte = data[i]
+        if byte < _SPACE or byte > 126 or byte == _QUOTE or byte == _BACKSLASH:
+            return False
+    return True
+
+
+@_compiled
+def _is_usual(data: Any, start: Any, end: Any) -> bool:
+    """Whether a name is written in one way only, and means nothing itself."""
+    if end - start > _MOST_NAME_BYTES or _same(data, start, end, _VALUES) or _same(data, start, end, _NONE):
+        return False
+    return bool(_is_printable(data, start, end))
+
+
+@_compiled
+def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, layers: Any) -> Any:
+    r"""Where the value begins in `{\"name\": value}`, its quotes behind so many backslashes; 0 where this is something
+    else."""
+    size = name_end - name
+    if end - start < size + 2 * layers + 7 or data[start] != _BRACE or data[end - 1] != _END_BRACE:
+        return 0
+    begin = _behind(data, start + 1, end, _OPENING, layers)
+    if begin < 0:
+        return 0
+    for i in range(size):
+        if data[begin + i] != data[name + i]:
+            return 0
+    return max(_behind(data, begin + size, end, _CLOSING, layers), 0)
+
+
+@_compiled
+def _starts(data: Any, start: Any, end: Any, layers: Any) -> bool:
+    """Whether there is a quote behind so many backslashes at the start, and at the end, with something between."""
+    if end - start <= 2 * layers + 2 or data[start + layers] != _QUOTE or data[end - 1] != _QUOTE:
+        return False
+    for i in range(layers):
+        if data[start + i] != _BACKSLASH or data[end - 2 - i] != _BACKSLASH:
+            return False
+    return True
+
+
+@_compiled
+def _is_plain(data: Any, start: Any, end: Any) -> bool:
+    """Whether a text between quotes is what it says, and means nothing else."""
+    if start >= end or data[start] == _BRACE or data[start] == _BRACKET or _same(data, start, end, _NULL):
+        return False
+    return bool(_is_printable(data, start, end))
+
+
+@_compiled
+def _is_number(data: Any, start: Any, end: Any) -> bool:
+    if start >= end or data[start] == _ZERO:
+        return False
+    for i in range(start, end):
+        if data[i] < _ZERO or data[i] > _NINE:
+            return False
+    return True
+
+
+@_compiled
+def _behind(data: Any, start: Any, end: Any, text: Any, layers: Any) -> Any:
+    """Where `text` ends that begins here, its quotes behind so many backslashes; -1 where it does not."""
+    for byte in text:
+        if byte == _QUOTE:
+            for _ in range(layers):
+                if start >= end or data[start] != _BACKSLASH:
+                    return -1
+                start += 1
+        if start >= end or data[start] != byte:
+            return -1
+        start += 1
+    return start
+
+
+@_compiled
+def _is_references(data: Any, start: Any, end: Any, layers: Any) -> bool:
+    """Whether this is `{"values": [{"id": 12, "src": "hda"}, …]}`."""
+    at = _behind(data, start, end, _FIRST, layers)
+    if at < 0 or end - at < 2 or data[end - 1] != _END_BRACE or data[end - 2] != _END_BRACKET:
+        return False
+    end -= 2
+    while at < end:
+        at = _behind(data, at, end, _ID, layers)
+        if at < 0:
+            return False
+        digits = at
+        while at < end and data[at] >= _ZERO and data[at] <= _NINE:
+            at += 1
+        if at == digits or data[digits] == _ZERO or at - digits > _MOST_DIGITS:
+            return False
+        at = _behind(data, at, end, _SOURCE, layers)
+        letters = at
+        while at >= 0 and at < end and data[at] >= _A and data[at] <= _Z:
+            at += 1
+        if at < 0 or at == letters or end - at < layers + 2:
+            return False
+        for _ in range(layers):
+            if data[at] != _BACKSLASH:
+                return False
+            at += 1
+        if data[at] != _QUOTE or data[at + 1] != _END_BRACE:
+            return False
+        at += 2
+        if at < end:
+            if end - at < 3 or data[at] != _COMMA or data[at + 1] != _SPACE:
+                return False
+            at += 2
+    return True

@@ -1,0 +1,144 @@
+"""The hot loop of sketches and exact sums, compiled by numba: values of many groups, counted by bin and summed at once.
+
+All of it is one file, for numba keeps compiled functions until the file of the *calling* function changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba.extending import intrinsic
+
+from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
+from grt_batch.schema.members import NULL
+
+Integers = npt.NDArray[np.int64]
+
+
+_LIMBS = 11
+"""Of a group: n, least, greatest, and the sums in two parts of 32 bits, which never overflow: of the values; of their
+squares, where a value is high · 2^32 + low, those of high², high · low and low²."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the values of one series are in each group.
+
+    For each group: `n`, `least` and `greatest` (0 where n is), int64[groups]; and `sums`, int64[groups, 4, 2], pairs of
+    (high, low) that stand for high · 2^32 + low, of the values and of the three parts of their squares. For each bin of
+    a group that holds a value, by rising group and bin: `group`, `bin` and `count`.
+    """
+
+    n: Integers
+    least: Integers
+    greatest: Integers
+    sums: Integers
+    group: Integers
+    bin: Integers
+    count: Integers
+
+
+def tally(begins: Integers, values: Integers) -> Tally:
+    """Tally values, from 0 to 2^63 - 1 or NULL, which stand group by group: those of group g from begins[g] to
+    begins[g + 1]."""
+    groups = len(begins) - 1
+    sums = np.zeros((groups, _LIMBS), np.int64)
+    found = np.empty((3, min(len(values), groups * BINS)), np.int64)
+    size = _tally(begins, values, np.zeros(BINS, np.int64), np.zeros(BINS // 64, np.uint64), sums, found)
+    group, bins, count = found[:, :size].copy()
+    n, least, greatest = (sums[:, column].copy() for column in range(3))
+    return Tally(n, least, greatest, sums[:, 3:].reshape(-1, 4, 2), group, bins, count)
+
+
+# Without numba's runtime nothing counts the references to arrays.
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+
+
+def _compiled(function: Any) -> Any:
+    """Compiled at the first call and kept on disk, so that the next process need not compile."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def _instruction(function: Callable[..., Any]) -> Any:
+    """A function that says which machine instructions stand for its call."""
+    return intrinsic(function)
+
+
+@_instruction
+def _leading_zeros(_context: Any, word: Any) -> Any:
+    """The zero bits above the highest bit of a 64-bit integer that is set; 64 of 0."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(word), code
+
+
+@_instruction
+def _trailing_zeros(_context: Any, word: Any) -> Any:
+    """The zero bits below the lowest bit of a 64-bit integer that is set; 64 of 0."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(word), code
+
+
+@_compiled
+def _bin(value: Any) -> Any:
+    """As `grt_batch.aggregate.sketch.bin_of`."""
+    shift = max(0, 63 - STEP_BITS - _leading_zeros(value))
+    return shift * STEPS + (value >> shift)
+
+
+@_compiled
+def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: Any) -> Any:
+    """Fill `sums` and `found`, and return how many of these there are. `counts` are zeros, before and after, and so are
+    the bits of `marks`, one for each of them: to look through the bits is faster."""
+    size = 0
+    mask = (1 << 32) - 1
+    for group in range(begins.size - 1):
+        first, last = marks.size, -1
+        row = sums[group]
+        for i in range(begins[group], begins[group + 1]):
+            value = values[i]
+            if value == NULL:
+                continue
+            if row[0] == 0 or value < row[1]:
+                row[1] = value
+            row[2] = max(row[2], value)
+            row[0] += 1
+            high, low = value >> 32, value & mask
+            row[3] += high
+            row[4] += low
+            square = high * high
+            row[5] += square >> 32
+            row[6] += square & mask
+            square = high * low
+            row[7] += square >> 32
+            row[8] += square & mask
+            # The square of 32 bits needs the bit of the sign.
+            unsigned = np.uint64(low) * np.uint64(low)
+            row[9] += np.int64(unsigned >> np.uint64(32))
+            row[10] += np.int64(unsigned & np.uint64(mask))
+            place = _bin(value)
+            counts[place] += 1
+            word = place >> 6
+            marks[word] |= np.uint64(1) << np.uint64(place & 63)
+            first, last = min(first, word), max(last, word)
+        for word in range(first, last + 1):
+            bits = marks[word]
+            marks[word] = 0
+            while bits:
+                place = (word << 6) + _trailing_zeros(bits)
+                bits &= bits - np.uint64(1)
+                found[0, size], found[1, size], found[2, size] = group, place, counts[place]
+                counts[place] = 0
+                size += 1
+    return size

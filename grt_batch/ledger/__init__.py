@@ -1,0 +1,1 @@
+"""What was read, and an account of every line of it."""

@@ -1,0 +1,75 @@
+"""The account of one archive: every line that was read of it, by what became of it."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import asdict, dataclass, field, fields
+
+import orjson
+
+from grt_batch.schema.members import Kind
+
+
+@dataclass
+class Members:
+    """What was read of the members of one kind: lines = accepted + rejected; salvaged are among the accepted,
+    fragments (a piece of a salvaged line) apart. `redacted` are records and rejected lines of which something was
+    redacted; of records of which only the job ids are decoded, none."""
+
+    lines: int = 0
+    accepted: int = 0
+    salvaged: int = 0
+    rejected: int = 0
+    fragments: int = 0
+    orphans: int = 0
+    redacted: int = 0
+
+    def add(self, other: Members) -> None:
+        """Add the counts of another block of the same member."""
+        for count in fields(self):
+            setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything that was read of one tar.gz, accounted for. A pure function of its bytes and the `reader`'s version.
+
+    `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
+    `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
+    `quarantine` is the reason, None for a good archive.
+    """
+
+    sha256: str
+    bytes: int
+    reader: int = 0
+    text_bytes: int = 0
+    passed_over: int = 0
+    replaced: int = 0
+    members: dict[str, Members] = field(default_factory=dict)
+    reasons: list[tuple[str, str, int]] = field(default_factory=list)
+    jobs: int = 0
+    repeated: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+    last_day: str | None = None
+    quarantine: str | None = None
+
+    def accepted(self, *kinds: Kind) -> int:
+        """Accepted records of these kinds."""
+        return sum(self.members[kind.value].accepted for kind in kinds if kind.value in self.members)
+
+    def total(self, count: str) -> int:
+        """The sum over all members of one of the counts of `Members`."""
+        return sum(getattr(members, count) for members in self.members.values())
+
+    def to_json(self) -> builtins.bytes:
+        """As stored beside the partial results."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, raw: builtins.bytes) -> Account:
+        """The opposite of `to_json`."""
+        values = orjson.loads(raw)
+        values["members"] = {kind: Members(**counts) for kind, counts in values["members"].items()}
+        values["reasons"] = [tuple(reason) for reason in values["reasons"]]
+        return cls(**values)

@@ -1,0 +1,203 @@
+"""What is known of each archive once it was read, and the two tables that say so: `archive` and `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import orjson
+import polars as pl
+
+from grt_batch.core.config import Config
+from grt_batch.ledger.account import Account, Members
+from grt_batch.schema.members import Kind
+from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.uploads.metadata import InstanceMetadata
+from grt_batch.uploads.scan import Archive
+
+
+class State(Enum):
+    """What became of an archive."""
+
+    PUBLISHED = "published"
+    QUARANTINED = "quarantined"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True)
+class ArchiveEntry:
+    """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again, `key` the
+    store's key of what was read of it; `removed` says that its files are gone."""
+
+    archive: Archive
+    state: State
+    reason: str | None = None
+    account: Account | None = None
+    superseded: int = 0
+    key: str = ""
+    removed: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers are in the tables; of an incomplete one those that were read when it was whole."""
+        return self.state is State.PUBLISHED or (self.state is State.INCOMPLETE and self.account is not None)
+
+    @property
+    def jobs(self) -> int:
+        """Its jobs that are in the tables."""
+        if self.account is None or not self.counts:
+            return 0
+        return self.account.accepted(Kind.JOBS) - self.superseded
+
+    @property
+    def generated(self) -> datetime | None:
+        """When the archive was made, in UTC."""
+        return None if self.archive.report is None else utc(self.archive.report.generated)
+
+
+@dataclass(frozen=True)
+class InstanceEntry:
+    """An instance in the ledger; its archives are in order, oldest first."""
+
+    instance_id: str
+    metadata: InstanceMetadata
+    archives: tuple[ArchiveEntry, ...]
+
+    @property
+    def published(self) -> tuple[ArchiveEntry, ...]:
+        """The archives whose numbers are in the tables."""
+        return tuple(entry for entry in self.archives if entry.counts)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that a table may depend on besides the partial results."""
+
+    as_of: date
+    config: Config
+    instances: tuple[InstanceEntry, ...]
+
+    @property
+    def public(self) -> list[str]:
+        """The instances whose own numbers may be shown: that nothing is said of it is not enough."""
+        return [instance.instance_id for instance in self.instances if instance.metadata.public]
+
+    @property
+    def archives(self) -> Iterator[ArchiveEntry]:
+        """Every archive, instance by instance."""
+        return (entry for instance in self.instances for entry in instance.archives)
+
+
+_ROWS_OF_A_LINE = 5
+"""Rows that the exporter ran together into one line, at most; more have not been seen."""
+
+
+def miscount(archive: Archive, account: Account) -> str | None:
+    """How N.json counts other jobs than were read, None where it counts none or the same.
+
+    Releases of Galaxy differ in whether they count a row that they broke, and a line may hold several of them.
+    """
+    if archive.report is None or not archive.report.jobs:
+        return None
+    claimed, jobs = sum(archive.report.jobs.values()), account.members.get(Kind.JOBS.value, Members())
+    broken = jobs.rejected + jobs.fragments
+    if jobs.accepted <= claimed <= jobs.accepted + _ROWS_OF_A_LINE * broken:
+        return None
+    rejected = f", and {broken} rejected" if broken else ""
+    return f"{archive.name}.json counts {claimed} jobs, and {jobs.accepted} were read{rejected}"
+
+
+def utc(seconds: Decimal) -> datetime:
+    """Unix seconds as UTC without a zone, to the microsecond."""
+    whole = int(seconds)
+    # Through text, since a subtraction would round to the digits of the decimal context.
+    fraction = f"{seconds:f}".partition(".")[2][:6].ljust(6, "0")
+    moment = datetime.fromtimestamp(whole, UTC).replace(tzinfo=None)
+    return moment.replace(microsecond=int(fraction))
+
+
+def json_text(value: Any) -> str:
+    """Canonical JSON: the same value is always the same text."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+ARCHIVE = Table(
+    "archive",
+    "Every archive that was found: what it says of itself, what was read of it, and what became of it.",
+    ("instance_id", "archive"),
+    (
+        Column("instance_id", Type.TEXT, "the instance"),
+        Column("archive", Type.TEXT, "the archive's name: N of N.json"),
+        Column("generated", Type.TIMESTAMP, "when the instance made it", "UTC"),
+        Column("version", Type.INTEGER, "version of the upload format"),
+        Column("galaxy_version", Type.TEXT, "release of Galaxy"),
+        Column("bytes", Type.BIGINT, "size of the tar.gz", "B"),
+        Column("sha256", Type.TEXT, "hash of the tar.gz, as read"),
+        Column("state", Type.TEXT, "published, quarantined or incomplete"),
+        Column("reason", Type.TEXT, "why it is not published; of a published one, that it was removed since"),
+        Column("users_active", Type.BIGINT, "active users, by N.json"),
+        Column("users_total", Type.BIGINT, "all users, by N.json"),
+        Column("jobs", Type.BIGINT, "accepted job records"),
+        Column("metrics", Type.BIGINT, "accepted metric records"),
+        Column("params", Type.BIGINT, "accepted parameter records"),
+        Column("datasets", Type.BIGINT, "accepted dataset records"),
+        Column("salvaged", Type.BIGINT, "accepted records that were put right"),
+        Column("rejected", Type.BIGINT, "lines that are no record, kept in the reject file"),
+        Column("superseded", Type.BIGINT, "accepted job records that a newer line or archive replaced"),
+        Column("metadata", Type.JSON, "N.json, without its list of tools"),
+    ),
+)
+
+
+RUN = Table(
+    "run",
+    "Every run that published. It grows by a row a run; the TSV reports have run.json in its place.",
+    ("run_id",),
+    (
+        Column("run_id", Type.TEXT, "start of the run and a random part"),
+        Column("started", Type.TIMESTAMP, "when the run began", "UTC"),
+        Column("finished", Type.TIMESTAMP, "when its tables were swapped in", "UTC"),
+        Column("ranks", Type.INTEGER, "MPI ranks"),
+        Column("version", Type.TEXT, "version of grt_batch"),
+        Column("modules", Type.TEXT, "the modules that ran"),
+        Column("archives", Type.BIGINT, "archives in the tables"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("state", Type.TEXT, "published"),
+    ),
+)
+
+
+def archive_rows(ledger: Ledger) -> pl.DataFrame:
+    """The rows of the table `archive`."""
+    return pl.DataFrame([_archive_row(entry) for entry in ledger.archives], schema=ARCHIVE.schema)
+
+
+def _archive_row(entry: ArchiveEntry) -> dict[str, Any]:
+    archive, report, account = entry.archive, entry.archive.report, entry.account
+    # Of an archive in quarantine nothing is in the tables, so nothing is counted either.
+    read = account if entry.counts else None
+    return {
+        "instance_id": archive.instance_id,
+        "archive": archive.name,
+        "generated": entry.generated,
+        "version": report and report.version,
+        "galaxy_version": report and report.galaxy_version,
+        "bytes": archive.bytes,
+        "sha256": (account and account.sha256) or None,
+        "state": entry.state.value,
+        "reason": entry.reason,
+        "users_active": report and report.users_active,
+        "users_total": report and report.users_total,
+        "jobs": read.accepted(Kind.JOBS) if read else 0,
+        "metrics": read.accepted(Kind.METRIC_NUM, Kind.METRIC_TXT) if read else 0,
+        "params": read.accepted(Kind.PARAMS) if read else 0,
+        "datasets": read.accepted(Kind.DATASETS) if read else 0,
+        "salvaged": read.total("salvaged") if read else 0,
+        "rejected": read.total("rejected") if read else 0,
+        "superseded": entry.superseded,
+        "metadata": json_text(report.document) if report else None,
+    }

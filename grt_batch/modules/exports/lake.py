@@ -1,0 +1,393 @@
+"""The lake: Parquet files in the folders that Hive, Spark, Hadoop and DuckDB know.
+
+`<table>/instance=<id>/month=<YYYY-MM>/<digest>-<n>.parquet`, the month that of the job's create_time in UTC, or
+`__HIVE_DEFAULT_PARTITION__`; a table without rows has no folder. Readers guess the types of what stands in the folders'
+names, and would make a number of an instance called 3: DuckDB wants `hive_types = {'instance': VARCHAR, 'month':
+VARCHAR}`, Spark `spark.sql.sources.partitionColumnTypeInference.enabled = false`.
+
+A file's bytes follow from its rows alone, and its name from what it is made of. So it does not matter how the jobs were
+cut, and a file that an earlier run has written is linked instead of written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.export import ArchiveParts, FolderExport, Part
+from grt_batch.modules.helpers import SHED_ID
+from grt_batch.schema.members import SECONDS_SCALE
+from grt_batch.schema.records import NEVER_NULL, Dataset, Field, Job, Metric, Param, Record, Records
+
+SCHEMA_VERSION = 1
+"""Of the manifest. Who raises it, or changes a column or a size of this file, raises Lake.version too."""
+
+
+FILE_ROWS, GROUP_ROWS = 1_000_000, 250_000
+"""A file has so many rows at most, which are 4 to 40 MB, and a row group so many: what one core of a reader takes."""
+
+
+BATCH_ROWS = 8_000_000
+"""Rows that are put together at a time, 30 to 300 MB of parts. An archive is read once for each batch that it is in."""
+
+
+NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
+
+
+MANIFEST = "manifest.json"
+
+
+_NANO_SCALE = 9
+
+
+_TYPES = {
+    pl.Int64(): "bigint",
+    pl.Float64(): "double",
+    pl.String(): "string",
+    pl.Boolean(): "boolean",
+    pl.Datetime("us"): "timestamp",
+    Metric.value.type: f"decimal(38,{SECONDS_SCALE})",
+}
+"""The types of the columns, as SQL calls them."""
+
+
+@dataclass(frozen=True, eq=False)
+class LakeColumn:
+    """A column of the lake: what it says, in which unit, and how it comes from joined records."""
+
+    name: str
+    type: pl.DataType
+    expr: pl.Expr
+    doc: str
+    unit: str = ""
+
+
+def _same(field: Field, name: str = "") -> LakeColumn:
+    """A field as it is, the texts without a dictionary: all files have one schema, whatever their rows are."""
+    expr = field.expr if field in NEVER_NULL else pl.col(field.name)
+    return LakeColumn(name or field.name, field.type, expr, field.doc, field.unit)
+
+
+def _scaled(field: Field, name: str, unit: str, scale: int = SECONDS_SCALE) -> LakeColumn:
+    """A field that counts 10 ** -`scale` of an ordinary unit, in that unit."""
+    # Not by a constant: polars would multiply by its reciprocal, other than where there is but one row.
+    divisor = field.expr * 0 + 10**scale
+    return LakeColumn(name, pl.Float64(), field.expr / divisor, field.doc, unit)
+
+
+_SHED = Job.tool_id.expr.str.extract_groups(SHED_ID).struct
+"""What the tool's id says of where it comes from, as in the table `tool`."""
+
+
+_NAME = _SHED.field("name").fill_null(Job.tool_id.expr)
+
+
+@dataclass(frozen=True, eq=False)
+class LakeTable:
+    """A table of the lake: the records of one kind."""
+
+    name: str
+    record: type[Record]
+    doc: str
+    columns: tuple[LakeColumn, ...]
+
+    def by_month(self, records: Records) -> Iterator[tuple[str, pl.DataFrame]]:
+        """The rows of each month, in the order of the jobs."""
+        columns = (column.expr.cast(column.type).alias(column.name) for column in self.columns)
+        rows = records[self.record].select(pl.col(Record.month.name), *columns)
+        months = rows.partition_by(Record.month.name, maintain_order=True, include_key=False, as_dict=True)
+        for (month,), part in months.items():
+            yield month.isoformat()[:7] if month else NO_MONTH, part
+
+
+_OF_THE_JOB = (_same(Job.job_id), _same(Job.tool_id), _same(Job.tool_version), _same(Job.state))
+
+
+TABLES = (
+    LakeTable(
+        "jobs",
+        Job,
+        "Every job, as the newest archive that has it says.",
+        (
+            *_OF_THE_JOB,
+            LakeColumn("tool_owner", pl.String(), _SHED.field("owner"), "owner of the tool's repository"),
+            LakeColumn("tool_repository", pl.String(), _SHED.field("repository"), "repository in the Tool Shed"),
+            LakeColumn(
+                "tool_name", pl.String(), _SHED.field("name").fill_null(Job.tool_id.expr), "short name of the tool"
+            ),
+            _same(Job.create_time),
+            _scaled(Job.runtime, "runtime_seconds", "s"),
+            _same(Job.memory, "memory_bytes"),
+            _scaled(Job.cpu, "cpu_seconds", "s", _NANO_SCALE),
+            _scaled(Job.cores, "cores", "cores"),
+            _same(Job.allocated_memory, "allocated_memory_bytes"),
+            _scaled(Job.core_seconds, "core_seconds", "core s"),
+            _scaled(Job.wait, "wait_seconds", "s"),
+            _same(Job.input_bytes),
+            _same(Job.output_bytes),
+            _same(Job.non_terminal),
+            _same(Job.without_metrics),
+            _same(Job.implausible),
+        ),
+    ),
+    LakeTable(
+        "params",
+        Param,
+        "Every parameter of every job.",
+        (*_OF_THE_JOB, _same(Param.name), _same(Param.value), _same(Param.names_data)),
+    ),
+    LakeTable(
+        "metrics",
+        Metric,
+        "Every metric of every job, numbers and texts.",
+        (*_OF_THE_JOB, _same(Metric.plugin), _same(Metric.name), _same(Metric.value), _same(Metric.text)),
+    ),
+    LakeTable(
+        "datasets",
+        Dataset,
+        "Every dataset of every job.",
+        (
+            *_OF_THE_JOB,
+            _same(Dataset.dataset_id),
+            _same(Dataset.extension),
+            _same(Dataset.file_size),
+            _same(Dataset.param_name),
+            _same(Dataset.type),
+        ),
+    ),
+)
+
+
+class Lake(FolderExport):
+    """How do I ask my own questions, with Spark, Hadoop or DuckDB?"""
+
+    name = "lake"
+    version = 1
+    needs = (Job, Param, Dataset, Metric)
+
+    def parts(self, records: Records) -> Iterator[Part]:
+        """A Parquet file for each table and month."""
+        for table in TABLES:
+            for month, rows in table.by_month(records):
+                jobs = rows[Job.job_id.name].n_unique()
+                yield Part(f"{table.name}/{month}", jobs, rows.height, _plain_bytes(rows), _parquet(rows))
+
+    def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
+        """The files of every table, instance and month, and a manifest of them."""
+        earlier = Earlier.read(before)
+        partitions = _partitions(archives, earlier)
+        for instance_id, of_instance in groupby(partitions, key=lambda partition: partition.instance_id):
+            its_archives = [archive for archive in archives if archive.instance_id == instance_id]
+            missing = [partition for partition in of_instance if not earlier.link(partition, folder)]
+            for batch in _batches(missing):
+                _write(folder, batch, its_archives)
+        manifest = orjson.dumps(_manifest(folder, partitions, ledger), option=orjson.OPT_INDENT_2)
+        _write_file(folder / MANIFEST, manifest + b"\n")
+
+
+@dataclass(frozen=True)
+class LakePartition:
+    """The rows of a table of one instance and month. `made_of` are the archives' keys and their rows, in order."""
+
+    instance_id: str
+    month: str
+    table: str
+    made_of: tuple[tuple[str, int], ...]
+
+    @property
+    def part(self) -> str:
+        """The name of its parts."""
+        return f"{self.table}/{self.month}"
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(rows for _, rows in self.made_of)
+
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """The paths of its files below the folder of the lake, and their rows."""
+        digest = hashlib.sha256("\n".join(key for key, _ in self.made_of).encode()).hexdigest()[:16]
+        place = f"{self.table}/instance={self.instance_id}/month={self.month}/{digest}"
+        begins = enumerate(range(0, self.rows, FILE_ROWS))
+        return [(f"{place}-{number}.parquet", min(FILE_ROWS, self.rows - begin)) for number, begin in begins]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run has written: the bytes of its files by their paths; and by the keys of archives what parts
+    they have, with their rows, so that no archive needs to be read for that."""
+
+    folder: Path | None
+    files: Mapping[str, int]
+    outlines: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Earlier:
+        """What the manifest in `folder` says; nothing where there is none of this version."""
+        outlines: dict[str, dict[str, int]] = defaultdict(dict)
+        try:
+            manifest = orjson.loads((folder / MANIFEST).read_bytes()) if folder else {}
+        except (OSError, ValueError):
+            manifest = {}
+        if manifest.get("schema_version") != SCHEMA_VERSION:
+            return cls(None, {}, {})
+        for partition in manifest["partitions"]:
+            for key, rows in partition["made_of"]:
+                outlines[key][f"{partition['table']}/{partition['month'] or NO_MONTH}"] = rows
+        files = {file["path"]: file["bytes"] for partition in manifest["partitions"] for file in partition["files"]}
+        return cls(folder, files, outlines)
+
+    def outline(self, archive: ArchiveParts) -> Mapping[str, int]:
+        """The rows of all parts of an archive, by their names."""
+        known = self.outlines.get(archive.key)
+        if known is not None:
+            return known
+        rows: Counter[str] = Counter()
+        for part in archive.load():
+            rows[part.name] += part.rows
+        return rows
+
+    def link(self, partition: LakePartition, folder: Path) -> bool:
+        """Link all files of a partition into `folder`; false where some are not there, or not whole."""
+        if self.folder is None:
+            return False
+        files = [(self.folder / path, folder / path, self.files.get(path)) for path, _ in partition.files]
+        if not all(source.is_file() and source.stat().st_size == size for source, _, size in files):
+            return False
+        for source, target, _ in files:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, target)
+        return True
+
+
+def _partitions(archives: Sequence[ArchiveParts], earlier: Earlier) -> list[LakePartition]:
+    """All partitions, by instance, month and table."""
+    made_of: dict[tuple[str, str, str], list[tuple[str, int]]] = defaultdict(list)
+    for archive in archives:
+        for name, rows in earlier.outline(archive).items():
+            table, month = name.split("/")
+            made_of[archive.instance_id, month, table].append((archive.key, rows))
+    return [LakePartition(*place, tuple(parts)) for place, parts in sorted(made_of.items())]
+
+
+def _batches(partitions: Sequence[LakePartition]) -> Iterator[list[LakePartition]]:
+    """Cut into batches of BATCH_ROWS at most, or of a single partition."""
+    batch: list[LakePartition] = []
+    rows = 0
+    for partition in partitions:
+        if batch and rows + partition.rows > BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(partition)
+        rows += partition.rows
+    if batch:
+        yield batch
+
+
+def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[ArchiveParts]) -> None:
+    """Write the files of some partitions of one instance, whose archives these are."""
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for partition in batch:
+        for key, _ in partition.made_of:
+            wanted[key].append(partition.part)
+    found: dict[str, list[Part]] = defaultdict(list)
+    for archive in archives:
+        if archive.key in wanted:
+            for part in archive.load(wanted[archive.key]):
+                found[part.name].append(part)
+    for partition in batch:
+        for (path, _), content in zip(partition.files, _contents(found.pop(partition.part)), strict=True):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            _write_file(folder / path, content)
+
+
+def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
+    """The files that parts make. A part that fits is a file: to write its rows anew would give the same bytes."""
+    if len(parts) == 1 and parts[0].rows <= FILE_ROWS:
+        yield parts[0].data
+        return
+    waiting: list[pl.DataFrame] = []
+    for part in parts:
+        waiting.append(pl.read_parquet(io.BytesIO(part.data)))
+        while sum(rows.height for rows in waiting) >= FILE_ROWS:
+            rows = pl.concat(waiting)
+            yield _parquet(rows[:FILE_ROWS])
+            waiting = [rows[FILE_ROWS:]]
+    rows = pl.concat(waiting)
+    if rows.height:
+        yield _parquet(rows)
+
+
+def _parquet(rows: pl.DataFrame) -> bytes:
+    """A Parquet file of these rows, and of nothing else."""
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd", row_group_size=GROUP_ROWS)
+    return buffer.getvalue()
+
+
+def _plain_bytes(rows: pl.DataFrame) -> int:
+    """The bytes of all texts, and 8 for any other value."""
+    texts = [column for column in rows.iter_columns() if column.dtype == pl.String]
+    sizes = (column.str.len_bytes().sum() for column in texts)
+    return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger) -> dict[str, Any]:
+    """What the lake holds. With `made_of` the next run knows what it need not write."""
+    listed: list[dict[str, Any]] = []
+    totals = {table.name: {"rows": 0, "bytes": 0, "files": 0} for table in TABLES}
+    for partition in partitions:
+        sizes = [(path, rows, (folder / path).stat().st_size) for path, rows in partition.files]
+        found = {"rows": partition.rows, "bytes": sum(size for _, _, size in sizes), "files": len(sizes)}
+        for count, value in found.items():
+            totals[partition.table][count] += value
+        listed.append(
+            {
+                "table": partition.table,
+                "instance": partition.instance_id,
+                "month": None if partition.month == NO_MONTH else partition.month,
+                "files": [{"path": path, "rows": rows, "bytes": size} for path, rows, size in sizes],
+                "made_of": partition.made_of,
+            }
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "as_of": ledger.as_of.isoformat(),
+        "totals": {count: sum(of[count] for of in totals.values()) for count in ("rows", "bytes", "files")},
+        "tables": [{**_described(table), **totals[table.name]} for table in TABLES],
+        "partitions": listed,
+    }
+
+
+def _described(table: LakeTable) -> dict[str, Any]:
+    """A table and its columns, those of the folders' names last, as readers see them."""
+    columns = [(column.name, _TYPES[column.type], column.unit, column.doc) for column in table.columns]
+    columns.append(("instance", "string", "", "the instance, from the folder's name"))
+    columns.append(
+        ("month", "string", "UTC", "month of create_time, YYYY-MM, from the folder's name; null without one")
+    )
+    keys = ("name", "type", "unit", "doc")
+    return {
+        "name": table.name,
+        "doc": table.doc,
+        "columns": [dict(zip(keys, column, strict=True)) for column in columns],
+    }

@@ -1,0 +1,190 @@
+"""Which tools have begun to fail, or to take longer or shorter, in the last 30 days?
+
+Error rates are compared by the two-proportion z-test. Medians of a few widely spread runtimes differ by much without
+any change: that a median has changed must also hold by Mood's median test, which compares the shares of the runs that
+lie above the median of both periods, by the same z-test (A. M. Mood, "Introduction to the Theory of Statistics", 1950).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+
+from grt_batch.aggregate.measures import Count, Cube
+from grt_batch.aggregate.sketch import BIN, bin_of, quantiles
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
+from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
+from grt_batch.schema.members import SECOND
+from grt_batch.schema.records import Job, Record, Records
+from grt_batch.schema.tables import Column, Table, Type
+
+
+class Runtime(Record):
+    """One row a job in state ok of which the runtime is known."""
+
+    kind = "runtimes"
+    bin = BIN
+
+
+JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), lately=True)
+
+
+RUNTIMES = Cube(
+    "runtimes", (Job.day, Job.tool_id, Job.tool_version, Runtime.bin), (Count("jobs"),), of=Runtime, lately=True
+)
+
+
+PERIOD_DAYS = WINDOW_DAYS // 2
+"""Two periods side by side, and nothing more, are what the cubes reach back to."""
+
+
+_KEY = (INSTANCE, *TOOL_KEY)
+
+
+_BEFORE, _AFTER = f"in the {PERIOD_DAYS} days before those", f"in the last {PERIOD_DAYS} days"
+
+
+TOOL_CHANGE = Table(
+    "tool_change",
+    f"Tools whose error rate or median runtime is not what it was: the last {PERIOD_DAYS} UTC days of create_time, the"
+    f" as-of day the last of them, against the {PERIOD_DAYS} days before. The keys change_… of the configuration say"
+    " what a change is.",
+    _KEY,
+    (
+        Column("instance_id", Type.TEXT, "the instance, or * for all together"),
+        Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
+        Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
+        Column("jobs_before", Type.BIGINT, f"jobs in state ok or error {_BEFORE}"),
+        Column("jobs_after", Type.BIGINT, f"jobs in state ok or error {_AFTER}"),
+        Column("error_before", Type.BIGINT, "those of jobs_before in state error"),
+        Column("error_after", Type.BIGINT, "those of jobs_after in state error"),
+        Column("error_rate_before", Type.DOUBLE, "error_before / jobs_before"),
+        Column("error_rate_after", Type.DOUBLE, "error_after / jobs_after"),
+        Column("error_rate_change", Type.DOUBLE, "error_rate_after - error_rate_before"),
+        Column("z", Type.DOUBLE, "two-proportion z statistic, positive for more errors; null where none or all failed"),
+        Column("p_value", Type.DOUBLE, "how likely such a z or a larger one is by chance, either way, for one tool"),
+        Column("runs_before", Type.BIGINT, f"jobs in state ok with a runtime {_BEFORE}"),
+        Column("runs_after", Type.BIGINT, f"jobs in state ok with a runtime {_AFTER}"),
+        Column("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 0.8 %; null without any", "s"),
+        Column("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 0.8 %; null without any", "s"),
+        Column("runtime_ratio", Type.DOUBLE, "runtime_p50_after / runtime_p50_before; null where that is 0 or null"),
+        Column(
+            "runtime_p_value",
+            Type.DOUBLE,
+            "Mood's median test: how likely such shares of longer runs are by chance; null where all are alike",
+        ),
+        Column("changed", Type.TEXT, "what changed: error_rate, runtime, or both with a space between"),
+    ),
+)
+
+
+class Errors(Module):
+    """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?"""
+
+    name = "errors"
+    version = 1
+    cubes = (JOBS, RUNTIMES)
+    tables = (TOOL_CHANGE,)
+
+    def aggregate(self, records: Records) -> Partial:
+        """The partial of some jobs; their runtimes are counted by bin."""
+        jobs = records.lately(Job)
+        known = jobs.filter((pl.col(Job.state.name) == "ok") & Job.runtime.expr.is_not_null())
+        runtimes = known.select(Job.day.name, *TOOL_KEY, bin_of(Job.runtime.expr))
+        return super().aggregate(Records({Job: records[Job], Runtime: runtimes}, records.since))
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The table, from what the two periods have in common: a tool that is new or gone did not change."""
+        median = quantiles(_runtimes(partial, within(ledger, WINDOW_DAYS)), _KEY, (50,)).select(
+            *_KEY, bin_of(pl.col("p50")).alias("median")
+        )
+        before = _period(partial, within(ledger, PERIOD_DAYS, ago=PERIOD_DAYS), median)
+        after = _period(partial, within(ledger, PERIOD_DAYS), median)
+        both = before.join(after, on=_KEY, suffix="_after").filter(
+            pl.min_horizontal("jobs", "jobs_after") >= ledger.config.change_min_jobs
+        )
+        changes = (_change(row, ledger.config) for row in both.iter_rows(named=True))
+        rows = [change for change in changes if change["changed"]]
+        return {TOOL_CHANGE.name: pl.DataFrame(rows, schema=TOOL_CHANGE.schema)}
+
+
+def _runtimes(partial: Partial, days: pl.Expr) -> pl.DataFrame:
+    return with_all_instances(partial[RUNTIMES.name]).filter(days)
+
+
+def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFrame:
+    """By instance and tool, what the jobs of some days did: jobs, error, runs, p50, their median in 1e-7 s, and longer,
+    the runs above the `median` bin of both periods."""
+    jobs, runtimes = with_all_instances(partial[JOBS.name]).filter(days), _runtimes(partial, days)
+    finished = jobs.group_by(_KEY).agg(jobs=jobs_in("ok") + jobs_in("error"), error=jobs_in("error"))
+    runs = (
+        runtimes.join(median, on=_KEY)
+        .group_by(_KEY)
+        .agg(runs=pl.col("jobs").sum(), longer=pl.col("jobs").filter(pl.col(BIN.name) > pl.col("median")).sum())
+    )
+    rows = finished.join(runs, on=_KEY, how="left").join(quantiles(runtimes, _KEY, (50,)), on=_KEY, how="left")
+    return rows.with_columns(pl.col("runs", "longer").fill_null(0))
+
+
+def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
+    """A row of the table, `changed` empty where nothing did."""
+    jobs, error = (row["jobs"], row["jobs_after"]), (row["error"], row["error_after"])
+    runs, p50 = (row["runs"], row["runs_after"]), (row["p50"], row["p50_after"])
+    # The difference of the rates, in parts of the product of the jobs: an integer.
+    difference, whole = error[1] * jobs[0] - error[0] * jobs[1], jobs[0] * jobs[1]
+    z, p_value = two_proportions(error, jobs)
+    _, runtime_p_value = two_proportions((row["longer"], row["longer_after"]), runs)
+    changes = {
+        "error_rate": p_value is not None
+        and p_value <= config.change_p_value
+        and abs(difference) * 100 >= config.change_min_rate * whole,
+        "runtime": min(runs) >= config.change_min_jobs
+        and runtime_p_value is not None
+        and runtime_p_value <= config.change_p_value
+        and _differ(*p50, config.change_runtime_percent),
+    }
+    return {
+        **{name: row[name] for name in _KEY},
+        "jobs_before": jobs[0],
+        "jobs_after": jobs[1],
+        "error_before": error[0],
+        "error_after": error[1],
+        "error_rate_before": error[0] / jobs[0],
+        "error_rate_after": error[1] / jobs[1],
+        "error_rate_change": difference / whole,
+        "z": z,
+        "p_value": p_value,
+        "runs_before": runs[0],
+        "runs_after": runs[1],
+        "runtime_p50_before": p50[0] / SECOND if runs[0] else None,
+        "runtime_p50_after": p50[1] / SECOND if runs[1] else None,
+        "runtime_ratio": p50[1] / p50[0] if p50[0] and runs[1] else None,
+        "runtime_p_value": runtime_p_value,
+        "changed": " ".join(what for what, is_so in changes.items() if is_so),
+    }
+
+
+def _differ(before: int, after: int, percent: int) -> bool:
+    """Whether the larger is the smaller and `percent` of it at least; false where `before` is 0, without a ratio."""
+    smaller, larger = sorted((before, after))
+    return before > 0 and larger * 100 >= smaller * (100 + percent)
+
+
+def two_proportions(x: tuple[int, int], n: tuple[int, int]) -> tuple[float, float] | tuple[None, None]:
+    """z and the two-sided p-value of x[1] of n[1] against x[0] of n[0]; null where all x together are 0 or all of n,
+    and where one n is 0.
+
+    The statistic, with the pooled proportion, is that of the NIST/SEMATECH e-Handbook of Statistical Methods, 7.3.3,
+    https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm, multiplied out: the counts stay exact up to one
+    division and one root. The p-value is 2 · (1 - Φ(|z|)) = erfc(|z| / √2).
+    """
+    all_x, all_n = sum(x), sum(n)
+    if all_x in (0, all_n) or 0 in n:
+        return None, None
+    z = (x[1] * n[0] - x[0] * n[1]) * math.sqrt(all_n / (n[0] * n[1] * all_x * (all_n - all_x)))
+    # The last digits of erfc are the C library's: without them a report is the same on every machine.
+    return z, float(f"{math.erfc(abs(z) / math.sqrt(2)):.12g}")

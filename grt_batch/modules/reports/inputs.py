@@ -1,0 +1,183 @@
+"""How do runtime and memory go with the size of the input, and which file types does a tool read and write?
+
+Only jobs in state ok whose input has a known size count in `tool_input`; their sizes are added up over all input
+datasets. The rows of `low` 0 are the jobs whose inputs hold nothing at all. Percentiles come from logarithmic bins,
+within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts datasets of all jobs, whatever
+became of them.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
+from grt_batch.aggregate.sketch import BIN, bin_of, quantiles
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import INSTANCE, Module, Partial
+from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
+from grt_batch.schema.members import SECONDS_SCALE
+from grt_batch.schema.records import Dataset, Field, Job, Record, Records
+from grt_batch.schema.tables import Column, Table, Type, exact_text
+
+
+class Sized(Record):
+    """One row a job in state ok of which the bytes of the input are known."""
+
+    kind = "sized"
+    bits = Field("bits", pl.Int8(), "", "the binary digits of input_bytes: 0 has none, 1 has one")
+
+
+class SizedRuntime(Sized):
+    """One row a sized job of which the runtime is known."""
+
+    kind = "sized_runtimes"
+    bin = BIN
+
+
+class SizedMemory(Sized):
+    """One row a sized job of which the memory is known."""
+
+    kind = "sized_memories"
+    bin = BIN
+
+
+_SIZE = (Sized.tool_id, Sized.tool_version, Sized.bits)
+
+
+SIZES = Cube("sizes", _SIZE, (Count("jobs"), Extent("runtime", Job.runtime), Extent("memory", Job.memory)), of=Sized)
+
+
+RUNTIMES = Cube("runtimes", (*_SIZE, SizedRuntime.bin), (Count("jobs"),), of=SizedRuntime)
+
+
+MEMORIES = Cube("memories", (*_SIZE, SizedMemory.bin), (Count("jobs"),), of=SizedMemory)
+
+
+EXTENSIONS = Cube(
+    "extensions",
+    (Dataset.tool_id, Dataset.tool_version, Dataset.type, Dataset.extension),
+    (Count("datasets"), Sum("bytes", Dataset.file_size)),
+    of=Dataset,
+)
+
+
+_BINS = (INSTANCE, *SIZES.key_names)
+
+
+_PERCENTS = (50, 95)
+
+
+_TOOL = (
+    Column("instance_id", Type.TEXT, "the instance, or * for all together"),
+    Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
+    Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
+)
+
+
+_NULL = "within 0.8 %; null where none of the jobs has it"
+
+
+TOOL_INPUT = Table(
+    "tool_input",
+    "Runtime and memory of jobs in state ok, by the bytes of their input where these are known: a bin for each power"
+    " of 2, and one for no bytes at all.",
+    (INSTANCE, *TOOL_KEY, "low"),
+    (
+        *_TOOL,
+        Column("low", Type.BIGINT, "least input_bytes of the bin", "B"),
+        Column("high", Type.BIGINT, "input_bytes of the bin are less than this; 2^63 - 1 for the last bin", "B"),
+        Column("jobs", Type.BIGINT, "jobs in state ok of this bin, whatever was measured of them"),
+        Column("runtime_p50", Type.DOUBLE, f"median of the runtime, {_NULL}", "s"),
+        Column("runtime_p95", Type.DOUBLE, f"95th percentile of the runtime, {_NULL}", "s"),
+        Column("memory_p50", Type.BIGINT, f"median of the memory, {_NULL}", "B"),
+        Column("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B"),
+        Column("memory_max", Type.BIGINT, "the most memory, exactly; null where none of the jobs has it", "B"),
+    ),
+)
+
+
+TOOL_EXTENSION = Table(
+    "tool_extension",
+    "File types that the jobs of a tool read and write, whatever became of the jobs.",
+    (INSTANCE, *TOOL_KEY, "type", "extension"),
+    (
+        *_TOOL,
+        Column("type", Type.TEXT, "input or output"),
+        Column("extension", Type.TEXT, "type of the file; empty where it is not known"),
+        Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
+        Column("bytes", Type.NUMERIC, "exact sum of the sizes that are known", "B"),
+    ),
+)
+
+
+class Inputs(Module):
+    """How do runtime and memory go with the size of the input, and which file types does a tool read and write?"""
+
+    name = "inputs"
+    version = 1
+    needs = (Job, Dataset)
+    cubes = (SIZES, RUNTIMES, MEMORIES, EXTENSIONS)
+    tables = (TOOL_INPUT, TOOL_EXTENSION)
+
+    def aggregate(self, records: Records) -> Partial:
+        """The partial of some jobs and their datasets; what was measured of sized jobs is counted by bin."""
+        # Once the columns are few and the state is compared as a code, a filter is nearly for nothing.
+        columns = (Job.tool_id, Job.tool_version, Job.runtime, Job.memory)
+        sized = (
+            records[Job]
+            .lazy()
+            .filter(pl.col(Job.state.name) == "ok", Job.input_bytes.expr.is_not_null())
+            .select(*(column.name for column in columns), _bits(Job.input_bytes.expr))
+            .collect()
+        )
+        runtimes, memories = (_binned(sized, field) for field in (Job.runtime, Job.memory))
+        frames = {Sized: sized, SizedRuntime: runtimes, SizedMemory: memories, Dataset: records[Dataset]}
+        return super().aggregate(Records(frames, records.since))
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The tables, each instance by itself and all together."""
+        extensions = with_all_instances(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
+        return {
+            TOOL_INPUT.name: _inputs(partial),
+            TOOL_EXTENSION.name: extensions.agg(pl.col("datasets", "bytes").sum()),
+        }
+
+
+def _bits(value: pl.Expr) -> pl.Expr:
+    """How many binary digits integers that are not negative have."""
+    return (64 - value.bitwise_leading_zeros().cast(pl.Int8)).alias(Sized.bits.name)
+
+
+def _binned(sized: pl.DataFrame, field: Field) -> pl.DataFrame:
+    known = sized.filter(field.expr.is_not_null())
+    return known.select(*(key.name for key in _SIZE), bin_of(field.expr))
+
+
+def _inputs(partial: Partial) -> pl.DataFrame:
+    """The rows of TOOL_INPUT."""
+    sizes = with_all_instances(partial[SIZES.name]).group_by(_BINS)
+    rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max())
+    rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
+    rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
+    low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(Sized.bits.name).cast(pl.UInt32))
+    return rows.with_columns(
+        low.alias("low"),
+        # Twice the low, but 1 of 0; and 2^63 would leave 64 bits.
+        (low + low.clip(1, 2**62 - 1)).alias("high"),
+        # Polars divides by a constant to the last digit but one; a decimal text becomes the nearest number.
+        *(
+            exact_text(pl.col(name), SECONDS_SCALE).cast(pl.Float64).alias(name)
+            for name in ("runtime_p50", "runtime_p95")
+        ),
+        pl.col("last_memory").alias("memory_max"),
+    )
+
+
+def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """`rows` with the percentiles of a measure of which `bins` are the sketches, null where they hold none."""
+    percentiles_of = quantiles(with_all_instances(bins), _BINS, _PERCENTS)
+    found = rows.join(percentiles_of, on=_BINS, how="left")
+    percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
+    # What stands for a bin may lie beyond all that is in it.
+    inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)
+    return found.with_columns(inside).rename(percentiles)

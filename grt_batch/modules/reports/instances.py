@@ -1,0 +1,302 @@
+"""Which instances are there, what did each of them do month by month, and does its export still come?
+
+The prediction is the least-squares line through (date, bytes so far) of the archives, of those that are at most
+`prediction_days` older than the last: predicted bytes = bytes now + slope · days, never less than now. A level of
+`warning_levels` is reached when the bytes predicted for its days are more than its fraction of the quota. An instance
+that is silent for more than `fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any
+
+import polars as pl
+
+from grt_batch.aggregate.measures import Count, Cube, Sum
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
+from grt_batch.modules.base import INSTANCE, Module, Partial
+from grt_batch.modules.helpers import hours, jobs_in, within
+from grt_batch.schema.members import SECOND
+from grt_batch.schema.records import Job
+from grt_batch.schema.tables import Column, Table, Type
+
+MONTH = Cube(
+    "month",
+    (Job.month, Job.tool_id, Job.state),
+    (
+        Count("jobs"),
+        Sum("core_seconds", Job.core_seconds),
+        Sum("cpu_seconds", Job.cpu),
+        Sum("input_bytes", Job.input_bytes),
+        Sum("output_bytes", Job.output_bytes),
+    ),
+)
+
+
+DAY = Cube(
+    "day",
+    (Job.day,),
+    (
+        Count("jobs"),
+        Count("non_terminal", Job.non_terminal),
+        Count("without_metrics", Job.without_metrics),
+        Count("implausible", Job.implausible),
+    ),
+)
+
+
+_INSTANCE = Column("instance_id", Type.TEXT, "the instance")
+
+
+INSTANCES = Table(
+    "instance",
+    "Every instance, what it says of itself, and how much it has sent.",
+    ("instance_id",),
+    (
+        _INSTANCE,
+        Column("url", Type.TEXT, "address of the server"),
+        Column("title", Type.TEXT, "its title"),
+        Column("description", Type.TEXT, "what it is for"),
+        Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
+        Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("owners", Type.JSON, "names of its owners"),
+        Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
+        Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("metadata", Type.JSON, "other keys of its metadata.json"),
+    ),
+)
+
+
+INSTANCE_MONTH = Table(
+    "instance_month",
+    "What an instance did, by month of the jobs' creation.",
+    ("instance_id", "month"),
+    (
+        _INSTANCE,
+        Column("month", Type.TEXT, "YYYY-MM of create_time; null for jobs without one", "UTC"),
+        Column("jobs", Type.BIGINT, "jobs"),
+        Column("ok", Type.BIGINT, "jobs in state ok"),
+        Column("error", Type.BIGINT, "jobs in state error"),
+        Column("other", Type.BIGINT, "jobs in any other state"),
+        Column("tools", Type.BIGINT, "different tool ids"),
+        Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
+        Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
+        Column("input_bytes", Type.NUMERIC, "input datasets", "B"),
+        Column("output_bytes", Type.NUMERIC, "output datasets", "B"),
+    ),
+    nullable=("month",),
+)
+
+
+INSTANCE_USERS = Table(
+    "instance_users",
+    "Users of an instance at the time of each published archive.",
+    ("instance_id", "generated"),
+    (
+        _INSTANCE,
+        Column("generated", Type.TIMESTAMP, "when the archive was made", "UTC"),
+        Column("active", Type.BIGINT, "active users"),
+        Column("total", Type.BIGINT, "all users"),
+    ),
+)
+
+
+_GROWTH = "by the dates of its archives of the last prediction_days; none with fewer than two"
+
+
+_SHARE = "share of the jobs (0 to 1, null without jobs) that"
+
+
+INSTANCE_STATUS = Table(
+    "instance_status",
+    "Does the export still come, does it fit its quota, and how far can its numbers be trusted?",
+    ("instance_id",),
+    (
+        _INSTANCE,
+        Column("archives", Type.BIGINT, "archives found, whatever became of them"),
+        Column("bytes", Type.BIGINT, "size of their tar.gz", "B"),
+        Column("quota_bytes", Type.BIGINT, "quota of the uploads; null without one", "B"),
+        Column("predicted_3d", Type.BIGINT, f"bytes + 3 days of growth {_GROWTH}", "B"),
+        Column("predicted_7d", Type.BIGINT, f"bytes + 7 days of growth {_GROWTH}", "B"),
+        Column(
+            "warning",
+            Type.INTEGER,
+            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels (1 without a quota),"
+            " and of the silence: 2 when days_silent is over the configured fresh_days, 3 when over twice as many",
+        ),
+        Column("days_silent", Type.BIGINT, "from the last archive to the as-of day; null without a date", "days"),
+        Column("jobs", Type.BIGINT, "jobs in the tables"),
+        Column("jobs_7d", Type.BIGINT, "jobs created in the last 7 days"),
+        Column("jobs_30d", Type.BIGINT, "jobs created in the last 30 days"),
+        Column("non_terminal", Type.DOUBLE, f"{_SHARE} could still change their state"),
+        Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
+        Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
+    ),
+)
+
+
+class Instances(Module):
+    """Which instances are there, what did each of them do month by month, and does its export still come?"""
+
+    name = "instances"
+    version = 1
+    looks_at_archives = True
+    cubes = (MONTH, DAY)
+    tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The tables; what is not counted comes from the ledger."""
+        counts = _counts(partial[DAY.name], ledger)
+        entries = ledger.instances
+        instance = [_instance(entry, counts[entry.instance_id]) for entry in entries]
+        users = [row for entry in entries for row in _users(entry)]
+        status = [_status(entry, counts[entry.instance_id], ledger) for entry in entries]
+        return {
+            INSTANCES.name: pl.DataFrame(instance, schema=INSTANCES.schema),
+            INSTANCE_MONTH.name: _months(partial[MONTH.name]),
+            INSTANCE_USERS.name: pl.DataFrame(users, schema=INSTANCE_USERS.schema),
+            INSTANCE_STATUS.name: pl.DataFrame(status, schema=INSTANCE_STATUS.schema),
+        }
+
+
+_MOST_BYTES = 2**63 - 1
+
+
+_SHARES = ("non_terminal", "without_metrics", "implausible")
+
+
+_COUNTS = ("jobs", "jobs_7d", "jobs_30d", *_SHARES)
+
+
+def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
+    """The counts of jobs behind each instance's status, 0 for an instance without jobs."""
+
+    def jobs_of_last(days: int) -> pl.Expr:
+        return pl.col("jobs").filter(within(ledger, days)).sum()
+
+    sums = (pl.col(name).sum() for name in _COUNTS if name not in ("jobs_7d", "jobs_30d"))
+    found = day.group_by(INSTANCE).agg(*sums, jobs_7d=jobs_of_last(7), jobs_30d=jobs_of_last(30))
+    counts = {entry.instance_id: dict.fromkeys(_COUNTS, 0) for entry in ledger.instances}
+    for row in found.iter_rows(named=True):
+        counts[row[INSTANCE]] = {name: row[name] for name in _COUNTS}
+    return counts
+
+
+def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
+    metadata = entry.metadata
+    generated = [archive.generated for archive in entry.published]
+    return {
+        "instance_id": entry.instance_id,
+        "url": metadata.url,
+        "title": metadata.title,
+        "description": metadata.description,
+        "public": metadata.public,
+        "latitude": metadata.latitude,
+        "longitude": metadata.longitude,
+        "owners": json_text(metadata.owners),
+        "first_generated": generated[0] if generated else None,
+        "last_generated": generated[-1] if generated else None,
+        "jobs": counts["jobs"],
+        "metadata": json_text(metadata.other),
+    }
+
+
+def _months(month: pl.DataFrame) -> pl.DataFrame:
+    months = month.group_by(INSTANCE, "month").agg(
+        pl.col("jobs").sum(),
+        jobs_in("ok").alias("ok"),
+        jobs_in("error").alias("error"),
+        pl.col("tool_id").n_unique().cast(pl.Int64).alias("tools"),
+        *(pl.col(name).sum() for name in ("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
+    )
+    return months.with_columns(
+        pl.col("month").dt.to_string("%Y-%m"),
+        (pl.col("jobs") - pl.col("ok") - pl.col("error")).alias("other"),
+        hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
+        hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
+    )
+
+
+def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
+    """One row a moment: of two archives of the same moment the later in order counts."""
+    rows = {
+        archive.generated: {
+            "instance_id": entry.instance_id,
+            "generated": archive.generated,
+            "active": archive.archive.report and archive.archive.report.users_active,
+            "total": archive.archive.report and archive.archive.report.users_total,
+        }
+        for archive in entry.published
+    }
+    return list(rows.values())
+
+
+def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dict[str, Any]:
+    config, jobs = ledger.config, counts["jobs"]
+    there = [archive for archive in entry.archives if not archive.removed]
+    size = sum(archive.archive.bytes for archive in there)
+    growth = _bytes_per_day(entry, config.prediction_days)
+
+    def predicted(days: int) -> int:
+        # Two archives made within a moment promise more than a bigint holds.
+        return min(size + int(growth * days), _MOST_BYTES)
+
+    last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
+    silent = None if last is None else max(0, (ledger.as_of - last.date()).days)
+    quota = config.quota_of(entry.instance_id)
+    return {
+        "instance_id": entry.instance_id,
+        "archives": len(there),
+        "bytes": size,
+        "quota_bytes": quota,
+        "predicted_3d": predicted(3),
+        "predicted_7d": predicted(7),
+        "warning": max(_quota_warning(predicted, quota, config), _silence_warning(silent, config)),
+        "days_silent": silent,
+        **counts,
+        **{name: counts[name] / jobs if jobs else None for name in _SHARES},
+    }
+
+
+def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: Config) -> int:
+    """The highest of the levels whose fraction of the quota the bytes predicted for its days are over."""
+    if quota is None:
+        return 1
+    # Through text, since 0.29 × 100 is less than 29 in floating point.
+    over = (item for item in config.warning_levels if predicted(item.days) > Fraction(str(item.fraction)) * quota)
+    return max((item.level for item in over), default=1)
+
+
+def _silence_warning(days_silent: int | None, config: Config) -> int:
+    """2 over the limit of freshness, 3 over twice the limit."""
+    if days_silent is None or config.fresh_days == 0:
+        return 1
+    return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
+
+
+def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
+    """The slope of the least-squares line through the archives' dates, in days, and their bytes so far, exactly; 0 at
+    least. Of the archives those count that are at most `window` days older than the last: older growth is history."""
+    dated = [
+        (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
+        for archive in entry.archives
+        if archive.archive.report is not None
+    ]
+    newest = max((day for day, _ in dated), default=Fraction(0))
+    recent = [(day, size) for day, size in dated if day >= newest - window]
+    days, so_far = [day for day, _ in recent], list(accumulate(size for _, size in recent))
+    n = len(recent)
+    if n < 2:
+        return Fraction(0)
+    mean_x, mean_y = sum(days, Fraction(0)) / n, Fraction(sum(so_far), n)
+    spread = sum(((x - mean_x) ** 2 for x in days), Fraction(0))
+    if spread == 0:
+        return Fraction(0)
+    together = sum(((x - mean_x) * (y - mean_y) for x, y in zip(days, so_far, strict=True)), Fraction(0))
+    return max(Fraction(0), together / spread)

@@ -1,0 +1,155 @@
+"""Which tools run, how often, with what success, and what do they cost?
+
+error_rate = error / (ok + error). A tool is likely broken when more than 4 jobs are ok or error, and over 95 % of these
+error. Core hours are runtime · cores, added up; CPU hours the CPU time that was measured. The periods are UTC days of
+create_time, the as-of day the last of them; a job without create_time counts in `all` only.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
+from grt_batch.modules.helpers import PERIODS, SHED_ID, TOOL_KEY, hours, jobs_in, with_all_instances, within
+from grt_batch.schema.members import SECOND, SECONDS_SCALE
+from grt_batch.schema.records import Job
+from grt_batch.schema.tables import Column, Table, Type
+
+DAY = Cube(
+    "day",
+    (Job.day, Job.tool_id, Job.tool_version, Job.state),
+    (
+        Count("jobs"),
+        Sum("runtime_seconds", Job.runtime),
+        Sum("core_seconds", Job.core_seconds),
+        Sum("cpu_seconds", Job.cpu),
+        Sum("input_bytes", Job.input_bytes),
+        Sum("output_bytes", Job.output_bytes),
+        Extent("job", Job.create_time),
+    ),
+)
+
+
+_TOOL = (
+    Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
+    Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
+)
+
+
+_INSTANCE = Column("instance_id", Type.TEXT, "the instance, or * for all together")
+
+
+TOOL = Table(
+    "tool",
+    "Every tool that a job ran, and what its id says of where it comes from.",
+    TOOL_KEY,
+    (
+        *_TOOL,
+        Column("shed", Type.TEXT, "host of the Tool Shed; null for a tool that is part of the server"),
+        Column("owner", Type.TEXT, "owner of the repository"),
+        Column("repository", Type.TEXT, "repository in the Tool Shed"),
+        Column("name", Type.TEXT, "the tool's short name"),
+    ),
+)
+
+
+TOOL_DAY = Table(
+    "tool_day",
+    "Jobs and what they used, by day of creation, tool and state. Sums are exact.",
+    ("instance_id", "day", *TOOL_KEY, "state"),
+    (
+        Column("instance_id", Type.TEXT, "the instance"),
+        Column("day", Type.DATE, "day of create_time; null for jobs without one", "UTC"),
+        *_TOOL,
+        Column("state", Type.TEXT, "state of the jobs"),
+        Column("jobs", Type.BIGINT, "jobs"),
+        Column("runtime_seconds", Type.NUMERIC, "runtime", "s", scale=SECONDS_SCALE),
+        Column("core_seconds", Type.NUMERIC, "runtime × cores", "core s", scale=SECONDS_SCALE),
+        Column("cpu_seconds", Type.NUMERIC, "CPU time", "s", scale=9),
+        Column("input_bytes", Type.NUMERIC, "input datasets", "B"),
+        Column("output_bytes", Type.NUMERIC, "output datasets", "B"),
+    ),
+    nullable=("day",),
+)
+
+
+TOOL_USAGE = Table(
+    "tool_usage",
+    "How much a tool is used and how often it fails: in all, and in the last 30 and 7 days.",
+    ("instance_id", "period", *TOOL_KEY),
+    (
+        _INSTANCE,
+        Column("period", Type.TEXT, "all, 30d or 7d: the UTC days of create_time up to the as-of day"),
+        *_TOOL,
+        Column("jobs", Type.BIGINT, "jobs"),
+        Column("ok", Type.BIGINT, "jobs in state ok"),
+        Column("error", Type.BIGINT, "jobs in state error"),
+        Column("other", Type.BIGINT, "jobs in any other state"),
+        Column("error_rate", Type.DOUBLE, "error / (ok + error); null without either"),
+        Column("likely_broken", Type.BOOLEAN, "more than 4 jobs are ok or error, and over 95 % of them error"),
+        Column("instances", Type.BIGINT, "instances that ran it"),
+        Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
+        Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
+        Column("first_job", Type.TIMESTAMP, "first create_time", "UTC"),
+        Column("last_job", Type.TIMESTAMP, "last create_time", "UTC"),
+    ),
+)
+
+
+class Tools(Module):
+    """Which tools run, how often, with what success, and what do they cost?"""
+
+    name = "tools"
+    version = 1
+    cubes = (DAY,)
+    tables = (TOOL, TOOL_DAY, TOOL_USAGE)
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """The tables, all from the one cube."""
+        day = partial[DAY.name]
+        usage = with_all_instances(day)
+        periods = [
+            _usage(usage if days is None else usage.filter(within(ledger, days)), period)
+            for period, days in PERIODS.items()
+        ]
+        return {TOOL.name: _tools(day), TOOL_DAY.name: day, TOOL_USAGE.name: pl.concat(periods)}
+
+
+def _tools(day: pl.DataFrame) -> pl.DataFrame:
+    tools = day.select(TOOL_KEY).unique().cast(pl.String)
+    parts = pl.col("tool_id").str.extract_groups(SHED_ID)
+    plain = parts.struct.field("name").is_null()
+    return tools.with_columns(
+        *(parts.struct.field(field).alias(field) for field in ("shed", "owner", "repository")),
+        pl.when(plain).then(pl.col("tool_id")).otherwise(parts.struct.field("name")).alias("name"),
+    )
+
+
+def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
+    usage = day.group_by(INSTANCE, *TOOL_KEY).agg(
+        pl.col("jobs").sum(),
+        jobs_in("ok").alias("ok"),
+        jobs_in("error").alias("error"),
+        pl.col("core_seconds").sum(),
+        pl.col("cpu_seconds").sum(),
+        pl.col("first_job").min(),
+        pl.col("last_job").max(),
+    )
+    counted = usage.filter(pl.col(INSTANCE) != ALL_INSTANCES).group_by(TOOL_KEY).agg(instances=pl.len())
+    finished = pl.col("ok") + pl.col("error")
+    return usage.join(counted, on=TOOL_KEY, how="left", maintain_order="left").with_columns(
+        pl.lit(period).alias("period"),
+        (pl.col("jobs") - finished).alias("other"),
+        pl.when(finished > 0).then(pl.col("error") / finished).alias("error_rate"),
+        # error / finished > 95 / 100, in integers.
+        ((finished > 4) & (pl.col("error") * 100 > finished * 95)).alias("likely_broken"),
+        pl.when(pl.col(INSTANCE) == ALL_INSTANCES)
+        .then(pl.col("instances"))
+        .otherwise(1)
+        .cast(pl.Int64)
+        .alias("instances"),
+        hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
+        hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
+    )

@@ -1,0 +1,1 @@
+"""One run: plan, reduce, merge, render, publish."""

@@ -1,0 +1,279 @@
+"""How long a run takes: what each stage costs, and what ranks make of it. `grt-batch plan` advises by this model, and
+bench/simulator.py lets the ranks' own code run on its costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from grt_batch.core.config import Config
+from grt_batch.core.timing import Stage
+from grt_batch.pipeline.plan import Planned
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one core: so many bytes in a second, and `each` time besides."""
+
+    per_second: float = math.inf
+    each: float = 0.0
+
+    def of(self, size: float, times: float = 1) -> float:
+        """The seconds of so many bytes, in so many times."""
+        return size / self.per_second + times * self.each
+
+    def slower(self, factor: float) -> Cost:
+        """The same on a machine that takes `factor` times as long."""
+        return Cost(self.per_second / factor, self.each * factor)
+
+
+COSTS: Mapping[Stage, Cost] = MappingProxyType(
+    {
+        # Of an archive: bytes of tar.gz for READ, of text for the others.
+        Stage.READ: Cost(1_000e6),
+        Stage.GUNZIP: Cost(510e6, 0.004),
+        Stage.DECODE: Cost(520e6, 0.004),
+        Stage.LEAD: Cost(1_500e6, 0.006),
+        Stage.JOIN: Cost(1_700e6, 0.006),
+        Stage.AGGREGATE: Cost(490e6, 0.03),
+        Stage.STORE: Cost(460e6, 0.03),
+        Stage.REDUCE: Cost(each=0.0011),
+        # Of all modules together: bytes of partials, and archives.
+        Stage.MERGE: Cost(80e6, 0.015),
+        # Of all tables together: bytes of text.
+        Stage.TABLES: Cost(43e6),
+        Stage.TSV: Cost(400e6, 0.02),
+        Stage.COPY: Cost(44e6, 0.2),
+        Stage.SWAP: Cost(each=0.04),
+        # Of a message.
+        Stage.SEND: Cost(2_000e6, 40e-6),
+        Stage.RECEIVE: Cost(2_000e6, 40e-6),
+    }
+)
+"""As measured: docs/scaling.md says when, on what, and how."""
+
+
+SHARES: Mapping[str, float] = MappingProxyType(
+    {"metrics": 0.40, "params": 0.22, "inputs": 0.17, "errors": 0.10, "tools": 0.10, "instances": 0.01}
+)
+"""Of merging and of making tables what each module takes, measured in the same way."""
+
+
+IN_AND_OUT = frozenset({Stage.READ, Stage.STORE, Stage.TSV, Stage.COPY, Stage.SWAP})
+"""Stages that wait for a disk or a server: of these the seconds count, of others the CPU seconds."""
+
+
+_ENOUGH_SECONDS = 0.5
+
+
+_RUNS_LOOKED_AT = 20
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: by instance the bytes of tar.gz of each archive that must be read, and of those known."""
+
+    new: Mapping[str, Sequence[int]]
+    known: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def archives(self) -> Iterator[int]:
+        """Those that must be read."""
+        return (size for sizes in self.new.values() for size in sizes)
+
+    @property
+    def instances(self) -> Mapping[str, int]:
+        """The bytes of all archives of each instance."""
+        both = (self.new, self.known)
+        return {name: sum(sum(part.get(name, ())) for part in both) for part in both for name in part}
+
+
+@dataclass(frozen=True)
+class Model:
+    """Costs, and the laws that say how much comes of how much. Seconds are those of one core that nobody shares."""
+
+    costs: Mapping[Stage, Cost] = field(default_factory=lambda: COSTS)
+    start: float = 1.5
+    """seconds until all ranks are there, with all that they import"""
+    prepare: float = 0.75
+    """seconds for the database and the plan"""
+    warm: float = 0.4
+    """seconds of each rank until its first block is decoded: what was compiled is loaded"""
+    latency: float = 5e-4
+    """seconds until a rank that sleeps sees a message"""
+    text_per_byte: float = 5.65
+    """bytes of text for a byte of tar.gz"""
+    records_per_text: float = 0.27
+    """bytes of joined records in memory for a byte of text"""
+    decoded_per_text: float = 0.5
+    """bytes of columns for a byte of text"""
+    text_per_job: float = 840.0
+    partial_factor: float = 16.5
+    partial_power: float = 0.72
+    """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
+    waited_for: float = 0.1
+    """the share of COPY that nothing runs beside: that of the last tables"""
+    table_factor: float = 15_000.0
+    table_power: float = 0.4
+    """the same of all tables, by the text of an instance; summed over the instances"""
+
+    def seconds_of(self, stage: Stage, size: float, times: float = 1) -> float:
+        """What a stage takes."""
+        return self.costs[stage].of(size, times)
+
+    def text(self, tar: float) -> float:
+        """The bytes of text of so many bytes of tar.gz."""
+        return tar * self.text_per_byte
+
+    def partials(self, tar: float) -> float:
+        """The bytes of the partials of an archive."""
+        return float(self.partial_factor * self.text(tar) ** self.partial_power)
+
+    def tables(self, instances: Mapping[str, int]) -> float:
+        """The bytes of all tables."""
+        return float(self.table_factor * sum(self.text(size) ** self.table_power for size in instances.values()))
+
+    def before(self, tar: float) -> float:
+        """What the leader of an archive does alone until all blocks are decoded, and to join them."""
+        text = self.text(tar)
+        stages = (Stage.GUNZIP, Stage.LEAD, Stage.JOIN)
+        return self.seconds_of(Stage.READ, tar) + sum(self.seconds_of(stage, text) for stage in stages)
+
+    def alone(self, tar: float) -> float:
+        """An archive from tar.gz to partials, done by one rank."""
+        text = self.text(tar)
+        rest = (Stage.DECODE, Stage.STORE, Stage.AGGREGATE)
+        return self.before(tar) + sum(self.seconds_of(stage, text) for stage in rest)
+
+    def helped(self, tar: float, jobs_at_once: int) -> float:
+        """The same, helped by as many as there is work for: decoding costs no time, aggregation that of one task."""
+        text = self.text(tar)
+        longest = min(text, jobs_at_once * self.text_per_job)
+        return self.before(tar) + self.seconds_of(Stage.STORE, text) + self.seconds_of(Stage.AGGREGATE, longest)
+
+    def merging(self, work: Work) -> Mapping[str, float]:
+        """All partials of an instance into one, by instance: those of new archives, and what was merged before."""
+        return {
+            name: self.seconds_of(
+                Stage.MERGE, self.partials(sum(work.known.get(name, ()))) + sum(map(self.partials, sizes)), len(sizes)
+            )
+            for name, sizes in work.new.items()
+            if sizes
+        }
+
+    def merged(self, work: Work, ranks: int) -> float:
+        """Merging by all ranks; what a module counts in an instance is merged by one of them."""
+        each = self.merging(work)
+        return _spread(sum(each.values()), max(each.values(), default=0.0) * max(SHARES.values()), ranks)
+
+    def publishing(self, work: Work, ranks: int) -> float:
+        """Rows, by all ranks, a module by one of them; reports and the database, where anything is new."""
+        if not any(True for _ in work.archives):
+            return 0.0
+        size = self.tables(work.instances)
+        rows = self.seconds_of(Stage.TABLES, size)
+        made = _spread(rows, rows * max(SHARES.values()), ranks) + self.seconds_of(Stage.TSV, size)
+        copied = self.seconds_of(Stage.COPY, size)
+        return max(made + self.waited_for * copied, copied) + self.seconds_of(Stage.SWAP, 0)
+
+    def seconds(self, work: Work, ranks: int, jobs_at_once: int = 500_000) -> float:
+        """A run with so many ranks, each with a core of its own."""
+        sizes = list(work.archives)
+        together = sum(map(self.alone, sizes))
+        longest = max((self.helped(size, jobs_at_once) for size in sizes), default=0.0)
+        reading = max(together / max(1, ranks - 1), longest) + self.seconds_of(Stage.REDUCE, 0, len(sizes))
+        return self.start + self.prepare + self.warm + reading + self.merged(work, ranks) + self.publishing(work, ranks)
+
+    def busy(self, work: Work, jobs_at_once: int = 500_000) -> int:
+        """How many ranks there is work for, besides rank 0: those that an archive keeps busy, of all archives."""
+        return sum(max(1, int(self.alone(size) / self.helped(size, jobs_at_once))) for size in work.archives)
+
+    def fitted(self, numbers: Mapping[str, Any]) -> Model:
+        """The model of the machine that a run was on: each stage that took long enough there is slower or faster by as
+        much as it was there. `numbers` are a run.json; raises KeyError and TypeError for one without stages."""
+        size, times, seconds = (_summed(numbers["stages"], what) for what in ("bytes", "times", "seconds"))
+        cpu = _summed(numbers["stages"], "cpu_seconds")
+        read, text, rendered = size.get(Stage.READ, 0), size.get(Stage.GUNZIP, 0), size.get(Stage.TABLES, 0)
+        archives = times.get(Stage.JOIN, 0)
+        of_archives = (Stage.GUNZIP, Stage.DECODE, Stage.LEAD, Stage.JOIN, Stage.AGGREGATE, Stage.STORE)
+        expected = {stage: self.seconds_of(stage, text, archives) for stage in of_archives}
+        expected |= {stage: self.seconds_of(stage, rendered) for stage in (Stage.TABLES, Stage.TSV, Stage.COPY)}
+        expected[Stage.READ] = self.seconds_of(Stage.READ, read)
+        expected[Stage.MERGE] = self.seconds_of(Stage.MERGE, size.get(Stage.MERGE, 0), archives)
+        costs = dict(self.costs)
+        for stage, wanted in expected.items():
+            found = (seconds if stage in IN_AND_OUT else cpu).get(stage, 0.0)
+            if wanted > _ENOUGH_SECONDS and found:
+                costs[stage] = costs[stage].slower(found / wanted)
+        return replace(self, costs=costs, text_per_byte=text / read if read else self.text_per_byte)
+
+
+def _spread(total: float, longest: float, ranks: int) -> float:
+    """The seconds of work that all ranks but the first share, of which no piece is longer than `longest`."""
+    return max(total / max(1, ranks - 1), longest)
+
+
+def _summed(stages: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]:
+    """By stage, of all ranks."""
+    found: dict[str, float] = {}
+    for rank in stages:
+        for stage, value in rank[what].items():
+            found[stage] = found.get(stage, 0) + value
+    return found
+
+
+def model_of(reports: Path) -> Model:
+    """The model of where the last runs were that published into `reports`: of the newest that read enough to tell.
+    Without one, that of COSTS."""
+    model = Model()
+    files = sorted(reports.glob("[0-9]*/run.json"), key=lambda file: file.parent.name, reverse=True)
+    for file in files[:_RUNS_LOOKED_AT]:
+        try:
+            numbers = orjson.loads(file.read_bytes())
+            if _summed(numbers["stages"], "cpu_seconds").get(Stage.DECODE, 0) > 2 * _ENOUGH_SECONDS:
+                return model.fitted(numbers)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # A run of another version, or a damaged file, says nothing; the advice is careful anyway.
+            continue
+    return model
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How a run may be started: MPI ranks, the seconds that it may take, and minutes to ask a batch system for."""
+
+    bytes_to_read: int
+    ranks: int
+    seconds: int
+    minutes: int
+
+
+def work_of(planned: Sequence[Planned]) -> Work:
+    """What there is to do, as the model has it."""
+    new: dict[str, list[int]] = {}
+    known: dict[str, list[int]] = {}
+    for item in planned:
+        if item.must_be_read or item.counts:
+            by_instance = new if item.must_be_read else known
+            by_instance.setdefault(item.archive.instance_id, []).append(item.archive.bytes)
+    return Work(new, known)
+
+
+def advise(planned: Sequence[Planned], config: Config, model: Model) -> Advice:
+    """One rank coordinates; one more for each `bytes_per_rank` to read, but no more than the model has work for; 2 at
+    least, `max_ranks` at most in all.
+
+    Time for twice the work and a quarter of an hour, since a batch system kills whoever takes longer.
+    """
+    work = work_of(planned)
+    to_read = sum(work.archives)
+    worth = min(-(-to_read // max(1, config.bytes_per_rank)), model.busy(work, config.aggregate_jobs))
+    ranks = max(1, min(1 + max(2, worth), config.max_ranks))
+    seconds = model.seconds(work, ranks, config.aggregate_jobs)
+    return Advice(to_read, ranks, round(seconds), 15 + int(2 * seconds / 60))

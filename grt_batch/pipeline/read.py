@@ -1,0 +1,147 @@
+"""Read one archive: decode and join all of its members."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from grt_batch.core.config import Config
+from grt_batch.core.digest import file_sha256
+from grt_batch.core.errors import Quarantine
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.decode.columns import Decoded, Reject
+from grt_batch.decode.redaction import Redaction
+from grt_batch.join.jobs import Joiner
+from grt_batch.ledger.account import Account
+from grt_batch.pipeline import keys
+from grt_batch.pipeline.tasks import DecodeTask, RunTasks
+from grt_batch.schema.members import Kind
+from grt_batch.schema.records import Job
+from grt_batch.schema.tables import escape
+from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
+
+
+def limits_of(config: Config) -> Limits:
+    """The limits of reading, as configured."""
+    return Limits(config.block_bytes, config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
+
+
+def redaction_of(config: Config) -> Redaction:
+    """What is redacted, as configured. Raises BadConfig."""
+    redaction = Redaction(config.redact_patterns, config.redact_names)
+    redaction.check()
+    return redaction
+
+
+def read_archive(
+    tar: Path,
+    config: Config,
+    wanted: tuple[str, ...],
+    run_tasks: RunTasks,
+    clock: Clock,
+    tell: Callable[[int], None],
+) -> tuple[Account, dict[str, pl.DataFrame] | None, bytes]:
+    """Decode and join all members of one tar.gz: its account, its jobs and the `wanted` kinds of records, and its
+    reject file.
+
+    For an archive that cannot be read the account says why, and there are no records; where the file itself cannot be
+    read, the hash is empty.
+    """
+    reader = ArchiveReader(tar, limits_of(config), clock)
+    redaction = redaction_of(config)
+    joiner, rejects = Joiner(wanted), _RejectFile(config, redaction)
+    waiting: deque[Block] = deque()
+    numbers = itertools.count(1)
+
+    def tasks() -> Iterator[DecodeTask]:
+        stream = reader.blocks()
+        while True:
+            with clock.stage(Stage.GUNZIP):
+                item = next(stream, None)
+            if item is None:
+                return
+            if isinstance(item, Header):
+                rejects.begin(item)
+            else:
+                tell(reader.bytes_read)
+                waiting.append(item)
+                yield DecodeTask(item, next(numbers), wanted, redaction)
+
+    try:
+        for decoded in run_tasks(tasks()):
+            rejects.add(waiting.popleft(), decoded)
+            joiner.add(decoded)
+        with clock.stage(Stage.JOIN, reader.text_bytes):
+            joined, repeated = joiner.join()
+    except Quarantine as error:
+        sha256 = file_sha256(tar)
+        size = tar.stat().st_size if sha256 else 0
+        # The name of a member is a path of the exporter's machine.
+        reason = redaction.lines(pl.Series([error.reason])).item()
+        return Account(sha256=sha256, bytes=size, reader=keys.READER_VERSION, quarantine=reason), None, b""
+    for kind, redacted in rejects.redacted.items():
+        joiner.members[kind].redacted += redacted
+    jobs = joined[Job]
+    ids, last_day = jobs[Job.job_id.name], jobs[Job.day.name].max()
+    account = Account(
+        sha256=reader.sha256,
+        bytes=reader.bytes_read,
+        reader=keys.READER_VERSION,
+        text_bytes=reader.text_bytes,
+        passed_over=reader.passed_over,
+        replaced=joiner.replaced,
+        members={kind.value: members for kind, members in joiner.members.items() if members.lines},
+        reasons=sorted((kind.value, reason, n) for (kind, reason), n in joiner.reasons.items()),
+        jobs=jobs.height,
+        repeated=repeated,
+        first_id=int(ids[0]) if jobs.height else None,
+        last_id=int(ids[-1]) if jobs.height else None,
+        last_day=last_day.isoformat() if isinstance(last_day, date) else None,
+    )
+    return account, {record.kind: frame for record, frame in joined.items()}, rejects.content()
+
+
+class _RejectFile:
+    """The reject file of one archive: member, line (from 1, the header counted), reason, bytes, text."""
+
+    def __init__(self, config: Config, redaction: Redaction) -> None:
+        self._text_bytes = config.reject_text_bytes
+        self._most, self._size = config.max_reject_bytes, 0
+        self._redaction = redaction
+        self.redacted: Counter[Kind] = Counter()
+        self._lines: dict[tuple[Kind, int], int] = {}
+        self._content: list[bytes] = []
+
+    def begin(self, header: Header) -> None:
+        self._lines[header.layout.kind, header.member] = 2 if header.has_header else 1
+
+    def add(self, block: Block, decoded: Decoded) -> None:
+        place = block.layout.kind, block.member
+        if decoded.rejects:
+            raw = pl.Series([reject.text.decode("utf-8", "replace") for reject in decoded.rejects])
+            texts = self._redaction.lines(raw)
+            self.redacted[block.layout.kind] += int((texts != raw).sum())
+            first = self._lines[place]
+            lines = _reject_lines(block.layout.kind, first, decoded.rejects, texts, self._text_bytes)
+            self._content.append(b"".join(lines))
+            self._size += len(self._content[-1])
+            if 0 < self._most < self._size:
+                raise Quarantine(f"its rejected lines take more than {self._most} bytes")
+        self._lines[place] += decoded.lines
+
+    def content(self) -> bytes:
+        return b"".join(self._content)
+
+
+def _reject_lines(
+    kind: Kind, first: int, rejects: Iterable[Reject], texts: Iterable[str], text_bytes: int
+) -> Iterator[bytes]:
+    for reject, whole in zip(rejects, texts, strict=True):
+        text = escape(whole.encode()[:text_bytes].decode("utf-8", "replace"))
+        fields = (kind.value, str(first + reject.line), reject.reason, str(len(reject.text)), text)
+        yield ("\t".join(fields) + "\n").encode()

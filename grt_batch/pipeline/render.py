@@ -1,0 +1,103 @@
+"""From what was merged to the text of a module's tables, by any rank."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from grt_batch.core.config import Config
+from grt_batch.core.errors import StoreDamaged
+from grt_batch.core.timing import Stage
+from grt_batch.ledger.ledger import InstanceEntry, Ledger
+from grt_batch.modules.base import Module, Partial
+from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.merge import MergedEntry
+from grt_batch.pipeline.tasks import RunTasks
+from grt_batch.schema.tables import Table, defused, render
+from grt_batch.store.store import Store
+from grt_batch.uploads.metadata import InstanceMetadata
+
+
+@dataclass(frozen=True)
+class Text:
+    """The rows of a table as text, as `render` gives it: for the database, and for the report."""
+
+    table: str
+    copy: tuple[builtins.bytes, ...]
+    report: tuple[builtins.bytes, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the text for the database."""
+        return sum(map(len, self.copy))
+
+
+@dataclass(frozen=True)
+class RenderOutcome:
+    """The text of the tables of a module."""
+
+    module: str
+    texts: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class RenderOrder:
+    """Make the tables of a module, of what was merged; `instances` says of each whether it is public."""
+
+    module: str
+    merged: tuple[MergedEntry, ...]
+    as_of: date
+    instances: dict[str, bool]
+    bytes: int = 0
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+        return f"the tables of {self.module}"
+
+    def carry_out(
+        self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
+    ) -> RenderOutcome:
+        """Make the tables. Raises StoreDamaged."""
+        del run_tasks, progress
+        return self.render(_without_archives(self, config), store)
+
+    def render(self, ledger: Ledger, store: Store) -> RenderOutcome:
+        """Make the tables; a module that looks at archives wants them in the ledger. Raises StoreDamaged."""
+        clock = store.clock
+        with clock.stage(Stage.TABLES, of=self.module):
+            module = discover()[self.module]
+            rows = module.rows(self._load(module, store), ledger)
+            texts = tuple(table_text(table, rows.pop(table.name), ledger.config) for table in module.tables)
+            clock.count(Stage.TABLES, sum(text.bytes for text in texts))
+        return RenderOutcome(self.module, texts)
+
+    def _load(self, module: Module, store: Store) -> Partial:
+        """The partials of all instances in one, with the column `instance_id`."""
+        partials: dict[str, Partial] = {name: module.empty() for name in self.instances}
+        for merged in self.merged:
+            cubes = merged.load(store)
+            if cubes is None:
+                # Something may have been published of it already: the next run makes the entry again.
+                store.drop(merged.kind, merged.key)
+                raise StoreDamaged(store=store.root)
+            partials[merged.instance_id].update(cubes)
+        return concat_instances(module.cubes, partials)
+
+
+def table_text(table: Table, rows: pl.DataFrame, config: Config) -> Text:
+    """The rows of a table, checked and in their order, as text."""
+    frame = table.frame(rows)
+    text = tuple(render(table, frame))
+    return Text(table.name, text, tuple(render(table, defused(table, frame))) if config.tsv_defuse_formulas else text)
+
+
+def _without_archives(order: RenderOrder, config: Config) -> Ledger:
+    """What a rank knows of the ledger: its archives stay where they are."""
+    entries = (InstanceEntry(name, InstanceMetadata(public=public), ()) for name, public in order.instances.items())
+    return Ledger(order.as_of, config, tuple(entries))

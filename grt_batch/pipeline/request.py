@@ -1,0 +1,41 @@
+"""What a run is asked for, and the summary that it returns."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from grt_batch.core.config import Config
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run was asked for."""
+
+    config: Config
+    as_of: date
+    modules: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+    recalculate: bool = False
+    forget: bool = False
+    ranks: int = 1
+    run_id: str = ""
+    started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did. `quarantined` are (instance, archive, reason)."""
+
+    folder: Path
+    numbers: Mapping[str, Any]
+    quarantined: tuple[tuple[str, str, str], ...]
+
+
+def new_run_id(started: datetime) -> str:
+    """A name for a run: its start, and enough chance that two runs never share it."""
+    return f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

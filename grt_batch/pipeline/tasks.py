@@ -1,0 +1,125 @@
+"""The tasks that the work at an archive is cut into: each needs nothing but itself, so that any rank can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Protocol
+
+import polars as pl
+
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.decode.columns import Decoded
+from grt_batch.decode.decoder import decode
+from grt_batch.decode.redaction import Redaction, redacted
+from grt_batch.frames.dictionaries import filled
+from grt_batch.join.child_records import attached
+from grt_batch.modules.base import Partial
+from grt_batch.modules.export import Export
+from grt_batch.modules.registry import discover
+from grt_batch.schema.records import NEVER_NULL, RECORDS, Job, Records
+from grt_batch.uploads.archive import Block
+
+Frames = Mapping[str, pl.DataFrame]
+"""Joined records by their kind."""
+
+
+class Task(Protocol):
+    """A piece of work that needs nothing but itself: any rank can do it, and do it again."""
+
+    name: ClassVar[str]
+
+    @property
+    def place(self) -> str:
+        """What it is about, for the error that it may end in."""
+
+    @property
+    def bytes(self) -> int:
+        """How much it deals with."""
+
+    def run(self) -> Any:
+        """Do it."""
+
+
+@dataclass(frozen=True)
+class DecodeTask:
+    """Decode one block, and redact it."""
+
+    block: Block
+    number: int
+    wanted: tuple[str, ...]
+    redaction: Redaction = field(default_factory=Redaction)
+    name: ClassVar[str] = "decode"
+
+    @property
+    def place(self) -> str:
+        """The member that the block is of, and the block's number in the archive."""
+        return f"{self.block.layout.kind.value}, block {self.number}"
+
+    @property
+    def bytes(self) -> int:
+        """The text of the block."""
+        return len(self.block.data)
+
+    def run(self) -> Decoded:
+        """The columns and rejects of the block."""
+        return redacted(decode(self.block, self.wanted), self.redaction)
+
+
+@dataclass(frozen=True)
+class AggregateTask:
+    """Aggregate the joined records of some jobs, by their kind. `since` as in `Records`."""
+
+    modules: tuple[str, ...]
+    frames: Mapping[str, pl.DataFrame]
+    since: date
+    name: ClassVar[str] = "aggregate"
+
+    @property
+    def place(self) -> str:
+        """The range of the jobs' ids."""
+        ids = self.frames[Job.kind][Job.job_id.name]
+        return f"the jobs from {ids[0]} to {ids[-1]}"
+
+    @property
+    def bytes(self) -> int:
+        """The records, as they are in memory."""
+        return sum(int(frame.estimated_size()) for frame in self.frames.values())
+
+    def run(self) -> dict[str, Partial]:
+        """A partial for each module, by its name."""
+        modules = [discover()[name] for name in self.modules]
+        partials: dict[str, Partial] = {}
+        for passed_on in (False, True):
+            some = [module for module in modules if isinstance(module, Export) is passed_on]
+            if some:
+                records = self._records(never_null=not passed_on)
+                partials |= {module.name: module.aggregate(records) for module in some}
+        return {name: partials[name] for name in self.modules}
+
+    def _records(self, *, never_null: bool) -> Records:
+        """The records. What counts takes a null text for the empty one, which is done for all modules at once; what
+        passes records on tells them apart."""
+        jobs = self.frames[Job.kind]
+        if never_null:
+            jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
+        joined = {
+            RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in self.frames.items()
+        }
+        return Records(joined, self.since)
+
+
+RunTasks = Callable[[Iterator[Task]], Iterator[Any]]
+
+
+def run_here(tasks: Iterator[Task], clock: Clock | None = None) -> Iterator[Any]:
+    """Carry out tasks one after another in this process."""
+    clock = clock or Clock()
+    return (timed(task, clock) for task in tasks)
+
+
+def timed(task: Task, clock: Clock) -> Any:
+    """Carry out a task, and count it to the stage of its name."""
+    with clock.stage(Stage(task.name), task.bytes, task.place):
+        return task.run()

@@ -1,0 +1,91 @@
+"""Questions to the ledger: what became of the archives, and of their lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from psycopg2 import sql
+
+from grt_batch.core.config import Config
+from grt_batch.core.errors import NoLedger
+from grt_batch.ledger.ledger import RUN, miscount
+from grt_batch.pipeline.keys import load_account
+from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.report_set import REJECTS
+from grt_batch.store.archive_index import ArchiveIndex, as_published
+from grt_batch.store.store import Store
+
+_LAST_RUNS = 10
+
+
+_LEDGER = (
+    ("instances", "SELECT instance_id, title, public, jobs, last_generated FROM {}.instance ORDER BY 1"),
+    (
+        "archives",
+        "SELECT instance_id, state, count(*) AS archives, sum(bytes) AS bytes, sum(jobs) AS jobs,"
+        " sum(superseded) AS superseded, sum(salvaged) AS salvaged, sum(rejected) AS rejected"
+        " FROM {}.archive GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    (
+        "not published",
+        "SELECT instance_id, archive, state, reason FROM {}.archive WHERE state <> 'published' ORDER BY 1, 2",
+    ),
+    (
+        "removed",
+        "SELECT instance_id, archive, generated, jobs, reason FROM {}.archive"
+        " WHERE state = 'published' AND reason IS NOT NULL ORDER BY 1, 2",
+    ),
+    (
+        "last runs",
+        "SELECT run_id, started, finished, ranks, version, modules, archives, jobs FROM {}.run"
+        f" ORDER BY finished DESC LIMIT {_LAST_RUNS}",
+    ),
+)
+
+
+def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
+    """The parts of the ledger, each with its title, its columns and its rows. Raises DatabaseRefused, NoLedger."""
+    parts: list[tuple[str, list[str], list[list[str]]]] = []
+    with connection(url) as link, link.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{RUN.name}",))
+        if cursor.fetchone()[0] is None:
+            raise NoLedger
+        for title, statement in _LEDGER:
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(SCHEMA)))
+            columns = [column.name for column in cursor.description]
+            parts.append((title, columns, [[_text(value) for value in row] for row in cursor.fetchall()]))
+    return parts
+
+
+def miscounted(config: Config) -> list[list[str]]:
+    """The published archives of which N.json counts other jobs than were read: instance, archive, and how."""
+    store, rows = Store(config.work / "store"), []
+    for _, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances():
+        for name, known in archives.items():
+            archive = as_published(instance_id, name, known)
+            account = load_account(store, known.key) if archive else None
+            what = miscount(archive, account) if archive and account else None
+            rows += [[instance_id, name, what]] if what else []
+    return sorted(rows)
+
+
+def rejects_of(
+    reports: Path, instance: str | None, archive: str | None, *, lines: bool
+) -> tuple[list[str], list[list[str]]]:
+    """Rejected lines by instance, archive, member and reason, or with `lines` each of them."""
+    rows: list[list[str]] = []
+    for file in sorted((reports / REJECTS).glob("*/*.tsv")):
+        if instance in (None, file.parent.name) and archive in (None, file.stem):
+            with file.open(encoding="utf-8", newline="\n") as text:
+                next(text)
+                rows += [[file.parent.name, *line.rstrip("\n").split("\t")] for line in text]
+    if lines:
+        return ["instance", "archive", "member", "line", "reason", "bytes", "text"], rows
+    counts = Counter((row[0], row[1], row[2], row[4]) for row in rows)
+    return ["instance", "archive", "member", "reason", "lines"], [[*key, str(n)] for key, n in sorted(counts.items())]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,128 @@
+"""The answers to the ready queries: what the database says, unchanged by it, and the forms that this is written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import psycopg2
+
+from grt_batch.core.errors import NoTable, QueryFailed
+from grt_batch.queries.definitions import Query
+from grt_batch.schema.tables import escape
+from grt_batch.sinks.postgres import SCHEMA, connection
+
+_MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(%s || name) IS NULL"
+
+
+_WIDEST = 100
+"""Characters of a cell for people; values of parameters may be whole files."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows that answer a query, with the values as psycopg2 gives them."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    milliseconds: float
+
+
+def tables_of(query: Query) -> list[str]:
+    """The published tables that a query reads."""
+    return list(dict.fromkeys(re.findall(rf"\b{SCHEMA}\.(\w+)", query.sql)))
+
+
+def ask(url: str, query: Query, values: Mapping[str, Any], show: Callable[[str], None] = lambda sql: None) -> Answer:
+    """Put `query` to the database in a transaction that can only read, and sees the tables of one run.
+
+    The SQL is given to `show` before it is sent. Raises DatabaseRefused where the database cannot be reached, NoTable
+    where no run has published what the query reads, and QueryFailed for any other complaint of the database.
+    """
+    with connection(url) as link, link.cursor() as cursor:
+        link.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        try:
+            cursor.execute(_MISSING, (tables_of(query), f"{SCHEMA}."))
+            missing = [name for (name,) in cursor.fetchall()]
+            if missing:
+                raise NoTable(query=query.name, tables=", ".join(missing))
+            statement = cursor.mogrify(query.sql, dict(values))
+            show(statement.decode())
+            begun = time.perf_counter()
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+        except psycopg2.Error as error:
+            raise QueryFailed(query=query.name, what=error) from None
+        return Answer([column.name for column in cursor.description], rows, 1000 * (time.perf_counter() - begun))
+
+
+def as_table(answer: Answer) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells for people: numbers are rounded, texts shortened, and none breaks the line or the terminal."""
+    return answer.columns, [[_visible(_rounded(value)) for value in row] for row in answer.rows]
+
+
+def as_tsv(answer: Answer) -> bytes:
+    """The form of the reports: a header, null is empty, tab and newline in a value are escaped."""
+    lines = [answer.columns, *([cell_text(value) for value in row] for row in answer.rows)]
+    return "".join("\t".join(map(escape, line)) + "\n" for line in lines).encode()
+
+
+def as_csv(answer: Answer) -> bytes:
+    """RFC 4180, with a header; null is empty."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([answer.columns, *([cell_text(value) for value in row] for row in answer.rows)])
+    return text.getvalue().encode()
+
+
+def as_json(answer: Answer) -> bytes:
+    """A list of an object for each row. Decimals are numbers with all their digits, times as ISO 8601 has them."""
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    return orjson.dumps(rows, default=_json, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def cell_text(value: Any) -> str:
+    """A value with all its digits; times have a space between day and hour, as in the reports."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case Decimal():
+            text = f"{value:f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text
+        case dict() | list():
+            return orjson.dumps(value, default=_json).decode()
+    return str(value)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(cell_text(value)) if value.is_finite() else None
+    return str(value)
+
+
+def _rounded(value: Any) -> str:
+    """Fractions with four digits, or as many as their whole part has; times without parts of a second."""
+    match value:
+        case datetime():
+            return cell_text(value.replace(microsecond=0))
+        case float() | Decimal() if math.isfinite(value) and value % 1:
+            return f"{value:.4g}" if -1000 < value < 1000 else f"{value:.0f}"
+        case float() if math.isfinite(value):
+            return f"{value:.0f}"
+    return cell_text(value)
+
+
+def _visible(text: str) -> str:
+    text = escape(text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…")
+    signs = (sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return text if text.isprintable() else "".join(signs)

@@ -1,0 +1,300 @@
+"""The one place that knows MPI: sending, receiving and waiting.
+
+Sends never block: two ranks that send large messages to each other would wait for ever. A waiting rank probes a few
+times and then sleeps ever longer, since a blocked receive of most MPIs burns a core.
+
+Most MPIs end all ranks when one is lost. Under Open MPI's `--with-ft ulfm` the others live on: all that they do with
+the wire then raises RankLostError, until each of them has regrouped. Messages that were under way are lost.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from grt_batch.core.errors import RankLost, WrongMpi
+from grt_batch.core.logs import logger
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat, sign_off
+from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.scheduling import COORDINATOR
+
+_PROBES = 50
+
+
+_SHORTEST_SLEEP, _LONGEST_SLEEP, _LONGEST_FAREWELL = 20e-6, 1e-3, 1.0
+
+
+_LAUNCHERS = (
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("PMI_SIZE", "PMI_RANK"),
+    ("MPI_LOCALNRANKS", "MPI_LOCALRANKID"),
+)
+
+
+_TOLERANT = "OMPI_MCA_mpi_ft_enable"
+"""What the ranks see of Open MPI's `--with-ft ulfm`."""
+
+
+_CODE, _OVER = 0xFF, 0x100
+"""What ranks agree on, by `and`: the complement of the exit code that ends them all, and whether the run is over."""
+
+
+class RankLostError(Exception):
+    """A rank was lost, and the others must regroup."""
+
+
+class Transport:
+    """The messages of one rank, and its clock."""
+
+    def __init__(self, comm: Any) -> None:
+        self._comm = comm
+        self.clock = Clock()
+        self.rank: int = comm.Get_rank()
+        self.size: int = comm.Get_size()
+        self._sending: list[tuple[Any, bytes]] = []
+
+    def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
+        """Send a packed message, or one that is only its tag."""
+        raw = pack({}) if raw is None else raw
+        with self.clock.stage(Stage.SEND, len(raw)):
+            self._reap()
+            self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
+
+    def receive(self) -> Message:
+        """The next message, from whoever; sleeps until there is one."""
+        message = self.poll()
+        if message is None:
+            with self.clock.stage(Stage.WAITING):
+                message = self._await()
+        return message
+
+    def _await(self) -> Message:
+        probes, sleep = 0, _SHORTEST_SLEEP
+        while True:
+            message = self.poll()
+            if message is not None:
+                return message
+            probes += 1
+            if probes > _PROBES:
+                time.sleep(sleep)
+                sleep = min(2 * sleep, _LONGEST_SLEEP)
+
+    def poll(self) -> Message | None:
+        """The next message, None where none has come yet."""
+        from mpi4py import MPI
+
+        status = MPI.Status()
+        matched = self._comm.Improbe(MPI.ANY_SOURCE, MPI.ANY_TAG, status)
+        if matched is None:
+            self._reap()
+            return None
+        size = status.Get_count(MPI.BYTE)
+        with self.clock.stage(Stage.RECEIVE, size):
+            raw = bytearray(size)
+            matched.Recv([raw, size, MPI.BYTE])
+            return unpack(status.Get_tag(), status.Get_source(), raw)
+
+    def flush(self) -> None:
+        """Wait until all that was sent has left."""
+        while self._sending:
+            self._reap()
+            time.sleep(_SHORTEST_SLEEP)
+
+    def finish(self, code: int = 0) -> None:
+        """Take part in the end of all ranks, before this one leaves with `code`; no message after it. An mpirun may end
+        the ranks as soon as one of them has left with an exit code: so all meet here, and only the first has one."""
+        from mpi4py import MPI
+
+        self.flush()
+        self._comm.Barrier()
+        MPI.Finalize()
+
+    def regroup(self) -> Sequence[int]:
+        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        return ()
+
+    def abort(self, code: int) -> None:
+        """End all ranks at once, with this exit code."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._comm.Abort(code)
+
+    def _reap(self) -> None:
+        self._sending = [(request, raw) for request, raw in self._sending if not request.Test()]
+
+
+class TolerantWire(Transport):
+    """The messages of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
+
+    def __init__(self, comm: Any) -> None:
+        super().__init__(comm)
+        self._world = comm.Get_group()
+        self._ranks = list(range(self.size))
+        self._met = False
+        # MPI may still read what was being sent to others when one was lost.
+        self._abandoned: list[tuple[Any, bytes]] = []
+
+    def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
+        """Send a packed message, or one that is only its tag. Raises RankLostError."""
+        with self._losses():
+            super().send(self._ranks.index(to), tag, raw)
+
+    def poll(self) -> Message | None:
+        """The next message, None where none has come yet. Raises RankLostError."""
+        with self._losses():
+            message = super().poll()
+        return message and replace(message, source=self._ranks[message.source])
+
+    def flush(self) -> None:
+        """Wait until all that was sent has left. Raises RankLostError."""
+        with self._losses():
+            super().flush()
+
+    def finish(self, code: int = 0) -> None:
+        """Leave with `code`, as soon as all ranks do. Raises RankLostError where not all know of the end."""
+        self.flush()
+        self._met = True
+        if not self._agree(_OVER | _CODE) & _OVER:
+            raise RankLostError
+        self._leave(code)
+
+    def regroup(self) -> Sequence[int]:
+        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        from mpi4py import MPI
+
+        if not self._met:
+            self._agree(_CODE)
+        self._met = False
+        self._abandoned += self._sending
+        self._sending = []
+        before, self._comm = self._ranks, self._shrunk()
+        self.size = self._comm.Get_size()
+        self._ranks = list(MPI.Group.Translate_ranks(self._comm.Get_group(), None, self._world))
+        lost = sorted(set(before).difference(self._ranks))
+        self._sign_off(lost)
+        if COORDINATOR in lost:
+            if self.rank == self._ranks[0]:
+                logger.error("rank %d (coordinator) was lost: without it nothing can be published", COORDINATOR)
+            self._leave(RankLost.exit_code)
+        return lost
+
+    def abort(self, code: int) -> None:
+        """End all ranks, each at its next message, with this exit code. MPI's own Abort would leave them waiting."""
+        self._comm.Revoke()
+        self._agree(_CODE & ~code)
+
+    @contextmanager
+    def _losses(self) -> Iterator[None]:
+        """Raises RankLostError where MPI says that a rank was lost, and sees to it that all others are told."""
+        from mpi4py import MPI
+
+        try:
+            yield
+        except MPI.Exception as error:
+            if not _is_loss(error):
+                raise
+            self._comm.Revoke()
+            failed = self._comm.Get_failed()
+            self._sign_off(failed.Translate_ranks(None, self._world))
+            raise RankLostError from None
+
+    def _agree(self, flags: int) -> int:
+        """What the flags of all ranks that live have in common, once all have come here; the same for each of them.
+        Where that ends them with an exit code it does not return."""
+        from mpi4py import MPI
+
+        common = array("i", [flags])
+        try:
+            request = self._comm.Iagree(common)
+            while not request.Test():
+                time.sleep(_LONGEST_SLEEP)
+        except MPI.Exception as error:
+            # Some rank did not come; the others have agreed.
+            if not _is_loss(error):
+                raise
+        if code := _CODE & ~common[0]:
+            self._leave(code)
+        return common[0]
+
+    def _shrunk(self) -> Any:
+        from mpi4py import MPI
+
+        while True:
+            try:
+                return self._comm.Shrink()
+            except MPI.Exception as error:
+                if not _is_loss(error):
+                    raise
+
+    def _leave(self, code: int) -> None:
+        """End this process. MPI's Finalize, which an orderly exit calls, too, may wait for a lost rank for ever."""
+        from mpi4py import MPI
+
+        # By this rank others may have to hear what was agreed on: once they have come here, they have.
+        common, deadline = array("i", [0]), time.monotonic() + _LONGEST_FAREWELL
+        with suppress(MPI.Exception):
+            request = self._comm.Iagree(common)
+            while not request.Test() and time.monotonic() < deadline:
+                time.sleep(_LONGEST_SLEEP)
+        self._sign_off([self.rank])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _sign_off(self, ranks: Sequence[int]) -> None:
+        if folder := os.environ.get(FOLDER_VARIABLE):
+            for rank in ranks:
+                sign_off(Path(folder), rank)
+
+
+def _is_loss(error: Any) -> bool:
+    """Whether MPI raised this because a rank was lost."""
+    from mpi4py import MPI
+
+    return error.Get_error_class() in (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
+
+
+def _byte() -> Any:
+    from mpi4py import MPI
+
+    return MPI.BYTE
+
+
+def world() -> Transport | None:
+    """The ranks that this process was started with; None for a process of its own, which then never loads MPI.
+
+    Raises WrongMpi where the launcher and the library are of different MPIs.
+    """
+    started = next((int(os.environ[size]) for size, _ in _LAUNCHERS if os.environ.get(size, "").isdigit()), 1)
+    if started == 1 and "mpi4py.run" not in sys.modules and "mpi4py.MPI" not in sys.modules:
+        return None
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        beat(Path(folder), _launched_as())
+    from mpi4py import MPI
+
+    size = MPI.COMM_WORLD.Get_size()
+    if started > 1 and size == 1:
+        if not is_first():
+            sys.exit(WrongMpi.exit_code)
+        raise WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0])
+    if size == 1:
+        return None
+    return TolerantWire(MPI.COMM_WORLD) if os.environ.get(_TOLERANT) == "1" else Transport(MPI.COMM_WORLD)
+
+
+def is_first() -> bool:
+    """Whether the launcher calls this process its first rank; true for a process of its own."""
+    return _launched_as() == 0
+
+
+def _launched_as() -> int:
+    """The rank that the launcher gave to this process; 0 for a process of its own."""
+    return next((int(os.environ[rank]) for _, rank in _LAUNCHERS if os.environ.get(rank, "").isdigit()), 0)

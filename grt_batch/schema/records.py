@@ -1,0 +1,125 @@
+"""What a module can ask for: the records of an archive, joined with their jobs.
+
+A class stands for each kind of row, and its fields for the columns, so that a module names them by neither a string
+nor a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+import polars as pl
+
+from grt_batch.schema.members import SECONDS_SCALE
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of joined records, as a module names it: never by a free string."""
+
+    name: str
+    type: pl.DataType
+    unit: str
+    doc: str
+
+    @property
+    def expr(self) -> pl.Expr:
+        """The column, its texts as plain strings and null texts as the empty one."""
+        column = pl.col(self.name)
+        return column.cast(pl.String).fill_null("") if self.type == pl.String() else column
+
+
+class Record:
+    """A row, in the order of the job ids. The fields below are those of its job, and stand in every kind of row."""
+
+    kind: ClassVar[str]
+    job_id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
+    tool_id = Field("tool_id", pl.String(), "", "the tool, by its full id")
+    tool_version = Field("tool_version", pl.String(), "", "the tool's version")
+    state = Field("state", pl.String(), "", "the state when the job was exported last")
+    day = Field("day", pl.Date(), "UTC", "the day of create_time")
+    month = Field("month", pl.Date(), "UTC", "the first day of create_time's month")
+
+    @classmethod
+    def fields(cls) -> tuple[Field, ...]:
+        """The fields of this kind of row, those of its job first."""
+        return tuple(field for base in reversed(cls.__mro__) for field in vars(base).values() if type(field) is Field)
+
+
+NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
+"""A null of these is the empty text in all tables, so that they can be joined."""
+
+
+class Job(Record):
+    """One row a job: what it was, and the measurements of it."""
+
+    kind = "jobs"
+    create_time = Field("create_time", pl.Datetime("us"), "UTC", "when the job was created")
+    runtime = Field("runtime", pl.Int64(), "1e-7 s", "runtime_seconds; where it is missing, end - start")
+    memory = Field("memory", pl.Int64(), "B", "memory.peak, else memory.max_usage_in_bytes; not 0")
+    cpu = Field("cpu", pl.Int64(), "ns", "cpu.stat.usage_usec, else cpuacct.usage")
+    cores = Field("cores", pl.Int64(), "1e-7 cores", "galaxy_slots")
+    allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
+    core_seconds = Field("core_seconds", pl.Int64(), "1e-7 core s", "runtime × cores")
+    wait = Field("wait", pl.Int64(), "1e-7 s", "start - create_time, null when negative")
+    input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
+    output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
+    non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
+    without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
+    implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")
+
+
+class Param(Record):
+    """One row a parameter of a job. Of a parameter that stands more than once the last one counts."""
+
+    kind = "params"
+    name = Field("name", pl.String(), "", "the parameter")
+    value = Field("value", pl.String(), "", "the one value, unwrapped; null where it is null")
+    names_data = Field("names_data", pl.Boolean(), "", "the value names datasets, and says nothing else")
+
+
+class Dataset(Record):
+    """One row a dataset of a job."""
+
+    kind = "datasets"
+    dataset_id = Field("dataset_id", pl.Int64(), "", "the history-dataset association")
+    extension = Field("extension", pl.String(), "", "the type of its file")
+    file_size = Field("file_size", pl.Int64(), "B", "its size; null where it is unknown or negative")
+    param_name = Field("param_name", pl.String(), "", "the parameter or output that it stands for")
+    type = Field("type", pl.String(), "", "input or output")
+
+
+class Metric(Record):
+    """One row a metric of a job. Of a metric that stands more than once the last one counts."""
+
+    kind = "metrics"
+    plugin = Field("plugin", pl.String(), "", "the plugin that measured it")
+    name = Field("name", pl.String(), "", "the metric")
+    value = Field(
+        "value", pl.Decimal(38, SECONDS_SCALE), "", "a number; null for a text, and at or above 2^62, which is no limit"
+    )
+    text = Field("text", pl.String(), "", "a text; null for a number")
+
+
+RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, Param, Dataset, Metric)}
+"""Every kind of joined records, the jobs first."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of some jobs, whole: every row of each of these jobs. `since` is the first day for which the last
+    days are counted one by one, None for all days."""
+
+    frames: Mapping[type[Record], pl.DataFrame]
+    since: date | None = None
+
+    def __getitem__(self, record: type[Record]) -> pl.DataFrame:
+        return self.frames[record]
+
+    def lately(self, record: type[Record]) -> pl.DataFrame:
+        """The records from the day `since` on."""
+        frame = self.frames[record]
+        return frame if self.since is None else frame.filter(pl.col(Record.day.name) >= self.since)

@@ -1,0 +1,198 @@
+"""One specification of a table: its frame's check, its DDL, its COPY text, its TSV and its documentation follow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+import numpy as np
+import polars as pl
+
+from grt_batch.frames.composite_keys import key_order
+from grt_batch.frames.dictionaries import categories, encoded
+
+_SLICE_ROWS = 200_000
+
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+class Type(Enum):
+    """The type of a column, as PostgreSQL calls it."""
+
+    TEXT = "text"
+    BIGINT = "bigint"
+    INTEGER = "integer"
+    DOUBLE = "double precision"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    JSON = "jsonb"
+
+
+_FRAME_TYPES: dict[Type, pl.DataType] = {
+    Type.TEXT: pl.String(),
+    Type.BIGINT: pl.Int64(),
+    Type.INTEGER: pl.Int32(),
+    Type.DOUBLE: pl.Float64(),
+    Type.NUMERIC: pl.Int128(),
+    Type.BOOLEAN: pl.Boolean(),
+    Type.TIMESTAMP: pl.Datetime("us"),
+    Type.DATE: pl.Date(),
+    Type.JSON: pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: what it says, and in which unit. In a frame a NUMERIC holds integers of 10 ** -`scale`; without a
+    scale, for a column whose rows are of different units, the decimal text itself."""
+
+    name: str
+    type: Type
+    doc: str
+    unit: str = ""
+    scale: int | None = 0
+
+    @property
+    def frame_type(self) -> pl.DataType:
+        """The type of this column in a frame."""
+        return _FRAME_TYPES[Type.TEXT if self.scale is None else self.type]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table; its rows are in the order of `key`. `nullable` are the columns of the key that may be null.
+    With an `index` rows are found by its columns alone, and a key may stand twice."""
+
+    name: str
+    doc: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    nullable: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of a frame of this table."""
+        return pl.Schema({column.name: column.frame_type for column in self.columns})
+
+    def frame(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` in the columns and the order of this table. Texts may be encoded (`grt_batch.frames.dictionaries`).
+
+        Raises ValueError, naming the column and a value, for a column that is missing or of another type,
+        a null in the key, or a key that stands twice.
+        """
+        missing = [column.name for column in self.columns if column.name not in rows.columns]
+        if missing:
+            raise ValueError(f"table {self.name}: no column {', '.join(missing)}")
+        rows = rows.select(column.name for column in self.columns)
+        types = rows.schema
+        for column in self.columns:
+            found = types[column.name]
+            if found != column.frame_type and not (column.type is Type.TEXT and isinstance(found, pl.Enum)):
+                raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
+            if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
+                raise ValueError(f"table {self.name}: null in the key column {column.name}")
+        # Encoded texts are sorted as numbers.
+        texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
+        rows = rows.with_columns(encoded(rows[name]) for name in texts)
+        order, begins = key_order(rows, self.key)
+        rows = rows[order]
+        if not self.index and len(begins) < rows.height:
+            twice = rows.select(self.key).row(int(begins[np.diff(begins, append=rows.height).argmax()]))
+            raise ValueError(f"table {self.name}: the key {twice} stands twice")
+        return rows
+
+    def empty(self) -> pl.DataFrame:
+        """A frame without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+
+COPY_NULL = "\\N"
+"""The text of null in PostgreSQL's COPY."""
+
+
+def render(table: Table, frame: pl.DataFrame, *, null: str = COPY_NULL) -> Iterator[bytes]:
+    r"""The rows of `frame` as tab-separated UTF-8 text, some thousand rows at a time.
+
+    Tab, newline, carriage return and backslash in a text become \t, \n, \r, \\, as PostgreSQL's COPY has it too.
+    """
+    texts = frame.select(_as_text(column, frame[column.name]) for column in table.columns)
+    for part in texts.iter_slices(_SLICE_ROWS):
+        text = io.BytesIO()
+        part.write_csv(
+            text, separator="\t", include_header=False, quote_style="never", null_value=null, line_terminator="\n"
+        )
+        yield text.getvalue()
+
+
+def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:
+    """The TSV file of a table, from what `render` gives of it: a header line, and null is empty. The first column is
+    never null."""
+    yield ("\t".join(column.name for column in table.columns) + "\n").encode()
+    # A backslash in a text is doubled: this is null, and the tab before it.
+    null = f"\t{COPY_NULL}".encode()
+    for part in text:
+        yield part.replace(null, b"\t")
+
+
+def _as_text(column: Column, values: pl.Series) -> pl.Series | pl.Expr:
+    value = pl.col(column.name)
+    match column.type:
+        case Type.TEXT | Type.JSON:
+            return _escaped(values)
+        case Type.TIMESTAMP:
+            return value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
+        case Type.NUMERIC if column.scale is not None:
+            return exact_text(value, column.scale)
+        case _:
+            return value
+
+
+def _escaped(values: pl.Series) -> pl.Series:
+    """Texts with their escapes; of encoded ones the few different texts are looked at alone."""
+    texts = categories(values) if isinstance(values.dtype, pl.Enum) else values
+    # Hardly a text holds such a character, and one look is faster than four replacements.
+    if not texts.str.contains_any(list(_ESCAPES)).any():
+        return values
+    for character, escaped in _ESCAPES.items():
+        texts = texts.str.replace_all(character, escaped, literal=True)
+    return texts.gather(values.to_physical()).alias(values.name) if isinstance(values.dtype, pl.Enum) else texts
+
+
+def escape(text: str) -> str:
+    """A text as it stands in a TSV file."""
+    return text.translate({ord(character): escaped for character, escaped in _ESCAPES.items()})
+
+
+def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
+    """The decimal text of integers of 10 ** -`scale`, without zeros at its end."""
+    if scale == 0:
+        return value.cast(pl.String)
+    unit = pl.lit(Decimal(1).scaleb(-scale), pl.Decimal(38, scale))
+    text = (value.cast(pl.Decimal(38, 0)) * unit).cast(pl.String)
+    return text.str.strip_chars_end("0").str.strip_chars_end(".")
+
+
+REJECT_COLUMNS = ("member", "line", "reason", "bytes", "text")
+
+
+_FORMULA, _NUMBER = r"^[=+@-]", r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+
+
+def defused(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a ' before each text that a spreadsheet would run as a formula: that begins with =, +, - or @, and is
+    no number."""
+    texts = [pl.col(column.name).cast(pl.String) for column in table.columns if column.type is Type.TEXT]
+    return frame.with_columns(
+        pl.when(text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER))
+        .then(pl.concat_str(pl.lit("'"), text))
+        .otherwise(text)
+        .alias(text.meta.output_name())
+        for text in texts
+    )

@@ -1,0 +1,243 @@
+"""What the work folder remembers of archives: which file had which hash, and what was published of it.
+
+An archive that was published and is not there any more still counts: its partial results are in the store, and here
+stands what its files said of it. So the numbers of an archive go when they are told to, not when a disk is away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from grt_batch.core.errors import CannotWrite, Quarantine
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.uploads.metadata import InstanceMetadata, Report, read_report
+from grt_batch.uploads.scan import Archive, Instance, Uploads
+
+FILE = "index.json"
+
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class IndexedArchive:
+    """An archive that was read: the stamp and the hash of its tar.gz, and the store's key of what was read of it.
+
+    `document` is its N.json where its numbers are in the tables, None where they are not. `replaced` is when a run
+    found another content under this name, in UTC.
+    """
+
+    stamp: tuple[int, int, int]
+    sha256: str
+    key: str
+    document: Mapping[str, Any] | None = None
+    replaced: str | None = None
+
+    @classmethod
+    def from_json(cls, values: Any) -> IndexedArchive:
+        """The opposite of `asdict`. Raises TypeError or ValueError for what is none."""
+        known = cls(**values)
+        size, modified, inode = map(int, known.stamp)
+        texts = (known.sha256, known.key, known.replaced or "")
+        if not all(isinstance(text, str) for text in texts) or not isinstance(known.document, dict | None):
+            raise TypeError
+        return replace(known, stamp=(size, modified, inode))
+
+
+@dataclass
+class _Remembered:
+    """An instance: what it said of itself, and its archives by name."""
+
+    metadata: InstanceMetadata = field(default_factory=InstanceMetadata)
+    archives: dict[str, IndexedArchive] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, values: Any) -> _Remembered:
+        metadata = values["metadata"]
+        archives = {name: IndexedArchive.from_json(known) for name, known in values["archives"].items()}
+        return cls(InstanceMetadata(**{**metadata, "owners": tuple(metadata["owners"])}), archives)
+
+
+class ArchiveIndex:
+    """The index of one folder of uploads; the file holds those of others too, which stay as they are."""
+
+    def __init__(self, work: Path, uploads: Path) -> None:
+        """`damaged` says that there is an index that cannot be read."""
+        self.file = work / FILE
+        self.damaged = False
+        self._saved = b""
+        self.as_of: date | None = None
+        self._roots: dict[str, dict[str, _Remembered]] = {}
+        try:
+            self._load(self.file.read_bytes())
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.damaged = True
+        # As it is called, not where it leads to: who moves the folder leaves a link, and keeps what is remembered.
+        root = os.fsencode(os.path.normpath(uploads.absolute())).decode("utf-8", "backslashreplace")
+        self._instances = self._roots.setdefault(root, {})
+
+    def _load(self, raw: bytes) -> None:
+        document, self._saved = orjson.loads(raw), raw
+        if document["format"] != _FORMAT:
+            raise ValueError
+        self.as_of = date.fromisoformat(document["as_of"]) if document["as_of"] else None
+        self._roots = {
+            root: {instance_id: _Remembered.from_json(values) for instance_id, values in instances.items()}
+            for root, instances in document["uploads"].items()
+        }
+
+    def sha256(self, archive: Archive) -> str | None:
+        """The hash of this very file, None where it is another one or not known."""
+        known = self._known(archive)
+        return known.sha256 if known and known.stamp == archive.stamp else None
+
+    def knows(self, archive: Archive) -> bool:
+        """Whether a file of this name was read before."""
+        return self._known(archive) is not None
+
+    def key(self, archive: Archive) -> str:
+        """The store's key of what was read under this name, "" where nothing was."""
+        known = self._known(archive)
+        return known.key if known else ""
+
+    def remember(self, archive: Archive, sha256: str, key: str) -> None:
+        """Take note of a file that was read."""
+        before = self._known(archive)
+        known = IndexedArchive(archive.stamp, sha256, key)
+        if before and before.sha256 == sha256:
+            known = replace(known, document=before.document, replaced=before.replaced)
+        elif before:
+            known = replace(known, replaced=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
+        self._instances.setdefault(archive.instance_id, _Remembered()).archives[archive.name] = known
+
+    def learn(self, ledger: Ledger) -> None:
+        """Take note of whose numbers are in the tables, for the day when it is not there any more."""
+        self.as_of = ledger.as_of
+        for instance in ledger.instances:
+            remembered = self._instances.setdefault(instance.instance_id, _Remembered())
+            remembered.metadata = instance.metadata
+            for entry in instance.archives:
+                known = remembered.archives.get(entry.archive.name)
+                if known and not entry.archive.remembered:
+                    document = entry.archive.report.document if entry.counts and entry.archive.report else None
+                    key = entry.key or known.key
+                    remembered.archives[entry.archive.name] = replace(known, key=key, document=document)
+
+    def remembered(self, instance_id: str, name: str) -> Archive | None:
+        """An archive as it was published, None where none was under this name."""
+        known = self._instances.get(instance_id, _Remembered()).archives.get(name)
+        return None if known is None else as_published(instance_id, name, known)
+
+    def recall(self, uploads: Uploads, forget: Collection[str] | None = ()) -> Uploads:
+        """`uploads`, and what was published and is not there any more, or not whole; but for the instances that are to
+        be forgotten, which are all of them for None."""
+        there = {instance.instance_id: instance for instance in (*uploads.bare, *uploads.instances)}
+        instances = []
+        for instance_id in sorted({*there, *self._instances}):
+            before = self._instances.get(instance_id, _Remembered())
+            instance = there.get(instance_id, Instance(instance_id, before.metadata, ()))
+            if forget is not None and instance_id not in forget:
+                instance = self._with_remembered(instance)
+            if instance.archives:
+                instances.append(instance)
+        return replace(uploads, instances=tuple(instances))
+
+    def _with_remembered(self, instance: Instance) -> Instance:
+        archives = {archive.name: archive for archive in instance.archives}
+        for name in self._instances.get(instance.instance_id, _Remembered()).archives:
+            found = archives.get(name)
+            if found is None or found.incomplete:
+                archive = self.remembered(instance.instance_id, name)
+                if archive:
+                    archives[name] = replace(archive, incomplete=found.incomplete if found else None)
+        return replace(instance, archives=tuple(sorted(archives.values(), key=lambda archive: archive.order)))
+
+    def drop_all_but(self, wanted: Iterable[Archive]) -> list[str]:
+        """Forget all other archives of this folder; the names of those that were published, `<instance>/<archive>`."""
+        names = {(archive.instance_id, archive.name) for archive in wanted}
+        forgotten = []
+        for instance_id, instance in list(self._instances.items()):
+            for name, known in list(instance.archives.items()):
+                if (instance_id, name) not in names:
+                    del instance.archives[name]
+                    forgotten += [f"{instance_id}/{name}"] if known.document is not None else []
+            if not instance.archives:
+                del self._instances[instance_id]
+        return forgotten
+
+    def instances(self) -> Iterator[tuple[bool, str, Mapping[str, IndexedArchive]]]:
+        """Every instance of every folder of uploads: whether it is this one's, its id, and its archives by name."""
+        for instances in self._roots.values():
+            for instance_id, instance in instances.items():
+                yield instances is self._instances, instance_id, instance.archives
+
+    def replaced(self) -> Iterator[tuple[str, str, str]]:
+        """The archives that took the place of others of the same name: instance, archive, and when that was, in UTC."""
+        for _, instance_id, archives in self.instances():
+            for name, known in archives.items():
+                if known.replaced:
+                    yield instance_id, name, known.replaced
+
+    def save(self) -> None:
+        """Write the index, at one stroke, where it says something new. Raises CannotWrite."""
+        document = {
+            "format": _FORMAT,
+            "as_of": self.as_of,
+            "uploads": {
+                root: {instance_id: asdict(instance) for instance_id, instance in instances.items()}
+                for root, instances in self._roots.items()
+            },
+        }
+        raw, temporary = orjson.dumps(document), self.file.with_suffix(".new")
+        if raw == self._saved and not self.damaged:
+            return
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            if self.damaged:
+                self.file.replace(self.file.with_suffix(".damaged"))
+            temporary.replace(self.file)
+            _sync(self.file.parent)
+            self._saved, self.damaged = raw, False
+        except OSError as error:
+            raise CannotWrite(folder=self.file.parent, what=error.strerror or error) from None
+
+    def _known(self, archive: Archive) -> IndexedArchive | None:
+        instance = self._instances.get(archive.instance_id)
+        return instance.archives.get(archive.name) if instance else None
+
+
+def _sync(folder: Path) -> None:
+    """See that the names in a folder outlast a power cut, and, where there is a journal, all that was renamed before:
+    what is remembered from now on may be removed from the uploads."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def as_published(instance_id: str, name: str, known: IndexedArchive) -> Archive | None:
+    """The archive whose numbers are in the tables; without a report where this program does not take its N.json."""
+    if known.document is None:
+        return None
+    try:
+        report: Report | None = read_report(orjson.dumps(known.document), name)
+    except Quarantine:
+        report = None
+    tar = Path(f"{name}.tar.gz")
+    return Archive(instance_id, name, tar, known.stamp[0], known.stamp, report, remembered=True)

@@ -1,0 +1,1 @@
+"""What came in: folders, metadata and the contents of an archive."""

@@ -1,0 +1,218 @@
+"""metadata.json of an instance and N.json of an archive, one reader for each version of the latter.
+
+The JSON Schemas in config/schemas describe the same documents for those who write them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from grt_batch.core.errors import Quarantine
+
+NEWEST_VERSION = 3
+
+
+MOST_BYTES = 16 << 20
+"""A document with more is refused: the tools of the largest servers take some MB."""
+
+
+_DEEPEST = 100
+"""Documents nested deeper are refused: no Galaxy writes them, and every later step would need room for them."""
+
+
+_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
+
+
+_HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
+
+
+_TEXT_KEYS = ("url", "title", "description")
+
+
+_KNOWN_KEYS = (*_TEXT_KEYS, "public", "latitude", "longitude", "owners")
+
+
+@dataclass(frozen=True)
+class InstanceMetadata:
+    """What an instance says of itself. A missing `public` means not public."""
+
+    url: str | None = None
+    title: str | None = None
+    description: str | None = None
+    public: bool = False
+    latitude: float | None = None
+    longitude: float | None = None
+    owners: tuple[str, ...] = ()
+    other: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """N.json: what an archive says of itself. `generated` is in Unix seconds, `sha256` the hash of its tar.gz."""
+
+    version: int
+    generated: Decimal
+    galaxy_version: str | None
+    sha256: str | None
+    users_active: int | None
+    users_total: int | None
+    jobs: Mapping[str, int]
+    document: Mapping[str, Any]
+
+
+def read_instance(raw: bytes | None) -> InstanceMetadata:
+    """Read metadata.json; None where there is none. What cannot be read is left out, and said in `problem`."""
+    if raw is None:
+        return InstanceMetadata()
+    if len(raw) > MOST_BYTES:
+        return InstanceMetadata(problem=f"metadata.json has more than {MOST_BYTES} bytes")
+    try:
+        document = _clean(orjson.loads(raw))
+    except (orjson.JSONDecodeError, _TooDeep) as error:
+        return InstanceMetadata(problem=f"metadata.json is no JSON: {error}")
+    if not isinstance(document, dict):
+        return InstanceMetadata(problem="metadata.json is no JSON object")
+    wrong: list[str] = []
+
+    def take(key: str, accept: Callable[[Any], bool], default: Any) -> Any:
+        value = document.get(key)
+        if value is None:
+            return default
+        if accept(value):
+            return value
+        wrong.append(key)
+        return default
+
+    def degrees(limit: int) -> Callable[[Any], bool]:
+        return lambda value: type(value) in (int, float) and -limit <= value <= limit
+
+    owners = take("owners", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value), ())
+    values = {key: take(key, lambda value: isinstance(value, str), None) for key in _TEXT_KEYS}
+    public = take("public", lambda value: isinstance(value, bool), False)
+    latitude, longitude = take("latitude", degrees(90), None), take("longitude", degrees(180), None)
+    return InstanceMetadata(
+        **values,
+        public=public,
+        latitude=None if latitude is None else float(latitude),
+        longitude=None if longitude is None else float(longitude),
+        owners=tuple(owners),
+        other={key: value for key, value in document.items() if key not in _KNOWN_KEYS},
+        problem=f"metadata.json has values of a wrong type: {', '.join(wrong)}" if wrong else None,
+    )
+
+
+def read_report(raw: bytes, name: str) -> Report:
+    """Read the N.json of the archive `name`. Raises Quarantine where it cannot be trusted."""
+    if len(raw) > MOST_BYTES:
+        raise Quarantine(f"{name}.json has more than {MOST_BYTES} bytes")
+    try:
+        document = _clean(orjson.loads(raw))
+    except (orjson.JSONDecodeError, _TooDeep) as error:
+        raise Quarantine(f"{name}.json is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise Quarantine(f"{name}.json is no JSON object")
+    version = document.get("version")
+    if type(version) is not int or version not in _READERS:
+        raise Quarantine(f"{name}.json has version {version!r:.40}; known are 1 to {NEWEST_VERSION}")
+    return _READERS[version](document, name)
+
+
+def _version_1(document: dict[str, Any], name: str) -> Report:
+    """The design (`generated` an integer, tools as objects, no hash) and Galaxy 17.09 and 18.05 (tools as arrays)."""
+    tools = document.get("tools")
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(item, list | dict) for item in tools)):
+        raise Quarantine(f"{name}.json: tools is no list of tools")
+    # Hundreds of installed tools say nothing of the jobs; they stay in the raw archive.
+    return _common({key: value for key, value in document.items() if key != "tools"}, name)
+
+
+def _version_2(document: dict[str, Any], name: str) -> Report:
+    """Galaxy 18.09 to 19.01: no list of tools any more."""
+    return _common(document, name)
+
+
+def _version_3(document: dict[str, Any], name: str) -> Report:
+    """Galaxy 19.05 to today: as version 2; what is new is in the members."""
+    return _common(document, name)
+
+
+_READERS: dict[int, Callable[[dict[str, Any], str], Report]] = {1: _version_1, 2: _version_2, 3: _version_3}
+
+
+def _common(document: dict[str, Any], name: str) -> Report:
+    users = _object(document.get("users"), "users", name)
+    jobs = _object(document.get("jobs"), "jobs", name)
+    galaxy_version = document.get("galaxy_version")
+    if galaxy_version is not None and not isinstance(galaxy_version, str):
+        raise Quarantine(f"{name}.json: galaxy_version is no text")
+    return Report(
+        version=document["version"],
+        generated=_generated(document.get("generated", name), name),
+        galaxy_version=galaxy_version,
+        sha256=_sha256(document.get("report_hash"), name),
+        users_active=_count(users.get("active"), "users.active", name),
+        users_total=_count(users.get("total"), "users.total", name),
+        jobs={state: _count(count, f"jobs.{_shown(state)}", name, null=False) or 0 for state, count in jobs.items()},
+        document=document,
+    )
+
+
+def _generated(value: Any, name: str) -> Decimal:
+    """Unix seconds, from a number or a number as text."""
+    text = str(value) if isinstance(value, str | float) or type(value) is int else ""
+    # 253402300800 is the first second of the year 10000.
+    if not _TIME.fullmatch(text) or Decimal(text) >= 253402300800:
+        raise Quarantine(f"{name}.json: generated is no time: {value!r:.60}")
+    return Decimal(text)
+
+
+def _object(value: Any, what: str, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Quarantine(f"{name}.json: {what} is no object")
+    return value
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text that may hold anything, on one line."""
+    return ascii(text[:40])[1:-1]
+
+
+def _sha256(value: Any, name: str) -> str | None:
+    if value is None:
+        return None
+    match = _HASH.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Quarantine(f"{name}.json: report_hash is no sha256: {value!r:.80}")
+    return match[1].lower()
+
+
+def _count(value: Any, what: str, name: str, *, null: bool = True) -> int | None:
+    if (null and value is None) or (type(value) is int and 0 <= value < 2**63):
+        return value
+    raise Quarantine(f"{name}.json: {what} is no count: {value!r:.40}")
+
+
+class _TooDeep(ValueError):
+    """The document is nested too deep."""
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    """`value` without the NUL characters that JSON may hold and PostgreSQL may not."""
+    if depth > _DEEPEST:
+        raise _TooDeep(f"it is nested deeper than {_DEEPEST}")
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [_clean(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item, depth + 1) for key, item in value.items()}
+    return value

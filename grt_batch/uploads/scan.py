@@ -1,0 +1,199 @@
+"""The upload folders: which instances there are and which archives they hold, in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from grt_batch.core.errors import NothingToRead, Quarantine, printable
+from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, Report, read_instance, read_report
+
+_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+_ARCHIVE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\.(json|tar\.gz)")
+
+
+METADATA = "metadata.json"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One upload: the pair N.json + N.tar.gz as it lies in its folder.
+
+    `report` is None where N.json is missing or bad. `incomplete` and `quarantine` hold the reason, one of them
+    at most; both are None for an archive that can be read. Of a `remembered` one the files are not there, or not whole
+    (`incomplete`), and everything else is as an earlier run found it.
+    """
+
+    instance_id: str
+    name: str
+    tar: Path
+    bytes: int
+    stamp: tuple[int, int, int]
+    report: Report | None
+    incomplete: str | None = None
+    quarantine: str | None = None
+    remembered: bool = False
+
+    @property
+    def order(self) -> tuple[Decimal, Decimal, str]:
+        """Archives are ordered by the number in `generated`, then by the number in their name."""
+        number = Decimal(self.name)
+        return (self.report.generated if self.report else number, number, self.name)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One Galaxy server's folder; its archives are in order, oldest first."""
+
+    instance_id: str
+    metadata: InstanceMetadata
+    archives: tuple[Archive, ...]
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """All instances, by id, and the files and folders that are none of ours, with the reason; `bare` are instances
+    without archives that say something of themselves."""
+
+    root: Path
+    instances: tuple[Instance, ...]
+    passed_over: tuple[str, ...]
+    bare: tuple[Instance, ...] = ()
+
+    @property
+    def archives(self) -> Iterator[Archive]:
+        """Every archive, instance by instance."""
+        return (archive for instance in self.instances for archive in instance.archives)
+
+
+def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now: float | None = None) -> Uploads:
+    """Read the folders below `root`, or those of the instances in `only`.
+
+    Raises NothingToRead where there is no folder, no archive or not one of `only`.
+    """
+    deadline = (time.time() if now is None else now) - settle_seconds
+    instances: list[Instance] = []
+    bare: list[Instance] = []
+    passed: list[str] = []
+    try:
+        entries = _entries(root)
+    except OSError as error:
+        raise NothingToRead(folder=root, what=error.strerror or error) from None
+    for entry in entries:
+        label = printable(entry.name)
+        if not _is(entry, "dir"):
+            passed.append(f"{label}: not a folder")
+        elif not _INSTANCE.fullmatch(entry.name):
+            passed.append(f"{label}: not the name of an instance")
+        elif not only or entry.name in only:
+            others: list[str] = []
+            try:
+                instance = _instance(Path(entry.path), deadline, others)
+            except OSError as error:
+                passed.append(f"{label}: cannot be read: {error.strerror}")
+                continue
+            if instance.archives:
+                instances.append(instance)
+                passed += others
+            else:
+                passed.append(f"{label}: holds no archives")
+                bare += [instance] if instance.metadata != InstanceMetadata() else []
+    missing = set(only) - {instance.instance_id for instance in instances}
+    seen = f" (passed over: {'; '.join(passed[:3])}{' …' if len(passed) > 3 else ''})" if passed else ""
+    if missing:
+        names = ", ".join(printable(name) for name in sorted(missing))
+        raise NothingToRead(folder=root, what=f"no archives of the instance {names}{seen}")
+    if not instances:
+        raise NothingToRead(folder=root, what=f"no folder holds archives{seen}")
+    return Uploads(root, tuple(instances), tuple(passed), tuple(bare))
+
+
+def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
+    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote it."""
+    pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
+    metadata = InstanceMetadata()
+    inner = folder / "archives"
+    for place in (inner, folder) if inner.is_dir() else (folder,):
+        for entry in _entries(place):
+            match = _ARCHIVE.fullmatch(entry.name)
+            label = f"{folder.name}/{printable(entry.name)}"
+            if match and _is(entry, "file"):
+                if match[2] in pairs.setdefault(match[1], {}):
+                    passed.append(f"{label}: stands in archives/ too")
+                pairs[match[1]].setdefault(match[2], entry)
+            elif entry.name == METADATA and place == folder:
+                metadata = _read_metadata(Path(entry.path))
+            elif Path(entry.path) != inner or not inner.is_dir():
+                passed.append(f"{label}: not an archive")
+    archives = [_archive(folder, name, files, deadline) for name, files in pairs.items()]
+    archives.sort(key=lambda archive: archive.order)
+    return Instance(folder.name, metadata, tuple(archives))
+
+
+def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadline: float) -> Archive:
+    report, incomplete, quarantine = None, None, None
+    stats = {ending: entry.stat() for ending, entry in files.items()}
+    tar = files.get("tar.gz")
+    if "json" not in files:
+        incomplete = f"{name}.tar.gz has no {name}.json"
+    elif tar is None:
+        incomplete = f"{name}.json has no {name}.tar.gz"
+    elif max(stat.st_mtime for stat in stats.values()) > deadline:
+        incomplete = "changed within the settle time"
+    if "json" in files:
+        try:
+            raw = _read(Path(files["json"].path))
+            if raw is None:
+                raise Quarantine(f"{name}.json cannot be read")
+            report = read_report(raw, name)
+        except Quarantine as error:
+            quarantine = None if incomplete else error.reason
+    stat = stats.get("tar.gz")
+    return Archive(
+        instance_id=folder.name,
+        name=name,
+        tar=Path(tar.path) if tar else folder / f"{name}.tar.gz",
+        bytes=stat.st_size if stat else 0,
+        stamp=(stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else (0, 0, 0),
+        report=report,
+        incomplete=incomplete,
+        quarantine=quarantine,
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    """A document, None of one that cannot be read; of one that is too large, a byte more than it may have."""
+    try:
+        # Who opens a pipe waits for its other end.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError:
+        return None
+
+
+def _read_metadata(path: Path) -> InstanceMetadata:
+    raw = _read(path)
+    return InstanceMetadata(problem=f"{METADATA} cannot be read") if raw is None else read_instance(raw)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:
+    """Whether an entry is a folder or a file; false for what leads nowhere or round in circles."""
+    try:
+        return entry.is_dir() if kind == "dir" else entry.is_file()
+    except OSError:
+        return False

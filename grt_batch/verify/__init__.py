@@ -1,0 +1,1 @@
+"""Checks that the published tables are what the raw archives say."""

@@ -1,0 +1,186 @@
+"""What is published, held against what was computed anew: a sink that compares where another would write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import groupby, zip_longest
+from types import TracebackType
+from typing import Any
+
+from psycopg2 import sql
+
+from grt_batch.ledger.ledger import RUN
+from grt_batch.modules.base import INSTANCE
+from grt_batch.modules.export import ArchiveParts
+from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.sinks.postgres import connection
+from grt_batch.sinks.schema import SCHEMA, Partition, attached, is_current
+
+SAME = "same"
+
+
+LOST = "lost"
+
+
+_COMPUTED = sql.Identifier("computed")
+
+
+class Comparison:
+    """Takes what a run would publish, and says of each table in `found` how the database differs from it. What was
+    computed goes into a temporary table, so that PostgreSQL itself says which values are the same; it is gone with the
+    transaction, and nothing else is written."""
+
+    def __init__(self, found: MutableMapping[str, str], published: str, url: str, *_: object, **__: object) -> None:
+        """`published` is the id of the run whose row of the table of runs is compared."""
+        self._found = found
+        self._published = published
+        self._url = url
+
+    def __enter__(self) -> Comparison:
+        self._context = connection(self._url)
+        self._link = self._context.__enter__()
+        self._cursor = self._link.cursor()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+
+    def copy(self, table: Table, text: Iterable[bytes], content: str) -> None:
+        """Compare a table with what `render` gives of the rows."""
+        current = is_current(self._cursor, table)
+        if current:
+            self._found[table.name] = self._compared(table, text)
+            # Readers do not wait for a verification, but a run of another work folder would.
+            self._link.rollback()
+        else:
+            self._found[table.name] = LOST if current is None else "has other columns"
+
+    def _compared(self, table: Table, text: Iterable[bytes]) -> str:
+        name = sql.Identifier(SCHEMA, table.name)
+        self._cursor.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(_COMPUTED, name))
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(_COMPUTED, columns).as_string(self._link)
+        self._cursor.copy_expert(statement, _Lines(iter(text)))
+        key = [column for name in table.key for column in table.columns if column.name == name]
+        self._cursor.execute(
+            sql.SQL(
+                "WITH odd AS (SELECT DISTINCT {key} FROM"
+                " ((TABLE {computed} EXCEPT ALL TABLE {table}) UNION ALL (TABLE {table} EXCEPT ALL TABLE {computed}))"
+                " AS either) SELECT (SELECT count(*) FROM odd), {key} FROM odd ORDER BY {order} LIMIT 1"
+            ).format(
+                key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
+                order=sql.SQL(", ").join(map(_in_order, key)),
+                computed=_COMPUTED,
+                table=name,
+            )
+        )
+        row = self._cursor.fetchone()
+        return _differing(table, row[0], ["" if value is None else str(value) for value in row[1:]]) if row else SAME
+
+    def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
+        """Compare the tables of an export, instance by instance: by the key of what it is made of, and by the number
+        of its rows."""
+        wanted: dict[str, dict[str, int]] = {table.name: {} for table in tables}
+        made_of: dict[str, list[str]] = {}
+        for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
+            for archive in group:
+                made_of.setdefault(instance_id, []).append(archive.key)
+                for part in archive.load():
+                    counts = wanted[part.name]
+                    counts[instance_id] = counts.get(instance_id, 0) + part.rows
+        for table in tables:
+            if not is_current(self._cursor, table):
+                self._found[table.name] = LOST
+                continue
+            there = attached(self._cursor, table)
+            contents = {key: Partition.of_instance(table, "", key, keys).content for key, keys in made_of.items()}
+            query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1")
+            self._cursor.execute(query.format(sql.Identifier(INSTANCE), sql.Identifier(SCHEMA, table.name)))
+            rows = {instance_id: count for instance_id, count in self._cursor.fetchall() if count}
+            counted = {instance_id: count for instance_id, count in wanted[table.name].items() if count}
+            odd = {instance_id for instance_id, content in contents.items() if content not in there}
+            odd |= {instance_id for instance_id, _ in rows.items() ^ counted.items()}
+            self._found[table.name] = differing(odd, "instance")
+        self._link.rollback()
+
+    def wait(self) -> None:
+        """Nothing is under way."""
+
+    def swap(self, run: Mapping[str, Any]) -> None:
+        """Compare the row of the published run."""
+        if is_current(self._cursor, RUN) is None:
+            self._found[RUN.name] = LOST
+            return
+        columns = ("archives", "jobs", "state")
+        query = sql.SQL("SELECT {} FROM {} WHERE run_id = %s").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(SCHEMA, RUN.name)
+        )
+        self._cursor.execute(query, (self._published,))
+        row = self._cursor.fetchone()
+        odd = [name for name, value in zip(columns, row or (), strict=False) if value != run[name]]
+        self._found[RUN.name] = differing_numbers(odd) if row else LOST
+
+    def commit(self) -> None:
+        """Nothing was written."""
+
+
+def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
+    """How the TSV file that was found differs from that which was computed: SAME, or what is different."""
+    if found == computed:
+        return SAME
+    before, after = (raw.removesuffix(b"\n").split(b"\n") for raw in (computed, found))
+    if before[0] != after[0]:
+        return "another header"
+    lines, others = Counter(before), Counter(after)
+    odd = {*(lines - others), *(others - lines)}
+    if not odd:
+        return "the same rows, but not byte by byte"
+    places = [place for name in table.key for place, column in enumerate(table.columns) if column.name == name]
+    keys = {line: _key(line, places) for line in odd}
+    pairs = zip_longest(before, after, fillvalue=b"")
+    first = next(line for pair in pairs if pair[0] != pair[1] for line in pair if line in odd)
+    return _differing(table, len({tuple(key) for key in keys.values()}), keys[first])
+
+
+def _key(line: bytes, places: Sequence[int]) -> list[str]:
+    """The key of a line, which may be damaged."""
+    fields = line.decode("utf-8", "replace").split("\t")
+    return [fields[place] if place < len(fields) else "" for place in places]
+
+
+def differing(names: Collection[str], what: str) -> str:
+    """How many of these there are, which differ, or SAME."""
+    return _first(len(names), what, min(names)) if names else SAME
+
+
+def differing_numbers(names: Sequence[str]) -> str:
+    """Which numbers are different, or SAME."""
+    return f"differs in {', '.join(names)}" if names else SAME
+
+
+def _differing(table: Table, rows: int, key: Sequence[str]) -> str:
+    first = ", ".join(f"{name}={value!r}" for name, value in zip(table.key, key, strict=True))
+    return _first(rows, "row", first)
+
+
+def _first(count: int, what: str, first: str) -> str:
+    return f"{count} {what} differs, first {first}" if count == 1 else f"{count} {what}s differ, first {first}"
+
+
+def _in_order(column: Column) -> sql.Composable:
+    """A column in the order of the TSV reports: texts by their bytes."""
+    name = sql.Identifier(column.name)
+    return sql.SQL('{} COLLATE "C"').format(name) if column.type is Type.TEXT else name
+
+
+class _Lines:
+    """What `render` gives, as the file that COPY reads; a part may be longer than asked for."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    def read(self, size: int = -1) -> bytes:
+        return next(filter(None, self._parts), b"")

@@ -1,0 +1,91 @@
+"""What the last run published, as run.json and the tables `archive` and `run` say."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+from psycopg2 import sql
+
+from grt_batch.core.errors import NothingPublished
+from grt_batch.ledger.ledger import ARCHIVE, RUN
+from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.report_set import SUMMARY
+from grt_batch.sinks.schema import is_current
+
+_COLUMNS = ("instance_id", "archive", "state", "reason", "sha256")
+
+
+ArchiveName = tuple[str, str]
+"""An instance and an archive."""
+
+
+Row = Mapping[str, str]
+"""Of a row of the table `archive` at least the columns _COLUMNS, as texts; null is empty."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """A run: its run.json, its rows of the table `archive`, and the last run that the database knows of."""
+
+    summary: Mapping[str, Any]
+    archives: Mapping[ArchiveName, Row]
+    in_database: str | None
+
+    @property
+    def run_id(self) -> str:
+        """Its name."""
+        return str(self.summary["run_id"])
+
+    @property
+    def as_of(self) -> date:
+        """The end of its windows."""
+        return date.fromisoformat(self.summary["as_of"])
+
+
+def last_run(reports: Path, url: str) -> LastRun:
+    """The last run that published into `reports`. A row of `archive` that the reports or the database lost, the other
+    still has. Raises NothingPublished, DatabaseRefused."""
+    summaries = [summary for file in reports.glob(f"[0-9]*/{SUMMARY}") if (summary := _summary(file))]
+    if not summaries:
+        raise NothingPublished(reports=reports)
+    summary = max(summaries, key=lambda summary: (summary["finished"], summary["run_id"]))
+    archives = published_archives(reports / summary["as_of"])
+    with connection(url) as link, link.cursor() as cursor:
+        query = "SELECT run_id FROM {} ORDER BY finished DESC, run_id DESC LIMIT 1"
+        runs = _rows(cursor, query, RUN.name) if is_current(cursor, RUN) else []
+        query = f"SELECT {', '.join(_COLUMNS)} FROM {{}}"
+        for row in _rows(cursor, query, ARCHIVE.name) if is_current(cursor, ARCHIVE) else ():
+            archives[row[0], row[1]] = {name: value or "" for name, value in zip(_COLUMNS, row, strict=True)}
+    return LastRun(summary, archives, runs[0][0] if runs else None)
+
+
+def published_archives(folder: Path) -> dict[ArchiveName, Row]:
+    """The rows of the table `archive` of a report set; none where they cannot be read."""
+    try:
+        with (folder / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+            return {(row["instance_id"], row["archive"]): {name: row[name] or "" for name in _COLUMNS} for row in rows}
+    except (OSError, KeyError, csv.Error):
+        return {}
+
+
+def _summary(file: Path) -> Mapping[str, Any] | None:
+    """A run.json, None where it is damaged."""
+    try:
+        summary = orjson.loads(file.read_bytes())
+        date.fromisoformat(summary["as_of"])
+        texts = (summary["finished"], summary["run_id"], *summary["modules"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if all(isinstance(text, str) for text in texts) else None
+
+
+def _rows(cursor: Any, query: str, table: str) -> list[tuple[Any, ...]]:
+    cursor.execute(sql.SQL(query).format(sql.Identifier(SCHEMA, table)))
+    return list(cursor.fetchall())

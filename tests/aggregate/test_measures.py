@@ -1,0 +1,177 @@
+"""Measures and cubes against plain Python, over jobs that hypothesis makes up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+import pytest
+from build import examples, plain
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum
+from grt_batch.schema.records import Field
+
+TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
+DAY = Field("day", pl.Date(), "UTC", "a day")
+SIZE = Field("size", pl.Int64(), "B", "a number")
+FLAG = Field("flag", pl.Boolean(), "", "a truth")
+MOMENT = Field("moment", pl.Datetime("us"), "UTC", "a moment")
+
+SQUARES = Squares("squares", SIZE)
+SQUARED = Cube("squared", (TOOL,), (SQUARES,))
+CUBE = Cube("cube", (TOOL, DAY), (Count("jobs"), Count("flagged", FLAG), Sum("bytes", SIZE), Extent("moment", MOMENT)))
+TEXTS = ("", "a", "b", "é")
+Job = tuple[str | None, date | None, int | None, bool, datetime | None]
+JOBS = st.lists(
+    st.tuples(
+        st.sampled_from([None, *TEXTS]),
+        st.sampled_from([None, date(2024, 1, 1), date(2024, 1, 2)]),
+        st.none() | st.integers(-(2**62), 2**62) | st.sampled_from([2**62, -(2**62)]),
+        st.booleans(),
+        st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
+    ),
+    max_size=30,
+)
+
+
+def frame(jobs: Sequence[Job]) -> pl.DataFrame:
+    """The jobs as the join makes them: texts by a dictionary."""
+    schema = {"tool": pl.Enum(TEXTS), "day": pl.Date, "size": pl.Int64, "flag": pl.Boolean, "moment": pl.Datetime("us")}
+    return pl.DataFrame(jobs, schema=schema, orient="row")
+
+
+def counted(jobs: Sequence[Job]) -> list[tuple[Any, ...]]:
+    """The rows of CUBE by plain Python."""
+    groups: dict[tuple[str, date | None], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job[0] or "", job[1]), []).append(job)
+    rows = []
+    for key in sorted(groups, key=lambda key: (key[0], key[1] is not None, key[1])):
+        group = groups[key]
+        moments = [job[4] for job in group if job[4] is not None]
+        sizes = sum(job[2] for job in group if job[2] is not None)
+        flagged = sum(job[3] for job in group)
+        rows.append((*key, len(group), flagged, sizes, min(moments, default=None), max(moments, default=None)))
+    return rows
+
+
+@examples(100)
+@given(jobs=JOBS)
+def test_a_cube_counts_sums_and_spans_as_plain_python_does(jobs: list[Job]) -> None:
+    cube = CUBE.add(frame(jobs))
+    assert cube.with_columns(cs.enum().cast(pl.String)).schema == CUBE.schema()
+    assert cube.rows() == counted(jobs)
+
+
+@examples(50)
+@given(parts=st.lists(JOBS, min_size=1, max_size=4))
+def test_merging_cubes_is_as_adding_all_jobs_to_one(parts: list[list[Job]]) -> None:
+    merged = plain(CUBE.merge([CUBE.add(frame(jobs)) for jobs in parts]))
+    assert merged.equals(plain(CUBE.add(frame([job for jobs in parts for job in jobs]))))
+    assert merged.equals(plain(CUBE.merge([CUBE.add(frame(jobs)) for jobs in reversed(parts)])))
+
+
+def test_the_empty_cube_changes_nothing() -> None:
+    cube = CUBE.add(frame([("a", None, 1, True, None)]))
+    assert plain(CUBE.merge([CUBE.empty(), cube, CUBE.empty()])).equals(plain(cube))
+    assert CUBE.merge([]).equals(CUBE.empty())
+    assert plain(CUBE.add(frame([]))).equals(plain(CUBE.empty()))
+
+
+def test_a_sum_goes_beyond_64_bits() -> None:
+    jobs: list[Job] = [("a", None, 2**62, False, None)] * 9
+    once = CUBE.add(frame(jobs))
+    assert once["bytes"].to_list() == [9 * 2**62]
+    assert CUBE.merge([once] * 9)["bytes"].to_list() == [81 * 2**62]
+
+
+LARGE = st.lists(st.none() | st.integers(0, 2**63 - 1) | st.integers(0, 2**33), max_size=20)
+
+
+def squared(sizes: Sequence[int | None]) -> pl.DataFrame:
+    return SQUARED.add(frame([("a", None, size, False, None) for size in sizes]))
+
+
+@examples(100)
+@given(sizes=LARGE)
+def test_a_sum_of_squares_is_that_of_python(sizes: list[int | None]) -> None:
+    exact = sum(size**2 for size in sizes if size is not None)
+    assert SQUARES.exact(squared(sizes)) == ([exact] if sizes else [])
+
+
+@examples(50)
+@given(parts=st.lists(LARGE, min_size=1, max_size=4))
+def test_merging_squares_is_as_adding_all_jobs_to_one(parts: list[list[int | None]]) -> None:
+    merged = SQUARED.merge([squared(sizes) for sizes in parts])
+    assert merged.equals(squared([size for sizes in parts for size in sizes]))
+    assert merged.equals(SQUARED.merge([squared(sizes) for sizes in reversed(parts)]))
+
+
+def test_a_sum_of_squares_goes_beyond_128_bits() -> None:
+    once = squared([2**63 - 1] * 9)
+    assert SQUARES.exact(once) == [9 * (2**63 - 1) ** 2]
+    assert SQUARES.exact(SQUARED.merge([once] * 9)) == [81 * (2**63 - 1) ** 2]
+
+
+def test_a_sum_of_nulls_is_0_and_their_extent_null() -> None:
+    (row,) = CUBE.add(frame([("a", None, None, False, None)] * 2)).rows(named=True)
+    assert (row["bytes"], row["first_moment"], row["last_moment"]) == (0, None, None)
+
+
+def test_a_null_text_and_an_empty_one_are_one_key() -> None:
+    jobs: list[Job] = [(None, None, 1, False, None), ("", None, 2, False, None)]
+    (row,) = CUBE.add(frame(jobs)).rows(named=True)
+    assert (row["tool"], row["day"], row["jobs"], row["bytes"]) == ("", None, 2, 3)
+
+
+def test_jobs_with_other_dictionaries_merge() -> None:
+    job = {"day": None, "size": 1, "flag": True, "moment": None}
+    one, other = (
+        pl.DataFrame([{"tool": name, **job}], schema=frame([]).schema | {"tool": pl.Enum(names)})
+        for name, names in (("b", ["b", "a"]), ("b", ["c", "b"]))
+    )
+    assert CUBE.merge([CUBE.add(one), CUBE.add(other)]).rows() == [("b", None, 2, 2, 2, None, None)]
+
+
+@examples(100)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from([None, *TEXTS]),
+            *[st.none() | st.sampled_from([-(2**63), -1, 0, 2**31, 2**62, 2**63 - 1]) for _ in range(4)],
+            st.sampled_from(["z", "y", "a"]),
+        ),
+        max_size=30,
+    )
+)
+def test_keys_of_any_range_group_and_order_as_themselves(rows: list[tuple[Any, ...]]) -> None:
+    order = pl.Enum(["z", "y", "a"])
+    numbers = tuple(Field(f"number_{i}", pl.Int64(), "", "a number of any size") for i in range(4))
+    cube = Cube("wide", (TOOL, *numbers, Field("kind", order, "", "in an order of its own")), (Count("jobs"),))
+    schema = cube.schema() | {"tool": pl.Enum(TEXTS)}
+    del schema["jobs"]
+    added = cube.add(pl.DataFrame(rows, schema=schema, orient="row"))
+    counts = Counter((row[0] or "", *row[1:]) for row in rows)
+    expected = pl.DataFrame([(*key, n) for key, n in counts.items()], schema=cube.schema(), orient="row")
+    assert added.equals(expected.sort(cube.key_names))
+    assert cube.merge([added, cube.empty(), added]).equals(added.with_columns(pl.col("jobs") * 2))
+
+
+def test_a_cube_without_keys_that_vary_is_one_row() -> None:
+    cube = Cube("all", (TOOL,), (Count("jobs"),))
+    assert cube.add(frame([("a", None, None, False, None)] * 1000)).rows() == [("a", 1000)]
+
+
+@pytest.mark.parametrize("measure", [*CUBE.measures, SQUARES], ids=lambda measure: type(measure).__name__)
+def test_a_measure_gives_the_columns_that_it_declares(measure: Any) -> None:
+    jobs = frame([("a", None, 1, True, datetime(2024, 1, 1))])
+    added = jobs.group_by("tool").agg(measure.add())
+    merged = added.group_by("tool").agg(measure.merge())
+    for result in (added, merged):
+        assert result.drop("tool").schema == measure.schema()

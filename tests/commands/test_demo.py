@@ -1,0 +1,48 @@
+"""The demo shows something of everything: no table, report or export of it is empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg2
+import pytest
+from calling import Call
+
+from grt_batch.cli import main
+from grt_batch.modules.export import FolderExport
+from grt_batch.modules.registry import discover
+
+
+@pytest.fixture
+def demo(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Path:
+    """The folder of a demo, run in this process."""
+
+    def launch(_: int, arguments: list[str], *__: object) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["run", *arguments, "--database", database])
+        return int(ended.value.code or 0)
+
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
+    answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "20000")
+    assert (answer.code, answer.err) == (0, "")
+    return tmp_path / "demo"
+
+
+def test_the_demo_fills_everything(demo: Path, database: str) -> None:
+    latest = demo / "reports" / "latest"
+    tables = {table.name for module in discover().values() for table in module.tables}
+    with psycopg2.connect(database) as link, link.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'grt'::regnamespace AND relkind IN ('r', 'p')"
+        )
+        found = {name for (name,) in cursor.fetchall()}
+        assert found == {*tables, "archive", "run", "schema_version"}
+        for name in sorted(found):
+            cursor.execute(f'SELECT count(*) FROM grt."{name}"')
+            assert cursor.fetchone()[0] > 0, f"{name} is empty"
+    link.close()
+    for file in latest.glob("*.tsv"):
+        assert file.read_bytes().count(b"\n") > 1, f"{file.name} is empty"
+    for name, module in discover().items():
+        if isinstance(module, FolderExport):
+            assert any(file.stat().st_size for file in (latest / name).rglob("*") if file.is_file()), f"{name} is empty"

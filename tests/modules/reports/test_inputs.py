@@ -1,0 +1,260 @@
+"""Inputs against plain Python: bins by powers of two, percentiles, file types, and the cubes that count them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+import pytest
+from build import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grt_batch.aggregate.sketch import BIN
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import INSTANCE, Partial
+from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
+from grt_batch.schema.records import Dataset, Job, Record, Records
+
+MODULE = Inputs()
+SECOND = 10**7
+"""Runtimes are in 1e-7 s."""
+TOP = 2**62
+"""The greatest sum of sizes that the join lets through."""
+
+Row = dict[str, Any]
+
+
+def job(
+    size: int | None,
+    runtime: int | None = None,
+    memory: int | None = None,
+    *,
+    state: str = "ok",
+    tool: str | None = "cut",
+    version: str | None = "1.0",
+) -> Row:
+    row = {"tool_id": tool, "tool_version": version, "state": state}
+    return row | {"input_bytes": size, "runtime": runtime, "memory": memory}
+
+
+def dataset(
+    extension: str | None, size: int | None, direction: str = "input", *, state: str = "ok", tool: str | None = "cut"
+) -> Row:
+    row = {"tool_id": tool, "tool_version": "1.0", "state": state}
+    return row | {"extension": extension, "file_size": size, "type": direction}
+
+
+def frame(record: type[Record], rows: Iterable[Row]) -> pl.DataFrame:
+    """The rows as the join makes them: texts by a dictionary."""
+    texts = pl.DataFrame(list(rows), schema={field.name: field.type for field in record.fields()})
+    dictionaries = {name: pl.Enum(texts[name].drop_nulls().unique()) for name in texts.select(cs.string()).columns}
+    return texts.cast(dictionaries)  # type: ignore[arg-type]
+
+
+def partial_of(jobs: Iterable[Row], datasets: Iterable[Row] = ()) -> Partial:
+    return MODULE.aggregate(Records({Job: frame(Job, jobs), Dataset: frame(Dataset, datasets)}))
+
+
+def tables(instances: Mapping[str, Partial]) -> dict[str, list[Row]]:
+    merged = concat_instances(MODULE.cubes, instances)
+    frames = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))
+    assert frames.keys() == {table.name for table in MODULE.tables}
+    return {table.name: list(table.frame(frames[table.name]).iter_rows(named=True)) for table in MODULE.tables}
+
+
+def inputs(*jobs: Row) -> list[Row]:
+    """The rows of `tool_input` of one instance; those of all together say the same."""
+    rows = tables({"a": partial_of(jobs)})[TOOL_INPUT.name]
+    one, together = ([row for row in rows if row[INSTANCE] == name] for name in ("a", "*"))
+    assert [row | {INSTANCE: ""} for row in one] == [row | {INSTANCE: ""} for row in together]
+    return one
+
+
+def extensions(*datasets: Row) -> dict[tuple[str, str], tuple[int, int]]:
+    """Of one instance and tool the datasets and bytes, by type and extension."""
+    rows = tables({"a": partial_of([], datasets)})[TOOL_EXTENSION.name]
+    return {(row["type"], row["extension"]): (row["datasets"], row["bytes"]) for row in rows if row[INSTANCE] == "a"}
+
+
+SIZES = st.none() | st.sampled_from([0, 1, 2, 3, 4, 1023, 1024, TOP - 1, TOP]) | st.integers(0, TOP)
+VALUES = st.none() | st.integers(0, 300) | st.integers(0, TOP - 1)
+NAMES = st.sampled_from([None, "", "a", "B", "b", "é", "z 2"])
+JOBS = st.lists(
+    st.builds(job, SIZES, VALUES, VALUES, state=st.sampled_from(["ok", "ok", "ok", "error"]), tool=NAMES), max_size=30
+)
+DATASETS = st.lists(
+    st.builds(
+        dataset, NAMES, SIZES, st.sampled_from(["input", "output"]), state=st.sampled_from(["ok", "new"]), tool=NAMES
+    ),
+    max_size=30,
+)
+
+
+def expected_inputs(instances: Mapping[str, Sequence[Row]]) -> dict[tuple[str, str, int], list[Row]]:
+    """The sized jobs by instance, tool and the low end of their bin."""
+    groups: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for instance_id, jobs in instances.items():
+        for row in jobs:
+            if row["state"] == "ok" and row["input_bytes"] is not None:
+                low = 1 << row["input_bytes"].bit_length() - 1 if row["input_bytes"] else 0
+                for name in (instance_id, "*"):
+                    groups[name, row["tool_id"] or "", low].append(row)
+    return groups
+
+
+@examples(60)
+@given(a=JOBS, b=JOBS)
+def test_every_bin_is_as_plain_python_has_it(a: list[Row], b: list[Row]) -> None:
+    groups = expected_inputs({"a": a, "b": b})
+    rows = tables({"a": partial_of(a), "b": partial_of(b)})[TOOL_INPUT.name]
+    assert [(row[INSTANCE], row["tool_id"], row["low"]) for row in rows] == sorted(groups)
+    for row in rows:
+        jobs = groups[row[INSTANCE], row["tool_id"], row["low"]]
+        assert row["jobs"] == len(jobs)
+        assert all(row["low"] <= found["input_bytes"] < row["high"] for found in jobs)
+        assert row["high"] == min(2 * row["low"] or 1, 2**63 - 1)
+        for measure in ("runtime", "memory"):
+            values = sorted(found[measure] for found in jobs if found[measure] is not None)
+            if measure == "runtime":
+                values = [value / SECOND for value in values]
+            percentiles = {percent: row[f"{measure}_p{percent}"] for percent in (50, 95)}
+            if not values:
+                assert set(percentiles.values()) == {None}
+                continue
+            for percent, found in percentiles.items():
+                exact = values[math.ceil(percent * len(values) / 100) - 1]
+                assert found == pytest.approx(exact, rel=0.008, abs=0)
+                assert values[0] <= found <= values[-1]
+        memories = (found["memory"] for found in jobs if found["memory"] is not None)
+        assert row["memory_max"] == max(memories, default=None)
+
+
+@examples(60)
+@given(a=DATASETS, b=DATASETS)
+def test_every_extension_is_as_plain_python_has_it(a: list[Row], b: list[Row]) -> None:
+    groups: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
+    for instance_id, datasets in (("a", a), ("b", b)):
+        for row in datasets:
+            for name in (instance_id, "*"):
+                key = name, row["tool_id"] or "", row["type"], row["extension"] or ""
+                groups[key].append(row["file_size"] or 0)
+    rows = tables({"a": partial_of([], a), "b": partial_of([], b)})[TOOL_EXTENSION.name]
+    columns = (INSTANCE, "tool_id", "type", "extension", "datasets", "bytes")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        (*key, len(groups[key]), sum(groups[key])) for key in sorted(groups)
+    ]
+
+
+@examples(40)
+@given(parts=st.lists(st.tuples(JOBS, DATASETS), min_size=1, max_size=4), data=st.data())
+def test_any_cut_in_any_order_gives_the_same(parts: list[tuple[list[Row], list[Row]]], data: st.DataObject) -> None:
+    whole = partial_of(*([row for part in parts for row in part[i]] for i in (0, 1)))
+    # Each part has a dictionary of its own.
+    order = data.draw(st.permutations(parts))
+    merged = MODULE.merge([MODULE.empty(), *(partial_of(*part) for part in order)])
+    for cube in MODULE.cubes:
+        assert merged[cube.name].schema == whole[cube.name].schema
+        assert merged[cube.name].equals(whole[cube.name])
+
+
+@pytest.mark.parametrize("names", [1, 300, 70_000], ids=["32 bits", "63 bits", "127 bits"])
+def test_no_dictionary_is_too_large_for_the_codes(names: int) -> None:
+    dictionary = [f"{name:05}" for name in range(names)]
+    columns = ("tool_id", "tool_version", "type", "extension")
+    last = {name: pl.Series([dictionary[-1], None, dictionary[0]], dtype=pl.Enum(dictionary)) for name in columns}
+    rows = pl.DataFrame({**last, "file_size": [1, 2, 4]})
+    expected = [("",) * 4 + (1, 2), ("00000",) * 4 + (1, 4), (dictionary[-1],) * 4 + (1, 1)]
+    if names == 1:
+        expected[1:] = [("00000",) * 4 + (2, 5)]
+    assert EXTENSIONS.add(rows).rows() == expected
+
+
+def test_nothing_comes_of_nothing() -> None:
+    empty = MODULE.empty()
+    partial = partial_of([])
+    assert all(partial[name].equals(empty[name]) and partial[name].schema == empty[name].schema for name in empty)
+    assert tables({"a": empty}) == {TOOL_INPUT.name: [], TOOL_EXTENSION.name: []}
+
+
+def test_a_bin_begins_at_a_power_of_two() -> None:
+    rows = inputs(*(job(size) for size in (0, 0, 1, 2, 3, 4, 7, 8, 1 << 40, (1 << 41) - 1, TOP)))
+    assert [(row["low"], row["high"], row["jobs"]) for row in rows] == [
+        (0, 1, 2),
+        (1, 2, 1),
+        (2, 4, 2),
+        (4, 8, 2),
+        (8, 16, 1),
+        (1 << 40, 1 << 41, 2),
+        (TOP, 2**63 - 1, 1),
+    ]
+
+
+def test_only_jobs_in_state_ok_with_a_known_input_count() -> None:
+    jobs = [job(5, SECOND, 9), job(5, 9 * SECOND, 99, state="error"), job(5, state="running"), job(None, 9 * SECOND)]
+    (row,) = inputs(*jobs)
+    assert (row["jobs"], row["runtime_p95"], row["memory_max"]) == (1, 1.0, 9)
+    assert inputs(*jobs[1:]) == []
+
+
+def test_what_no_job_has_is_null() -> None:
+    nothing, memory = inputs(job(1), job(1), job(1000, memory=7), job(1000))
+    assert nothing["jobs"] == 2
+    assert all(nothing[name] is None for name in ("runtime_p50", "runtime_p95", "memory_p50", "memory_p95"))
+    assert nothing["memory_max"] is None
+    assert (memory["jobs"], memory["runtime_p50"], memory["memory_p50"], memory["memory_max"]) == (2, None, 7, 7)
+
+
+def test_a_constant_is_exact() -> None:
+    runtime, memory = 123_456_789_012, (1 << 35) + 12345
+    (row,) = inputs(*[job(100, runtime, memory)] * 3)
+    assert (row["runtime_p50"], row["runtime_p95"]) == (runtime / SECOND, runtime / SECOND)
+    assert (row["memory_p50"], row["memory_p95"], row["memory_max"]) == (memory, memory, memory)
+
+
+def test_the_most_memory_is_exact_where_percentiles_are_not() -> None:
+    (row,) = inputs(job(1, memory=TOP - 1), *(job(1, memory=value) for value in range(10**6, 10**6 + 99)))
+    assert row["memory_max"] == TOP - 1
+    assert row["memory_p95"] == pytest.approx(10**6 + 94, rel=0.008)
+
+
+def test_a_tool_without_id_or_version_is_the_empty_one() -> None:
+    (row,) = inputs(job(1, tool=None, version=None), job(1, tool="", version=""))
+    assert (row["tool_id"], row["tool_version"], row["jobs"]) == ("", "", 2)
+
+
+def test_all_instances_together_are_one_more() -> None:
+    mine, yours = partial_of([job(1, SECOND)], [dataset("bam", 1)]), partial_of([job(1, 3 * SECOND)] * 2)
+    rows = tables({"mine": mine, "yours": yours, "nobody": MODULE.empty()})
+    assert [(row[INSTANCE], row["jobs"], row["runtime_p50"]) for row in rows[TOOL_INPUT.name]] == [
+        ("*", 3, 3.0),
+        ("mine", 1, 1.0),
+        ("yours", 2, 3.0),
+    ]
+    assert [(row[INSTANCE], row["bytes"]) for row in rows[TOOL_EXTENSION.name]] == [("*", 1), ("mine", 1)]
+
+
+def test_datasets_count_whatever_became_of_the_job() -> None:
+    states = ("ok", "error", "running", "new", "a state of tomorrow")
+    assert extensions(*(dataset("bam", 10, state=state) for state in states)) == {("input", "bam"): (5, 50)}
+
+
+def test_unknown_sizes_and_extensions() -> None:
+    found = extensions(dataset(None, 1), dataset("", 2), dataset("bam", None), dataset("bam", 0, "output"))
+    assert found == {("input", ""): (2, 3), ("input", "bam"): (1, 0), ("output", "bam"): (1, 0)}
+
+
+def test_a_sum_of_sizes_goes_beyond_64_bits() -> None:
+    assert extensions(*[dataset("bam", TOP)] * 5) == {("input", "bam"): (5, 5 * TOP)}
+
+
+def test_the_sketch_of_a_runtime_is_of_its_own_bin() -> None:
+    partial = partial_of([job(size, value) for size, value in ((1, 5), (1, 5), (1, 6), (2, 5), (None, 5), (1, None))])
+    assert partial[RUNTIMES.name].select("bits", BIN.name, "jobs").rows() == [(1, 5, 2), (1, 6, 1), (2, 5, 1)]

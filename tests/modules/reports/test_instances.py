@@ -1,0 +1,193 @@
+"""The status of an instance: its uploads against a quota and a limit of freshness, and the bias of its export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from build import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grt_batch.core.config import Config, Level
+from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
+from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.reports.instances import INSTANCE_STATUS, Instances
+from grt_batch.schema.records import Job, Records
+from grt_batch.uploads.metadata import InstanceMetadata, Report
+from grt_batch.uploads.scan import Archive
+
+AS_OF = date(2024, 6, 30)
+DAY = 86400
+NOON = Decimal(1719748800)
+"""The as-of day at 12:00 UTC, in Unix seconds."""
+
+Made = tuple[float | None, int]
+"""An archive: how many days before NOON it was made (None: it does not say), and its bytes."""
+
+
+def archive(ago: float | None, size: int, state: State | None = None) -> ArchiveEntry:
+    state = state or (State.INCOMPLETE if ago is None else State.PUBLISHED)
+    generated = None if ago is None else NOON - Decimal(str(ago)) * DAY
+    report = None if generated is None else Report(3, generated, None, None, None, None, {}, {})
+    return ArchiveEntry(Archive("a", str(generated or 1), Path("a.tar.gz"), size, (0, 0, 0), report), state)
+
+
+def status(
+    archives: Sequence[ArchiveEntry | Made], jobs: Sequence[dict[str, Any]] = (), **config: Any
+) -> dict[str, Any]:
+    """The row of an instance with these archives, oldest first, and jobs."""
+    module = Instances()
+    frame = pl.DataFrame(list(jobs), schema={field.name: field.type for field in Job.fields()})
+    partial = module.aggregate(Records({Job: frame}))
+    partial = concat_instances(module.cubes, {"a": partial})
+    entries = tuple(item if isinstance(item, ArchiveEntry) else archive(*item) for item in archives)
+    ledger = Ledger(AS_OF, Config(**config), (InstanceEntry("a", InstanceMetadata(), entries),))
+    rows = module.rows(partial, ledger)
+    for table in module.tables:
+        table.frame(rows[table.name])
+    (row,) = INSTANCE_STATUS.frame(rows[INSTANCE_STATUS.name]).rows(named=True)
+    return dict(row)
+
+
+def job(day: date | None = AS_OF, **flags: bool) -> dict[str, Any]:
+    plain = {"non_terminal": False, "without_metrics": False, "implausible": False}
+    return {"day": day, "tool_id": "cut", "state": "ok", **plain, **flags}
+
+
+def test_the_bias_of_the_export_is_told_in_shares_of_the_jobs() -> None:
+    jobs = [job(), job(None, non_terminal=True), job(without_metrics=True), job(date(2020, 1, 1), without_metrics=True)]
+    jobs += [job(implausible=True, without_metrics=True), job(), job(date(2024, 6, 23)), job(date(2024, 5, 31))]
+    row = status([(0, 100)], jobs)
+    assert (row["jobs"], row["jobs_7d"], row["jobs_30d"]) == (8, 4, 5)
+    assert (row["non_terminal"], row["without_metrics"], row["implausible"]) == (1 / 8, 3 / 8, 1 / 8)
+
+
+def test_without_jobs_there_are_no_shares() -> None:
+    row = status([(0, 100)])
+    assert (row["jobs"], row["jobs_7d"], row["jobs_30d"]) == (0, 0, 0)
+    assert (row["non_terminal"], row["without_metrics"], row["implausible"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("archives", "growth"),
+    [
+        pytest.param([], 0, id="no archive"),
+        pytest.param([(5, 700)], 0, id="one archive"),
+        pytest.param([(12, 100), (2, 70)], 7, id="two archives"),
+        pytest.param([(9, 10), (6, 30), (3, 60), (0, 0)], 11, id="four archives"),
+        pytest.param([(8, 100), (8, 900)], 0, id="two archives of one moment"),
+        pytest.param([(99, 500), (0, 500)], 0, id="one is too old"),
+        pytest.param([(5000, 9), (90.001, 9000), (90, 1), (0, 900)], 10, id="older than 90 days by a minute"),
+        pytest.param([(500, 9), (410, 1), (400, 30), (340, 0)], 0.18, id="before the last archive, not the as-of day"),
+        pytest.param([(None, 1000), (10, 1), (0, 50)], 5, id="an archive without a date"),
+        pytest.param([(10, 0), (0, 9), (-10, 9)], 0.9, id="an archive of the days to come"),
+    ],
+)
+def test_the_prediction_is_the_growth_of_the_last_90_days(archives: list[Made], growth: float) -> None:
+    row = status(archives)
+    size = sum(size for _, size in archives)
+    assert row["bytes"] == size
+    assert (row["predicted_3d"], row["predicted_7d"]) == (size + int(3 * growth), size + int(7 * growth))
+
+
+def test_how_far_back_the_growth_is_measured_is_configured() -> None:
+    archives = [(300, 0), (100, 1000), (0, 100)]
+    assert status(archives, prediction_days=99)["predicted_7d"] == 1100
+    assert status(archives, prediction_days=100)["predicted_7d"] == 1107
+    assert status(archives, prediction_days=300)["predicted_7d"] > 1107
+
+
+def test_archives_in_quarantine_take_room_too() -> None:
+    archives = [archive(10, 100), archive(0, 50, State.QUARANTINED), archive(None, 7, State.INCOMPLETE)]
+    row = status(archives)
+    assert (row["archives"], row["bytes"], row["predicted_3d"]) == (3, 157, 157 + 15)
+
+
+@examples(100)
+@given(made=st.lists(st.tuples(st.integers(0, 90), st.integers(0, 10**12)), min_size=2, max_size=9))
+def test_the_growth_is_the_slope_of_least_squares(made: list[Made]) -> None:
+    made = sorted(made, key=lambda item: -(item[0] or 0))
+    days, sizes = [-(ago or 0) for ago, _ in made], np.cumsum([size for _, size in made])
+    slope = np.polyfit(days, sizes, 1)[0] if len(set(days)) > 1 else 0.0
+    row = status(made)
+    assert row["predicted_7d"] - row["bytes"] == pytest.approx(max(0.0, 7 * slope), rel=1e-6, abs=1.1)
+
+
+def test_archives_a_moment_apart_break_nothing() -> None:
+    first = archive(0, 10**12)
+    report = Report(3, Decimal(f"{NOON}.{1:020}"), None, None, None, None, {}, {})
+    later = ArchiveEntry(Archive("a", "2", Path("b.tar.gz"), 10**12, (0, 0, 0), report), State.PUBLISHED)
+    row = status([first, later], quota_bytes=10**15)
+    assert (row["bytes"], row["predicted_7d"], row["warning"]) == (2 * 10**12, 2**63 - 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "growth", "warning"),
+    [
+        (800, 0, 1),
+        (801, 0, 3),
+        (700, 10, 1),  # 730 and 770
+        (780, 10, 3),  # 810 in 3 days: over 0.80
+        (771, 10, 3),  # 801 in 3 days
+        (770, 10, 1),  # 800 in 3 days, 840 in 7: at the first limit, below the second
+        (740, 20, 2),  # 800 in 3 days, 880 in 7: over 0.85
+        (650, 42, 2),  # 776 in 3 days, 944 in 7
+        (600, 51, 3),  # 753 in 3 days, 957 in 7: over 0.95
+    ],
+)
+def test_lurges_levels(size: int, growth: int, warning: int) -> None:
+    row = status([(10, size - 10 * growth), (0, 10 * growth)], quota_bytes=1000)
+    assert (row["predicted_3d"], row["predicted_7d"]) == (size + 3 * growth, size + 7 * growth)
+    assert (row["quota_bytes"], row["warning"]) == (1000, warning)
+
+
+def test_a_limit_is_what_is_written() -> None:
+    levels = (Level(2, 0, 0.29),)
+    # 0.29 * 100 is 28.999999999999996.
+    assert status([(0, 29)], quota_bytes=100, warning_levels=levels)["warning"] == 1
+    assert status([(0, 30)], quota_bytes=100, warning_levels=levels)["warning"] == 2
+
+
+def test_without_a_quota_bytes_warn_of_nothing() -> None:
+    row = status([(0, 10**15)], quotas={"b": 1})
+    assert (row["quota_bytes"], row["warning"]) == (None, 1)
+    assert status([(0, 10**15)], quota_bytes=1, quotas={"a": 0})["warning"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ago", "limit", "silent", "warning"),
+    [
+        (0, 35, 0, 1),
+        (-3, 35, 0, 1),
+        (0.5, 35, 0, 1),
+        (35, 35, 35, 1),
+        (36, 35, 36, 2),
+        (70, 35, 70, 2),
+        (71, 35, 71, 3),
+        (2, 1, 2, 2),
+        (3, 1, 3, 3),
+        (5000, 0, 5000, 1),
+        (None, 1, None, 1),
+    ],
+)
+def test_silence(ago: float | None, limit: int, silent: int | None, warning: int) -> None:
+    row = status([(ago, 10)], fresh_days=limit)
+    assert (row["days_silent"], row["warning"]) == (silent, warning)
+
+
+def test_the_worse_of_quota_and_silence_counts() -> None:
+    level_2, level_3 = (Level(2, 0, 0.5),), (Level(3, 0, 0.5),)
+    assert status([(40, 10)], quota_bytes=11, warning_levels=level_3)["warning"] == 3
+    assert status([(80, 10)], quota_bytes=11, warning_levels=level_2)["warning"] == 3
+    assert status([(40, 10)], quota_bytes=100, warning_levels=level_3)["warning"] == 2
+
+
+def test_the_last_archive_is_the_newest_of_any_state() -> None:
+    assert status([archive(50, 10), archive(4, 10, State.QUARANTINED)])["days_silent"] == 4

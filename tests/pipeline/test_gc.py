@@ -1,0 +1,348 @@
+"""What of the store is kept and what is let go: never what a run needs, and always what none needs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from coming_and_going import AS_OF, MODULES, Site, compute_nothing, small_site
+
+from grt_batch.core.errors import NoIndex
+from grt_batch.modules.reports.tools import Tools
+from grt_batch.pipeline.gc import EntryCount, collect
+from grt_batch.pipeline.keys import ACCOUNT, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, SUPERSEDING, account_key
+from grt_batch.pipeline.plan import Step
+from grt_batch.schema.records import RECORDS, Job
+
+LONG_AGO = 1_500_000_000
+Name = tuple[str, str]
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: str) -> Site:
+    return small_site(tmp_path, database)
+
+
+def names(site: Site) -> set[Name]:
+    return {(entry.kind, entry.key) for entry in site.store.entries()}
+
+
+def size(site: Site) -> int:
+    return sum(entry.bytes for entry in site.store.entries())
+
+
+def gc(site: Site, *, dry_run: bool = False) -> set[Name]:
+    """What a collection lets go."""
+    before = names(site)
+    counts = collect(site.store, site.index(), dry_run=dry_run)
+    gone = before - names(site)
+    if not dry_run:
+        removed = Counter(kind for kind, _ in gone)
+        assert {kind: count.entries for kind, (_, count) in counts.items() if count.entries} == removed
+        kept = Counter(kind for kind, _ in names(site))
+        assert {kind: count.entries for kind, (count, _) in counts.items() if count.entries} == kept
+        assert sum(count.bytes for count, _ in counts.values()) == size(site)
+    return gone
+
+
+def of_content(site: Site, sha256: str) -> set[Name]:
+    """What was read of a tar.gz."""
+    key = account_key(sha256, site.config)
+    return {(kind, key) for kind in (ACCOUNT, REJECT_FILE, *RECORDS) if site.store.has(kind, key)}
+
+
+def test_after_a_run_nothing_can_go_and_the_next_computes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    assert {kind for kind, _ in names(site)} >= {"jobs", "params", MERGED, PARTIAL, SUPERSEDED, SUPERSEDING}
+    before = site.tables()
+    # The partial of the first archive with the job that the second one reports again was made before that was known.
+    gone = gc(site)
+    assert Counter(kind for kind, _ in gone) == {PARTIAL: len(MODULES)}
+    left = names(site)
+    compute_nothing(monkeypatch)
+    site.run()
+    assert site.tables() == before
+    assert names(site) == left
+    assert gc(site) == set()
+
+
+def test_what_modules_of_before_have_made_goes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    gc(site)
+    before, old = site.tables(), names(site)
+    monkeypatch.setattr(Tools, "version", 99)
+    site.run()
+    new = names(site) - old
+    gone = gc(site)
+    # As many as there are anew, of each kind.
+    assert Counter(kind for kind, _ in gone) == Counter(kind for kind, _ in new) == {PARTIAL: 4, MERGED: 1}
+    assert gone < old
+    compute_nothing(monkeypatch)
+    site.run()
+    assert site.tables() == before
+
+
+def test_what_a_module_made_that_did_not_run_this_time_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run(modules=("splitter",))
+    site.run()
+    gc(site)
+    compute_nothing(monkeypatch)
+    site.run(modules=("splitter",))
+    site.run()
+
+
+def test_the_archive_that_another_replaced_goes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    gc(site)
+    old = site.planned()["a/3"]
+    assert old.account is not None
+    site.write("a", "3", [5, 6, 7])
+    # As long as the new one is not read, the old one counts.
+    assert gc(site) == set()
+    site.run()
+    gone = gc(site)
+    assert of_content(site, old.account.sha256) == set()
+    assert {(kind, old.key) for kind in (ACCOUNT, REJECT_FILE, Job.kind)} < gone
+    before = site.tables()
+    compute_nothing(monkeypatch)
+    site.run()
+    assert site.tables() == before
+
+
+def test_what_is_gone_and_remembered_stays_and_goes_when_it_is_forgotten(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    gc(site)
+    before, left, key = site.tables("archive", "instance_status"), names(site), site.planned()["a/3"].key
+    site.remove("a", "3")
+    site.remove_instance("b")
+    assert gc(site) == set()
+    site.run()
+    assert gc(site) == set()
+    assert names(site) == left
+    with monkeypatch.context() as patch:
+        patch.setattr(Tools, "version", 99)
+        site.run()
+        gc(site)
+        assert site.tables("archive", "instance_status") == before
+    site.run(forget=True, instances=("a",))
+    assert (Job.kind, key) in gc(site)
+    assert site.jobs() == {"a": 4, "b": 1}
+    site.run()
+    assert site.jobs() == {"a": 4, "b": 1}
+
+
+def test_archives_of_other_uploads_keep_their_entries(site: Site, tmp_path: Path) -> None:
+    site.run()
+    gc(site)
+    left = names(site)
+    other = Site(replace(site.config, uploads=tmp_path / "other", reports=tmp_path / "other_reports"))
+    other.write("c", "1", [7])
+    other.run()
+    gc(other)
+    assert left <= names(site)
+
+
+def test_an_archive_in_quarantine_keeps_what_was_read_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write("a", "3", [5, 6], report_hash=f"sha256:{'0' * 64}")
+    site.run()
+    gc(site)
+    site.write("a", "3", [5, 6])
+    monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", None)
+    site.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+
+
+def test_what_nobody_knows_goes(site: Site) -> None:
+    site.run()
+    gc(site)
+    left = names(site)
+    for kind, key in ((PARTIAL, "0" * 40), ("a kind of before", "1" * 40)):
+        site.store.put(kind, key, b"what is it?")
+    assert gc(site, dry_run=True) == set()
+    assert gc(site) == {(PARTIAL, "0" * 40), ("a kind of before", "1" * 40)}
+    assert names(site) == left
+
+
+def test_to_look_says_what_would_go(site: Site) -> None:
+    site.run()
+    looked = collect(site.store, site.index(), dry_run=True)
+    assert looked[PARTIAL][1].entries == len(MODULES)
+    assert collect(site.store, site.index(), dry_run=False) == looked
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_text("{")], ids=["missing", "damaged"])
+def test_without_an_index_nothing_goes(site: Site, damage) -> None:
+    site.run()
+    before = names(site)
+    damage(site.config.work / "index.json")
+    with pytest.raises(NoIndex, match=r"index\.json is not there, or damaged"):
+        collect(site.store, site.index(), dry_run=False)
+    assert names(site) == before
+    site.run()
+    assert Counter(kind for kind, _ in gc(site)) == {PARTIAL: len(MODULES)}
+
+
+def test_of_an_empty_store_nothing_goes(site: Site) -> None:
+    assert collect(site.store, site.index(), dry_run=False) == {}
+
+
+# The cap.
+
+
+def capped(site: Site, most: int) -> Site:
+    return Site(replace(site.config, store_max_bytes=most))
+
+
+def used(site: Site, kind: str, key: str, when: float) -> None:
+    os.utime(site.store.path(kind, key), (when, when))
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "grt_batch")
+    return caplog
+
+
+def test_without_a_cap_all_is_kept(site: Site, log: pytest.LogCaptureFixture) -> None:
+    site.run()
+    site.store.put(PARTIAL, "0" * 40, bytes(10**6))
+    before = names(site)
+    site.run()
+    capped(site, size(site)).run()
+    assert names(site) == before
+    assert log.messages == []
+
+
+def test_over_the_cap_that_goes_first_which_nobody_needs(
+    site: Site, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    gc(site)
+    needed, before, most = names(site), site.tables(), size(site)
+    for number in range(4):
+        site.store.put(PARTIAL, str(number) * 40, bytes(1000))
+        used(site, PARTIAL, str(number) * 40, LONG_AGO - number)
+    for kind, key in needed:
+        used(site, kind, key, LONG_AGO - 1000)
+    compute_nothing(monkeypatch)
+    entry = size(site) - most
+    capped(site, most + entry // 2).run()
+    # The longest unused of what is not needed, and no more of it than must go.
+    assert names(site) - needed == {(PARTIAL, "0" * 40), (PARTIAL, "1" * 40)}
+    (said,) = log.messages
+    assert said.endswith(f"; 2 entries of {entry // 2} bytes were let go")
+    assert site.tables() == before
+
+
+def test_over_the_cap_records_go_that_were_not_used_for_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    gc(site)
+    before, everything = site.tables(), names(site)
+    for number, name in enumerate(["b/1", "a/2", "a/1", "a/3"]):
+        for kind in RECORDS:
+            if site.store.has(kind, site.planned()[name].key):
+                used(site, kind, site.planned()[name].key, LONG_AGO + number)
+    keys = {name: item.key for name, item in site.planned().items()}
+    records = {(kind, key) for kind in RECORDS for key in keys.values()}
+    most = size(site) - 1
+    capped(site, most).run()
+    (first,) = everything - names(site)
+    assert first[1] == keys["b/1"]
+    # With little room all records go, and nothing else but what was merged.
+    capped(site, 1).run()
+    assert {kind for kind, _ in everything - names(site)} == {*(kind for kind, _ in records & everything), MERGED}
+    # They are only missed where something is to be made of them.
+    compute_nothing(monkeypatch)
+    assert {step for step, _ in site.plan().values()} == {Step.CACHED, Step.SUPERSEDED}
+    capped(site, 1).run()
+    assert site.tables() == before
+
+
+def test_records_that_were_let_go_are_read_again_when_they_are_wanted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    before = site.tables()
+    small = capped(site, 1)
+    small.run()
+    monkeypatch.setattr(Tools, "version", 99)
+    why = "what tools must know of it is not in the store"
+    assert site.plan() == dict.fromkeys(["a/1", "a/2", "a/3", "b/1"], (Step.NEW, why))
+    small.run()
+    assert site.tables() == before
+    # A newer archive reports jobs of all others again.
+    site.write("a", "4", [1, 2, 3, 4, 5, 6])
+    small.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+    assert [row["superseded"] for row in site.rows("archive")] == ["3", "2", "2", "0", "0"]
+
+
+def test_the_cap_takes_no_numbers_from_what_is_gone(
+    site: Site, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    gc(site)
+    before = site.tables("archive", "instance_status")
+    gone = {site.planned()[name].key for name in ("a/1", "b/1")}
+    site.remove("a", "1")
+    site.remove_instance("b")
+    kept = {(kind, key) for kind, key in names(site) if key in gone}
+    assert {kind for kind, _ in kept} >= {Job.kind, "params", ACCOUNT, REJECT_FILE}
+    for kind, key in kept:
+        used(site, kind, key, LONG_AGO)
+    log.clear()
+    capped(site, 1).run()
+    assert kept <= names(site)
+    (said,) = (record.getMessage() for record in log.records if record.levelname == "WARNING" and "bytes" in record.msg)
+    assert said == f"the store has {size(site)} bytes, and store_max_bytes is 1: nothing more can be let go"
+    # What is there was cut down to what cannot be had otherwise; it is read again, and what is gone is computed again.
+    monkeypatch.setattr(Tools, "version", 99)
+    capped(site, 1).run()
+    assert site.tables("archive", "instance_status") == before
+
+
+def test_what_lost_its_records_to_the_cap_and_goes_then_keeps_its_numbers(site: Site) -> None:
+    site.run()
+    before = site.tables("archive", "instance_status")
+    small = capped(site, 1)
+    small.run()
+    site.remove("a", "3")
+    small.run()
+    shutil.rmtree(site.store.root / MERGED, ignore_errors=True)
+    small.run()
+    assert site.tables("archive", "instance_status") == before
+
+
+def test_the_parts_of_exports_go_with_the_records(site: Site) -> None:
+    site.run(modules=("splitter",))
+    gc(site)
+    before = {entry.key for entry in site.store.entries() if entry.kind == PARTIAL}
+    assert before
+    capped(site, 1).run(modules=("splitter",))
+    assert not [entry for entry in site.store.entries() if entry.kind == PARTIAL]
+    site.run(modules=("splitter",))
+    gc(site)
+    assert {entry.key for entry in site.store.entries() if entry.kind == PARTIAL} == before
+
+
+def test_counts_add_up() -> None:
+    assert EntryCount(1, 10) + EntryCount(2, 20) == EntryCount(3, 30)
+
+
+def test_the_as_of_day_of_the_last_run_is_what_windows_are_kept_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = AS_OF.replace(year=2023)
+    site.run(as_of=early)
+    before = site.tables()
+    gc(site)
+    compute_nothing(monkeypatch)
+    site.run(as_of=early)
+    assert site.tables() == before

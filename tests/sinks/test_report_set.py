@@ -1,0 +1,174 @@
+"""A set of reports appears at one stroke, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from build import HEADERS, line, write_archive
+from calling import query
+
+from grt_batch.core.config import Config
+from grt_batch.core.errors import CannotWrite
+from grt_batch.pipeline.request import RunSummary
+from grt_batch.schema.members import Kind
+from grt_batch.schema.tables import Column, Table, Type, defused, render
+from grt_batch.sinks.report_set import ReportSet
+
+DAY, NEXT = date(2024, 6, 30), date(2024, 7, 1)
+ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),)) for name in ("one", "two"))
+
+
+def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
+    with ReportSet(reports, day, run) as sink:
+        for table in tables:
+            sink.write(table, render(table, pl.DataFrame({"key": [run]})))
+        sink.write_summary({"run": run})
+        return sink.publish()
+
+
+def shown(reports: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in (reports / "latest").iterdir()}
+
+
+def sets(reports: Path) -> list[str]:
+    return sorted(folder.name for folder in (reports / ".sets").glob("*"))
+
+
+def test_latest_leads_to_the_newest_set(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    folder = write(tmp_path, NEXT, "b", ONE, TWO)
+    assert folder == tmp_path / "2024-07-01"
+    assert (tmp_path / "latest").resolve() == folder.resolve()
+    assert shown(tmp_path)["one.tsv"] == "key\nb\n"
+    assert (tmp_path / "2024-06-30" / "one.tsv").read_text() == "key\na\n"
+
+
+def test_a_set_of_the_same_day_is_replaced(tmp_path: Path) -> None:
+    for run in "abcd":
+        write(tmp_path, DAY, run, ONE, TWO)
+    assert shown(tmp_path)["two.tsv"] == "key\nd\n"
+    # The one before stays for those who opened it, until the next run.
+    assert sets(tmp_path) == ["2024-06-30.c", "2024-06-30.d", "rejects.c", "rejects.d"]
+
+
+def test_who_opened_a_set_may_read_it_to_its_end(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    opened = (tmp_path / "latest").resolve()
+    write(tmp_path, DAY, "b", ONE, TWO)
+    assert (opened / "two.tsv").read_text() == "key\na\n"
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT])
+def test_an_error_leaves_what_was_there(tmp_path: Path, day: date) -> None:
+    write(tmp_path, DAY, "a", ONE)
+    before = shown(tmp_path)
+    with pytest.raises(ZeroDivisionError), ReportSet(tmp_path, day, "b") as sink:
+        sink.write(ONE, render(ONE, pl.DataFrame({"key": ["half"]})))
+        raise ZeroDivisionError
+    assert shown(tmp_path) == before
+    assert sets(tmp_path) == ["2024-06-30.a", "rejects.a"]
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE)
+    left = tmp_path / ".sets" / "2024-06-30.killed"
+    left.mkdir()
+    (left / "one.tsv").write_text("half")
+    (tmp_path / ".latest.new").symlink_to("nowhere")
+    write(tmp_path, DAY, "b", ONE)
+    assert not left.exists()
+    assert shown(tmp_path)["one.tsv"] == "key\nb\n"
+
+
+def test_one_table_alone_leaves_the_others_of_that_day(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    write(tmp_path, DAY, "b", TWO)
+    assert {name: text for name, text in shown(tmp_path).items() if name != "run.json"} == {
+        "one.tsv": "key\na\n",
+        "two.tsv": "key\nb\n",
+    }
+
+
+def test_latest_never_loses_a_table(tmp_path: Path) -> None:
+    write(tmp_path, DAY, "a", ONE, TWO)
+    write(tmp_path, NEXT, "b", TWO)
+    assert (tmp_path / "latest").readlink() == Path("2024-06-30")
+    assert (tmp_path / "2024-07-01" / "two.tsv").exists()
+
+
+def test_reject_files_are_those_of_the_last_set(tmp_path: Path) -> None:
+    file = tmp_path / "rejects" / "server" / "1.5.tsv"
+    with ReportSet(tmp_path, DAY, "a") as sink:
+        sink.write_rejects("server", "1.5", b"jobs\t7\treason\t3\traw\n")
+        sink.write_rejects("server", "2.5", b"")
+        assert not file.exists()
+        sink.publish()
+    assert file.read_text() == "archive\tmember\tline\treason\tbytes\ttext\n1.5\tjobs\t7\treason\t3\traw\n"
+    assert [found.name for found in file.parent.iterdir()] == ["1.5.tsv"]
+    write(tmp_path, NEXT, "b", ONE)
+    assert not file.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(CannotWrite, match="reports"), ReportSet(tmp_path / "reports", DAY, "a"):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["latest", "rejects", "2024-06-30"])
+def test_a_folder_in_the_place_of_a_link_is_found_before_anything_is_published(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(CannotWrite, match=f"{name} cannot be written: it is no link"), ReportSet(tmp_path, DAY, "a"):
+        raise AssertionError
+    assert sets(tmp_path) == []
+
+
+FORMULAS = ["=1+1", "=cmd|' /C calc'!A0", "+1-2", "-1+1", "@SUM(A1)", "-", "=", "-x\ty", "+1\n", "-1e", "-inf"]
+HARMLESS = ["", "1=1", "-5", "+1.50", "-.5e-07", "'=1", "a-b", " =1", "5.", "x"]
+
+
+def test_what_a_spreadsheet_would_run_is_defused_and_nothing_else() -> None:
+    columns = [Column("key", Type.TEXT, ""), Column("text", Type.TEXT, ""), Column("number", Type.BIGINT, "")]
+    table = Table("formulas", "", ("key",), tuple(columns))
+    texts = sorted({*FORMULAS, *HARMLESS})
+    frame = pl.DataFrame({"key": texts, "text": [None, *texts[1:]], "number": [-1] * len(texts)})
+    encoded = frame.with_columns(pl.col("key").cast(pl.Enum(texts)))
+    for rows in (frame, encoded):
+        found = defused(table, rows)
+        assert found["key"].to_list() == [f"'{text}" if text in FORMULAS else text for text in texts]
+        assert found["text"].to_list() == [None, *found["key"].to_list()[1:]]
+        assert found["number"].equals(frame["number"])
+
+
+def test_rejected_lines_are_defused_too(tmp_path: Path) -> None:
+    content = b"jobs\t7\tno date\t4\t=1+1\njobs\t8\t-\t4\ta=1\nparams\t9\treason\t3\t@x\\t=y\n"
+    for defuse in (True, False):
+        with ReportSet(tmp_path, DAY, f"{defuse}") as sink:
+            sink.write_rejects("server", "1", content, defuse=defuse)
+            sink.publish()
+        sign = "'" if defuse else ""
+        lines = (tmp_path / "rejects" / "server" / "1.tsv").read_text().splitlines()[1:]
+        assert [line.split("\t")[5] for line in lines] == [f"{sign}=1+1", "a=1", f"{sign}@x\\t=y"]
+        assert lines[1].split("\t")[3] == "-"
+
+
+def test_a_run_defuses_the_reports_and_not_the_database(
+    config: Config, run_here: Callable[..., RunSummary], tmp_path: Path
+) -> None:
+    members = dict(HEADERS)
+    members[Kind.JOBS] += line(1, "=tool", "-1", "ok", "2024-06-15 00:00:00")
+    members[Kind.PARAMS] += line(1, "+p", "=1+1") + b"=2\tx\n"
+    write_archive(tmp_path / "uploads" / "one" / "archives", "1", members, generated="1719000000")
+    config = replace(config, uploads=tmp_path / "uploads")
+    table = config.reports / "latest" / "param_value.tsv"
+    run_here(config, modules=("params",))
+    assert table.read_text().splitlines()[1].split("\t")[:4] == ["=tool", "-1", "+p", "=1+1"]
+    run_here(replace(config, tsv_defuse_formulas=True), modules=("params",))
+    assert table.read_text().splitlines()[1].split("\t")[:4] == ["'=tool", "-1", "'+p", "'=1+1"]
+    assert "\t'=2\\tx\n" in (config.reports / "rejects" / "one" / "1.tsv").read_text()
+    assert query(config.database, "SELECT tool_id, name, value FROM grt.param_value") == [("=tool", "+p", "=1+1")]

@@ -1,0 +1,633 @@
+"""What is remembered of archives: hashes of files, and what was published of those that are gone."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import stat
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+from coming_and_going import NOON, Site, compute_nothing, small_site
+
+from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
+from grt_batch.modules.reports.params import Params
+from grt_batch.modules.reports.tools import Tools
+from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, account_key
+from grt_batch.pipeline.plan import NUMBERS_LOST, OLD, Step
+from grt_batch.schema.records import Job, Param
+from grt_batch.store.archive_index import ArchiveIndex
+from grt_batch.uploads.scan import Archive, scan
+
+STAYS = "its files were removed; its numbers stay until --forget"
+OF_THE_FILES = ("archive", "instance_status")
+"""The tables that say which archives are there."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: str) -> Site:
+    return small_site(tmp_path, database)
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "grt_batch")
+    return caplog
+
+
+# Which file had which hash.
+
+
+def archive_of(folder: Path) -> Archive:
+    (archive,) = scan(folder).archives
+    return archive
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Path:
+    """Uploads of one archive, which are looked at without a run."""
+    folder = tmp_path / "alone"
+    home = folder / "a"
+    home.mkdir(parents=True)
+    (home / "1.tar.gz").write_bytes(b"packed")
+    (home / "1.json").write_text('{"version": 3}')
+    return folder
+
+
+def test_a_file_is_remembered_over_runs(tmp_path: Path, alone: Path) -> None:
+    archive = archive_of(alone)
+    index = ArchiveIndex(tmp_path, alone)
+    assert (index.knows(archive), index.sha256(archive), index.key(archive)) == (False, None, "")
+    index.remember(archive, "a hash", "a key")
+    index.save()
+    again = ArchiveIndex(tmp_path, alone)
+    assert (again.knows(archive), again.sha256(archive), again.key(archive)) == (True, "a hash", "a key")
+    assert not again.damaged
+
+
+def longer(tar: Path) -> None:
+    date = tar.stat().st_mtime_ns
+    tar.write_bytes(tar.read_bytes() + b"\0")
+    os.utime(tar, ns=(date, date))
+
+
+def touched(tar: Path) -> None:
+    date = tar.stat().st_mtime_ns + 1_000_000
+    os.utime(tar, ns=(date, date))
+
+
+def moved(tar: Path) -> None:
+    date = tar.stat().st_mtime_ns
+    other = tar.with_name("other")
+    other.write_bytes(tar.read_bytes())
+    os.utime(other, ns=(date, date))
+    other.replace(tar)
+
+
+@pytest.mark.parametrize("change", [longer, touched, moved], ids=["size", "date", "inode"])
+def test_the_hash_of_a_file_is_not_that_of_another(tmp_path: Path, alone: Path, change) -> None:
+    index = ArchiveIndex(tmp_path, alone)
+    index.remember(archive_of(alone), "a hash", "a key")
+    change(archive_of(alone).tar)
+    assert index.sha256(archive_of(alone)) is None
+    assert index.knows(archive_of(alone))
+
+
+KNOWN = '{"format": 2, "as_of": null, "uploads": {"x": {"a": {"metadata": {"owners": []}, "archives": %s}}}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "\0",
+        "[]",
+        "null",
+        "{}",
+        '{"format": 1}',
+        '{"3/1": [1, 2, 3, "a"]}',
+        '{"format": 2, "as_of": 7}',
+        '{"format": 2, "as_of": null, "uploads": {"x": {"a": {}}}}',
+        KNOWN % "[]",
+        KNOWN % '{"1": 7}',
+        KNOWN % '{"1": {"stamp": [1, 2], "sha256": "a", "key": "b"}}',
+        KNOWN % '{"1": {"stamp": [1, 2, 3], "sha256": 4, "key": "b"}}',
+        KNOWN % '{"1": {"stamp": [1, 2, 3], "sha256": "a", "key": "b", "document": 3}}',
+    ],
+    ids=lambda content: content[:60],
+)
+def test_a_damaged_index_is_no_index_and_is_put_aside(tmp_path: Path, alone: Path, content: str) -> None:
+    (tmp_path / "index.json").write_text(content)
+    index = ArchiveIndex(tmp_path, alone)
+    assert index.damaged
+    assert not index.knows(archive_of(alone))
+    index.save()
+    assert not ArchiveIndex(tmp_path, alone).damaged
+    assert (tmp_path / "index.damaged").read_text() == content
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+def test_the_index_is_whole_or_the_one_before(
+    tmp_path: Path, alone: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    index = ArchiveIndex(tmp_path, alone)
+    index.remember(archive_of(alone), "a hash", "a key")
+    index.save()
+    before = (tmp_path / "index.json").read_bytes()
+    index.remember(archive_of(alone), "another", "key")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk is gone")
+
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(CannotWrite, match="the disk is gone"):
+        index.save()
+    assert (tmp_path / "index.json").read_bytes() == before
+
+
+def test_what_is_remembered_outlasts_a_power_cut(tmp_path: Path, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, synced = os.fsync, []
+
+    def watch(file: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(file).st_mode), (tmp_path / "index.json").exists()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    index = ArchiveIndex(tmp_path, alone)
+    index.remember(archive_of(alone), "a hash", "a key")
+    index.save()
+    # The file before it has its name, the folder after that.
+    assert synced == [(False, False), (True, True)]
+    index.save()
+    assert len(synced) == 2
+
+
+# Archives that are gone.
+
+
+def test_the_numbers_of_an_archive_that_is_gone_stay(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    before, status = site.tables(*OF_THE_FILES), site.rows("instance_status")[0]
+    # The second one replaces a job of the first: it does so when it is gone as well.
+    site.remove("a", "2")
+    assert site.plan()["a/2"] == (Step.REMOVED, STAYS)
+    compute_nothing(monkeypatch)
+    summary = site.run()
+    assert site.tables(*OF_THE_FILES) == before
+    assert site.states() == {"a/1": ("published", ""), "a/2": ("published", STAYS)} | dict.fromkeys(
+        ["a/3", "b/1"], ("published", "")
+    )
+    assert summary.numbers["archives"] == {"found": 3, "published": 4, "quarantined": 0, "incomplete": 0, "removed": 1}
+    # What is no more takes no room.
+    assert (status["archives"], site.rows("instance_status")[0]["archives"]) == ("3", "2")
+    assert int(site.rows("instance_status")[0]["bytes"]) < int(status["bytes"])
+
+
+def test_an_instance_that_is_gone_stays_as_it_was(site: Site, warnings: pytest.LogCaptureFixture) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    site.remove_instance("b")
+    assert site.plan()["b/1"] == (Step.REMOVED, STAYS)
+    for _ in range(2):
+        warnings.clear()
+        site.run()
+        assert site.tables(*OF_THE_FILES) == before
+        assert [row["title"] for row in site.rows("instance")] == ["", "The second"]
+        assert warnings.messages == ["all 1 archives are gone; their numbers stay until --forget"]
+
+
+def test_what_an_instance_without_archives_says_of_itself_counts(site: Site) -> None:
+    site.run()
+    site.remove("b", "1")
+    site.describe("b", title="Not for all", public=False)
+    site.run()
+    row = site.rows("instance")[1]
+    assert (row["title"], row["public"], row["jobs"]) == ("Not for all", "false", "1")
+
+
+def test_no_archive_at_all_is_nothing_to_read(site: Site) -> None:
+    site.run()
+    before = site.tables()
+    for instance_id in ("a", "b"):
+        site.remove_instance(instance_id)
+    with pytest.raises(NothingToRead):
+        site.run()
+    assert site.tables() == before
+
+
+def test_archives_that_go_once_they_were_read_are_as_if_they_had_stayed(site: Site, tmp_path: Path) -> None:
+    site.run()
+    come_and_go = Site(replace(site.fresh(tmp_path / "other").config, uploads=tmp_path / "come_and_go"))
+    come_and_go.write("z", "1", [])
+    for instance_id, name, ids in (("a", "2", [3, 4]), ("b", "1", [1]), ("a", "3", [5, 6]), ("a", "1", [1, 2, 3])):
+        come_and_go.write(instance_id, name, ids)
+        come_and_go.run()
+        come_and_go.remove(instance_id, name)
+    come_and_go.describe("b", title="The second", public=True)
+    # `z` was only there so that there was something to read.
+    shutil.copytree(come_and_go.config.uploads / "z", site.config.uploads / "z")
+    site.run()
+    come_and_go.run()
+    assert come_and_go.tables(*OF_THE_FILES) == site.tables(*OF_THE_FILES)
+
+
+def test_an_archive_that_comes_back_needs_no_reading(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    before = site.tables()
+    site.remove("a", "1")
+    site.run()
+    site.write("a", "1", [1, 2, 3])
+    compute_nothing(monkeypatch)
+    site.run()
+    assert site.tables() == before
+
+
+def test_an_archive_in_quarantine_is_not_remembered(site: Site) -> None:
+    site.run()
+    json_file = site.config.uploads / "a" / "archives" / "3.json"
+    json_file.write_text("{")
+    site.run()
+    assert site.states()["a/3"][0] == "quarantined"
+    site.remove("a", "3")
+    site.run()
+    assert "a/3" not in site.states()
+    assert site.jobs() == {"a": 4, "b": 1}
+
+
+def test_other_uploads_have_other_archives(site: Site, tmp_path: Path) -> None:
+    site.run()
+    before = site.tables()
+    other = Site(replace(site.config, uploads=tmp_path / "other", reports=tmp_path / "other_reports"))
+    other.write("c", "1", [7])
+    other.run()
+    assert other.jobs() == {"c": 1}
+    site.remove("a", "3")
+    site.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+    site.write("a", "3", [5, 6])
+    site.run()
+    assert site.tables() == before
+
+
+def test_uploads_are_the_same_however_they_are_called(tmp_path: Path, alone: Path) -> None:
+    index = ArchiveIndex(tmp_path, alone)
+    index.remember(archive_of(alone), "a hash", "a key")
+    index.save()
+    for same in (alone / ".." / alone.name, Path(os.path.relpath(alone)), alone / "." / "a" / ".."):
+        assert ArchiveIndex(tmp_path, same).knows(archive_of(alone))
+    assert not ArchiveIndex(tmp_path, alone / "a").knows(archive_of(alone))
+
+
+def test_uploads_that_were_moved_are_the_same_behind_a_link(site: Site, tmp_path: Path) -> None:
+    site.run()
+    site.remove("a", "3")
+    site.config.uploads.rename(tmp_path / "moved")
+    site.config.uploads.symlink_to(tmp_path / "moved")
+    site.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+
+
+# Letting go.
+
+
+def test_forget_lets_the_numbers_go_and_so_they_stay_gone(site: Site, tmp_path: Path) -> None:
+    site.run()
+    site.remove("a", "2")
+    site.remove_instance("b")
+    assert set(site.plan(forget=True)) == {"a/1", "a/3"}
+    site.run(forget=True)
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+    assert set(site.plan()) == {"a/1", "a/3"}
+    site.run()
+    assert site.tables() == fresh.tables()
+
+
+def test_forget_may_be_of_one_instance(site: Site) -> None:
+    site.run()
+    site.remove("a", "3")
+    site.remove_instance("b")
+    site.run(forget=True, instances=("b",))
+    assert site.jobs() == {"a": 6}
+    site.run()
+    assert site.jobs() == {"a": 6}
+    with pytest.raises(NothingToRead, match="the instance b"):
+        site.run(forget=True, instances=("b",))
+
+
+def test_what_is_forgotten_is_so_once_that_is_published(site: Site) -> None:
+    site.run()
+    site.remove("a", "3")
+    lost = Site(replace(site.config, database="host=/nowhere dbname=none"))
+    with pytest.raises(DatabaseRefused):
+        lost.run(forget=True)
+    assert site.plan()["a/3"] == (Step.REMOVED, STAYS)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["later", "at first"])
+def test_what_was_read_is_remembered_though_it_could_not_be_published(site: Site, before: bool) -> None:
+    if before:
+        site.run()
+    site.write("a", "4", [7])
+    lost = Site(replace(site.config, database="host=/nowhere dbname=none"))
+    with pytest.raises(DatabaseRefused):
+        lost.run()
+    site.remove("a", "4")
+    site.run()
+    assert site.jobs() == {"a": 7, "b": 1}
+
+
+# Archives that are not whole any more, or others.
+
+
+def without_json(tar: Path) -> None:
+    tar.with_name("3.json").unlink()
+
+
+def without_tar(tar: Path) -> None:
+    tar.unlink()
+
+
+def sent_again(tar: Path) -> None:
+    tar.write_bytes(tar.read_bytes()[:100])
+    os.utime(tar, (later := 2 * NOON, later))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (without_json, "3.tar.gz has no 3.json"),
+        (without_tar, "3.json has no 3.tar.gz"),
+        (sent_again, "changed within the settle time"),
+    ],
+    ids=lambda change: getattr(change, "__name__", ""),
+)
+def test_an_archive_that_is_not_whole_any_more_counts_as_it_was(site: Site, tmp_path: Path, change, why: str) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    change(site.config.uploads / "a" / "archives" / "3.tar.gz")
+    known = f"{why}; its numbers stay until --forget"
+    assert site.plan()["a/3"] == (Step.INCOMPLETE, known)
+    site.run()
+    assert site.tables(*OF_THE_FILES) == before
+    assert site.states()["a/3"] == ("incomplete", known)
+    assert {row["archive"]: row["jobs"] for row in site.rows("archive")}["3"] == "2"
+    # Forgotten, it is as it is where nobody read it before.
+    site.run(forget=True)
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+    assert site.states()["a/3"] == ("incomplete", why)
+    assert site.plan()["a/3"] == (Step.INCOMPLETE, why)
+    # Whole again, it is read.
+    site.write("a", "3", [5, 6, 7])
+    site.run()
+    assert site.states()["a/3"] == ("published", "")
+    assert site.jobs()["a"] == 7
+
+
+def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Site, tmp_path: Path) -> None:
+    site.run()
+    site.write("a", "1", [1, 2, 9])
+    assert site.plan()["a/1"] == (Step.CHANGED, "its tar.gz is another than when it was read")
+    assert not list(site.index().replaced())
+    site.run()
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+    ((instance_id, name, when),) = site.index().replaced()
+    assert (instance_id, name, len(when)) == ("a", "1", 19)
+    site.run()
+    assert list(site.index().replaced()) == [("a", "1", when)]
+    # The first one is not what is remembered.
+    site.remove("a", "1")
+    site.run()
+    assert site.jobs() == {"a": 7, "b": 1}
+
+
+def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grt_batch.pipeline import reduce_archive as pipeline
+
+    reduce_archive, calls = pipeline.reduce_archive, count()
+
+    def remove_then_reduce(order, *rest):
+        if next(calls) == 0:
+            Path(order.tar).unlink()
+        return reduce_archive(order, *rest)
+
+    monkeypatch.setattr(pipeline, "reduce_archive", remove_then_reduce)
+    summary = site.run()
+    assert summary.numbers["archives"]["incomplete"] == 1
+    (went,) = [reason for state, reason in site.states().values() if state == "incomplete"]
+    assert went.endswith(".tar.gz went away while the run was under way")
+    assert not site.store.has(ACCOUNT, account_key("", site.config))
+
+
+# What the store lost.
+
+
+def test_a_raised_module_is_computed_from_the_records(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    for name in ("1", "2"):
+        site.remove("a", name)
+    monkeypatch.setattr(Tools, "version", 99)
+    monkeypatch.setattr(Params, "version", 99)
+    site.run()
+    assert site.tables(*OF_THE_FILES) == before
+
+
+def test_to_recalculate_is_to_take_the_records_of_what_is_gone(site: Site) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    for name in ("1", "2"):
+        site.remove("a", name)
+    site.run(recalculate=True)
+    assert site.tables(*OF_THE_FILES) == before
+    # Without its records what was made of them stays.
+    for item in site.planned().values():
+        if item.step is Step.REMOVED:
+            for kind in (Job.kind, Param.kind):
+                site.store.drop(kind, item.key)
+    site.run(recalculate=True)
+    assert site.tables(*OF_THE_FILES) == before
+
+
+def test_damaged_partials_of_what_is_gone_are_made_again(site: Site) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    site.remove("a", "1")
+    shutil.rmtree(site.store.root / "merged")
+    for file in (site.store.root / PARTIAL).glob("*/*"):
+        file.write_bytes(file.read_bytes()[:-1])
+    site.run()
+    assert site.tables(*OF_THE_FILES) == before
+
+
+def lose_account(site: Site, key: str) -> None:
+    site.store.drop(ACCOUNT, key)
+
+
+def damage_account(site: Site, key: str) -> None:
+    site.store.path(ACCOUNT, key).write_bytes(b"damaged")
+
+
+def lose_jobs(site: Site, key: str) -> None:
+    """The jobs, and what says without them which of them are superseded."""
+    site.store.drop(Job.kind, key)
+    shutil.rmtree(site.store.root / "superseding")
+
+
+@pytest.mark.parametrize("lose", [lose_account, damage_account, lose_jobs])
+def test_what_is_gone_here_and_there_is_said_and_counted(
+    site: Site, tmp_path: Path, warnings: pytest.LogCaptureFixture, lose
+) -> None:
+    site.run()
+    key = site.planned()["a/1"].key
+    site.remove("a", "1")
+    lose(site, key)
+    warnings.clear()
+    summary = site.run()
+    said = [message for message in warnings.messages if "lost" in message]
+    assert said == ["the store lost what was read of 1 archives that are gone, and so their numbers (a/1)"]
+    assert summary.numbers["archives"] == {"found": 3, "published": 3, "quarantined": 0, "incomplete": 1, "removed": 1}
+    state, reason = site.states()["a/1"]
+    assert (state, reason.removeprefix("its files were removed; ")) == ("incomplete", NUMBERS_LOST)
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables(*OF_THE_FILES) == fresh.tables(*OF_THE_FILES)
+    # It can be forgotten, and be sent again.
+    site.run(forget=True)
+    assert site.tables() == fresh.tables()
+    site.write("a", "1", [1, 2, 3])
+    site.run()
+    assert site.states()["a/1"] == ("published", "")
+    assert site.jobs()["a"] == 6
+
+
+def test_what_one_module_must_know_is_lost_to_that_module_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
+) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES, "param", "param_value")
+    key = site.planned()["a/3"].key
+    site.remove("a", "3")
+    site.store.path(Param.kind, key).write_bytes(b"damaged")
+    site.run()
+    assert [row["jobs"] for row in site.rows("param")] == ["3", "4"]
+    monkeypatch.setattr(Params, "version", 99)
+    warnings.clear()
+    site.run()
+    (said,) = [message for message in warnings.messages if "lost" in message]
+    assert said == ("the store lost what was read of 1 archives that are gone, and so their numbers in params (a/3)")
+    assert site.tables(*OF_THE_FILES, "param", "param_value") == before
+    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+
+
+def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
+    site.run(modules=("tools",))
+    site.remove("a", "3")
+    assert site.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, but not in params")
+    site.run()
+    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+    assert site.jobs() == {"a": 6, "b": 1}
+
+
+def test_what_is_gone_stays_as_it_was_read_and_that_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    site.remove("a", "3")
+    other = Site(replace(site.config, max_line_bytes=1000))
+    warnings.clear()
+    other.run()
+    assert site.tables(*OF_THE_FILES) == before
+    assert other.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, {OLD}")
+    assert warnings.messages[1:] == [f"the numbers of 1 archives that are gone stay {OLD} (a/3)"]
+    assert site.plan()["a/3"] == (Step.REMOVED, STAYS)
+
+
+def test_records_of_another_reader_count_for_nothing_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    site.remove("a", "3")
+    monkeypatch.setattr("grt_batch.pipeline.keys.READER_VERSION", 99)
+    site.run()
+    assert site.tables(*OF_THE_FILES) == before
+    # What this reader's records say may be another thing than what that one's say.
+    monkeypatch.setattr(Params, "version", 99)
+    site.run()
+    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+
+
+def test_a_lost_reject_file_of_what_is_gone_is_no_reason_to_lose_its_numbers(site: Site) -> None:
+    site.run()
+    before = site.tables(*OF_THE_FILES)
+    site.store.drop(REJECT_FILE, site.planned()["a/3"].key)
+    site.remove("a", "3")
+    site.run()
+    assert set(before) - set(site.tables()) == {"rejects/a/3.tsv"}
+    assert {name: raw for name, raw in before.items() if name in site.tables(*OF_THE_FILES)} == site.tables(
+        *OF_THE_FILES
+    )
+
+
+def test_a_lost_index_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
+    site.run()
+    site.remove("a", "3")
+    site.run()
+    (site.config.work / "index.json").write_text("{")
+    warnings.clear()
+    site.run()
+    assert warnings.messages == [
+        f"{site.config.work}/index.json is damaged: which archives are gone is not known any more",
+        "the numbers of 1 archives go, which the last reports count: they are neither there nor remembered (a/3)",
+    ]
+    assert site.jobs() == {"a": 4, "b": 1}
+    warnings.clear()
+    site.run()
+    assert warnings.messages == []
+
+
+def test_a_lost_work_folder_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
+    site.run()
+    for name in ("1", "2"):
+        site.remove("a", name)
+    site.run()
+    shutil.rmtree(site.config.work)
+    warnings.clear()
+    site.run()
+    assert warnings.messages == [
+        "the numbers of 2 archives go, which the last reports count: they are neither there nor remembered (a/1, a/2)"
+    ]
+
+
+# One instance at a time.
+
+
+def test_other_instances_keep_what_is_known_of_them(site: Site) -> None:
+    site.run()
+    site.remove("a", "1")
+    site.write("a", "3", [5, 6, 7])
+    site.write("b", "1", [1, 2])
+    site.run(instances=("b",))
+    assert site.jobs() == {"a": 6, "b": 2}
+    state, reason = site.states()["a/3"]
+    assert (state, reason.partition(";")[0]) == (
+        "incomplete",
+        "its tar.gz is another than when it was read, and not asked for",
+    )
+    site.run()
+    assert site.jobs() == {"a": 7, "b": 2}
+
+
+def test_an_instance_that_is_gone_can_be_asked_for(site: Site) -> None:
+    site.run()
+    site.remove_instance("b")
+    site.run(instances=("b",))
+    assert site.jobs() == {"a": 6, "b": 1}

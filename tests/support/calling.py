@@ -1,0 +1,76 @@
+"""Calls the program in this process, for the tests of its commands and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from grt_batch import cli
+from grt_batch.core.logs import logger
+
+AS_OF = "2024-06-30"
+NOWHERE = "host=/nowhere dbname=none"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line of its error."""
+        assert self.err.startswith("grt-batch: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.endswith("\n")
+        return self.err.removeprefix("grt-batch: ").rstrip()
+
+
+Call = Callable[..., Answer]
+
+
+@contextmanager
+def calling(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """What calls the program; its signal handlers, its log and its umask are gone afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    log = logger.handlers[:], logger.level, logger.propagate
+    umask = os.umask(0)
+    os.umask(umask)
+
+    def run(*arguments: object) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), printed.out, printed.err)
+
+    try:
+        yield run
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        logger.handlers[:], logger.level, logger.propagate = log
+        os.umask(umask)
+
+
+def places(folder: Path) -> list[object]:
+    return ["--reports", folder / "reports", "--work", folder / "work"]
+
+
+def query(database: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg2.connect(database) as link, link.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else []
+    link.close()
+    return rows
