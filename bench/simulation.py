@@ -207,7 +207,7 @@ class Simulation:
         """As `Rank`."""
         roles = {Tag.LEAD: self._lead, Tag.HELP: self._help}
         while True:
-            self.send(rank, 0, Tag.ASK, {"memory": 0, "host": "", "told": {}})
+            self.send(rank, 0, Tag.ASK, {"memory": 0, "host": "", "snapshot": {}})
             message = yield from self._receive(rank)
             if message.tag is Tag.END:
                 return

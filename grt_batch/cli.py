@@ -44,19 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. Ends the process with the run's exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    wire = crew = None
+    transport = executor = None
     try:
-        wire = _wire()
-        if wire is not None and wire.rank > 0:
-            _serve(wire, arguments, debug)
+        transport = _transport()
+        if transport is not None and transport.rank > 0:
+            _serve(transport, arguments, debug)
             sys.exit(0)
-        crew = _crew(wire)
-        code = _first_rank(arguments, crew)
+        executor = _executor(transport)
+        code = _first_rank(arguments, executor)
     except Stopped as error:
         code = error.exit_code
-        if wire is not None:
+        if transport is not None:
             # mpirun stops the ranks, for its own reasons or for those that it tells of.
-            wire.abort(code)
+            transport.abort(code)
         _say(error, code)
     except GrtError as error:
         code = _say(error, error.exit_code, debug)
@@ -65,15 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
-    if crew is not None:
-        crew.end(code)
-    elif wire is not None:
-        wire.abort(code)
+    if executor is not None:
+        executor.end(code)
+    elif transport is not None:
+        transport.abort(code)
     sys.stdout.flush()
     sys.exit(code)
 
 
-def _wire() -> Transport | None:
+def _transport() -> Transport | None:
     """The other ranks, where there are any. MPI is only loaded where a launcher of MPI was at work."""
     from grt_batch.ranks.transport import world
 
@@ -84,16 +84,16 @@ def _wire() -> Transport | None:
     return world()
 
 
-def _crew(wire: Transport | None) -> Coordinator | None:
+def _executor(transport: Transport | None) -> Coordinator | None:
     """Who hands out the work, where there are other ranks."""
-    if wire is None:
+    if transport is None:
         return None
     from grt_batch.ranks.coordinator import Coordinator
 
-    return Coordinator(wire)
+    return Coordinator(transport)
 
 
-def _serve(wire: Transport, arguments: Sequence[str], debug: bool) -> None:
+def _serve(transport: Transport, arguments: Sequence[str], debug: bool) -> None:
     """Any rank but the first: no command line, only work. Its exit code is 0: the first has that of the run."""
     from grt_batch.ranks.worker import Rank
 
@@ -102,15 +102,15 @@ def _serve(wire: Transport, arguments: Sequence[str], debug: bool) -> None:
         signal.signal(number, signal.SIG_DFL)
     asked = " ".join(arguments).replace("=", " ")
     form = "json" if "--log-format json" in asked else "text"
-    wire.clock.recording = "--profile" in arguments
-    Rank(wire, form, debug=debug).serve()
+    transport.clock.recording = "--profile" in arguments
+    Rank(transport, form, debug=debug).serve()
 
 
-def _first_rank(arguments: list[str], crew: Coordinator | None) -> int:
+def _first_rank(arguments: list[str], executor: Coordinator | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=crew)
+        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=executor)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -122,7 +122,7 @@ class Cube:
     """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each; its texts
     are encoded (see `grt_batch.frames.dictionaries`), and none is null.
 
-    A cube with `lately` has the day among its keys, and is only of the days that a window near the end of an archive
+    A cube with `windowed` has the day among its keys, and is only of the days that a window near the end of an archive
     can reach (`grt_batch.modules.base.WINDOW_DAYS`): it stays small, however long the history is.
     """
 
@@ -130,7 +130,7 @@ class Cube:
     keys: tuple[Field, ...]
     measures: tuple[Measure, ...]
     of: type[Record] = Job
-    lately: bool = False
+    windowed: bool = False
 
     @property
     def key_names(self) -> list[str]:
@@ -156,7 +156,7 @@ class Cube:
 
     def count(self, records: Records) -> pl.DataFrame:
         """The cube of the records that it is of."""
-        return self.add(records.lately(self.of) if self.lately else records[self.of])
+        return self.add(records.windowed(self.of) if self.windowed else records[self.of])
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""

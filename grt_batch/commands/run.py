@@ -103,7 +103,7 @@ def run(
         instances=instances,
         recalculate=recalculate,
         forget=forget,
-        ranks=coordinator.wire.size if coordinator else 1,
+        ranks=coordinator.transport.size if coordinator else 1,
         run_id=new_run_id(started),
         started=started,
     )
@@ -113,14 +113,14 @@ def run(
     if coordinator is not None:
         coordinator.run_id = request.run_id
         coordinator.profiles = profiles
-    crew: Executor = coordinator or SerialExecutor()
-    crew.clock.recording = profile
+    executor: Executor = coordinator or SerialExecutor()
+    executor.clock.recording = profile
     shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
-        summary = execute(request, crew, lambda: database_of(config), _bar if shown else _no_bar)
+        summary = execute(request, executor, lambda: database_of(config), _bar if shown else _no_bar)
     note_published()
     if profiles:
-        write(profiles, 0, gethostname(), crew.clock)
+        write(profiles, 0, gethostname(), executor.clock)
         click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})

@@ -118,7 +118,7 @@ class Clock:
                 mine[stage] += value
         self.spans += (Span(span.stage, span.of, span.begin, span.seconds, 1) for span in other.spans)
 
-    def told(self) -> dict[str, dict[str, Any]]:
+    def snapshot(self) -> dict[str, dict[str, Any]]:
         """All that was counted up to now, for run.json."""
         self._turn()
         names = ("seconds", "cpu_seconds", "bytes", "times")

@@ -50,7 +50,7 @@ class Module:
     @property
     def looks_back(self) -> bool:
         """Whether a partial depends on the first day that is counted by itself."""
-        return any(cube.lately for cube in self.cubes)
+        return any(cube.windowed for cube in self.cubes)
 
     def empty(self) -> Partial:
         """The partial of no jobs, the identity of `merge`."""

@@ -55,7 +55,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """A crew of one: everything in this process."""
+    """A executor of one: everything in this process."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -73,7 +73,7 @@ class SerialExecutor:
 
     def stages(self) -> list[Mapping[str, Any]]:
         """What this process did with its time up to now."""
-        return [stages_of(0, "serial", gethostname(), self.clock.told())]
+        return [stages_of(0, "serial", gethostname(), self.clock.snapshot())]
 
     def ranks_lost(self) -> int:
         """None can be."""

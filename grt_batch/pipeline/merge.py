@@ -52,7 +52,7 @@ def merges(
     first = (as_of - timedelta(days=WINDOW_DAYS - 1)).isoformat()
     recent = [archive for archive in archives if archive.last_day and archive.last_day >= first]
     for lately, those in ((False, archives), (True, recent)):
-        cubes = frozenset(cube.name for cube in module.cubes if cube.lately is lately)
+        cubes = frozenset(cube.name for cube in module.cubes if cube.windowed is lately)
         if cubes:
             yield cubes, those
 

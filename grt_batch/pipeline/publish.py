@@ -28,11 +28,13 @@ from grt_batch.sinks.report_set import ReportSet
 from grt_batch.store.store import Store
 
 
-def _texts(modules: Sequence[Module], reduced: Reduced, ledger: Ledger, crew: Executor, store: Store) -> Iterator[Text]:
+def _texts(
+    modules: Sequence[Module], reduced: Reduced, ledger: Ledger, executor: Executor, store: Store
+) -> Iterator[Text]:
     """The table of archives and those of the modules that are merged, as they come."""
-    with crew.clock.stage(Stage.TABLES, of=ARCHIVE.name):
+    with executor.clock.stage(Stage.TABLES, of=ARCHIVE.name):
         text = table_text(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)), ledger.config)
-        crew.clock.count(Stage.TABLES, text.bytes)
+        executor.clock.count(Stage.TABLES, text.bytes)
     yield text
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
     orders = {
@@ -44,7 +46,7 @@ def _texts(modules: Sequence[Module], reduced: Reduced, ledger: Ledger, crew: Ex
     # The smallest first: the database, which takes longer than the ranks, has something to do soon.
     others.sort(key=lambda order: sum(store.size(merged.kind, merged.key) for merged in order.merged))
     here = (order.render(ledger, store) for module, order in orders.items() if module.looks_at_archives)
-    for outcome in chain(crew.carry_out(others, ledger.config, store, lambda _: None), here):
+    for outcome in chain(executor.carry_out(others, ledger.config, store, lambda _: None), here):
         yield from outcome.texts
 
 
@@ -53,13 +55,13 @@ def publish(
     ledger: Ledger,
     modules: Sequence[Module],
     reduced: Reduced,
-    crew: Executor,
+    executor: Executor,
     store: Store,
     url: str,
     sink: Callable[..., Any],
 ) -> RunSummary:
     """Publish the tables, exports and reject files of a run, in the database and in the report set."""
-    config, clock, beside = request.config, crew.clock, Clock(time.thread_time)
+    config, clock, beside = request.config, executor.clock, Clock(time.thread_time)
     beside.recording = clock.recording
     published = [entry for entry in ledger.archives if entry.counts]
     run = {
@@ -75,7 +77,7 @@ def publish(
     exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
     contents = contents_of(modules, reduced.contents, ledger)
     there = reduced.contents.keys() - reduced.merged.keys()
-    texts = _texts(modules, reduced, ledger, crew, store)
+    texts = _texts(modules, reduced, ledger, executor, store)
     tables = {table.name: table for table in (ARCHIVE, *(table for module in modules for table in module.tables))}
     with ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports:
         with clock.stage(Stage.TSV, of="rejects"):
@@ -114,7 +116,7 @@ def publish(
             with clock.stage(Stage.SWAP):
                 publication.swap({**run, "finished": finished})
             clock.add(beside)
-            numbers = _numbers(request, ledger, run, crew, finished)
+            numbers = _numbers(request, ledger, run, executor, finished)
             reports.write_summary({**numbers, "contents": contents})
             reports.ready()
             with _signals_held_back():
@@ -156,7 +158,7 @@ def _numbers(
     request: RunRequest,
     ledger: Ledger,
     run: Mapping[str, Any],
-    crew: Executor,
+    executor: Executor,
     finished: datetime,
 ) -> dict[str, Any]:
     """run.json: what was read and accounted for, and what it took."""
@@ -166,7 +168,7 @@ def _numbers(
     published = [entry for entry in ledger.archives if entry.counts]
     removed = sum(entry.removed for entry in ledger.archives)
     accounts = [entry.account for entry in published if entry.account]
-    memory, stages = crew.peak_memory(), crew.stages()
+    memory, stages = executor.peak_memory(), executor.stages()
     all_ranks: Counter[str] = Counter()
     for rank in stages:
         all_ranks.update(rank["seconds"])
@@ -175,7 +177,7 @@ def _numbers(
         "started": f"{request.started:%Y-%m-%d %H:%M:%S.%f}",
         "finished": f"{finished:%Y-%m-%d %H:%M:%S.%f}",
         "as_of": request.as_of.isoformat(),
-        "ranks_lost": crew.ranks_lost(),
+        "ranks_lost": executor.ranks_lost(),
         "modules": run["modules"].split(),
         "archives": {"found": sum(states.values()) - removed, **states, "removed": removed},
         "lines": sum(account.total("lines") for account in accounts),
@@ -189,7 +191,7 @@ def _numbers(
         "superseded": sum(entry.superseded for entry in published),
         "bytes": sum(account.bytes for account in accounts),
         "text_bytes": sum(account.text_bytes for account in accounts),
-        "seconds": {stage.value: round(seconds, 3) for stage, seconds in crew.clock.whole.items()},
+        "seconds": {stage.value: round(seconds, 3) for stage, seconds in executor.clock.whole.items()},
         "seconds_of_all_ranks": {stage: round(seconds, 3) for stage, seconds in sorted(all_ranks.items())},
         "peak_memory_bytes": {"sum": sum(memory), "largest": max(memory)},
         "stages": stages,

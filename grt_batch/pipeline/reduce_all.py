@@ -77,7 +77,7 @@ class Reduction:
         config: Config,
         modules: Sequence[Module],
         store: Store,
-        crew: Executor,
+        executor: Executor,
         index: ArchiveIndex,
         as_of: date,
         *,
@@ -88,7 +88,7 @@ class Reduction:
         self.modules = modules
         self.names = tuple(module.name for module in modules)
         self.store = store
-        self.crew = crew
+        self.executor = executor
         self.index = index
         self.as_of = as_of
         self.again = again
@@ -167,7 +167,7 @@ class Reduction:
     def _carry_out(self, orders: list[ReduceOrder], tell: Callable[[int], None]) -> Iterator[ReduceOutcome]:
         """The largest first, so that no rank is left alone with a large one at the end."""
         orders.sort(key=lambda order: (-order.bytes, order.instance_id, order.archive))
-        yield from self.crew.carry_out(orders, self.config, self.store, tell)
+        yield from self.executor.carry_out(orders, self.config, self.store, tell)
 
     def _settle(self, planned: Sequence[Planned]) -> tuple[dict[str, list[ArchiveEntry]], dict[str, list[MergeInput]]]:
         """See that every published archive has its partials, without the jobs that a newer archive reports again."""
@@ -311,7 +311,7 @@ class Reduction:
             if those
         ]
         damaged: list[str] = []
-        for outcome in self.crew.carry_out(orders, self.config, self.store, lambda _: None):
+        for outcome in self.executor.carry_out(orders, self.config, self.store, lambda _: None):
             damaged += outcome.damaged
         if damaged:
             raise _Damaged(damaged)

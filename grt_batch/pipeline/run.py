@@ -28,7 +28,7 @@ from grt_batch.uploads.scan import Uploads
 
 def execute(
     request: RunRequest,
-    crew: Executor,
+    executor: Executor,
     database: Callable[[], AbstractContextManager[str]],
     progress: Callable[[int], AbstractContextManager[Callable[[int], None]]] = lambda _: nullcontext(lambda _: None),
     *,
@@ -41,7 +41,7 @@ def execute(
 
     Raises GrtError; then nothing was published, but for CommitUnknown and PublishedInPart.
     """
-    config, clock = request.config, crew.clock
+    config, clock = request.config, executor.clock
     # Better now than in a rank.
     redaction_of(config)
     modules = chosen(request.modules)
@@ -55,7 +55,7 @@ def execute(
         planned = [_asked_for(item, request, store, index) for item in planned]
         say_what_is_old(planned)
         planned = [item for item in planned if _is_known_or_asked_for(item, request)]
-    reduction = Reduction(config, modules, store, crew, index, request.as_of, again=request.recalculate)
+    reduction = Reduction(config, modules, store, executor, index, request.as_of, again=request.recalculate)
     with database() as url:
 
         def known(entries: Entries, contents: Mapping[str, str]) -> Collection[str]:
@@ -72,7 +72,7 @@ def execute(
         ledger = _ledger(request, uploads, reduced.entries)
         if not request.forget:
             say_what_nobody_knows(config.reports, ledger)
-        summary = publish(request, ledger, modules, reduced, crew, store, url, sink)
+        summary = publish(request, ledger, modules, reduced, executor, store, url, sink)
     with already_published():
         forgotten = index.drop_all_but(uploads.archives)
         index.save()

@@ -23,8 +23,8 @@ IN_FLIGHT = 2
 class Controller:
     """Carries out one order. Its workers come and go; without any it does all tasks itself."""
 
-    def __init__(self, wire: Transport, order: LeadOrder) -> None:
-        self.wire = wire
+    def __init__(self, transport: Transport, order: LeadOrder) -> None:
+        self.transport = transport
         self.order = order
         self._untold = 0
         self._in_flight: dict[int, int] = {}
@@ -32,10 +32,10 @@ class Controller:
 
     def lead(self, config: Config) -> None:
         """Carry out the order and tell the coordinator what came of it."""
-        store = Store(config.work / "store", self.wire.clock)
+        store = Store(config.work / "store", self.transport.clock)
         outcome = self.order.carry_out(config, store, self.run_tasks, self._tell)
         self._tell_now()
-        self.wire.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
+        self.transport.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
 
     def run_tasks(self, tasks: Iterator[Task]) -> Iterator[Any]:
         """The results of the tasks, in their order. A task goes to a worker that has room, else it is done here.
@@ -60,36 +60,36 @@ class Controller:
                 elif more and ahead:
                     more = False
                 else:
-                    self._hear(self.wire.receive())
+                    self._hear(self.transport.receive())
         finally:
             # Where a rank was lost its workers are free. The next message, if not this one, says it again.
             with suppress(RankLostError):
                 while any(self._in_flight.values()):
-                    self._hear(self.wire.receive())
+                    self._hear(self.transport.receive())
                 for worker in self._in_flight:
-                    self.wire.send(worker, Tag.RELEASE)
+                    self.transport.send(worker, Tag.RELEASE)
             self._in_flight.clear()
             self._results.clear()
 
     def _give(self, index: int, task: Task) -> None:
         worker = min(self._in_flight, key=lambda rank: (self._in_flight[rank], rank), default=None)
         if worker is None or self._in_flight[worker] >= IN_FLIGHT:
-            self._results[index] = timed(task, self.wire.clock)
+            self._results[index] = timed(task, self.transport.clock)
             return
         place = f"{self.order.place}, {task.place}"
         self._in_flight[worker] += 1
-        with self.wire.clock.stage(Stage.SEND):
-            self.wire.send(worker, Tag.TASK, pack_task(index, place, task))
+        with self.transport.clock.stage(Stage.SEND):
+            self.transport.send(worker, Tag.TASK, pack_task(index, place, task))
 
     def _hear_all(self) -> None:
-        while (message := self.wire.poll()) is not None:
+        while (message := self.transport.poll()) is not None:
             self._hear(message)
 
     def _hear(self, message: Message) -> None:
         if message.tag is Tag.READY:
             self._in_flight[message.source] = 0
         elif message.tag is Tag.RESULT:
-            with self.wire.clock.stage(Stage.RECEIVE):
+            with self.transport.clock.stage(Stage.RECEIVE):
                 index, result = unpack_result(message)
             self._in_flight[message.source] -= 1
             self._results[index] = result
@@ -103,5 +103,5 @@ class Controller:
 
     def _tell_now(self) -> None:
         if self._untold:
-            self.wire.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": self._untold}))
+            self.transport.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": self._untold}))
         self._untold = 0

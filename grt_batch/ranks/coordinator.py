@@ -23,11 +23,11 @@ from grt_batch.store.store import Store
 
 
 class Coordinator:
-    """The crew of an MPI job. Ranks ask when they are idle; they are answered when there is work, or at the end."""
+    """The executor of an MPI job. Ranks ask when they are idle; they are answered when there is work, or at the end."""
 
-    def __init__(self, wire: Transport) -> None:
-        self.wire = wire
-        self.clock = wire.clock
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.clock = transport.clock
         self.run_id = ""
         self.profiles: Path | None = None
         self._idle: set[int] = set()
@@ -46,7 +46,7 @@ class Coordinator:
         while todo or self._leading or self._said.keys() - self._idle:
             try:
                 self._assign(todo, config)
-                message = self.wire.receive()
+                message = self.transport.receive()
             except RankLostError:
                 self._regroup(todo, progress)
                 continue
@@ -64,16 +64,16 @@ class Coordinator:
         """Tell every rank, as it asks, that the run is over, and where its profile goes. Where one is still at work,
         all are ended with `code`."""
         if self._leading:
-            self.wire.abort(code)
+            self.transport.abort(code)
         while True:
             try:
-                while len(self._idle) < self.wire.size - 1:
-                    message = self.wire.receive()
+                while len(self._idle) < self.transport.size - 1:
+                    message = self.transport.receive()
                     if message.tag is Tag.ASK:
                         self._ask(message)
                 for rank in sorted(self._idle):
-                    self.wire.send(rank, Tag.END, pack_end(self.profiles))
-                return self.wire.finish(code)
+                    self.transport.send(rank, Tag.END, pack_end(self.profiles))
+                return self.transport.finish(code)
             except RankLostError:
                 self._note_losses()
 
@@ -83,9 +83,9 @@ class Coordinator:
 
     def stages(self) -> list[Mapping[str, Any]]:
         """What each rank that has asked did with its time up to now: since then it waits."""
-        ranks = [stages_of(self.wire.rank, "coordinator", socket.gethostname(), self.clock.told())]
+        ranks = [stages_of(self.transport.rank, "coordinator", socket.gethostname(), self.clock.snapshot())]
         for rank, said in sorted(self._said.items()):
-            told = said["told"]
+            told = said["snapshot"]
             waited = told["seconds"].get(Stage.WAITING, 0.0) + time.perf_counter() - self._asked[rank]
             seconds = told["seconds"] | {Stage.WAITING.value: round(waited, 4)}
             ranks.append(stages_of(rank, "worker", said["host"], told | {"seconds": seconds}))
@@ -102,18 +102,18 @@ class Coordinator:
             progress(self._left[rank] - order.bytes)
         todo += reversed(self._leading.values())
         self._note_losses()
-        if self.wire.size == 1:
+        if self.transport.size == 1:
             raise RankLost(what="all ranks but the first")
 
     def _note_losses(self) -> None:
         """Begin anew with the ranks that are left: each of them will ask."""
-        for rank in self.wire.regroup():
+        for rank in self.transport.regroup():
             self._lost += 1
             order = self._leading.get(self._helping.get(rank, rank))
             doing = f" at work on {order.place}" if order else ""
             said = self._said.pop(rank, None)
             host = f" on {said['host']}" if said else ""
-            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.wire.size)
+            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.transport.size)
         self._idle.clear()
         for given in (self._leading, self._left, self._helping):
             given.clear()
@@ -128,10 +128,10 @@ class Coordinator:
         """Give idle ranks something to do: orders first, then helping where there are bytes to read."""
         helped = Counter(self._helping.values())
         for rank in sorted(self._idle):
-            if todo and len(self._leading) < controllers(self.wire.size, len(self._leading) + len(todo)):
+            if todo and len(self._leading) < controllers(self.transport.size, len(self._leading) + len(todo)):
                 order = todo.pop()
                 self._leading[rank], self._left[rank] = order, order.bytes
-                self.wire.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
+                self.transport.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
             else:
                 loads = {
                     lead: Load(left, helped[lead]) for lead, left in self._left.items() if self._leading[lead].bytes
@@ -141,5 +141,5 @@ class Coordinator:
                     return
                 self._helping[rank] = leader
                 helped[leader] += 1
-                self.wire.send(rank, Tag.HELP, pack({"leader": leader}))
+                self.transport.send(rank, Tag.HELP, pack({"leader": leader}))
             self._idle.remove(rank)

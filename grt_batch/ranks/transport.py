@@ -4,7 +4,7 @@ Sends never block: two ranks that send large messages to each other would wait f
 times and then sleeps ever longer, since a blocked receive of most MPIs burns a core.
 
 Most MPIs end all ranks when one is lost. Under Open MPI's `--with-ft ulfm` the others live on: all that they do with
-the wire then raises RankLostError, until each of them has regrouped. Messages that were under way are lost.
+the transport then raises RankLostError, until each of them has regrouped. Messages that were under way are lost.
 """
 
 from __future__ import annotations

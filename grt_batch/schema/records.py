@@ -119,7 +119,7 @@ class Records:
     def __getitem__(self, record: type[Record]) -> pl.DataFrame:
         return self.frames[record]
 
-    def lately(self, record: type[Record]) -> pl.DataFrame:
+    def windowed(self, record: type[Record]) -> pl.DataFrame:
         """The records from the day `since` on."""
         frame = self.frames[record]
         return frame if self.since is None else frame.filter(pl.col(Record.day.name) >= self.since)

@@ -67,7 +67,7 @@ class Verification:
 
 
 def verify_published(
-    config: Config, url: str, crew: Executor, modules: Sequence[str] = (), scratch: Path | None = None
+    config: Config, url: str, executor: Executor, modules: Sequence[str] = (), scratch: Path | None = None
 ) -> Verification:
     """Compute anew what the last run published, or of it these `modules`, and compare; nothing that is published or
     kept is changed. For the holder of the run's lock; `url` is that of the database. The folder of scratch is made
@@ -91,7 +91,7 @@ def verify_published(
         request = RunRequest(anew, published.as_of, request_modules, run_id="verification")
         in_database: dict[str, str] = {}
         sink = partial(Comparison, in_database, published.run_id)
-        execute(request, crew, lambda: nullcontext(url), select=selection.select, sink=sink)
+        execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=sink)
         in_reports = dict(_compared(config.reports, anew.reports, published, wanted))
         notes = [*selection.notes, *_changed(published, anew.reports), *_remarks(published, wanted)]
     return Verification(published.run_id, published.as_of, in_reports, in_database, notes)

@@ -44,7 +44,7 @@ def clock(hands: Hands) -> Clock:
 
 
 def told(clock: Clock, what: str) -> dict[str, Any]:
-    found: dict[str, Any] = clock.told()[what]
+    found: dict[str, Any] = clock.snapshot()[what]
     return found
 
 
@@ -72,7 +72,7 @@ def test_a_stage_stops_the_one_around_it(hands: Hands, clock: Clock) -> None:
 def test_a_stage_within_itself_is_one(hands: Hands, clock: Clock) -> None:
     with clock.stage(Stage.STORE), clock.stage(Stage.STORE, 5):
         hands.pass_(3)
-    assert clock.told() == {
+    assert clock.snapshot() == {
         "seconds": {"store": 3}, "cpu_seconds": {"store": 1.5}, "bytes": {"store": 5}, "times": {"store": 1},
     }  # fmt: skip
     assert len(clock.spans) == 1

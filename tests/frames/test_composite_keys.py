@@ -168,7 +168,7 @@ def test_rows_are_put_in_the_order_of_their_key(rows: list[Row]) -> None:
 
 # JobRows
 
-KEPT = JobRows(name="kept", fields=(Job.tool_id, Job.day, Job.runtime, Job.state), lately=True)
+KEPT = JobRows(name="kept", fields=(Job.tool_id, Job.day, Job.runtime, Job.state), windowed=True)
 NAMES = [Job.job_id.name, *(field.name for field in KEPT.fields)]
 JOB = st.tuples(
     st.none() | st.sampled_from(TEXTS),

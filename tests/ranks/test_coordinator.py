@@ -120,16 +120,16 @@ class Crew:
 
 @contextmanager
 def crew_of(ranks: int) -> Iterator[Crew]:
-    """A crew that is ended, whatever the test does."""
-    crew = Crew(ranks)
+    """A executor that is ended, whatever the test does."""
+    executor = Crew(ranks)
     try:
-        yield crew
+        yield executor
     except BaseException:
-        for other in crew.office.queues:
+        for other in executor.office.queues:
             other.put(None)
         raise
     finally:
-        crew.join()
+        executor.join()
 
 
 def orders_of(uploads: Path) -> list[ReduceOrder]:
@@ -193,40 +193,40 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected
 def test_a_crew_leaves_what_one_process_leaves(expected: Expected, tmp_path: Path, ranks: int) -> None:
     config = config_of(tmp_path)
     told: list[int] = []
-    with crew_of(ranks) as crew:
-        found = crew.coordinator.carry_out(expected.orders, config, Store(tmp_path / "store"), told.append)
+    with crew_of(ranks) as executor:
+        found = executor.coordinator.carry_out(expected.orders, config, Store(tmp_path / "store"), told.append)
         assert outcomes_of(found) == expected.outcomes
         assert content(tmp_path) == expected.content
         assert sum(told) == sum(order.bytes for order in expected.orders)
-        assert len(crew.coordinator.peak_memory()) == 1 + ranks
+        assert len(executor.coordinator.peak_memory()) == 1 + ranks
         # All have asked again by now, so that nothing they did is missing.
-        told = crew.coordinator.stages()
+        told = executor.coordinator.stages()
         assert [rank["rank"] for rank in told] == list(range(1 + ranks))
         text = sum(outcome.account.text_bytes for outcome in expected.outcomes)
         assert sum(rank["bytes"].get("gunzip", 0) for rank in told) == text
-        crew.coordinator.end(1)
-    assert crew.ended_in_peace()
-    leading = {to for to, tag in crew.wires[0].sent if tag is Tag.LEAD}
+        executor.coordinator.end(1)
+    assert executor.ended_in_peace()
+    leading = {to for to, tag in executor.wires[0].sent if tag is Tag.LEAD}
     assert len(leading) >= controllers(1 + ranks, len(expected.orders))
     if ranks > 1:
-        assert any(tag is Tag.RESULT for wire in crew.wires for _, tag in wire.sent), "nobody helped"
+        assert any(tag is Tag.RESULT for transport in executor.wires for _, tag in transport.sent), "nobody helped"
 
 
 def test_orders_may_come_in_several_rounds_or_none(expected: Expected, tmp_path: Path) -> None:
     config, store = config_of(tmp_path), Store(tmp_path / "store")
-    with crew_of(3) as crew:
+    with crew_of(3) as executor:
         rounds = (expected.orders[:1], [], expected.orders[1:], expected.orders)
-        found = [list(crew.coordinator.carry_out(orders, config, store, lambda _: None)) for orders in rounds]
-        crew.coordinator.end(0)
+        found = [list(executor.coordinator.carry_out(orders, config, store, lambda _: None)) for orders in rounds]
+        executor.coordinator.end(0)
     assert outcomes_of(outcome for part in found[:3] for outcome in part) == expected.outcomes
     assert outcomes_of(iter(found[3])) == expected.outcomes
     assert content(tmp_path) == expected.content
 
 
 def test_a_crew_without_work_ends(tmp_path: Path) -> None:
-    with crew_of(4) as crew:
-        crew.coordinator.end(3)
-    assert crew.ended_in_peace()
+    with crew_of(4) as executor:
+        executor.coordinator.end(3)
+    assert executor.ended_in_peace()
 
 
 @pytest.fixture(scope="module")
@@ -248,13 +248,13 @@ def test_an_archive_that_breaks_off_leaves_no_rank_stuck(damaged: Path, tmp_path
     wanted = serially(orders, config_of(tmp_path / "serial"))
     assert [bool(outcome.account.quarantine) for outcome in wanted] == [False, True, True]
     told: list[int] = []
-    with crew_of(ranks) as crew:
-        config = config_of(tmp_path / "crew")
-        found = crew.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
+    with crew_of(ranks) as executor:
+        config = config_of(tmp_path / "executor")
+        found = executor.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
         assert outcomes_of(found) == wanted
-        crew.coordinator.end(0)
-    assert crew.ended_in_peace()
-    assert content(tmp_path / "crew") == content(tmp_path / "serial")
+        executor.coordinator.end(0)
+    assert executor.ended_in_peace()
+    assert content(tmp_path / "executor") == content(tmp_path / "serial")
     assert sum(told) == sum(order.bytes for order in orders)
 
 
@@ -265,10 +265,10 @@ def test_a_task_that_fails_ends_all_ranks_and_says_where(
         raise ZeroDivisionError(f"a fault in block {task.number}")
 
     monkeypatch.setattr(DecodeTask, "run", fail)
-    with crew_of(3) as crew, pytest.raises(Aborted):
-        list(crew.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
-    assert set(crew.office.aborted) == {RankLost.exit_code}
-    assert not crew.office.finished
+    with crew_of(3) as executor, pytest.raises(Aborted):
+        list(executor.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
+    assert set(executor.office.aborted) == {RankLost.exit_code}
+    assert not executor.office.finished
     complaint = log.readouterr().err.splitlines()[0]
     assert " failed at 3/" in complaint
     assert "ZeroDivisionError: a fault in block " in complaint
@@ -279,9 +279,9 @@ def test_an_error_that_is_told_to_people_keeps_its_exit_code(
 ) -> None:
     (tmp_path / "work").write_text("a file where the folder should be")
     config = config_of(tmp_path / "work")
-    with crew_of(2) as crew, pytest.raises(Aborted):
-        list(crew.coordinator.carry_out(orders_of(damaged), config, Store(tmp_path), lambda _: None))
-    assert set(crew.office.aborted) == {CannotWrite.exit_code}
+    with crew_of(2) as executor, pytest.raises(Aborted):
+        list(executor.coordinator.carry_out(orders_of(damaged), config, Store(tmp_path), lambda _: None))
+    assert set(executor.office.aborted) == {CannotWrite.exit_code}
     assert "cannot be written" in log.readouterr().err
 
 
@@ -303,18 +303,18 @@ def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path
 
 def test_a_worker_that_comes_too_late_is_sent_back(log: pytest.CaptureFixture[str]) -> None:
     office = Office(4)
-    wire = FakeWire(office, 1)
+    transport = FakeWire(office, 1)
     for late in (3, 2):
         FakeWire(office, late).send(1, Tag.READY)
     FakeWire(office, 0).send(1, Tag.END)
-    Rank(wire, "text", debug=False).serve()
+    Rank(transport, "text", debug=False).serve()
     assert office.finished == {1}
-    assert wire.sent == [(0, Tag.ASK), (3, Tag.RELEASE), (2, Tag.RELEASE)]
+    assert transport.sent == [(0, Tag.ASK), (3, Tag.RELEASE), (2, Tag.RELEASE)]
 
 
 def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     office = Office(3)
-    wire = FakeWire(office, 1)
+    transport = FakeWire(office, 1)
     task = DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS]])[0], 0, b""), 1, ())
     FakeWire(office, 0).send(1, Tag.HELP, pack({"leader": 2}))
     for index in range(2):
@@ -325,7 +325,7 @@ def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatc
     kept: list[int] = []
 
     def receive() -> Message:
-        message = FakeWire.receive(wire)
+        message = FakeWire.receive(transport)
         messages.append(weakref.ref(message))
         return message
 
@@ -333,11 +333,11 @@ def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatc
         kept.append(sum(message() is not None for message in messages[1:]))
         return timed(task, clock)
 
-    monkeypatch.setattr(wire, "receive", receive)
+    monkeypatch.setattr(transport, "receive", receive)
     monkeypatch.setattr("grt_batch.ranks.worker.timed", watched)
-    Rank(wire, "text", debug=False).serve()
+    Rank(transport, "text", debug=False).serve()
     assert kept == [0, 0]
-    assert wire.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
+    assert transport.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
 
 
 def test_a_rank_that_is_told_nonsense_says_so(log: pytest.CaptureFixture[str]) -> None:

@@ -174,10 +174,10 @@ def small(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
     return Expected(orders, serially(orders, config_of(work)), content(work))
 
 
-def reduced(crew: LossyCrew, small: Expected, work: Path) -> None:
-    """Let the crew reduce the uploads, and see that nothing is missing."""
+def reduced(executor: LossyCrew, small: Expected, work: Path) -> None:
+    """Let the executor reduce the uploads, and see that nothing is missing."""
     told: list[int] = []
-    found = crew.coordinator.carry_out(small.orders, config_of(work), Store(work / "store"), told.append)
+    found = executor.coordinator.carry_out(small.orders, config_of(work), Store(work / "store"), told.append)
     assert outcomes_of(found) == small.outcomes
     assert content(work) == small.content
     assert sum(told) == sum(order.bytes for order in small.orders)
@@ -190,13 +190,13 @@ TAGS = (Tag.ASK, Tag.READY, Tag.PROGRESS, Tag.TASK, Tag.RESULT, Tag.RELEASE, Tag
 def test_what_a_lost_rank_was_at_the_others_do(
     small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str], fatal: Tag
 ) -> None:
-    crew = LossyCrew(LossyOffice(6, fatal=fatal, after=1))
-    reduced(crew, small, tmp_path)
-    crew.coordinator.end(0)
-    crew.join()
-    assert crew.living_ended_in_peace()
-    (lost,) = crew.office.gone
-    assert crew.coordinator.ranks_lost() == 1
+    executor = LossyCrew(LossyOffice(6, fatal=fatal, after=1))
+    reduced(executor, small, tmp_path)
+    executor.coordinator.end(0)
+    executor.join()
+    assert executor.living_ended_in_peace()
+    (lost,) = executor.office.gone
+    assert executor.coordinator.ranks_lost() == 1
     (line,) = [line for line in log.readouterr().err.splitlines() if "was lost" in line]
     assert f"rank {lost} " in line
     assert line.endswith("the run goes on with 5")
@@ -205,30 +205,30 @@ def test_what_a_lost_rank_was_at_the_others_do(
 
 
 def test_several_may_be_lost(small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str]) -> None:
-    crew = LossyCrew(LossyOffice(6, fatal=Tag.PROGRESS, losses=4))
-    reduced(crew, small, tmp_path)
-    crew.coordinator.end(0)
-    crew.join()
-    assert crew.coordinator.ranks_lost() == 4
-    assert crew.living_ended_in_peace()
+    executor = LossyCrew(LossyOffice(6, fatal=Tag.PROGRESS, losses=4))
+    reduced(executor, small, tmp_path)
+    executor.coordinator.end(0)
+    executor.join()
+    assert executor.coordinator.ranks_lost() == 4
+    assert executor.living_ended_in_peace()
 
 
 def test_without_any_other_rank_the_run_ends(small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str]) -> None:
-    crew = LossyCrew(LossyOffice(3, fatal=Tag.PROGRESS, losses=2))
+    executor = LossyCrew(LossyOffice(3, fatal=Tag.PROGRESS, losses=2))
     with pytest.raises(RankLost, match="all ranks but the first"):
-        reduced(crew, small, tmp_path)
-    crew.coordinator.end(RankLost.exit_code)
-    crew.join()
-    assert crew.living_ended_in_peace()
+        reduced(executor, small, tmp_path)
+    executor.coordinator.end(RankLost.exit_code)
+    executor.join()
+    assert executor.living_ended_in_peace()
 
 
 @pytest.mark.parametrize("after", [0, 3])
 def test_one_that_is_lost_at_the_end_keeps_nobody_from_it(
     small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str], after: int
 ) -> None:
-    crew = LossyCrew(LossyOffice(5, fatal=Tag.END, after=after))
-    reduced(crew, small, tmp_path)
-    crew.coordinator.end(0)
-    crew.join()
-    assert len(crew.office.gone) == 1
-    assert crew.living_ended_in_peace()
+    executor = LossyCrew(LossyOffice(5, fatal=Tag.END, after=after))
+    reduced(executor, small, tmp_path)
+    executor.coordinator.end(0)
+    executor.join()
+    assert len(executor.office.gone) == 1
+    assert executor.living_ended_in_peace()

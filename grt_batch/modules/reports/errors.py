@@ -30,11 +30,11 @@ class Runtime(Record):
     bin = BIN
 
 
-JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), lately=True)
+JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), windowed=True)
 
 
 RUNTIMES = Cube(
-    "runtimes", (Job.day, Job.tool_id, Job.tool_version, Runtime.bin), (Count("jobs"),), of=Runtime, lately=True
+    "runtimes", (Job.day, Job.tool_id, Job.tool_version, Runtime.bin), (Count("jobs"),), of=Runtime, windowed=True
 )
 
 
@@ -92,7 +92,7 @@ class Errors(Module):
 
     def aggregate(self, records: Records) -> Partial:
         """The partial of some jobs; their runtimes are counted by bin."""
-        jobs = records.lately(Job)
+        jobs = records.windowed(Job)
         known = jobs.filter((pl.col(Job.state.name) == "ok") & Job.runtime.expr.is_not_null())
         runtimes = known.select(Job.day.name, *TOOL_KEY, bin_of(Job.runtime.expr))
         return super().aggregate(Records({Job: records[Job], Runtime: runtimes}, records.since))

@@ -121,7 +121,7 @@ _MEASURED = (
 )
 
 
-RECENT = JobRows(name="recent", fields=(Job.tool_id, Job.tool_version, Job.day, *_MEASURED), lately=True)
+RECENT = JobRows(name="recent", fields=(Job.tool_id, Job.tool_version, Job.day, *_MEASURED), windowed=True)
 """The jobs in state ok of the last days: TOTALS and COUNTS of them are for the window to tell."""
 
 
