@@ -27,7 +27,7 @@ _PROGRAM = ("-m", "grt_batch.cli", "verify")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_obj
-def verify_published(
+def verify(
     coordinator: Coordinator | None,
     uploads: Path | None,
     database: str | None,
