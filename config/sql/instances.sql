@@ -2,7 +2,7 @@
 
 -- name: instance-popularity(period, limit)
 -- Which instances are popular? The numbers of users come from the last archive that contains them.
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :limit count = 50               maximum number of rows; 0 for all
 WITH used AS (
     SELECT instance_id, sum(jobs) AS jobs, count(DISTINCT tool_id) AS tools, sum(core_hours) AS core_hours
@@ -35,7 +35,7 @@ LIMIT nullif(:limit, 0);
 -- name: instances-with-tools(tools, period)
 -- Which instances have run these tools? Instances with the most of these tools come first.
 -- :tools list                     ids or short names, separated by commas
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 WITH wanted AS (
     SELECT DISTINCT asked FROM unnest(:tools::text[]) AS asked
 ),

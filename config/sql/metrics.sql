@@ -5,7 +5,7 @@
 -- :tool text                      part of the tool's id
 -- :metric text = all              name of a metric
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id, tool_version, metric, n AS jobs, mean, stddev, minimum, p25, p50, p75, p90, p95, p99, maximum
@@ -40,7 +40,7 @@ LIMIT nullif(:limit, 0);
 -- name: tool-runtimes(instance, period, tool, limit)
 -- How long do jobs in state ok run? Tools with the longest total runtime come first.
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
@@ -64,7 +64,7 @@ LIMIT nullif(:limit, 0);
 -- How much of its allocated memory does a job in state ok use? memory_efficiency is peak / allocated.
 -- A GB is 10^9 bytes.
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
@@ -114,7 +114,7 @@ LIMIT nullif(:limit, 0);
 -- name: queue-time(instance, period, tool, limit)
 -- How long do jobs in state ok wait between creation and start?
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT

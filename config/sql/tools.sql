@@ -4,7 +4,7 @@
 -- name: tool-usage(instance, period, tool, limit)
 -- Which tools run most often, and how often do they fail?
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = all        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT tool_id, tool_version, jobs, ok, error, other, error_rate, instances, core_hours, cpu_hours, first_job, last_job
@@ -84,7 +84,7 @@ LIMIT nullif(:limit, 0);
 -- name: tool-errors(instance, period, tool, limit)
 -- Which tools cause the most errors, how often do they fail, and what is their share of all failed jobs?
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = 30d        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = 30d        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
 -- :limit count = 50               maximum number of rows; 0 for all
 WITH failed AS (
@@ -101,7 +101,7 @@ LIMIT nullif(:limit, 0);
 -- name: tool-likely-broken(instance, period, limit)
 -- Which tools are likely broken, with more than 4 finished jobs and over 95 percent of them in error?
 -- :instance text = *              id of an instance, or * for all instances together
--- :period all|30d|7d = 30d        all jobs, or the jobs of the last 30 or 7 days
+-- :period all|30d|7d = 30d        all jobs, or those of the last 30 or 7 days
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT tool_id, tool_version, jobs, ok, error, error_rate, instances, first_job, last_job
 FROM grt.tool_usage
