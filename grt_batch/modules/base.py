@@ -39,7 +39,6 @@ class Module:
     one knows; all others know of an instance but its id and whether it is public."""
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
     opt_in: ClassVar[bool] = False
     looks_at_archives: ClassVar[bool] = False
     needs: ClassVar[tuple[type[Record], ...]] = (Job,)
