@@ -18,7 +18,6 @@ from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
-from grt_batch.schema.members import SECOND
 from grt_batch.schema.records import Job, Record, Records
 from grt_batch.schema.tables import Column, Table, Type
 
@@ -86,7 +85,6 @@ class Errors(Module):
     """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?"""
 
     name = "errors"
-    version = 1
     cubes = (JOBS, RUNTIMES)
     tables = (TOOL_CHANGE,)
 
@@ -160,8 +158,8 @@ def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
         "p_value": p_value,
         "runs_before": runs[0],
         "runs_after": runs[1],
-        "runtime_p50_before": p50[0] / SECOND if runs[0] else None,
-        "runtime_p50_after": p50[1] / SECOND if runs[1] else None,
+        "runtime_p50_before": p50[0] / Job.runtime.one if runs[0] else None,
+        "runtime_p50_after": p50[1] / Job.runtime.one if runs[1] else None,
         "runtime_ratio": p50[1] / p50[0] if p50[0] and runs[1] else None,
         "runtime_p_value": runtime_p_value,
         "changed": " ".join(what for what, is_so in changes.items() if is_so),

@@ -15,9 +15,8 @@ from grt_batch.aggregate.sketch import BIN, bin_of, quantiles
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
-from grt_batch.schema.members import SECONDS_SCALE
 from grt_batch.schema.records import Dataset, Field, Job, Record, Records
-from grt_batch.schema.tables import Column, Table, Type, exact_text
+from grt_batch.schema.tables import Column, Table, Type
 
 
 class Sized(Record):
@@ -105,7 +104,7 @@ TOOL_EXTENSION = Table(
         Column("type", Type.TEXT, "input or output"),
         Column("extension", Type.TEXT, "type of the file; empty where it is not known"),
         Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
-        Column("bytes", Type.NUMERIC, "exact sum of the sizes that are known", "B"),
+        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known"),
     ),
 )
 
@@ -114,7 +113,6 @@ class Inputs(Module):
     """How do runtime and memory go with the size of the input, and which file types does a tool read and write?"""
 
     name = "inputs"
-    version = 1
     needs = (Job, Dataset)
     cubes = (SIZES, RUNTIMES, MEMORIES, EXTENSIONS)
     tables = (TOOL_INPUT, TOOL_EXTENSION)
@@ -164,11 +162,7 @@ def _inputs(partial: Partial) -> pl.DataFrame:
         low.alias("low"),
         # Twice the low, but 1 of 0; and 2^63 would leave 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        # Polars divides by a constant to the last digit but one; a decimal text becomes the nearest number.
-        *(
-            exact_text(pl.col(name), SECONDS_SCALE).cast(pl.Float64).alias(name)
-            for name in ("runtime_p50", "runtime_p95")
-        ),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
         pl.col("last_memory").alias("memory_max"),
     )
 
