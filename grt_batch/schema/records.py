@@ -6,8 +6,8 @@ nor a place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
@@ -59,6 +59,19 @@ class Field:
         return number / (number * 0 + float(self.one * times))
 
 
+@dataclass(frozen=True, kw_only=True)
+class DerivedField(Field):
+    """A key of a cube that is computed from a field; records where it is null are not in the cube."""
+
+    source: Field
+    derive: Callable[[pl.Expr], pl.Expr] = field(repr=False)
+
+    @property
+    def derived(self) -> pl.Expr:
+        """The column, from that of the source."""
+        return self.derive(self.source.expr).alias(self.name)
+
+
 class Record:
     """A row, in the order of the job ids. The fields below are those of its job, and stand in every kind of row."""
 
@@ -73,13 +86,13 @@ class Record:
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
         """The fields of this kind of row, those of its job first."""
-        return tuple(field for base in reversed(cls.__mro__) for field in vars(base).values() if type(field) is Field)
+        return tuple(known for base in reversed(cls.__mro__) for known in vars(base).values() if type(known) is Field)
 
     @classmethod
     def stored_fields(cls) -> tuple[Field, ...]:
         """The fields that are stored with a row: but for the job's id, those of its job are in the jobs alone."""
-        of_the_job = {field.name for field in Record.fields()} - {Record.job_id.name}
-        return tuple(field for field in cls.fields() if cls is Job or field.name not in of_the_job)
+        of_the_job = {known.name for known in Record.fields()} - {Record.job_id.name}
+        return tuple(known for known in cls.fields() if cls is Job or known.name not in of_the_job)
 
 
 NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
