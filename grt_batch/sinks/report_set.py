@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from grt_batch.core.errors import CannotWrite
+from grt_batch.core.files import write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport
 from grt_batch.schema.tables import REJECT_COLUMNS, Table, as_report
@@ -164,11 +165,7 @@ class ReportSet:
         try:
             # What was carried over is a file of the set before as well: it is replaced, never written to.
             (self.folder / name).unlink(missing_ok=True)
-            with (self.folder / name).open("wb") as file:
-                for part in content:
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
+            write_synced(self.folder / name, content)
         except OSError as error:
             raise CannotWrite(folder=self.folder, what=error.strerror or error) from None
 
