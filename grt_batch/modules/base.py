@@ -36,12 +36,14 @@ INSTANCE = "instance_id"
 class Module:
     """Asks a question, and says which tables answer it. `packages` are what it imports that an installation without
     extras lacks. One that looks at archives has rows that depend on the ledger's archives, which no rank but the first
-    one knows; all others know of an instance but its id and whether it is public."""
+    one knows; all others know of an instance but its id and whether it is public. `settings` are the keys of the
+    configuration that its rows depend on; it sees the others at their defaults."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     opt_in: ClassVar[bool] = False
     looks_at_archives: ClassVar[bool] = False
+    settings: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[type[Record], ...]] = (Job,)
     packages: ClassVar[tuple[str, ...]] = ()
     cubes: ClassVar[tuple[Cube, ...]]

@@ -18,7 +18,7 @@ from grt_batch.ledger.ledger import ARCHIVE, Ledger, State, archive_rows
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export, FolderExport, TableExport
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.fingerprints import contents_of
+from grt_batch.pipeline.fingerprints import table_fingerprints
 from grt_batch.pipeline.keys import REJECT_FILE
 from grt_batch.pipeline.reduce_all import Reduced
 from grt_batch.pipeline.render import RenderOrder, Text, table_text
@@ -75,7 +75,7 @@ def publish(
         "state": "published",
     }
     exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
-    contents = contents_of(modules, reduced.contents, ledger)
+    contents = table_fingerprints(modules, reduced.contents, ledger)
     there = reduced.contents.keys() - reduced.merged.keys()
     texts = _texts(modules, reduced, ledger, executor, store)
     tables = {table.name: table for table in (ARCHIVE, *(table for module in modules for table in module.tables))}
@@ -117,7 +117,7 @@ def publish(
                 publication.swap({**run, "finished": finished})
             clock.add(beside)
             numbers = _numbers(request, ledger, run, executor, finished)
-            reports.write_summary({**numbers, "contents": contents})
+            reports.write_summary({**numbers, "fingerprints": contents})
             reports.ready()
             with _signals_held_back():
                 publication.commit()

@@ -12,7 +12,7 @@ from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.fingerprints import contents_of, unchanged
+from grt_batch.pipeline.fingerprints import table_fingerprints, unchanged_modules
 from grt_batch.pipeline.gc import hold_cap
 from grt_batch.pipeline.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
@@ -64,8 +64,8 @@ def execute(
             # Now, not when it is published: until then archives may go.
             index.learn(ledger)
             index.save()
-            wanted = contents_of(modules, contents, ledger)
-            return () if request.recalculate else unchanged(modules, wanted, config.reports, request.as_of, url)
+            wanted = table_fingerprints(modules, contents, ledger)
+            return () if request.recalculate else unchanged_modules(modules, wanted, config.reports, request.as_of, url)
 
         with clock.stage(Stage.REDUCE), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
             reduced = reduction.reduce(planned, tell, known)

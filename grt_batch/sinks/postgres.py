@@ -146,7 +146,7 @@ def upgrade(
     return before, SCHEMA_VERSION
 
 
-def contents(url: str, tables: Iterable[Table]) -> dict[str, str]:
+def published_fingerprints(url: str, tables: Iterable[Table]) -> dict[str, str]:
     """What the tables are made of that are there: digests, by the tables' names."""
     with connection(url) as link, link.cursor() as cursor:
         there = {table.name: attached(cursor, table) for table in tables if is_current(cursor, table)}

@@ -41,11 +41,11 @@ _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
 """The text of a rejected line stands in the last of five columns."""
 
 
-def contents(reports: Path, as_of: date) -> dict[str, str]:
+def published_fingerprints(reports: Path, as_of: date) -> dict[str, str]:
     """What the tables of an as-of date were made of that are there: digests, by the tables' names."""
     folder = reports / as_of.isoformat()
     try:
-        told = orjson.loads((folder / SUMMARY).read_bytes())["contents"]
+        told = orjson.loads((folder / SUMMARY).read_bytes())["fingerprints"]
         return {name: content for name, content in told.items() if (folder / f"{name}.tsv").is_file()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Whatever stands there, it is not what a run wrote: every table is written anew.
