@@ -40,7 +40,6 @@ class Module:
     configuration that its rows depend on; it sees the others at their defaults."""
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
     opt_in: ClassVar[bool] = False
     looks_at_archives: ClassVar[bool] = False
     settings: ClassVar[tuple[str, ...]] = ()

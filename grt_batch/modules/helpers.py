@@ -11,7 +11,7 @@ from grt_batch.aggregate.measures import Cube
 from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
-from grt_batch.schema.records import RECORDS, Job
+from grt_batch.schema.records import RECORDS, Field, Job
 
 
 def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
@@ -48,10 +48,9 @@ def jobs_in(state: str) -> pl.Expr:
     return pl.col("jobs").filter(pl.col("state").cast(pl.String) == state).sum()
 
 
-def hours(total: pl.Expr, unit: int) -> pl.Expr:
-    """Hours, from an exact sum of 1 / `unit` seconds."""
-    # Not by a constant: polars would multiply by its reciprocal, other than where there is but one row.
-    return total.cast(pl.Float64) / (total.cast(pl.Float64) * 0 + float(3600 * unit))
+def hours(total: pl.Expr, field: Field) -> pl.Expr:
+    """Return hours (core hours) from the exact sum of a field of seconds (core seconds)."""
+    return field.in_units(total, 3600)
 
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)

@@ -7,14 +7,23 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from grt_batch.core.digest import digest, file_sha256
+from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
 from grt_batch.modules.base import Module
 from grt_batch.pipeline.render import ledger_for, without_paths
 from grt_batch.sinks import postgres, report_set
 
-RENDERED_BY = ("aggregate", "frames", "kernels", "ledger", "modules", "pipeline/render.py", "schema")
-"""The code that turns merged partials into the text of tables: folders and files of the package."""
+RENDERED_BY = (
+    "grt_batch.aggregate",
+    "grt_batch.frames",
+    "grt_batch.kernels",
+    "grt_batch.ledger",
+    "grt_batch.modules.base",
+    "grt_batch.modules.helpers",
+    "grt_batch.pipeline.render",
+    "grt_batch.schema",
+)
+"""The code that turns merged partials into the text of tables, beside the module's own file."""
 
 
 def table_fingerprints(modules: Sequence[Module], partials: Mapping[str, str], ledger: Ledger) -> dict[str, str]:
@@ -48,7 +57,4 @@ def unchanged_modules(
 
 @cache
 def _rendering_code() -> str:
-    """Return a digest of the code in RENDERED_BY: a change of it needs no version to be raised."""
-    root = Path(__file__).parents[1]
-    files = [file for name in RENDERED_BY for file in sorted((root / name).rglob("*.py")) or [root / name]]
-    return digest(*(f"{file.relative_to(root)} {file_sha256(file)}" for file in files))
+    return source_digest(*RENDERED_BY)

@@ -22,7 +22,16 @@ from grt_batch.ledger.ledger import ArchiveEntry, State
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import PARTS, ArchiveParts, Export, Part
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, SUPERSEDED, SUPERSEDING, merged_keys, superseding_key
+from grt_batch.pipeline.keys import (
+    ACCOUNT,
+    PARTIAL,
+    REJECT_FILE,
+    SUPERSEDED,
+    SUPERSEDING,
+    content_key,
+    merged_keys,
+    superseding_key,
+)
 from grt_batch.pipeline.merge import MergedEntry, MergeInput, MergeOrder, merge_input_of, merges
 from grt_batch.pipeline.notices import say_what_is_lost
 from grt_batch.pipeline.plan import (
@@ -294,7 +303,7 @@ class Reduction:
             for instance_id, archives in current.items()
             for cubes, those in merges(module, self._counted_in(module, archives), self.as_of)
         ]
-        return digest(module.name, module.version, keys)
+        return content_key(module, keys)
 
     def _merge(
         self, modules: Sequence[Module], current: Mapping[str, Sequence[MergeInput]]

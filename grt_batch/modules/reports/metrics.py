@@ -193,7 +193,6 @@ class Metrics(Module):
     """How long do tools run, and how much memory and CPU do they really need?"""
 
     name = "metrics"
-    version = 1
     cubes = (*_CUBES, RECENT)
     tables = (TOOL_METRIC, TOOL_HISTOGRAM)
 

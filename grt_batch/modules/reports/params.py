@@ -92,7 +92,6 @@ class Params(Module):
     """Which parameters and settings are popular, and how often does each end in error?"""
 
     name = "params"
-    version = 3
     needs = (Param,)
     cubes = (PARAMS, VALUES)
     tables = (PARAM, PARAM_VALUE)
