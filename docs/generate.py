@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 import grt_batch
 from grt_batch.aggregate.measures import Count, Cube, Measure
@@ -269,7 +270,7 @@ def _toml(value: object) -> str:
         case int():
             return f"{value:_}"
         case Level():
-            return _toml(dataclasses.astuple(value))
+            return _toml(msgspec.structs.astuple(value))
         case tuple() | list():
             return f"[{', '.join(map(_toml, value))}]"
         case Mapping():

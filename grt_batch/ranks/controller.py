@@ -103,5 +103,5 @@ class Controller:
 
     def _tell_now(self) -> None:
         if self._untold:
-            self.transport.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": self._untold}))
+            self.transport.send(COORDINATOR, Tag.PROGRESS, pack(self._untold))
         self._untold = 0
