@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from grt_batch.core.files import write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.modules.helpers import SHED_ID
@@ -187,7 +188,7 @@ class Lake(FolderExport):
             for batch in _batches(missing):
                 _write(folder, batch, its_archives)
         manifest = orjson.dumps(_manifest(folder, partitions, ledger), option=orjson.OPT_INDENT_2)
-        _write_file(folder / MANIFEST, manifest + b"\n")
+        write_synced(folder / MANIFEST, [manifest, b"\n"])
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,7 @@ def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[Arch
     for partition in batch:
         for (path, _), content in zip(partition.files, _contents(found.pop(partition.part)), strict=True):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            _write_file(folder / path, content)
+            write_synced(folder / path, [content])
 
 
 def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
@@ -336,13 +337,6 @@ def _plain_bytes(rows: pl.DataFrame) -> int:
     texts = [column for column in rows.iter_columns() if column.dtype == pl.String]
     sizes = (column.str.len_bytes().sum() for column in texts)
     return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger) -> dict[str, Any]:

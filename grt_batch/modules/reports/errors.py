@@ -81,6 +81,7 @@ class Errors(Module):
     """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?"""
 
     name = "errors"
+    settings = ("change_min_jobs", "change_p_value", "change_min_rate", "change_runtime_percent")
     cubes = (JOBS, RUNTIMES)
     tables = (TOOL_CHANGE,)
 

@@ -145,6 +145,7 @@ class Instances(Module):
 
     name = "instances"
     looks_at_archives = True
+    settings = ("quota_bytes", "quotas", "warning_levels", "prediction_days", "fresh_days")
     cubes = (MONTH, DAY)
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
