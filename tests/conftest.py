@@ -29,7 +29,6 @@ from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
 
-
 NOT_QUICK = {"server", "grt_batch", "subprocess", "find_mpirun", "threading"}
 """Fixtures that start a process, and names that a test module imports to start processes or several ranks itself."""
 
