@@ -1,30 +1,28 @@
 #!/usr/bin/env bash
-# Run grt-batch once, as a job of LSF or Slurm if one is installed, otherwise on this machine. The crontab line:
+# Runs grt-batch once: as a job of LSF or Slurm where there is one, else here. The crontab line of an admin:
 #   15 3 * * * /path/to/grt_batch/cron.sh
-# Arguments are passed to `grt-batch run`. stderr gets only messages that need attention, which cron mails. The exit
-# code is that of the run (5: the previous run has not ended; 6: the job did not finish).
+# Its arguments go to `grt-batch run`. stderr gets what somebody should read, for cron to mail; the exit code is
+# that of the run (5: the one before has not ended; 6: the job did not come to its end).
 #
-# Set these variables above the crontab line (GRT_BATCH_UPLOADS=/data/uploads). Relative paths start at the folder of
-# this file. The second column is the default:
+# Lines above the crontab line set it up (GRT_BATCH_UPLOADS=/data/uploads); relative folders lie beside this file:
 #   GRT_BATCH_UPLOADS, GRT_BATCH_REPORTS, GRT_BATCH_DATABASE, ...   any key of config/grt_batch.toml
-#   GRT_BATCH_WORK            work   work folder, which contains the lock
-#   GRT_BATCH_SETTLE_SECONDS  60     an archive that changed more recently is left for the next run
-#   GRT_BATCH_CONFIG          -      configuration file, instead of config/grt_batch.toml
-#   GRT_BATCH_PYTHON          -      Python that has grt_batch; default: .venv, then grt-batch on PATH
-#   GRT_BATCH_PROFILE         -      file to source first, because cron does not know a cluster's bsub and modules
+#   GRT_BATCH_WORK            work   the work folder, where the lock is
+#   GRT_BATCH_SETTLE_SECONDS  60     an archive that changed later than that is left for the next run
+#   GRT_BATCH_CONFIG          -      another file than config/grt_batch.toml
+#   GRT_BATCH_PYTHON          -      the Python that has grt_batch; else .venv, else grt-batch on PATH
+#   GRT_BATCH_PROFILE         -      a file to source first: cron does not know a cluster's bsub and modules
 #   GRT_BATCH_LOGS            logs   folder of the dated logs; latest.log is the newest
 #   GRT_BATCH_KEEP_LOGS       30     days after which a log is removed
-#   GRT_BATCH_RANKS           -      number of ranks; default: the suggestion of `grt-batch plan`, at most
-#                                    GRT_BATCH_MAX_RANKS
-#   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first of these that is available
+#   GRT_BATCH_RANKS           -      ranks; else what `grt-batch plan` suggests, GRT_BATCH_MAX_RANKS at most
+#   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first of them that is here
 #   GRT_BATCH_QUEUE           -      queue (LSF) or partition (Slurm)
-#   GRT_BATCH_MEMORY          -      MB per rank
-#   GRT_BATCH_TIME            -      time limit of the job in minutes; default: the suggestion of `grt-batch plan`
-#   GRT_BATCH_SUBMIT_OPTIONS  -      additional options of bsub or sbatch, split at blanks
-#   GRT_BATCH_MPIRUN          -      `mpirun`: the cluster's own MPI, the only one that spans several hosts
+#   GRT_BATCH_MEMORY          -      MB for each rank
+#   GRT_BATCH_TIME            -      limit of the job in minutes; else what `grt-batch plan` suggests
+#   GRT_BATCH_SUBMIT_OPTIONS  -      further options of bsub or sbatch, split at blanks
+#   GRT_BATCH_MPIRUN          -      `mpirun`: the cluster's own MPI, which alone spans several hosts
 
 if [ -n "${GRT_BATCH_PROFILE:-}" ]; then
-    # Before `set -u`, because the profile may use unset variables.
+    # Before `set -u`: a profile is not ours to judge.
     # shellcheck source=/dev/null
     . "$GRT_BATCH_PROFILE"
 fi
@@ -37,7 +35,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 2
 work=${GRT_BATCH_WORK:-work}
 logs=${GRT_BATCH_LOGS:-logs}
 scheduler=${GRT_BATCH_SCHEDULER:-auto}
-# Pass settings in the environment, which both schedulers forward, so that ps shows no database password.
+# Settings go by the environment, which both schedulers hand on: ps shows no password of a database.
 export GRT_BATCH_SETTLE_SECONDS=${GRT_BATCH_SETTLE_SECONDS:-60}
 
 if [ -n "${GRT_BATCH_PYTHON:-}" ]; then
@@ -62,7 +60,7 @@ if [ "$scheduler" = auto ]; then
     fi
 fi
 
-# The same as folder_mode in the configuration: nobody else needs to read the log.
+# As folder_mode of the configuration: nobody else need read the log.
 umask "$(printf %o $((0777 & ~0${GRT_BATCH_FOLDER_MODE:-750})))"
 mkdir -p "$work" "$logs" || exit 4
 exec 9>"$work/cron.lock" || exit 4
@@ -77,7 +75,7 @@ log=$logs/$name
 ln -sfn "$name" "$logs/latest.log"
 find "$logs" -maxdepth 1 -name 'grt_batch-*.log' -mtime "+${GRT_BATCH_KEEP_LOGS:-30}" -delete
 
-finish() { # finish CODE: exit, and report a failure for cron's mail
+finish() { # finish CODE: what went wrong, for cron's mail
     if [ "$1" -ne 0 ]; then
         say "grt-batch ended with code $1; the end of $log:"
         tail -n 20 "$log" >&2
@@ -85,7 +83,7 @@ finish() { # finish CODE: exit, and report a failure for cron's mail
     exit "$1"
 }
 
-# Programs do not inherit the lock (9>&-), because a server that one of them leaves running would hold it.
+# Programs do not inherit the lock (9>&-): a server that one of them leaves behind would hold it.
 suggested() { # suggested ranks|minutes
     "${grt_batch[@]}" plan --print "$1" "${config[@]}" 2>>"$log" 9>&-
 }
@@ -93,10 +91,10 @@ suggested() { # suggested ranks|minutes
 ranks=${GRT_BATCH_RANKS:-}
 if [ -z "$ranks" ]; then
     if [ "$scheduler" = local ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
-        # One rank per core, and one more, because rank 0 mostly sleeps.
+        # A core for each, and one rank more, which mostly sleeps.
         export GRT_BATCH_MAX_RANKS=$(($(nproc) + 1))
     fi
-    # A job that asks for more cores than a host has would wait forever. (LSF has too many ways to report cores.)
+    # A job that asks for more cores than a host has would wait for ever. (LSF's hosts tell it in too many ways.)
     if [ "$scheduler" = slurm ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
         cores=$(sinfo --noheader --format=%c ${GRT_BATCH_QUEUE:+--partition="$GRT_BATCH_QUEUE"} 2>>"$log" | sort -n)
         cores=${cores##*$'\n'}
@@ -105,7 +103,7 @@ if [ -z "$ranks" ]; then
     ranks=$(suggested ranks) || finish $?
 fi
 run=("${grt_batch[@]}" run --log-format text "${config[@]}")
-if [ "$ranks" -gt 1 ]; then # a single rank needs no MPI
+if [ "$ranks" -gt 1 ]; then # one rank needs no MPI
     run+=(--ranks "$ranks")
 fi
 run+=("$@")
@@ -120,17 +118,17 @@ if [ -z "$minutes" ]; then
     minutes=$(suggested minutes) || finish $?
 fi
 read -r -a further <<<"${GRT_BATCH_SUBMIT_OPTIONS:-}"
-# The job starts its ranks with `grt-batch run --ranks` instead of mpirun, because that finds the MPI that mpi4py
-# loads, and the options that it needs. The wheel's MPI starts no ranks on other hosts; the cluster's own does.
+# The job starts its ranks by `grt-batch run --ranks`, not by an mpirun written here: that finds the MPI which
+# mpi4py loads, and knows what each needs. The wheel's MPI starts no ranks on other hosts; the cluster's own does.
 one_host=yes
 [ -z "${GRT_BATCH_MPIRUN:-}" ] || one_host=
-# For a refused, cancelled or overdue job, the schedulers return numbers that are also exit codes of a run. So the
-# job writes its own code to a file. The file is created before the job, because NFS hides new files for a while.
+# The schedulers report a refused, cancelled or overdue job by numbers that are exit codes of a run as well. So the
+# job writes its own code down; the file is there before it, since NFS hides new files for a while.
 code_file=$work/cron.code
 : >"$code_file" || exit 4
 job="$(printf '%q ' "${run[@]}"); code=\$?; echo \$code > $(printf %q "$code_file"); exit \$code"
 
-# Both commands wait for the job, and hold the lock meanwhile.
+# Both wait for the job, and so does the lock.
 case $scheduler in
 lsf)
     submit=(bsub -K -J grt_batch -n "$ranks" -o "$log" -W "$minutes")
