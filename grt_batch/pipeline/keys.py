@@ -17,7 +17,9 @@ from grt_batch.modules.base import Module
 from grt_batch.store.store import Store
 
 READ_BY = (
-    "grt_batch.schema",
+    "grt_batch.schema.members",
+    "grt_batch.schema.records",
+    "grt_batch.schema.escapes",
     "grt_batch.frames",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",

@@ -13,12 +13,10 @@ import polars as pl
 
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
+from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.records import Field
 
 _SLICE_ROWS = 200_000
-
-
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 class Type(Enum):
@@ -170,16 +168,11 @@ def _escaped(values: pl.Series) -> pl.Series:
     """Escape texts; where they are encoded, each text of the dictionary once."""
     texts = categories(values) if isinstance(values.dtype, pl.Enum) else values
     # Few texts hold such a character, and one search is faster than four replacements.
-    if not texts.str.contains_any(list(_ESCAPES)).any():
+    if not texts.str.contains_any(list(ESCAPES)).any():
         return values
-    for character, escaped in _ESCAPES.items():
+    for character, escaped in ESCAPES.items():
         texts = texts.str.replace_all(character, escaped, literal=True)
     return texts.gather(values.to_physical()).alias(values.name) if isinstance(values.dtype, pl.Enum) else texts
-
-
-def escape(text: str) -> str:
-    """Escape a text for a TSV file."""
-    return text.translate({ord(character): escaped for character, escaped in _ESCAPES.items()})
 
 
 def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
