@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum, counted_rows
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.frames.composite_keys import Integers, key_order
 from grt_batch.frames.dictionaries import filled
@@ -149,9 +149,7 @@ class Distributions:
 
     def add(self, jobs: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Count both cubes of a frame of jobs: what `Cube.add` gives for its measurements, in less time."""
-        if self.state is not None:
-            names = [field.name for field in self.fields]
-            jobs = jobs.lazy().filter(pl.col(Record.state.name) == self.state).select(names).collect()
+        jobs = counted_rows(jobs, self.keys, self.fields, self.state)
         if not jobs.height:
             return {cube.name: cube.empty() for cube in self.cubes}
         # Sorted by their keys once, the jobs of a group are a slice.

@@ -6,7 +6,7 @@ given. It holds to the last digit, since nothing here is a floating-point number
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +137,24 @@ class Extent:
 Measure = Count | Sum | Squares | Extent
 
 
+def counted_rows(
+    rows: pl.DataFrame, keys: Collection[Field], fields: Iterable[Field], state: str | None
+) -> pl.DataFrame:
+    """Return the records of jobs in a state, None for any, that have a value for each derived key; with `fields`, which
+    the keys are among, and derived fields computed."""
+    known = dict.fromkeys(fields)
+    derived = [field for field in known if isinstance(field, DerivedField)]
+    if state is None and not derived:
+        return rows
+    # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
+    wanted = [key.source.expr.is_not_null() for key in keys if isinstance(key, DerivedField)]
+    if state is not None:
+        wanted.append(pl.col(Record.state.name) == state)
+    columns = (field.derived if isinstance(field, DerivedField) else pl.col(field.name) for field in known)
+    left = rows.lazy().filter(*wanted) if wanted else rows.lazy()
+    return left.select(columns).collect()
+
+
 @dataclass(frozen=True)
 class Cube:
     """Measures of records of the kind `of`, grouped by `keys`, which may be derived fields.
@@ -185,7 +203,7 @@ class Cube:
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Count a frame of records."""
-        rows = self._wanted(rows)
+        rows = counted_rows(rows, self.keys, self._fields, self.state)
         codes = self._codes(rows)
         if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
             return self._counted(codes)
@@ -208,18 +226,6 @@ class Cube:
     def _fields(self) -> tuple[Field, ...]:
         """The fields that the columns are made of."""
         return (*self.keys, *(field for measure in self.measures for field in measure.fields))
-
-    def _wanted(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the records that count, with the derived keys."""
-        derived = [key for key in self.keys if isinstance(key, DerivedField)]
-        if self.state is None and not derived:
-            return rows
-        # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
-        names = dict.fromkeys(field.name for field in self._fields if field not in derived)
-        wanted = [key.source.expr.is_not_null() for key in derived]
-        if self.state is not None:
-            wanted.append(pl.col(Record.state.name) == self.state)
-        return rows.lazy().filter(wanted).select(*names, *(key.derived for key in derived)).collect()
 
     def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
         return CompositeKeys.of(rows.select(self.key_names), self.texts)
@@ -283,7 +289,7 @@ class JobRows(Cube):
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Take the fields of a frame of jobs."""
-        rows, texts = self._wanted(rows), set(self.texts)
+        rows, texts = counted_rows(rows, self.keys, self._fields, self.state), set(self.texts)
         rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
         return self.typed(rows.sort(self.key_names))
 

@@ -60,7 +60,10 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedField(Field):
-    """A key of a cube that is computed from a field, its `source`; records without the source are not in the cube."""
+    """A key or a measured value that is computed from a field, its `source`, when a cube is counted.
+
+    Records without the source of a key are not in the cube.
+    """
 
     source: Field
     derive: Callable[[pl.Expr], pl.Expr] = field(repr=False)

@@ -199,3 +199,10 @@ def test_a_cube_of_a_state_by_a_derived_key_is_that_of_the_records_left(
 def test_a_state_that_no_record_has_gives_nothing() -> None:
     rows = pl.DataFrame({"state": ["error"], "size": [1]}, schema={"state": pl.Enum(["error"]), "size": pl.Int64})
     assert Cube("digits", (DIGIT,), (Count("jobs"),), state="ok").add(rows).height == 0
+
+
+def test_a_derived_value_is_measured_where_it_is_known() -> None:
+    tools = pl.Series("tool", ["a", "a", "b"], dtype=pl.Enum(["a", "b"]))
+    rows = pl.DataFrame([tools, pl.Series("size", [12, None, 9])])
+    cube = Cube("digits", (TOOL,), (Count("jobs"), Sum("digits", DIGIT), Extent("digit", DIGIT)))
+    assert cube.add(rows).rows() == [("a", 2, 2, 2, 2), ("b", 1, 9, 9, 9)]
