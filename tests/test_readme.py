@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from places import ROOT
 
 from grt_batch.core.config import Config
@@ -15,17 +17,18 @@ from grt_batch.modules.registry import discover
 from grt_batch.pipeline.request import RunSummary
 
 
-def example() -> dict[str, Any]:
+def example(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example as a module in a file of its own."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(code, "README.md", "exec"), names)
-    return names
+    (folder / "example.py").write_text(code)
+    monkeypatch.syspath_prepend(folder)
+    return importlib.import_module("example")
 
 
 def test_the_report_in_readme_is_published(
-    config: Config, run_here: Callable[..., RunSummary], monkeypatch: Any
+    config: Config, run_here: Callable[..., RunSummary], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    report = example()["ToolDays"]()
+    report = example(tmp_path, monkeypatch).ToolDays()
     known = {**discover(), report.name: report}
     for file in ("modules.registry", "pipeline.merge", "pipeline.reduce_archive", "pipeline.render", "pipeline.tasks"):
         monkeypatch.setattr(f"grt_batch.{file}.discover", lambda: known)

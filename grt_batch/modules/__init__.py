@@ -1,1 +1,1 @@
-"""The reports, one a file. A class that derives from `grt_batch.module.Module` is found by being here."""
+"""The contract of modules, helpers for their authors, and the modules themselves: reports and exports."""

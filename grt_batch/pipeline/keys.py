@@ -20,7 +20,9 @@ from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
 
 READ_BY = (
-    "grt_batch.schema",
+    "grt_batch.schema.members",
+    "grt_batch.schema.records",
+    "grt_batch.schema.escapes",
     "grt_batch.frames",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",

@@ -19,9 +19,9 @@ from grt_batch.decode.redaction import Redaction
 from grt_batch.join.jobs import Joiner
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.tasks import DecodeTask, RunTasks
+from grt_batch.schema.escapes import escape
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import Job
-from grt_batch.schema.tables import escape
 from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
 
 
