@@ -149,8 +149,9 @@ def site(good: Path, server: str, tmp_path_factory: pytest.TempPathFactory) -> S
     copy_uploads(good, config.uploads)
     template = name_of(config.database)
     unharmed = Site(folder / "before", server, template, before, before, 0).copy(folder / "unharmed")
-    begun = time.monotonic()
     launch = Launch(unharmed)
+    wait_for(launch.has_ranks, "mpirun starts no ranks")
+    begun = time.monotonic()
     assert launch.process.wait(timeout=LONG_SECONDS) == 0, launch.output()
     seconds = time.monotonic() - begun
     after = seen(unharmed)
