@@ -92,7 +92,7 @@ def config(tmp_path: Path, sample: Path, database: str) -> Config:
     return Config(uploads=sample, reports=tmp_path / "reports", work=tmp_path / "work", database=database)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_here() -> Callable[..., RunSummary]:
     """A run in this process, serially."""
 

@@ -23,18 +23,18 @@ _FIRST_YEAR = 1970
 @options("uploads", "database", "reports", "work")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
-@click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
+@click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
+@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="With --ranks: how often to start again, from what was computed, when a rank was lost.",
+    help="With --ranks: how often to start again after a lost rank, from the partial results.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--profile", is_flag=True, help="Write what each rank did when, for Perfetto or chrome://tracing.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--profile", is_flag=True, help="Write a profile of each rank, for Perfetto or chrome://tracing.")
 @options("config")
 @click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
 @click.option(
