@@ -15,6 +15,7 @@ from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
+from grt_batch.core.wording import counted
 
 _FIRST_YEAR = 1970
 
@@ -117,11 +118,12 @@ def run(
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
     numbers = summary.numbers
-    removed = f", {numbers['archives']['removed']} removed" if numbers["archives"]["removed"] else ""
+    archives = numbers["archives"]
+    removed = f", {archives['removed']} removed" if archives["removed"] else ""
     click.echo(
-        f"{numbers['jobs']} jobs of {numbers['archives']['published']} archives published in {summary.folder}"
-        f" ({numbers['archives']['quarantined']} archives in quarantine,"
-        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected{removed})"
+        f"{counted(numbers['jobs'], 'job')} of {counted(archives['published'], 'archive')} published in"
+        f" {summary.folder} ({counted(archives['quarantined'], 'archive')} in quarantine,"
+        f" {archives['incomplete']} incomplete, {counted(numbers['rejected'], 'line')} rejected{removed})"
     )
     return 1 if summary.quarantined else 0
 

@@ -13,7 +13,7 @@ from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gc import hold_cap
-from grt_batch.pipeline.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
+from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
 from grt_batch.pipeline.publish import OpenDatabase, already_published, open_database, publish
 from grt_batch.pipeline.read import redaction_of
@@ -49,7 +49,7 @@ def execute(
     with database() as url:
         reduced = _reduce(context, uploads, planned, url, progress)
         if not request.forget:
-            say_what_nobody_knows(request.config.reports, reduced.ledger)
+            warn_of_unknown(request.config.reports, reduced.ledger)
         summary = publish(context, reduced, url, sink)
     with already_published():
         _clean_up(context, uploads)
@@ -68,10 +68,10 @@ def _context(request: RunRequest, executor: Executor) -> RunContext:
 def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
     """Return what is known of each archive of the run."""
     with context.executor.clock.stage(Stage.PLAN):
-        say_what_was_found(uploads, context.index)
+        log_uploads(uploads, context.index)
         found = survey(uploads, context.store, context.index, context.config, context.modules, context.as_of)
         planned = [_as_requested(context, item) for item in found]
-        say_what_is_old(planned)
+        warn_of_outdated(planned)
         return [item for item in planned if _is_requested(context, item) or item.account is not None]
 
 

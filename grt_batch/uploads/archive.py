@@ -19,13 +19,14 @@ from isal import igzip, isal_zlib
 
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.timing import Clock, Stage
+from grt_batch.core.wording import counted
 from grt_batch.schema.members import Kind, Layout, layout_of
 
 _TAR_BUFFER = 1 << 20
 
 
 _HEADER_LIMIT = 8 << 10
-"""Long names and pax records beyond this are an attack: tarfile would read them into memory."""
+"""The largest long name or pax record: tarfile would read any size into memory."""
 
 
 _READ_INTO_MEMORY = (
@@ -41,20 +42,20 @@ _SAMPLE_LINES = 1000
 
 
 _BYTES_OF_A_LINE = 16
-"""Hardly a record is shorter. Of blocks of mere newlines each byte would be a line, and take some hundred bytes."""
+"""The least bytes of a line, on average over a block: in a block of newlines each byte would become a record."""
 
 
 _MOST_ENTRIES = 10_000
-"""An exporter writes five. Each takes up to a millisecond, and there is room for thousands in a kilobyte of tar.gz."""
+"""The most entries of a tar. Exporters write five; each costs up to 1 ms, and a kilobyte of tar.gz holds thousands."""
 
 
 _FREE_BYTES = 64 << 20
-"""Small archives may have any ratio: a run of zeros hurts nobody up to here."""
+"""The size up to which any compression ratio is harmless."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to before it is taken for a bomb; 0 is no limit."""
+    """The limits beyond which an archive is taken for a decompression bomb; 0 is no limit."""
 
     block_bytes: int = 4 << 20
     max_archive_bytes: int = 0
@@ -64,7 +65,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of one member. `member` numbers the members of a kind that this archive holds, from 0."""
+    """Whole lines of one member. `member` numbers the archive's members of a kind, from 0."""
 
     layout: Layout
     member: int
@@ -73,7 +74,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Header:
-    """A member begins: its layout, and whether its first line was a header."""
+    """The begin of a member: its layout, and whether its first line is a header."""
 
     layout: Layout
     member: int
@@ -81,9 +82,9 @@ class Header:
 
 
 class ArchiveReader:
-    """Reads one tar.gz once, from its first byte to its last.
+    """Read one tar.gz once, from its first byte to its last.
 
-    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` what it unpacked to, and
+    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` the size of its content, and
     `passed_over` the number of members that hold no records.
     """
 
@@ -97,16 +98,16 @@ class ArchiveReader:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of the tar.gz were read so far."""
+        """Return the bytes of the tar.gz read so far."""
         return self._gunzip.bytes_read if self._gunzip else 0
 
     @property
     def text_bytes(self) -> int:
-        """How many bytes came out of it so far."""
+        """Return the bytes unpacked so far."""
         return self._gunzip.text_bytes if self._gunzip else 0
 
     def blocks(self) -> Iterator[Header | Block]:
-        """For each member of a known kind a Header, then its Blocks in order. Raises Quarantine."""
+        """Yield a Header for each member of a known kind, then its Blocks in order. Raises Quarantine."""
         try:
             with self.path.open("rb") as file:
                 self._gunzip = _Gunzip(file, self.limits, self._clock)
@@ -136,11 +137,11 @@ class ArchiveReader:
                 else:
                     yield from self._member(kind, seen.get(kind, 0), info, stream)
                     seen[kind] = seen.get(kind, 0) + 1
-                # tarfile keeps every header that it has read; a stream never needs one again.
+                # tarfile keeps every header that it has read, and a stream never needs one again.
                 tar.members.clear()  # type: ignore[attr-defined]
             while rest := tar.fileobj.read(_TAR_BUFFER):
                 if rest.count(0) < len(rest):
-                    raise Quarantine("its tar goes on behind its end mark")
+                    raise Quarantine("its tar goes on after its end mark")
 
     def _member(self, kind: Kind, member: int, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[Header | Block]:
         layout: Layout | None = None
@@ -159,10 +160,10 @@ class ArchiveReader:
                 yield Block(layout, member, text)
 
     def _lines(self, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[bytes]:
-        """The member in blocks that end with a newline; the last may lack it."""
+        """Yield the member in blocks that end with a newline, which the last one may lack."""
         left, rest, most = info.size, b"", self.limits.max_line_bytes
         while left:
-            # No read holds a line of more than the limit between two newlines, so that only its ends need a look.
+            # A read is no longer than the limit, so only its first and last line can be too long.
             data = stream.read(min(left, self.limits.block_bytes, most))
             if not data:
                 raise Quarantine(f"its tar ends inside {info.name:.200}")
@@ -170,7 +171,7 @@ class ArchiveReader:
             end = data.rfind(b"\n") + 1
             longest = len(rest) + (data.find(b"\n") if end else len(data))
             if longest > most:
-                raise Quarantine(f"{info.name:.200} has a line of more than {most} bytes")
+                raise Quarantine(f"{info.name:.200} has a line of more than {counted(most, 'byte')}")
             if end:
                 yield from self._short(rest + data[:end])
                 rest = data[end:]
@@ -180,7 +181,7 @@ class ArchiveReader:
             yield rest
 
     def _short(self, lines: bytes) -> Iterator[bytes]:
-        """The lines cut in half, and these in half, until none has more lines than fill a block in earnest."""
+        """Yield the lines, halved until no piece has more lines than a block of records would."""
         from grt_batch.kernels import decode as kernels
 
         most = max(_SAMPLE_LINES, self.limits.block_bytes // _BYTES_OF_A_LINE)
@@ -193,7 +194,7 @@ class ArchiveReader:
 
 
 class _Gunzip(RawIOBase):
-    """The unpacked stream of a gzip file, which hashes what it reads and stops at the limits."""
+    """The unpacked stream of a gzip file. It hashes the file and stops at the limits."""
 
     def __init__(self, file: BufferedReader | FileIO, limits: Limits, clock: Clock) -> None:
         self._packed = _Packed(file, clock)
@@ -213,18 +214,18 @@ class _Gunzip(RawIOBase):
         self._clock.count(Stage.GUNZIP, len(data))
         self._ends += not data
         if self._ends > 8:
-            # tarfile skips an entry by reading on, however often there is nothing more.
+            # tarfile skips an entry by reading on, even at the end of the file.
             raise Quarantine("its tar ends inside an entry")
         most = self._limits.max_archive_bytes
         if most and self.text_bytes > most:
-            raise Quarantine(f"it unpacks to more than {most} bytes")
+            raise Quarantine(f"it unpacks to more than {counted(most, 'byte')}")
         most = self._limits.max_ratio * self.bytes_read
         if most and self.text_bytes > max(most, _FREE_BYTES):
-            raise Quarantine(f"it unpacks to more than {self._limits.max_ratio} times its size")
+            raise Quarantine(f"it unpacks to more than {counted(self._limits.max_ratio, 'time')} its size")
         return data
 
     def drain(self) -> str:
-        """Read what is left behind the tar's end, so that gzip's checksum is tested, and return the file's sha256."""
+        """Read the rest after the tar's end, so that gzip checks its checksum, and return the file's sha256."""
         while self.read(_TAR_BUFFER):
             pass
         while self._packed.readinto(bytearray(_TAR_BUFFER)):
@@ -233,8 +234,10 @@ class _Gunzip(RawIOBase):
 
 
 class _Packed(RawIOBase):
-    """The file as the gzip reader reads it, hashed on the way. It must not know `_Gunzip`: isal's reader takes no part
-    in garbage collection, so that a cycle through it would keep its buffers for ever."""
+    """The packed file, hashed as the gzip reader reads it.
+
+    It must not refer to `_Gunzip`: isal's reader takes no part in garbage collection, so a cycle would never be freed.
+    """
 
     def __init__(self, file: BufferedReader | FileIO, clock: Clock) -> None:
         self._file = file
@@ -255,7 +258,7 @@ class _Packed(RawIOBase):
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A header that is broken ends the archive; tarfile alone would take it for the end of the tar."""
+    """Quarantine an archive with a broken header, which tarfile would take for the end of the tar."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _StrictTarInfo:
@@ -276,7 +279,7 @@ class _StrictTarInfo(tarfile.TarInfo):
         return super()._proc_member(tarfile_)  # type: ignore[misc]
 
     def _apply_pax_info(self, pax_headers: dict[str, str], encoding: str, errors: str) -> None:
-        # They may say any other size, even where nothing is sparse.
+        # These records may claim any size, even for an entry that is not sparse.
         if any(keyword.startswith("GNU.sparse.") for keyword in pax_headers):
             self._refuse_sparse()
         super()._apply_pax_info(pax_headers, encoding, errors)  # type: ignore[misc]
@@ -284,5 +287,5 @@ class _StrictTarInfo(tarfile.TarInfo):
     def _refuse_sparse(self, *_: Any) -> Any:
         raise Quarantine("its tar has a sparse file")
 
-    # The holes of a sparse file are bytes that no limit counts, and tarfile reads the map of them into memory.
+    # No limit counts the holes of a sparse file, and tarfile reads the map of them into memory.
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
