@@ -196,6 +196,14 @@ def test_a_run_ends_with_0_where_all_is_in(call: Call, options: list[object], tm
     assert (tmp_path / "reports" / "latest" / "tool_usage.tsv").is_file()
 
 
+def test_a_run_counts_one_and_many_in_english(call: Call, options: list[object], tmp_path: Path) -> None:
+    jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n"
+    write_archive(tmp_path / "one" / "3" / "archives", "0", {Kind.JOBS: jobs})
+    answer = call("run", *options, "--uploads", tmp_path / "one")
+    counts = "(0 archives in quarantine, 0 incomplete, 1 line rejected)"
+    assert answer.out == f"1 job of 1 archive published in {tmp_path}/reports/{AS_OF} {counts}\n"
+
+
 def test_a_run_ends_with_1_where_an_archive_is_in_quarantine(finished: SimpleNamespace) -> None:
     assert finished.answer.code == 1
     assert "2 archives published" in finished.answer.out

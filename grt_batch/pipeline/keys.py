@@ -42,6 +42,7 @@ COUNTED_BY = (
     "grt_batch.modules.export",
     "grt_batch.modules.helpers",
     "grt_batch.pipeline.tasks",
+    "grt_batch.pipeline.aggregation",
     "grt_batch.pipeline.reduce_archive",
 )
 """The code that turns joined records into partials and merges them, beside the module's own file."""

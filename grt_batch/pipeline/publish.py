@@ -62,7 +62,7 @@ def publish(
             summary = run_summary(run, reduced.ledger, context.executor, reduced.fingerprints)
             for sink in sinks:
                 sink.write_summary(summary)
-            _publish_all(sinks)
+            publish_to_all(sinks)
     return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
 
 
@@ -127,7 +127,7 @@ def _rendered(context: RunContext, reduced: ReducedArchives) -> Iterator[TableTe
         yield from outcome.texts
 
 
-def _publish_all(sinks: Sequence[Sink]) -> None:
+def publish_to_all(sinks: Sequence[Sink]) -> None:
     """Publish to every sink. Raises the error of the first sink, which then has published nothing; where another one
     fails, publishes to the rest and raises PublishedInPart."""
     first, *others = sinks

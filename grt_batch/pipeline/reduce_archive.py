@@ -6,8 +6,7 @@ tasks, as `map` does: in a serial run in this process, over MPI by the workers. 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,12 +19,12 @@ from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.core.memory import give_back
 from grt_batch.core.timing import Stage
-from grt_batch.frames.dictionaries import with_own_texts
 from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame
 from grt_batch.ledger.account import Account
-from grt_batch.modules.base import Module, Partial
+from grt_batch.modules.base import Module
 from grt_batch.modules.helpers import wanted_by
 from grt_batch.modules.registry import discover
+from grt_batch.pipeline.aggregation import aggregate
 from grt_batch.pipeline.keys import (
     ACCOUNT,
     PARTIAL,
@@ -36,7 +35,7 @@ from grt_batch.pipeline.keys import (
     partial_key,
 )
 from grt_batch.pipeline.read import read_archive
-from grt_batch.pipeline.tasks import AggregateTask, Frames, RunTasks
+from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.schema.records import RECORDS, Job, Record
 from grt_batch.store.store import Store
 
@@ -173,58 +172,6 @@ def _missing(order: ReduceOrder, key: str, modules: Sequence[Module], store: Sto
         if order.again or not store.has(PARTIAL, partial_key(key, module, order.superseded, order.since))
     ]
     return missing if order.tar else _computable(store, key, missing)
-
-
-def aggregate(
-    frames: dict[str, pl.DataFrame], modules: Sequence[Module], since: date, config: Config, run_tasks: RunTasks
-) -> Iterator[tuple[Module, Partial]]:
-    """Yield the partials of joined records, which are cut into tasks between jobs, so that any cut gives the same.
-
-    To save memory, `frames` is emptied before the first partial is yielded, and the pieces of each partial before the
-    next.
-    """
-    needed = {Job.kind, *wanted_by(modules)}
-    for kind in frames.keys() - needed:
-        del frames[kind]
-    names = tuple(module.name for module in modules)
-    parts: dict[str, list[Partial]] = {name: [] for name in names}
-    tasks = (AggregateTask(names, part, since) for part in _cut(frames, config.aggregate_jobs))
-    for result in run_tasks(tasks):
-        for name, partial in result.items():
-            parts[name].append(partial)
-    for module in modules:
-        yield module, module.merge(parts.pop(module.name) or [module.empty()])
-
-
-def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:
-    """Yield the records of `jobs` jobs at a time, with dictionaries of their own texts only.
-
-    `frames` is emptied column by column, and each part is released once it is yielded, so that no record is in memory
-    twice.
-    """
-    name = Job.job_id.name
-    firsts = frames[Job.kind][name].gather_every(jobs)
-    if len(firsts) == 1:
-        # There is nothing to cut, and all texts are its own.
-        whole = dict(frames)
-        frames.clear()
-        yield whole
-        return
-    parts = [{kind: list[pl.Series]() for kind in frames} for _ in firsts]
-    for kind in list(frames):
-        frame = frames.pop(kind)
-        bounds = [*frame[name].search_sorted(firsts, "left"), frame.height]
-        for column in frame.columns:
-            values = frame.drop_in_place(column)
-            for part, (begin, end) in zip(parts, itertools.pairwise(bounds), strict=True):
-                part[kind].append(_copy(values[begin:end]))
-    while parts:
-        yield {kind: with_own_texts(pl.DataFrame(columns)) for kind, columns in parts.pop(0).items()}
-
-
-def _copy(piece: pl.Series) -> pl.Series:
-    """Return a piece of a column that does not hold the memory of the whole."""
-    return pl.concat([piece[:1], piece[1:]], rechunk=True)
 
 
 def job_ids(store: Store, key: str) -> pl.Series | None:
