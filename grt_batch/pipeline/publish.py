@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -23,26 +23,9 @@ from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import ReportSet
 from grt_batch.sinks.sink import Sink, TableText
 
-OpenDatabase = Callable[[RunContext, str, Sequence[Table]], Sink]
-"""From a run, the URL of a database and the tables of the run to the database as a sink."""
-
-
-def open_database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
-    """Return the sink of a run that publishes to PostgreSQL."""
-    config = context.config
-    return Publication(
-        url,
-        tables,
-        lock_timeout_ms=config.lock_timeout_ms,
-        lock_tries=config.lock_tries,
-        run_id=context.request.run_id,
-        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
-        clock=context.executor.clock,
-    )
-
 
 def publish(
-    context: RunContext, reduced: ReducedArchives, url: str, database_sink: OpenDatabase = open_database
+    context: RunContext, reduced: ReducedArchives, url: str, instead_of_database: Sink | None = None
 ) -> RunSummary:
     """Publish a run to the database and as a report set."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
@@ -50,7 +33,7 @@ def publish(
         # Before the database is locked: an export may take long.
         _write_reject_files(reports, context, reduced)
         _write_exports(reports, context, reduced)
-        with database_sink(context, url, tables) as database:
+        with instead_of_database or _database(context, url, tables) as database:
             sinks = (database, reports)
             _write_tables(sinks, context, reduced)
             _write_exports(database, context, reduced)
@@ -64,6 +47,19 @@ def publish(
                 sink.write_summary(summary)
             publish_to_all(sinks)
     return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
+
+
+def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
+    config = context.config
+    return Publication(
+        url,
+        tables,
+        lock_timeout_ms=config.lock_timeout_ms,
+        lock_tries=config.lock_tries,
+        run_id=context.request.run_id,
+        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+        clock=context.executor.clock,
+    )
 
 
 def _report_set(context: RunContext) -> ReportSet:

@@ -15,10 +15,11 @@ from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gc import hold_cap
 from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
-from grt_batch.pipeline.publish import OpenDatabase, already_published, open_database, publish
+from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.reduce_all import ReducedArchives, reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
@@ -33,24 +34,25 @@ def execute(
     database: Callable[[], AbstractContextManager[str]],
     progress: Progress = lambda _: nullcontext(lambda _: None),
     *,
-    select: Callable[[Uploads], Uploads] = lambda uploads: uploads,
-    sink: OpenDatabase = open_database,
+    uploads: Uploads | None = None,
+    instead_of_database: Sink | None = None,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. A verification passes `select`, to choose the archives, and a `sink`
-    of its own.
+    `database` opens the server and yields its URL. A verification passes the `uploads` to read, and the sink to use
+    `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
     context = _context(request, executor)
-    uploads = select(find_uploads(request.config, context.index, request.instances, forget=request.forget))
+    if uploads is None:
+        uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
     planned = _plan(context, uploads)
     with database() as url:
         reduced = _reduce(context, uploads, planned, url, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, sink)
+        summary = publish(context, reduced, url, instead_of_database)
     with already_published():
         _clean_up(context, uploads)
     return summary

@@ -27,7 +27,7 @@ from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.keys import items_derived, items_read
 from grt_batch.pipeline.merge import known_inputs
-from grt_batch.pipeline.plan import survey
+from grt_batch.pipeline.plan import find_uploads, survey
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.run import execute
 from grt_batch.sinks import report_set
@@ -88,7 +88,8 @@ def verify_published(
         request = RunRequest(fresh, published.as_of, request_modules, run_id="verification")
         in_database: dict[str, str] = {}
         comparison = Comparison(in_database, published.run_id, url)
-        execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=lambda *_: comparison)
+        uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
+        execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_database=comparison)
         in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))
         notes = [*selection.notes, *_changed(published, fresh.reports), *_remarks(published, wanted)]
     return Verification(published.run_id, published.as_of, in_reports, in_database, notes)
