@@ -10,8 +10,7 @@ import polars as pl
 
 from grt_batch.core.config import Config
 from grt_batch.frames.dictionaries import with_own_texts
-from grt_batch.modules.base import Module, Partial
-from grt_batch.modules.helpers import wanted_by
+from grt_batch.modules.base import Module, Partial, wanted_by
 from grt_batch.pipeline.tasks import AggregateTask, Frames, RunTasks
 from grt_batch.schema.records import Job
 

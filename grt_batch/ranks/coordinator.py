@@ -15,7 +15,7 @@ from grt_batch.core.memory import peak_memory
 from grt_batch.core.timing import Stage
 from grt_batch.pipeline.executor import Made, Order, stages_of
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.scheduling import Load, controllers, neediest
+from grt_batch.ranks.scheduling import Load, controllers, most_loaded
 from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_lead, unpack_outcome
 from grt_batch.ranks.transport import RankLostError, Transport
 from grt_batch.store.store import Store
@@ -134,7 +134,7 @@ class Coordinator:
                 loads = {
                     lead: Load(left, helped[lead]) for lead, left in self._left.items() if self._leading[lead].bytes
                 }
-                leader = neediest(loads)
+                leader = most_loaded(loads)
                 if leader is None:
                     return
                 self._helping[rank] = leader
