@@ -24,6 +24,8 @@ READ_BY = (
     "grt_batch.frames",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",
+    "grt_batch.uploads.strict_tar",
+    "grt_batch.uploads.unpacking",
     "grt_batch.decode",
     "grt_batch.join",
     "grt_batch.ledger.account",

@@ -23,7 +23,8 @@ from grt_batch.pipeline.tasks import DecodeTask, RunTasks
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import escape
-from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block, Header
+from grt_batch.uploads.unpacking import Limits
 
 
 def limits_of(config: Config) -> Limits:

@@ -5,38 +5,22 @@ Every fault of the gzip or tar layer raises Quarantine: an archive is read to it
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from isal import igzip, isal_zlib
 
 from grt_batch.core.errors import Quarantine
-from grt_batch.core.timing import Clock, Stage
+from grt_batch.core.timing import Clock
 from grt_batch.core.wording import counted
 from grt_batch.schema.members import Kind, Layout, layout_of
-
-_TAR_BUFFER = 1 << 20
-
-
-_HEADER_LIMIT = 8 << 10
-"""The largest long name or pax record: tarfile would read any size into memory."""
-
-
-_READ_INTO_MEMORY = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-
+from grt_batch.uploads.strict_tar import StrictTarInfo
+from grt_batch.uploads.unpacking import PIECE, Gunzip, Limits
 
 _SAMPLE_LINES = 1000
 
@@ -47,20 +31,6 @@ _BYTES_OF_A_LINE = 16
 
 _MOST_ENTRIES = 10_000
 """The most entries of a tar. Exporters write five; each costs up to 1 ms, and a kilobyte of tar.gz holds thousands."""
-
-
-_FREE_BYTES = 64 << 20
-"""The size up to which any compression ratio is harmless."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits beyond which an archive is taken for a decompression bomb; 0 is no limit."""
-
-    block_bytes: int = 4 << 20
-    max_archive_bytes: int = 0
-    max_ratio: int = 0
-    max_line_bytes: int = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -94,7 +64,7 @@ class ArchiveReader:
         self._clock = clock or Clock()
         self.sha256 = ""
         self.passed_over = 0
-        self._gunzip: _Gunzip | None = None
+        self._gunzip: Gunzip | None = None
 
     @property
     def bytes_read(self) -> int:
@@ -110,7 +80,7 @@ class ArchiveReader:
         """Yield a Header for each member of a known kind, then its Blocks in order. Raises Quarantine."""
         try:
             with self.path.open("rb") as file:
-                self._gunzip = _Gunzip(file, self.limits, self._clock)
+                self._gunzip = Gunzip(file, self.limits, self._clock)
                 yield from self._members(self._gunzip)
                 self.sha256 = self._gunzip.drain()
         except Quarantine:
@@ -122,10 +92,10 @@ class ArchiveReader:
         except OSError as error:
             raise Quarantine(f"its tar.gz cannot be read: {error}") from None
 
-    def _members(self, gunzip: _Gunzip) -> Iterator[Header | Block]:
+    def _members(self, gunzip: Gunzip) -> Iterator[Header | Block]:
         seen: dict[Kind, int] = {}
         with tarfile.open(
-            fileobj=gunzip, mode="r|", bufsize=_TAR_BUFFER, tarinfo=_StrictTarInfo, errors="backslashreplace"
+            fileobj=gunzip, mode="r|", bufsize=PIECE, tarinfo=StrictTarInfo, errors="backslashreplace"
         ) as tar:
             for number, info in enumerate(tar):
                 if number == _MOST_ENTRIES:
@@ -139,7 +109,7 @@ class ArchiveReader:
                     seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read, and a stream never needs one again.
                 tar.members.clear()  # type: ignore[attr-defined]
-            while rest := tar.fileobj.read(_TAR_BUFFER):
+            while rest := tar.fileobj.read(PIECE):
                 if rest.count(0) < len(rest):
                     raise Quarantine("its tar goes on after its end mark")
 
@@ -191,101 +161,3 @@ class ArchiveReader:
             middle = (lines.rfind(b"\n", 0, len(lines) // 2) + 1) or lines.find(b"\n") + 1
             yield from self._short(lines[:middle])
             yield from self._short(lines[middle:])
-
-
-class _Gunzip(RawIOBase):
-    """The unpacked stream of a gzip file. It hashes the file and stops at the limits."""
-
-    def __init__(self, file: BufferedReader | FileIO, limits: Limits, clock: Clock) -> None:
-        self._packed = _Packed(file, clock)
-        self._limits = limits
-        self._clock = clock
-        self._ends = 0
-        self.text_bytes = 0
-        self._unpacked = igzip.GzipFile(fileobj=self._packed, mode="rb")  # type: ignore[no-untyped-call]
-
-    @property
-    def bytes_read(self) -> int:
-        return self._packed.bytes_read
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._unpacked.read(size)
-        self.text_bytes += len(data)
-        self._clock.count(Stage.GUNZIP, len(data))
-        self._ends += not data
-        if self._ends > 8:
-            # tarfile skips an entry by reading on, even at the end of the file.
-            raise Quarantine("its tar ends inside an entry")
-        most = self._limits.max_archive_bytes
-        if most and self.text_bytes > most:
-            raise Quarantine(f"it unpacks to more than {counted(most, 'byte')}")
-        most = self._limits.max_ratio * self.bytes_read
-        if most and self.text_bytes > max(most, _FREE_BYTES):
-            raise Quarantine(f"it unpacks to more than {counted(self._limits.max_ratio, 'time')} its size")
-        return data
-
-    def drain(self) -> str:
-        """Read the rest after the tar's end, so that gzip checks its checksum, and return the file's sha256."""
-        while self.read(_TAR_BUFFER):
-            pass
-        while self._packed.readinto(bytearray(_TAR_BUFFER)):
-            pass
-        return self._packed.hash.hexdigest()
-
-
-class _Packed(RawIOBase):
-    """The packed file, hashed as the gzip reader reads it.
-
-    It must not refer to `_Gunzip`: isal's reader takes no part in garbage collection, so a cycle would never be freed.
-    """
-
-    def __init__(self, file: BufferedReader | FileIO, clock: Clock) -> None:
-        self._file = file
-        self._clock = clock
-        self.hash = hashlib.sha256()
-        self.bytes_read = 0
-
-    def readinto(self, buffer: Any) -> int:
-        with self._clock.stage(Stage.READ):
-            count = self._file.readinto(buffer)
-            self.hash.update(memoryview(buffer)[:count])
-        self._clock.count(Stage.READ, count)
-        self.bytes_read += count
-        return count
-
-    def readable(self) -> bool:
-        return True
-
-
-class _StrictTarInfo(tarfile.TarInfo):
-    """Quarantine an archive with a broken header, which tarfile would take for the end of the tar."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _StrictTarInfo:
-        try:
-            return super().fromtarfile(tarfile_)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            raise Quarantine("its tar has no end mark: it was cut off") from None
-        except tarfile.HeaderError as error:
-            raise Quarantine(f"its tar has a broken header: {error}") from None
-
-    def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
-        if self.size < 0:
-            raise Quarantine(f"its tar has an entry of {self.size} bytes")
-        if self.type in _READ_INTO_MEMORY and self.size > _HEADER_LIMIT:
-            raise Quarantine(f"its tar has a header of {self.size} bytes")
-        return super()._proc_member(tarfile_)  # type: ignore[misc]
-
-    def _apply_pax_info(self, pax_headers: dict[str, str], encoding: str, errors: str) -> None:
-        # These records may claim any size, even for an entry that is not sparse.
-        if any(keyword.startswith("GNU.sparse.") for keyword in pax_headers):
-            self._refuse_sparse()
-        super()._apply_pax_info(pax_headers, encoding, errors)  # type: ignore[misc]
-
-    def _refuse_sparse(self, *_: Any) -> Any:
-        raise Quarantine("its tar has a sparse file")
-
-    # No limit counts the holes of a sparse file, and tarfile reads the map of them into memory.
-    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
