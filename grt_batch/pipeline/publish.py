@@ -151,7 +151,7 @@ def already_published() -> Iterator[None]:
     try:
         yield
     except CannotWrite as error:
-        raise PublishedInPart(**error.details) from None
+        raise PublishedInPart(folder=error.folder, what=error.what) from None
 
 
 def _numbers(
