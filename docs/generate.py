@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 import grt_batch
 from grt_batch.aggregate.measures import Count, Cube, Measure
@@ -127,7 +128,7 @@ def module_page(name: str) -> str:
     module = discover()[name]
     _, _, about = inspect.cleandoc(inspect.getmodule(type(module)).__doc__ or "").partition("\n\n")
     needs = ", ".join(need.__name__ for need in module.needs)
-    facts = f"- Version: {module.version}\n- Opt-in: {'yes' if module.opt_in else 'no'}\n- Needs: {needs}"
+    facts = f"- Opt-in: {'yes' if module.opt_in else 'no'}\n- Needs: {needs}"
     kinds = {type(measure) for cube in module.cubes for measure in cube.measures}
     legend = [f"- **{kind.__name__}**: {_one_line(kind.__doc__)}" for kind in sorted(kinds, key=lambda k: k.__name__)]
     return _page(
@@ -150,18 +151,19 @@ def _table_of(table: Table) -> Iterator[str]:
 
 def _cube(cube: Cube) -> Iterator[str]:
     yield f"## Cube {cube.name}"
-    yield f"Of {cube.of.__name__}" + (", the last days alone." if cube.windowed else ".")
+    state = f", of jobs in state {cube.state}" if cube.state else ""
+    yield f"Of {cube.of.__name__}{state}" + (", the last days alone." if cube.windowed else ".")
     yield _grid(("column", "role", "unit", "meaning"), [*map(_key, cube.keys), *_measures(cube)])
 
 
 def _key(key: Field) -> tuple[str, ...]:
-    return _code(key.name), "key", key.unit, key.doc
+    return _code(key.name), "key", key.resolution, key.doc
 
 
 def _measures(cube: Cube) -> Iterator[tuple[str, ...]]:
     for measure in cube.measures:
         of = _fields_of(measure)
-        unit = "jobs" if isinstance(measure, Count) else ", ".join(dict.fromkeys(field.unit for field in of))
+        unit = "jobs" if isinstance(measure, Count) else ", ".join(dict.fromkeys(field.resolution for field in of))
         meaning = "; ".join(field.doc for field in of) or "all jobs"
         yield _codes(measure.schema()), type(measure).__name__, unit, meaning
 
@@ -269,7 +271,7 @@ def _toml(value: object) -> str:
         case int():
             return f"{value:_}"
         case Level():
-            return _toml(dataclasses.astuple(value))
+            return _toml(msgspec.structs.astuple(value))
         case tuple() | list():
             return f"[{', '.join(map(_toml, value))}]"
         case Mapping():

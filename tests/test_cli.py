@@ -20,7 +20,7 @@ from places import ROOT
 from runs import copy_uploads, published
 
 from grt_batch.cli import main
-from grt_batch.commands import cli, run
+from grt_batch.commands import cli
 from grt_batch.core.errors import BadArguments, Stopped
 from grt_batch.modules.registry import discover
 from grt_batch.schema.members import Kind
@@ -314,37 +314,28 @@ def test_the_environment_names_the_uploads_and_an_option_wins(
 # Ranks.
 
 
-@pytest.mark.parametrize(
-    ("arguments", "rest"),
-    [
-        ([], []),
-        (["run"], []),
-        (["run", "--ranks", "4"], []),
-        (["run", "--ranks=4", "tools"], ["tools"]),
-        (["--ranks", "4", "--work", "w", "tools"], ["--work", "w", "tools"]),
-        (["run", "--work", "w", "--ranks", "4", "--debug"], ["--work", "w", "--debug"]),
-        (["run", "--ranks", "4", "--ranks=5", "--ranks", "6"], []),
-        (["run", "--retries", "2", "--ranks", "4", "--retries=3", "tools"], ["tools"]),
-        (["tools", "run"], ["tools", "run"]),
-    ],
-)
-def test_ranks_are_told_everything_but_their_number(arguments: list[str], rest: list[str]) -> None:
-    assert run.without_ranks(arguments) == rest
-
-
 @pytest.mark.parametrize("code", [0, 1, 6])
-def test_with_ranks_the_program_starts_itself_again(call: Call, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    started: list[tuple[int, list[str]]] = []
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_with_ranks_the_command_starts_itself_again(
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    started: list[tuple[int, list[str], tuple[str, ...]]] = []
 
-    def launch(ranks: int, arguments: list[str], *_: object, fault_tolerant: bool = False) -> int:
-        started.append((ranks, arguments))
+    def launch(
+        ranks: int, arguments: list[str], *_: object, program: tuple[str, ...], fault_tolerant: bool = False
+    ) -> int:
+        started.append((ranks, arguments, program))
         return code
 
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
-    arguments = ["run", "--uploads", "u", "--ranks", "4", "tools"]
-    monkeypatch.setattr(sys, "argv", ["grt-batch", *arguments])
-    assert call(*arguments) == Answer(code, "", "")
-    assert started == [(4, ["--no-progress", "--uploads", "u", "tools"])]
+    monkeypatch.setattr(sys, "argv", ["caller", "run", "--retries", "5", "params"])
+    assert call(command, "--uploads", "u", "--ranks", "4", "--ranks=5", "tools") == Answer(code, "", "")
+    ((ranks, arguments, program),) = started
+    assert (ranks, program) == (5, ("-m", "grt_batch.cli", command))
+    assert arguments[0] == "--uploads=u"
+    assert arguments[-2:] == ["--", "tools"]
+    assert not [word for word in arguments if word.startswith("--ranks")]
+    assert ("--no-progress" in arguments) == (command == "run")
 
 
 @pytest.mark.parametrize(

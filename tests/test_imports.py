@@ -93,8 +93,7 @@ def watch(event, arguments):
         done = f"{event} {arguments[0]}"
     else:
         done = None
-    # numba looks whether it may keep what it compiles beside the sources, as Python keeps its bytecode there.
-    if done and "__pycache__" not in done:
+    if done:
         deeds.append(done)
 
 sys.addaudithook(watch)

@@ -14,7 +14,7 @@ import polars as pl
 
 from grt_batch.frames.composite_keys import CompositeKeys, begins_of, key_order
 from grt_batch.frames.dictionaries import alike, encoded, filled
-from grt_batch.schema.records import Field, Job, Record, Records
+from grt_batch.schema.records import DerivedField, Field, Job, Record, Records
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Count:
 
     name: str
     where: Field | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are counted."""
+        return () if self.where is None else (self.where,)
 
     def schema(self) -> dict[str, pl.DataType]:
         """The columns of this measure."""
@@ -44,6 +49,11 @@ class Sum:
 
     name: str
     field: Field
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are measured."""
+        return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
         """The columns of this measure."""
@@ -67,6 +77,11 @@ class Squares:
 
     name: str
     field: Field
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are measured."""
+        return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
         """The columns of this measure."""
@@ -98,6 +113,11 @@ class Extent:
     name: str
     field: Field
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are measured."""
+        return (self.field,)
+
     def schema(self) -> dict[str, pl.DataType]:
         """The columns of this measure."""
         return {f"first_{self.name}": self.field.type, f"last_{self.name}": self.field.type}
@@ -123,7 +143,8 @@ class Cube:
     are encoded (see `grt_batch.frames.dictionaries`), and none is null.
 
     A cube with `windowed` has the day among its keys, and is only of the days that a window near the end of an archive
-    can reach (`grt_batch.modules.base.WINDOW_DAYS`): it stays small, however long the history is.
+    can reach (`grt_batch.modules.base.WINDOW_DAYS`): it stays small, however long the history is. A cube with a `state`
+    is only of the records of jobs in that state.
     """
 
     name: str
@@ -131,6 +152,7 @@ class Cube:
     measures: tuple[Measure, ...]
     of: type[Record] = Job
     windowed: bool = False
+    state: str | None = None
 
     @property
     def key_names(self) -> list[str]:
@@ -154,12 +176,13 @@ class Cube:
         texts = dict.fromkeys(self.texts, pl.Enum([]))
         return pl.DataFrame(schema={**self.schema(), **texts})
 
-    def count(self, records: Records) -> pl.DataFrame:
-        """The cube of the records that it is of."""
-        return self.add(records.windowed(self.of) if self.windowed else records[self.of])
+    def count(self, records: Records) -> dict[str, pl.DataFrame]:
+        """The cube of the records that it is of, by its name, and all cubes that are counted with it at once."""
+        return {self.name: self.add(records.windowed(self.of) if self.windowed else records[self.of])}
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""
+        rows = self._wanted(rows)
         codes = self._codes(rows)
         if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
             return self._counted(codes)
@@ -177,6 +200,23 @@ class Cube:
         return pl.DataFrame(
             [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
         )
+
+    @property
+    def _fields(self) -> tuple[Field, ...]:
+        """The fields that the columns are made of."""
+        return (*self.keys, *(field for measure in self.measures for field in measure.fields))
+
+    def _wanted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The records that are counted, with the derived keys."""
+        derived = [key for key in self.keys if isinstance(key, DerivedField)]
+        if self.state is None and not derived:
+            return rows
+        # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
+        names = dict.fromkeys(field.name for field in self._fields if field not in derived)
+        wanted = [key.source.expr.is_not_null() for key in derived]
+        if self.state is not None:
+            wanted.append(pl.col(Record.state.name) == self.state)
+        return rows.lazy().filter(wanted).select(*names, *(key.derived for key in derived)).collect()
 
     def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
         return CompositeKeys.of(rows.select(self.key_names), self.texts)
@@ -232,11 +272,15 @@ class JobRows(Cube):
 
     def schema(self) -> pl.Schema:
         """The columns of a frame: job_id, then the fields."""
-        return pl.Schema({field.name: field.type for field in (*self.keys, *self.fields)})
+        return pl.Schema({field.name: field.type for field in self._fields})
+
+    @property
+    def _fields(self) -> tuple[Field, ...]:
+        return (*self.keys, *self.fields)
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame of jobs."""
-        texts = set(self.texts)
+        rows, texts = self._wanted(rows), set(self.texts)
         rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
         return self.typed(rows.sort(self.key_names))
 

@@ -17,9 +17,15 @@ import polars as pl
 
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
-from grt_batch.schema.records import Field
+from grt_batch.schema.records import DerivedField, Field
 
 BIN = Field("bin", pl.Int16(), "", "the logarithmic bin of the value")
+
+
+def bin_field(source: Field) -> DerivedField:
+    """Return the logarithmic bin of a field as a key of a cube, whose jobs per bin give `quantiles` of the field."""
+    doc = f"the logarithmic bin of {source.name}"
+    return DerivedField(BIN.name, BIN.type, BIN.unit, doc, source=source, derive=bin_of)
 
 
 def bin_of(value: pl.Expr) -> pl.Expr:

@@ -32,7 +32,7 @@ class Members:
 
 @dataclass(frozen=True)
 class Account:
-    """Everything that was read of one tar.gz, accounted for. A pure function of its bytes and the `reader`'s version.
+    """Everything that was read of one tar.gz, accounted for: a pure function of its bytes.
 
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
     `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
@@ -41,7 +41,6 @@ class Account:
 
     sha256: str
     bytes: int
-    reader: int = 0
     text_bytes: int = 0
     passed_over: int = 0
     replaced: int = 0
@@ -68,8 +67,9 @@ class Account:
 
     @classmethod
     def from_json(cls, raw: builtins.bytes) -> Account:
-        """The opposite of `to_json`."""
-        values = orjson.loads(raw)
+        """The opposite of `to_json`; what another version wrote beside these fields is passed over."""
+        found = orjson.loads(raw)
+        values = {known.name: found[known.name] for known in fields(cls) if known.name in found}
         values["members"] = {kind: Members(**counts) for kind, counts in values["members"].items()}
         values["reasons"] = [tuple(reason) for reason in values["reasons"]]
         return cls(**values)

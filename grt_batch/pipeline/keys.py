@@ -1,58 +1,143 @@
-"""The keys of store entries: which entries an archive has, for reduce, gc and verify alike."""
+"""The keys of store entries: which entries an archive has, for reduce, gc and verify alike.
+
+A key follows the code that computes an entry. Whoever changes that code need not raise a version: the next run finds no
+entry under the new key, and computes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import cache
+from typing import NamedTuple
 
 from grt_batch.core.config import Config
-from grt_batch.core.digest import digest
+from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.account import Account
 from grt_batch.modules.base import Module
+from grt_batch.modules.export import Export
+from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
+
+READ_BY = (
+    "grt_batch.schema",
+    "grt_batch.frames",
+    "grt_batch.kernels",
+    "grt_batch.uploads.archive",
+    "grt_batch.decode",
+    "grt_batch.join",
+    "grt_batch.ledger.account",
+    "grt_batch.pipeline.read",
+    "grt_batch.pipeline.tasks",
+)
+"""The code that turns the bytes of an archive into its account, reject file and joined records."""
+
+
+COUNTED_BY = (
+    "grt_batch.schema",
+    "grt_batch.frames",
+    "grt_batch.kernels",
+    "grt_batch.aggregate",
+    "grt_batch.modules.base",
+    "grt_batch.modules.export",
+    "grt_batch.modules.helpers",
+    "grt_batch.pipeline.tasks",
+    "grt_batch.pipeline.reduce_archive",
+)
+"""The code that turns joined records into partials and merges them, beside the module's own file."""
+
 
 MERGED = "merged"
 """The kind of entries in the store that are merged prefixes of an instance's archives."""
-
-
-def merged_keys(module: Module, cubes: Iterable[str], partials: Iterable[str]) -> list[str]:
-    """The keys of some cubes of a module, merged over none, the first, the first two of these partials, and so on."""
-    keys = [digest(MERGED, module.name, module.version, *sorted(cubes))]
-    for key in partials:
-        keys.append(digest(keys[-1], key))
-    return keys
-
-
-READER_VERSION = 4
-"""Raised whenever the decoder or the join gives other columns: every archive is then read again."""
 
 
 ACCOUNT, REJECT_FILE, PARTIAL, SUPERSEDED = "account", "rejects", "partial", "superseded"
 """The kinds of entries in the store, beside those of joined records, which have the record's kind."""
 
 
+SUPERSEDING = "superseding"
+"""The kind of entries in the store that say which jobs newer archives replace."""
+
+
+@cache
+def reader_code() -> str:
+    """Return a digest of the code that reads archives."""
+    return source_digest(*READ_BY)
+
+
+@cache
+def module_code(module: Module) -> str:
+    """Return a digest of the code that makes the partials of a module: its file, its cubes, and what counts them."""
+    return digest(source_digest(type(module).__module__), module.cubes, _counting_code())
+
+
+@cache
+def _counting_code() -> str:
+    return source_digest(*COUNTED_BY)
+
+
 def account_key(sha256: str, config: Config) -> str:
-    """The key of what is read of a tar.gz: its bytes, and all in the program and its configuration that matters."""
+    """Return the key of what is read of a tar.gz: its bytes, the code and the settings that matter."""
     limits = (config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
     rejects = (config.reject_text_bytes, config.max_reject_bytes)
-    return digest(ACCOUNT, READER_VERSION, sha256, *limits, *rejects, config.redact_patterns, config.redact_names)
+    return digest(ACCOUNT, reader_code(), sha256, *limits, *rejects, config.redact_patterns, config.redact_names)
 
 
 def partial_key(key: str, module: Module, superseded: str, since: date) -> str:
-    """The key of the partial of one archive, `key` as in `account_key`."""
-    return digest(PARTIAL, key, module.name, module.version, superseded, since if module.looks_back else "")
+    """Return the key of the partial of one archive, `key` as in `account_key`."""
+    return digest(PARTIAL, key, module.name, module_code(module), superseded, since if module.looks_back else "")
 
 
-def load_account(store: Store, key: str) -> Account | None:
-    """What was read of an archive, None where that is not known (any more)."""
-    raw = store.get(ACCOUNT, key)
-    return None if raw is None else Account.from_json(raw)
+def merged_keys(module: Module, cubes: Iterable[str], partials: Iterable[str]) -> list[str]:
+    """Return the keys of some cubes of a module, merged over none, the first, the first two of these partials, …"""
+    keys = [digest(MERGED, module.name, module_code(module), *sorted(cubes))]
+    for key in partials:
+        keys.append(digest(keys[-1], key))
+    return keys
 
 
-SUPERSEDING = "superseding"
-"""The kind of entries in the store that say which jobs newer archives replace."""
+def content_key(module: Module, merged: Iterable[tuple[str, str]]) -> str:
+    """Return a digest of all that the partial of a module over all instances is made of, by its `merged_keys`."""
+    return digest(module.name, module_code(module), *merged)
 
 
 def superseding_key(older: str, newer: Iterable[str]) -> str:
     """Return the key of what is known of the jobs of an archive that newer ones report again, by their account keys."""
     return digest(SUPERSEDING, older, *newer)
+
+
+def load_account(store: Store, key: str) -> Account | None:
+    """Return what was read of an archive, None where that is not known (any more)."""
+    raw = store.get(ACCOUNT, key)
+    return None if raw is None else Account.from_json(raw)
+
+
+class StoreItem(NamedTuple):
+    """An entry of the store that an archive needs. A `bulky` one is as large as the archive's records, and can be made
+    again while its tar.gz can be read."""
+
+    kind: str
+    key: str
+    bulky: bool = False
+
+
+def items_read(key: str) -> Iterator[StoreItem]:
+    """Yield the entries that hold what was read of an archive, `key` as in `account_key`."""
+    yield StoreItem(ACCOUNT, key)
+    yield StoreItem(REJECT_FILE, key)
+    for kind in RECORDS:
+        yield StoreItem(kind, key, bulky=True)
+
+
+def items_derived(
+    key: str, newer: Iterable[str], superseded: str, since: date, modules: Iterable[Module]
+) -> Iterator[StoreItem]:
+    """Yield the entries made of an archive that counts: which of its jobs `newer` archives supersede, and its partials.
+
+    `key` and `newer` are as in `account_key`, `superseded` is the key of the superseded jobs, "" for none.
+    """
+    yield StoreItem(SUPERSEDING, superseding_key(key, newer))
+    if superseded:
+        yield StoreItem(SUPERSEDED, superseded)
+    for module in modules:
+        yield StoreItem(PARTIAL, partial_key(key, module, superseded, since), bulky=isinstance(module, Export))

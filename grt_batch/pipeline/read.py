@@ -18,7 +18,6 @@ from grt_batch.decode.columns import Decoded, Reject
 from grt_batch.decode.redaction import Redaction
 from grt_batch.join.jobs import Joiner
 from grt_batch.ledger.account import Account
-from grt_batch.pipeline import keys
 from grt_batch.pipeline.tasks import DecodeTask, RunTasks
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import Job
@@ -83,7 +82,7 @@ def read_archive(
         size = tar.stat().st_size if sha256 else 0
         # The name of a member is a path of the exporter's machine.
         reason = redaction.lines(pl.Series([error.reason])).item()
-        return Account(sha256=sha256, bytes=size, reader=keys.READER_VERSION, quarantine=reason), None, b""
+        return Account(sha256=sha256, bytes=size, quarantine=reason), None, b""
     for kind, redacted in rejects.redacted.items():
         joiner.members[kind].redacted += redacted
     jobs = joined[Job]
@@ -91,7 +90,6 @@ def read_archive(
     account = Account(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
-        reader=keys.READER_VERSION,
         text_bytes=reader.text_bytes,
         passed_over=reader.passed_over,
         replaced=joiner.replaced,

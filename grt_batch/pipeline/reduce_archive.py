@@ -23,10 +23,8 @@ from grt_batch.core.timing import Stage
 from grt_batch.frames.dictionaries import with_own_texts
 from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame
 from grt_batch.ledger.account import Account
-from grt_batch.modules.base import Module, Partial
-from grt_batch.modules.helpers import wanted_by
+from grt_batch.modules.base import Module, Partial, wanted_by
 from grt_batch.modules.registry import discover
-from grt_batch.pipeline import keys
 from grt_batch.pipeline.keys import (
     ACCOUNT,
     PARTIAL,
@@ -38,7 +36,7 @@ from grt_batch.pipeline.keys import (
 )
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import AggregateTask, Frames, RunTasks
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import RECORDS, Job, Record
 from grt_batch.store.store import Store
 
 
@@ -135,7 +133,7 @@ def _reduce_archive(
             if order.again or not store.has(PARTIAL, partial_key(key, module, order.superseded, order.since))
         ]
         if not order.tar:
-            missing = _computable(store, key, missing) if account.reader == keys.READER_VERSION else []
+            missing = _computable(store, key, missing)
         if missing:
             with clock.stage(Stage.LOAD):
                 frames = _load_frames(store, key, wanted_by(missing)) if frames is None else frames
@@ -205,9 +203,17 @@ def job_ids(store: Store, key: str) -> pl.Series | None:
 
 
 def _computable(store: Store, key: str, modules: Sequence[Module]) -> list[Module]:
-    """The modules of which all that they need of an archive can be read back."""
-    good = {kind for kind in (Job.kind, *wanted_by(modules)) if store.get(kind, key) is not None}
+    """Return the modules that find in the store all they need of an archive, also as another version read it."""
+    good = {kind for kind in (Job.kind, *wanted_by(modules)) if _usable(store.get(kind, key), RECORDS[kind])}
     return [module for module in modules if good.issuperset((Job.kind, *wanted_by([module])))]
+
+
+def _usable(raw: bytes | None, record: type[Record]) -> bool:
+    """Whether stored records have the fields that records have now."""
+    schema = {} if raw is None else unpack_frame(raw).schema
+    return all(
+        field.name in schema and field.type in (schema[field.name], pl.String()) for field in record.stored_fields()
+    )
 
 
 def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> dict[str, pl.DataFrame] | None:

@@ -154,6 +154,10 @@ SECONDS_SCALE = 7
 """The exporter writes 7 decimals; seconds and cores are kept as integers of 1e-7, so that their sums are exact."""
 
 
+NANOSECONDS_SCALE = 9
+"""CPU time is kept as integers of 1e-9 s, as cgroup v1 counts it."""
+
+
 METRICS = (
     JobMetric("core", "runtime_seconds", SECONDS_SCALE, "s"),
     JobMetric("core", "start_epoch", SECONDS_SCALE, "Unix s"),

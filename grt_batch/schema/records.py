@@ -6,30 +6,70 @@ nor a place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
 
 import polars as pl
 
-from grt_batch.schema.members import SECONDS_SCALE
+from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column of joined records, as a module names it: never by a free string."""
+    """A column of joined records, as a module names it: never by a free string.
+
+    Integers with a `scale` are multiples of 10 ** -scale of the unit, so that their sums are exact: with scale 7 a
+    runtime of 15000000 is 1.5 s. Sums, extremes and percentiles of a field have its scale; `in_units` makes numbers of
+    them.
+
+    A field whose unit, scale or meaning changes takes another name: the store has records that cannot be read again.
+    """
 
     name: str
     type: pl.DataType
     unit: str
     doc: str
+    scale: int = 0
 
     @property
     def expr(self) -> pl.Expr:
         """The column, its texts as plain strings and null texts as the empty one."""
         column = pl.col(self.name)
         return column.cast(pl.String).fill_null("") if self.type == pl.String() else column
+
+    @property
+    def one(self) -> int:
+        """The integer that stands for one unit."""
+        return int(10**self.scale)
+
+    @property
+    def resolution(self) -> str:
+        """The unit of the column's integers, such as `1e-7 s`."""
+        return f"1e-{self.scale} {self.unit}" if self.scale else self.unit
+
+    def in_units(self, value: pl.Expr, times: int = 1) -> pl.Expr:
+        """Return integers of this field's scale as numbers of its unit, or of `times` the unit: the nearest doubles.
+
+        The only way to do this that does not depend on the other rows of a frame.
+        """
+        number = value.cast(pl.Float64)
+        # The divisor is a column: by a constant polars divides through its reciprocal where there are several rows.
+        return number / (number * 0 + float(self.one * times))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedField(Field):
+    """A key of a cube that is computed from a field; records where it is null are not in the cube."""
+
+    source: Field
+    derive: Callable[[pl.Expr], pl.Expr] = field(repr=False)
+
+    @property
+    def derived(self) -> pl.Expr:
+        """The column, from that of the source."""
+        return self.derive(self.source.expr).alias(self.name)
 
 
 class Record:
@@ -46,7 +86,13 @@ class Record:
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
         """The fields of this kind of row, those of its job first."""
-        return tuple(field for base in reversed(cls.__mro__) for field in vars(base).values() if type(field) is Field)
+        return tuple(known for base in reversed(cls.__mro__) for known in vars(base).values() if type(known) is Field)
+
+    @classmethod
+    def stored_fields(cls) -> tuple[Field, ...]:
+        """The fields that are stored with a row: but for the job's id, those of its job are in the jobs alone."""
+        of_the_job = {known.name for known in Record.fields()} - {Record.job_id.name}
+        return tuple(known for known in cls.fields() if cls is Job or known.name not in of_the_job)
 
 
 NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
@@ -58,13 +104,13 @@ class Job(Record):
 
     kind = "jobs"
     create_time = Field("create_time", pl.Datetime("us"), "UTC", "when the job was created")
-    runtime = Field("runtime", pl.Int64(), "1e-7 s", "runtime_seconds; where it is missing, end - start")
+    runtime = Field("runtime", pl.Int64(), "s", "runtime_seconds; where it is missing, end - start", SECONDS_SCALE)
     memory = Field("memory", pl.Int64(), "B", "memory.peak, else memory.max_usage_in_bytes; not 0")
-    cpu = Field("cpu", pl.Int64(), "ns", "cpu.stat.usage_usec, else cpuacct.usage")
-    cores = Field("cores", pl.Int64(), "1e-7 cores", "galaxy_slots")
+    cpu = Field("cpu", pl.Int64(), "s", "cpu.stat.usage_usec, else cpuacct.usage", NANOSECONDS_SCALE)
+    cores = Field("cores", pl.Int64(), "cores", "galaxy_slots", SECONDS_SCALE)
     allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
-    core_seconds = Field("core_seconds", pl.Int64(), "1e-7 core s", "runtime × cores")
-    wait = Field("wait", pl.Int64(), "1e-7 s", "start - create_time, null when negative")
+    core_seconds = Field("core_seconds", pl.Int64(), "core s", "runtime × cores", SECONDS_SCALE)
+    wait = Field("wait", pl.Int64(), "s", "start - create_time, null when negative", SECONDS_SCALE)
     input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
     output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
     non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")

@@ -13,6 +13,7 @@ import polars as pl
 
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
+from grt_batch.schema.records import Field
 
 _SLICE_ROWS = 200_000
 
@@ -57,6 +58,11 @@ class Column:
     doc: str
     unit: str = ""
     scale: int | None = 0
+
+    @classmethod
+    def sum_of(cls, field: Field, name: str, doc: str) -> Column:
+        """A column for the exact sum of a field, which writes all its decimals."""
+        return cls(name, Type.NUMERIC, doc, field.unit, field.scale)
 
     @property
     def frame_type(self) -> pl.DataType:

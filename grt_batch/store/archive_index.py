@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import orjson
 
 from grt_batch.core.errors import CannotWrite, Quarantine
+from grt_batch.core.files import atomic_write, sync_folder
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.uploads.metadata import InstanceMetadata, Report, read_report
 from grt_batch.uploads.scan import Archive, Instance, Uploads
@@ -198,19 +198,15 @@ class ArchiveIndex:
                 for root, instances in self._roots.items()
             },
         }
-        raw, temporary = orjson.dumps(document), self.file.with_suffix(".new")
+        raw = orjson.dumps(document)
         if raw == self._saved and not self.damaged:
             return
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            if self.damaged:
-                self.file.replace(self.file.with_suffix(".damaged"))
-            temporary.replace(self.file)
-            _sync(self.file.parent)
+            aside = self.file.with_suffix(".damaged") if self.damaged else None
+            atomic_write(self.file, [raw], self.file.with_suffix(".new"), aside=aside)
+            # From now on an archive that is remembered may be removed from the uploads.
+            sync_folder(self.file.parent)
             self._saved, self.damaged = raw, False
         except OSError as error:
             raise CannotWrite(folder=self.file.parent, what=error.strerror or error) from None
@@ -218,17 +214,6 @@ class ArchiveIndex:
     def _known(self, archive: Archive) -> IndexedArchive | None:
         instance = self._instances.get(archive.instance_id)
         return instance.archives.get(archive.name) if instance else None
-
-
-def _sync(folder: Path) -> None:
-    """See that the names in a folder outlast a power cut, and, where there is a journal, all that was renamed before:
-    what is remembered from now on may be removed from the uploads."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def as_published(instance_id: str, name: str, known: IndexedArchive) -> Archive | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from isal import isal_zlib
 
 from grt_batch.core.errors import CannotWrite
+from grt_batch.core.files import atomic_write
 from grt_batch.core.timing import Clock, Stage
 
 _HEAD = struct.Struct("<8sIQ")
@@ -95,12 +96,8 @@ class Store:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._unfinished.mkdir(parents=True, exist_ok=True)
-                with (self._unfinished / uuid.uuid4().hex).open("xb") as file:
-                    file.write(_HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload)))
-                    file.write(payload)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(file.name).replace(path)
+                head = _HEAD.pack(_MAGIC, isal_zlib.crc32(payload), len(payload))
+                atomic_write(path, (head, payload), self._unfinished / uuid.uuid4().hex)
             except OSError as error:
                 raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 

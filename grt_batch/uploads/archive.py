@@ -181,10 +181,10 @@ class ArchiveReader:
 
     def _short(self, lines: bytes) -> Iterator[bytes]:
         """The lines cut in half, and these in half, until none has more lines than fill a block in earnest."""
-        from grt_batch.kernels import decode as kernels
+        from grt_batch.kernels.fields import newlines
 
         most = max(_SAMPLE_LINES, self.limits.block_bytes // _BYTES_OF_A_LINE)
-        if kernels.newlines(np.frombuffer(lines, np.uint8)) <= most:
+        if newlines(np.frombuffer(lines, np.uint8)) <= most:
             yield lines
         else:
             middle = (lines.rfind(b"\n", 0, len(lines) // 2) + 1) or lines.find(b"\n") + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +20,15 @@ from grt_batch.core.timing import Clock
 from grt_batch.frames.dictionaries import categories
 from grt_batch.frames.ipc import pack_frames, unpack_frames
 from grt_batch.join.child_records import attached
-from grt_batch.modules.base import Module, Partial
+from grt_batch.ledger.ledger import InstanceEntry, Ledger
+from grt_batch.modules.base import INSTANCE, Module, Partial, concat_instances
 from grt_batch.modules.export import PART, PARTS, Export
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.schema.records import RECORDS, Job, Metric, Record, Records
+from grt_batch.schema.tables import render
+from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import scan
 
 MODULES = [module for module in discover().values() if not isinstance(module, Export)]
@@ -139,11 +142,45 @@ def test_one_job_a_block_gives_the_same(module: Module, jobs: pl.Series, partial
     )
 
 
+AS_OF = date(2024, 5, 10)
+"""In the middle of what the sample's largest instance did, so that tools change."""
+LENIENT = Config(change_min_jobs=1, change_p_value=1.0, change_min_rate=0, change_runtime_percent=1)
+"""With so few jobs no change of a tool would be worth reporting."""
+
+
+def rows_of_each(module: Module, partials: Mapping[str, Partial]) -> dict[str, dict[str, list[bytes]]]:
+    """The lines of each table that has rows of single instances, by instance."""
+    entries = tuple(InstanceEntry(instance_id, InstanceMetadata(), ()) for instance_id in partials)
+    frames = module.rows(concat_instances(module.cubes, partials), Ledger(AS_OF, LENIENT, entries))
+    found: dict[str, dict[str, list[bytes]]] = {instance_id: {} for instance_id in partials}
+    for table in module.tables:
+        if table.key[0] == INSTANCE:
+            frame = table.frame(frames[table.name])
+            for line in b"".join(render(table, frame)).splitlines():
+                own = found.get(line.partition(b"\t")[0].decode())
+                if own is not None:
+                    own.setdefault(table.name, []).append(line)
+    return found
+
+
+@every_module
+def test_the_rows_of_an_instance_are_the_same_alone_and_among_others(
+    module: Module, jobs: pl.Series, partial_of: PartialOf
+) -> None:
+    """To the last digit, also where an instance has a single row, of which polars may compute otherwise."""
+    ends = [*range(1, 16), 400, len(jobs)]
+    partials = {f"{end:04}": partial_of(module, jobs[begin:end]) for begin, end in pairwise((0, *ends))}
+    among = rows_of_each(module, partials)
+    for instance_id, partial in partials.items():
+        assert rows_of_each(module, {instance_id: partial})[instance_id] == among[instance_id]
+    assert any(among.values()) == any(table.key[0] == INSTANCE for table in module.tables)
+
+
 @pytest.mark.parametrize("module", discover().values(), ids=lambda module: module.name)
 def test_a_module_says_what_it_is(module: Module) -> None:
     assert (module.__doc__ or "").strip().endswith("?"), "the docstring of a module is the question that it answers"
-    assert module.version >= 1
     assert module.tables or isinstance(module, Export)
+    assert " at 0x" not in repr(module.cubes), "keys of the store hold what is declared"
     for table in module.tables:
         assert set(table.key) <= {column.name for column in table.columns}
         assert table.doc

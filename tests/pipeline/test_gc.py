@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from coming_and_going import AS_OF, MODULES, Site, compute_nothing, small_site
+from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing, small_site
 
 from grt_batch.core.errors import NoIndex
-from grt_batch.modules.reports.tools import Tools
 from grt_batch.pipeline.gc import EntryCount, collect
 from grt_batch.pipeline.keys import ACCOUNT, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, SUPERSEDING, account_key
 from grt_batch.pipeline.plan import Step
@@ -75,7 +74,7 @@ def test_what_modules_of_before_have_made_goes(site: Site, monkeypatch: pytest.M
     site.run()
     gc(site)
     before, old = site.tables(), names(site)
-    monkeypatch.setattr(Tools, "version", 99)
+    change_code(monkeypatch, "tools")
     site.run()
     new = names(site) - old
     gone = gc(site)
@@ -127,7 +126,7 @@ def test_what_is_gone_and_remembered_stays_and_goes_when_it_is_forgotten(
     assert gc(site) == set()
     assert names(site) == left
     with monkeypatch.context() as patch:
-        patch.setattr(Tools, "version", 99)
+        change_code(patch, "tools")
         site.run()
         gc(site)
         assert site.tables("archive", "instance_status") == before
@@ -238,7 +237,7 @@ def test_over_the_cap_that_goes_first_which_nobody_needs(
     # The longest unused of what is not needed, and no more of it than must go.
     assert names(site) - needed == {(PARTIAL, "0" * 40), (PARTIAL, "1" * 40)}
     (said,) = log.messages
-    assert said.endswith(f"; 2 entries of {entry // 2} bytes were let go")
+    assert said.startswith(f"dropped 2 entries with {entry // 2} bytes from the store, which had ")
     assert site.tables() == before
 
 
@@ -273,7 +272,7 @@ def test_records_that_were_let_go_are_read_again_when_they_are_wanted(
     before = site.tables()
     small = capped(site, 1)
     small.run()
-    monkeypatch.setattr(Tools, "version", 99)
+    change_code(monkeypatch, "tools")
     why = "what tools must know of it is not in the store"
     assert site.plan() == dict.fromkeys(["a/1", "a/2", "a/3", "b/1"], (Step.NEW, why))
     small.run()
@@ -302,9 +301,9 @@ def test_the_cap_takes_no_numbers_from_what_is_gone(
     capped(site, 1).run()
     assert kept <= names(site)
     (said,) = (record.getMessage() for record in log.records if record.levelname == "WARNING" and "bytes" in record.msg)
-    assert said == f"the store has {size(site)} bytes, and store_max_bytes is 1: nothing more can be let go"
+    assert said == f"the store has {size(site)} bytes, and store_max_bytes is 1: nothing more can be dropped"
     # What is there was cut down to what cannot be had otherwise; it is read again, and what is gone is computed again.
-    monkeypatch.setattr(Tools, "version", 99)
+    change_code(monkeypatch, "tools")
     capped(site, 1).run()
     assert site.tables("archive", "instance_status") == before
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import psycopg2
 import pytest
+from coming_and_going import change_code
 from places import REAL
 from runs import copy_uploads, published
 
@@ -139,12 +140,12 @@ def test_recalculate_reads_everything_again(config: Config, run_here: Run, monke
         run_here(config, recalculate=True)
 
 
-def test_a_module_of_a_new_version_is_computed_again_without_the_archives(
+def test_a_module_whose_code_changed_is_computed_again_without_the_archives(
     config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(config)
     before = published(config.reports)
-    monkeypatch.setattr("grt_batch.modules.reports.tools.Tools.version", 99)
+    change_code(monkeypatch, "tools")
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", _must_not_be_called)
     run_here(config)
     assert published(config.reports) == before

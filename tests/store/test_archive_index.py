@@ -12,11 +12,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from coming_and_going import NOON, Site, compute_nothing, small_site
+from coming_and_going import MODULES, NOON, Site, change_code, compute_nothing, small_site
 
 from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
-from grt_batch.modules.reports.params import Params
-from grt_batch.modules.reports.tools import Tools
+from grt_batch.frames.ipc import pack_frame, unpack_frame
 from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, account_key
 from grt_batch.pipeline.plan import NUMBERS_LOST, OLD, Step
 from grt_batch.schema.records import Job, Param
@@ -432,13 +431,12 @@ def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monk
 # What the store lost.
 
 
-def test_a_raised_module_is_computed_from_the_records(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_module_is_computed_from_the_records(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
     for name in ("1", "2"):
         site.remove("a", name)
-    monkeypatch.setattr(Tools, "version", 99)
-    monkeypatch.setattr(Params, "version", 99)
+    change_code(monkeypatch, "tools", "params")
     site.run()
     assert site.tables(*OF_THE_FILES) == before
 
@@ -521,7 +519,7 @@ def test_what_one_module_must_know_is_lost_to_that_module_alone(
     site.store.path(Param.kind, key).write_bytes(b"damaged")
     site.run()
     assert [row["jobs"] for row in site.rows("param")] == ["3", "4"]
-    monkeypatch.setattr(Params, "version", 99)
+    change_code(monkeypatch, "params")
     warnings.clear()
     site.run()
     (said,) = [message for message in warnings.messages if "lost" in message]
@@ -552,17 +550,28 @@ def test_what_is_gone_stays_as_it_was_read_and_that_is_said(site: Site, warnings
     assert site.plan()["a/3"] == (Step.REMOVED, STAYS)
 
 
-def test_records_of_another_reader_count_for_nothing_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_gone_survives_a_new_program(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
     site.remove("a", "3")
-    monkeypatch.setattr("grt_batch.pipeline.keys.READER_VERSION", 99)
+    monkeypatch.setattr("grt_batch.pipeline.keys.reader_code", lambda: "other code")
+    change_code(monkeypatch, *MODULES)
     site.run()
     assert site.tables(*OF_THE_FILES) == before
-    # What this reader's records say may be another thing than what that one's say.
-    monkeypatch.setattr(Params, "version", 99)
+    assert site.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, {OLD}")
+
+
+def test_records_without_a_field_of_today_count_for_nothing_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    key = site.planned()["a/3"].key
+    raw = site.store.get(Param.kind, key)
+    assert raw is not None
+    site.store.put(Param.kind, key, pack_frame(unpack_frame(raw).drop(Param.names_data.name)))
+    site.remove("a", "3")
+    change_code(monkeypatch, *MODULES)
     site.run()
     assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+    assert site.jobs() == {"a": 6, "b": 1}
 
 
 def test_a_lost_reject_file_of_what_is_gone_is_no_reason_to_lose_its_numbers(site: Site) -> None:

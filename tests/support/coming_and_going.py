@@ -18,6 +18,7 @@ from runs import published
 from grt_batch.core.config import Config
 from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen
+from grt_batch.pipeline import keys
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.plan import Planned, Step, find_uploads, survey
 from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
@@ -121,6 +122,12 @@ def small_site(folder: Path, database: str) -> Site:
     site.write("b", "1", [1])
     site.describe("b", title="The second", public=True)
     return site
+
+
+def change_code(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """From now on the code of these modules is another."""
+    before = keys.module_code
+    monkeypatch.setattr(keys, "module_code", lambda module: "other" if module.name in names else before(module))
 
 
 def compute_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from grt_batch.core.files import write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.modules.helpers import SHED_ID
@@ -31,7 +32,7 @@ from grt_batch.schema.members import SECONDS_SCALE
 from grt_batch.schema.records import NEVER_NULL, Dataset, Field, Job, Metric, Param, Record, Records
 
 SCHEMA_VERSION = 1
-"""Of the manifest. Who raises it, or changes a column or a size of this file, raises Lake.version too."""
+"""The version of the manifest: a run takes nothing from the manifest of another version."""
 
 
 FILE_ROWS, GROUP_ROWS = 1_000_000, 250_000
@@ -46,9 +47,6 @@ NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 
 
 MANIFEST = "manifest.json"
-
-
-_NANO_SCALE = 9
 
 
 _TYPES = {
@@ -79,11 +77,9 @@ def _same(field: Field, name: str = "") -> LakeColumn:
     return LakeColumn(name or field.name, field.type, expr, field.doc, field.unit)
 
 
-def _scaled(field: Field, name: str, unit: str, scale: int = SECONDS_SCALE) -> LakeColumn:
-    """A field that counts 10 ** -`scale` of an ordinary unit, in that unit."""
-    # Not by a constant: polars would multiply by its reciprocal, other than where there is but one row.
-    divisor = field.expr * 0 + 10**scale
-    return LakeColumn(name, pl.Float64(), field.expr / divisor, field.doc, unit)
+def _scaled(field: Field, name: str) -> LakeColumn:
+    """A field of integers as numbers of its unit."""
+    return LakeColumn(name, pl.Float64(), field.in_units(field.expr), field.doc, field.unit)
 
 
 _SHED = Job.tool_id.expr.str.extract_groups(SHED_ID).struct
@@ -127,13 +123,13 @@ TABLES = (
                 "tool_name", pl.String(), _SHED.field("name").fill_null(Job.tool_id.expr), "short name of the tool"
             ),
             _same(Job.create_time),
-            _scaled(Job.runtime, "runtime_seconds", "s"),
+            _scaled(Job.runtime, "runtime_seconds"),
             _same(Job.memory, "memory_bytes"),
-            _scaled(Job.cpu, "cpu_seconds", "s", _NANO_SCALE),
-            _scaled(Job.cores, "cores", "cores"),
+            _scaled(Job.cpu, "cpu_seconds"),
+            _scaled(Job.cores, "cores"),
             _same(Job.allocated_memory, "allocated_memory_bytes"),
-            _scaled(Job.core_seconds, "core_seconds", "core s"),
-            _scaled(Job.wait, "wait_seconds", "s"),
+            _scaled(Job.core_seconds, "core_seconds"),
+            _scaled(Job.wait, "wait_seconds"),
             _same(Job.input_bytes),
             _same(Job.output_bytes),
             _same(Job.non_terminal),
@@ -173,7 +169,6 @@ class Lake(FolderExport):
     """How do I ask my own questions, with Spark, Hadoop or DuckDB?"""
 
     name = "lake"
-    version = 1
     needs = (Job, Param, Dataset, Metric)
 
     def parts(self, records: Records) -> Iterator[Part]:
@@ -193,7 +188,7 @@ class Lake(FolderExport):
             for batch in _batches(missing):
                 _write(folder, batch, its_archives)
         manifest = orjson.dumps(_manifest(folder, partitions, ledger), option=orjson.OPT_INDENT_2)
-        _write_file(folder / MANIFEST, manifest + b"\n")
+        write_synced(folder / MANIFEST, [manifest, b"\n"])
 
 
 @dataclass(frozen=True)
@@ -310,7 +305,7 @@ def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[Arch
     for partition in batch:
         for (path, _), content in zip(partition.files, _contents(found.pop(partition.part)), strict=True):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            _write_file(folder / path, content)
+            write_synced(folder / path, [content])
 
 
 def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
@@ -342,13 +337,6 @@ def _plain_bytes(rows: pl.DataFrame) -> int:
     texts = [column for column in rows.iter_columns() if column.dtype == pl.String]
     sizes = (column.str.len_bytes().sum() for column in texts)
     return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger) -> dict[str, Any]:

@@ -112,7 +112,6 @@ class RawRecords(TableExport):
 
     name = "records"
     packages = ("pgpq", "pyarrow")
-    version = 1
     needs = (Job, Param, Dataset, Metric)
     tables = tuple(source.table for source in SOURCES)
 

@@ -161,7 +161,6 @@ class Splitter(FolderExport):
     """How do I get the raw records of one tool, to work through them by myself?"""
 
     name = "splitter"
-    version = 1
     needs = (Job, Param, Dataset, Metric)
 
     def parts(self, records: Records) -> Iterator[Part]:

@@ -13,28 +13,23 @@ from typing import Any
 import polars as pl
 
 from grt_batch.aggregate.measures import Count, Cube
-from grt_batch.aggregate.sketch import BIN, bin_of, quantiles
+from grt_batch.aggregate.sketch import BIN, bin_field, bin_of, quantiles
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
-from grt_batch.schema.members import SECOND
-from grt_batch.schema.records import Job, Record, Records
+from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
-
-
-class Runtime(Record):
-    """One row a job in state ok of which the runtime is known."""
-
-    kind = "runtimes"
-    bin = BIN
-
 
 JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), windowed=True)
 
 
 RUNTIMES = Cube(
-    "runtimes", (Job.day, Job.tool_id, Job.tool_version, Runtime.bin), (Count("jobs"),), of=Runtime, windowed=True
+    "runtimes",
+    (Job.day, Job.tool_id, Job.tool_version, bin_field(Job.runtime)),
+    (Count("jobs"),),
+    windowed=True,
+    state="ok",
 )
 
 
@@ -86,16 +81,9 @@ class Errors(Module):
     """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?"""
 
     name = "errors"
-    version = 1
+    settings = ("change_min_jobs", "change_p_value", "change_min_rate", "change_runtime_percent")
     cubes = (JOBS, RUNTIMES)
     tables = (TOOL_CHANGE,)
-
-    def aggregate(self, records: Records) -> Partial:
-        """The partial of some jobs; their runtimes are counted by bin."""
-        jobs = records.windowed(Job)
-        known = jobs.filter((pl.col(Job.state.name) == "ok") & Job.runtime.expr.is_not_null())
-        runtimes = known.select(Job.day.name, *TOOL_KEY, bin_of(Job.runtime.expr))
-        return super().aggregate(Records({Job: records[Job], Runtime: runtimes}, records.since))
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """The table, from what the two periods have in common: a tool that is new or gone did not change."""
@@ -160,8 +148,8 @@ def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
         "p_value": p_value,
         "runs_before": runs[0],
         "runs_after": runs[1],
-        "runtime_p50_before": p50[0] / SECOND if runs[0] else None,
-        "runtime_p50_after": p50[1] / SECOND if runs[1] else None,
+        "runtime_p50_before": p50[0] / Job.runtime.one if runs[0] else None,
+        "runtime_p50_after": p50[1] / Job.runtime.one if runs[1] else None,
         "runtime_ratio": p50[1] / p50[0] if p50[0] and runs[1] else None,
         "runtime_p_value": runtime_p_value,
         "changed": " ".join(what for what, is_so in changes.items() if is_so),

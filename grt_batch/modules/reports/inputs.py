@@ -11,46 +11,39 @@ from __future__ import annotations
 import polars as pl
 
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
-from grt_batch.aggregate.sketch import BIN, bin_of, quantiles
+from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
-from grt_batch.schema.members import SECONDS_SCALE
-from grt_batch.schema.records import Dataset, Field, Job, Record, Records
-from grt_batch.schema.tables import Column, Table, Type, exact_text
+from grt_batch.schema.records import Dataset, DerivedField, Job
+from grt_batch.schema.tables import Column, Table, Type
 
 
-class Sized(Record):
-    """One row a job in state ok of which the bytes of the input are known."""
-
-    kind = "sized"
-    bits = Field("bits", pl.Int8(), "", "the binary digits of input_bytes: 0 has none, 1 has one")
+def _binary_digits(value: pl.Expr) -> pl.Expr:
+    """Return the number of binary digits of integers that are not negative."""
+    return 64 - value.bitwise_leading_zeros().cast(pl.Int8)
 
 
-class SizedRuntime(Sized):
-    """One row a sized job of which the runtime is known."""
-
-    kind = "sized_runtimes"
-    bin = BIN
-
-
-class SizedMemory(Sized):
-    """One row a sized job of which the memory is known."""
-
-    kind = "sized_memories"
-    bin = BIN
+BITS = DerivedField(
+    "bits",
+    pl.Int8(),
+    "",
+    "the binary digits of input_bytes: 0 has none, 1 has one",
+    source=Job.input_bytes,
+    derive=_binary_digits,
+)
 
 
-_SIZE = (Sized.tool_id, Sized.tool_version, Sized.bits)
+_SIZE = (Job.tool_id, Job.tool_version, BITS)
 
 
-SIZES = Cube("sizes", _SIZE, (Count("jobs"), Extent("runtime", Job.runtime), Extent("memory", Job.memory)), of=Sized)
+SIZES = Cube("sizes", _SIZE, (Count("jobs"), Extent("runtime", Job.runtime), Extent("memory", Job.memory)), state="ok")
 
 
-RUNTIMES = Cube("runtimes", (*_SIZE, SizedRuntime.bin), (Count("jobs"),), of=SizedRuntime)
+RUNTIMES = Cube("runtimes", (*_SIZE, bin_field(Job.runtime)), (Count("jobs"),), state="ok")
 
 
-MEMORIES = Cube("memories", (*_SIZE, SizedMemory.bin), (Count("jobs"),), of=SizedMemory)
+MEMORIES = Cube("memories", (*_SIZE, bin_field(Job.memory)), (Count("jobs"),), state="ok")
 
 
 EXTENSIONS = Cube(
@@ -105,7 +98,7 @@ TOOL_EXTENSION = Table(
         Column("type", Type.TEXT, "input or output"),
         Column("extension", Type.TEXT, "type of the file; empty where it is not known"),
         Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
-        Column("bytes", Type.NUMERIC, "exact sum of the sizes that are known", "B"),
+        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known"),
     ),
 )
 
@@ -114,25 +107,9 @@ class Inputs(Module):
     """How do runtime and memory go with the size of the input, and which file types does a tool read and write?"""
 
     name = "inputs"
-    version = 1
     needs = (Job, Dataset)
     cubes = (SIZES, RUNTIMES, MEMORIES, EXTENSIONS)
     tables = (TOOL_INPUT, TOOL_EXTENSION)
-
-    def aggregate(self, records: Records) -> Partial:
-        """The partial of some jobs and their datasets; what was measured of sized jobs is counted by bin."""
-        # Once the columns are few and the state is compared as a code, a filter is nearly for nothing.
-        columns = (Job.tool_id, Job.tool_version, Job.runtime, Job.memory)
-        sized = (
-            records[Job]
-            .lazy()
-            .filter(pl.col(Job.state.name) == "ok", Job.input_bytes.expr.is_not_null())
-            .select(*(column.name for column in columns), _bits(Job.input_bytes.expr))
-            .collect()
-        )
-        runtimes, memories = (_binned(sized, field) for field in (Job.runtime, Job.memory))
-        frames = {Sized: sized, SizedRuntime: runtimes, SizedMemory: memories, Dataset: records[Dataset]}
-        return super().aggregate(Records(frames, records.since))
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """The tables, each instance by itself and all together."""
@@ -143,32 +120,18 @@ class Inputs(Module):
         }
 
 
-def _bits(value: pl.Expr) -> pl.Expr:
-    """How many binary digits integers that are not negative have."""
-    return (64 - value.bitwise_leading_zeros().cast(pl.Int8)).alias(Sized.bits.name)
-
-
-def _binned(sized: pl.DataFrame, field: Field) -> pl.DataFrame:
-    known = sized.filter(field.expr.is_not_null())
-    return known.select(*(key.name for key in _SIZE), bin_of(field.expr))
-
-
 def _inputs(partial: Partial) -> pl.DataFrame:
     """The rows of TOOL_INPUT."""
     sizes = with_all_instances(partial[SIZES.name]).group_by(_BINS)
     rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max())
     rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
     rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
-    low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(Sized.bits.name).cast(pl.UInt32))
+    low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
     return rows.with_columns(
         low.alias("low"),
         # Twice the low, but 1 of 0; and 2^63 would leave 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        # Polars divides by a constant to the last digit but one; a decimal text becomes the nearest number.
-        *(
-            exact_text(pl.col(name), SECONDS_SCALE).cast(pl.Float64).alias(name)
-            for name in ("runtime_p50", "runtime_p95")
-        ),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
         pl.col("last_memory").alias("memory_max"),
     )
 

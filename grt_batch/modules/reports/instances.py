@@ -19,8 +19,7 @@ from grt_batch.aggregate.measures import Count, Cube, Sum
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import hours, jobs_in, within
-from grt_batch.schema.members import SECOND
+from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
 
@@ -87,8 +86,8 @@ INSTANCE_MONTH = Table(
         Column("tools", Type.BIGINT, "different tool ids"),
         Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
         Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
-        Column("input_bytes", Type.NUMERIC, "input datasets", "B"),
-        Column("output_bytes", Type.NUMERIC, "output datasets", "B"),
+        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets"),
+        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
     ),
     nullable=("month",),
 )
@@ -145,8 +144,8 @@ class Instances(Module):
     """Which instances are there, what did each of them do month by month, and does its export still come?"""
 
     name = "instances"
-    version = 1
     looks_at_archives = True
+    settings = ("quota_bytes", "quotas", "warning_levels", "prediction_days", "fresh_days")
     cubes = (MONTH, DAY)
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
@@ -209,17 +208,15 @@ def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
 
 def _months(month: pl.DataFrame) -> pl.DataFrame:
     months = month.group_by(INSTANCE, "month").agg(
-        pl.col("jobs").sum(),
-        jobs_in("ok").alias("ok"),
-        jobs_in("error").alias("error"),
+        *outcomes(),
         pl.col("tool_id").n_unique().cast(pl.Int64).alias("tools"),
         *(pl.col(name).sum() for name in ("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
     )
     return months.with_columns(
         pl.col("month").dt.to_string("%Y-%m"),
         (pl.col("jobs") - pl.col("ok") - pl.col("error")).alias("other"),
-        hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
-        hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
+        hours(pl.col("core_seconds"), Job.core_seconds).alias("core_hours"),
+        hours(pl.col("cpu_seconds"), Job.cpu).alias("cpu_hours"),
     )
 
 

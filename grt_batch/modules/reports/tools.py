@@ -12,8 +12,16 @@ import polars as pl
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
-from grt_batch.modules.helpers import PERIODS, SHED_ID, TOOL_KEY, hours, jobs_in, with_all_instances, within
-from grt_batch.schema.members import SECOND, SECONDS_SCALE
+from grt_batch.modules.helpers import (
+    PERIODS,
+    SHED_ID,
+    TOOL_KEY,
+    error_rate,
+    hours,
+    outcomes,
+    with_all_instances,
+    within,
+)
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
 
@@ -65,11 +73,11 @@ TOOL_DAY = Table(
         *_TOOL,
         Column("state", Type.TEXT, "state of the jobs"),
         Column("jobs", Type.BIGINT, "jobs"),
-        Column("runtime_seconds", Type.NUMERIC, "runtime", "s", scale=SECONDS_SCALE),
-        Column("core_seconds", Type.NUMERIC, "runtime × cores", "core s", scale=SECONDS_SCALE),
-        Column("cpu_seconds", Type.NUMERIC, "CPU time", "s", scale=9),
-        Column("input_bytes", Type.NUMERIC, "input datasets", "B"),
-        Column("output_bytes", Type.NUMERIC, "output datasets", "B"),
+        Column.sum_of(Job.runtime, "runtime_seconds", "runtime"),
+        Column.sum_of(Job.core_seconds, "core_seconds", "runtime × cores"),
+        Column.sum_of(Job.cpu, "cpu_seconds", "CPU time"),
+        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets"),
+        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
     ),
     nullable=("day",),
 )
@@ -102,7 +110,6 @@ class Tools(Module):
     """Which tools run, how often, with what success, and what do they cost?"""
 
     name = "tools"
-    version = 1
     cubes = (DAY,)
     tables = (TOOL, TOOL_DAY, TOOL_USAGE)
 
@@ -129,9 +136,7 @@ def _tools(day: pl.DataFrame) -> pl.DataFrame:
 
 def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
     usage = day.group_by(INSTANCE, *TOOL_KEY).agg(
-        pl.col("jobs").sum(),
-        jobs_in("ok").alias("ok"),
-        jobs_in("error").alias("error"),
+        *outcomes(),
         pl.col("core_seconds").sum(),
         pl.col("cpu_seconds").sum(),
         pl.col("first_job").min(),
@@ -142,7 +147,7 @@ def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
     return usage.join(counted, on=TOOL_KEY, how="left", maintain_order="left").with_columns(
         pl.lit(period).alias("period"),
         (pl.col("jobs") - finished).alias("other"),
-        pl.when(finished > 0).then(pl.col("error") / finished).alias("error_rate"),
+        error_rate(),
         # error / finished > 95 / 100, in integers.
         ((finished > 4) & (pl.col("error") * 100 > finished * 95)).alias("likely_broken"),
         pl.when(pl.col(INSTANCE) == ALL_INSTANCES)
@@ -150,6 +155,6 @@ def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
         .otherwise(1)
         .cast(pl.Int64)
         .alias("instances"),
-        hours(pl.col("core_seconds"), SECOND).alias("core_hours"),
-        hours(pl.col("cpu_seconds"), 10**9).alias("cpu_hours"),
+        hours(pl.col("core_seconds"), Job.core_seconds).alias("core_hours"),
+        hours(pl.col("cpu_seconds"), Job.cpu).alias("cpu_hours"),
     )
