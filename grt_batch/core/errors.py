@@ -46,7 +46,17 @@ class GrtError(Exception):
 
     def __str__(self) -> str:
         """Return what happened, where, and what to do about it."""
-        return f"{self.message} {self.remedy}".format(**vars(self))
+        return f"{self.happened} {self.advice}"
+
+    @property
+    def happened(self) -> str:
+        """The message with the values of the fields."""
+        return self.message.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """The remedy with the values of the fields."""
+        return self.remedy.format(**vars(self))
 
 
 class BadArguments(GrtError):

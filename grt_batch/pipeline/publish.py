@@ -140,7 +140,7 @@ def _publish_all(sinks: Sequence[Sink]) -> None:
             except CannotWrite as error:
                 failures.append(error)
     for failure in failures:
-        raise PublishedInPart(**failure.details)
+        raise PublishedInPart(folder=failure.folder, what=failure.what)
 
 
 @contextmanager
