@@ -21,6 +21,7 @@ from runs import copy_uploads, published
 
 from grt_batch.cli import main
 from grt_batch.commands import cli
+from grt_batch.core.errors import BadArguments, Stopped
 from grt_batch.modules.registry import discover
 from grt_batch.schema.members import Kind
 
@@ -161,8 +162,8 @@ def test_sample_writes_what_check_takes_and_writes_over_nothing(call: Call, tmp_
     assert answer.out.startswith(f"30 jobs in 2 archives of 2 instances written to {folder} (")
     assert call("check", folder).code == 0
     again = call(*arguments)
-    assert again.code == 2
-    assert again.complaint.startswith("The command cannot be carried out: ")
+    assert again.code == BadArguments.exit_code
+    assert str(folder) in again.complaint
 
 
 def test_warm_compiles(call: Call) -> None:
@@ -366,7 +367,7 @@ def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pyt
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 128 + signal.SIGTERM)
     answer = call("run", "--ranks", "2")
     assert answer.code == 143
-    assert answer.complaint == "stopped by SIGTERM; nothing was published, what was computed is kept"
+    assert answer.complaint == str(Stopped(signal.SIGTERM))
 
 
 def test_the_demo_shows_where_the_results_are(

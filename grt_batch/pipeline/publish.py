@@ -136,7 +136,7 @@ def publish_to_all(sinks: Sequence[Sink]) -> None:
             except CannotWrite as error:
                 failures.append(error)
     for failure in failures:
-        raise PublishedInPart(**failure.details)
+        raise PublishedInPart(folder=failure.folder, what=failure.what)
 
 
 @contextmanager
@@ -159,4 +159,4 @@ def already_published() -> Iterator[None]:
     try:
         yield
     except CannotWrite as error:
-        raise PublishedInPart(**error.details) from None
+        raise PublishedInPart(folder=error.folder, what=error.what) from None

@@ -12,6 +12,7 @@ import pytest
 from calling import AS_OF, Call, places
 from coming_and_going import Site, small_site
 
+from grt_batch.core.errors import Locked, NoIndex
 from grt_batch.core.work_folder import lock
 
 
@@ -123,8 +124,8 @@ def test_gc_waits_for_no_run(call: Call, site: Site, options: list[object]) -> N
     before = entries(site)
     with lock(site.config.work):
         answer = call("gc", "--work", site.config.work)
-    assert answer.code == 5
-    assert answer.complaint.startswith("Another run (process ")
+    assert answer.code == Locked.exit_code
+    assert f"process {os.getpid()}" in answer.complaint
     assert entries(site) == before
 
 
@@ -149,8 +150,8 @@ def test_gc_lets_nothing_go_where_it_is_not_known_what_is_needed(call: Call, sit
     before = entries(site)
     (site.config.work / "index.json").unlink()
     answer = call("gc", "--work", site.config.work)
-    assert answer.code == 4
-    assert answer.complaint.startswith("It is not known what of the store is needed: ")
+    assert answer.code == NoIndex.exit_code
+    assert answer.complaint == str(NoIndex(file=site.config.work / "index.json"))
     assert entries(site) == before
 
 

@@ -14,7 +14,7 @@ from calling import NOWHERE, Call, query
 from coming_and_going import AS_OF, MODULES, Site, small_site
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import CannotWrite
+from grt_batch.core.errors import CannotWrite, NothingPublished
 from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.modules.reports.tools import TOOL_USAGE
@@ -275,7 +275,7 @@ def test_the_command_says_all_on_a_page(site: Site, call: Call) -> None:
     with lock(config.work):
         assert call("verify", *options).code == 5
     assert call("verify", *options, "--database", NOWHERE).code == 4
-    assert "no run has left" in call("verify", *options, "--reports", config.work).complaint
+    assert call("verify", *options, "--reports", config.work).complaint == str(NothingPublished(reports=config.work))
     shutil.rmtree(config.uploads)
     assert call("verify", *options).code == 3
     assert call("verify", *options, "nothing").code == 2
