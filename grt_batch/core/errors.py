@@ -48,6 +48,10 @@ class UnknownModule(GrtError):
     """There is no module {name!r}. There are: {known}."""
 
 
+class BadModule(GrtError):
+    """{file}, line {line}: {what}. docs/modules.md says how a report is written."""
+
+
 class UnknownQuery(GrtError):
     """There is no query {name!r}. grt-batch query --list shows those that there are."""
 

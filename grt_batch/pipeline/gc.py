@@ -13,6 +13,7 @@ from itertools import chain
 
 from grt_batch.core.errors import NoIndex
 from grt_batch.core.logs import logger
+from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import (
@@ -48,13 +49,15 @@ class EntryCount:
         return EntryCount(self.entries + other.entries, self.bytes + other.bytes)
 
 
-def collect(store: Store, index: ArchiveIndex, *, dry_run: bool) -> dict[str, tuple[EntryCount, EntryCount]]:
+def collect(
+    store: Store, index: ArchiveIndex, *, dry_run: bool, modules_dir: str = ""
+) -> dict[str, tuple[EntryCount, EntryCount]]:
     """Let go what no archive needs that the index knows; by kind what was kept and what was let go, with `dry_run`
     what would be. For the holder of the run's lock. Raises NoIndex, CannotWrite."""
     entries = list(store.entries())
     if entries and (index.damaged or not index.file.is_file()):
         raise NoIndex(file=index.file)
-    wanted = set(needed(store, index))
+    wanted = set(needed(store, index, modules_dir=modules_dir))
     counts: dict[str, tuple[EntryCount, EntryCount]] = {}
     for entry in entries:
         kept, gone = counts.get(entry.kind, (EntryCount(), EntryCount()))
@@ -68,7 +71,7 @@ def collect(store: Store, index: ArchiveIndex, *, dry_run: bool) -> dict[str, tu
     return counts
 
 
-def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Archive]) -> None:
+def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Archive], modules_dir: str = "") -> None:
     """See that the store has `most` bytes at most (0: any number): what nobody needs goes first, then what can be made
     again of `archives`, the longest unused first. For the holder of the run's lock. Raises CannotWrite."""
     if not most:
@@ -77,7 +80,7 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
     total = sum(entry.bytes for entry in entries)
     if total <= most:
         return
-    wanted = needed(store, index, [archive for archive in archives if not archive.remembered])
+    wanted = needed(store, index, [archive for archive in archives if not archive.remembered], modules_dir)
 
     def turn(entry: Entry) -> tuple[bool, float, str, str]:
         return (entry.kind, entry.key) in wanted, entry.used, entry.kind, entry.key
@@ -93,15 +96,20 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
         logger.warning("the store has %d bytes, and store_max_bytes is %d: nothing more can be let go", total, most)
 
 
-def needed(store: Store, index: ArchiveIndex, readable: Collection[Archive] = ()) -> dict[ArchiveName, bool]:
+def needed(
+    store: Store, index: ArchiveIndex, readable: Collection[Archive] = (), modules_dir: str = ""
+) -> dict[ArchiveName, bool]:
     """The entries that the archives of the index need; and of each whether it may go all the same, since it is only
     asked for when something changes, and can be made again of archives that are `readable`."""
     there = {(archive.instance_id, archive.name) for archive in readable}
     wanted: dict[ArchiveName, bool] = {}
+    modules = discover(modules_dir).values()
     for own, instance_id, archives in index.instances():
         final = {name for name in archives if not own or (instance_id, name) not in there}
         items = [item for name, known in archives.items() if (item := _counted(store, instance_id, name, known))]
-        for kind, key, may_go in chain(_read(archives, final), _made(store, items, final, index.as_of or date.max)):
+        for kind, key, may_go in chain(
+            _read(archives, final), _made(modules, store, items, final, index.as_of or date.max)
+        ):
             wanted[kind, key] = may_go and wanted.get((kind, key), True)
     return wanted
 
@@ -122,7 +130,9 @@ def _read(archives: Mapping[str, IndexedArchive], final: Set[str]) -> Iterator[t
             yield kind, known.key, name not in final
 
 
-def _made(store: Store, items: Sequence[Planned], final: Set[str], as_of: date) -> Iterator[tuple[str, str, bool]]:
+def _made(
+    modules: Collection[Module], store: Store, items: Sequence[Planned], final: Set[str], as_of: date
+) -> Iterator[tuple[str, str, bool]]:
     """What was made of it. The partials of exports are as large as the records, and may go with them."""
     items = sorted(items, key=lambda item: item.archive.order)
     current: list[MergeInput] = []
@@ -131,7 +141,7 @@ def _made(store: Store, items: Sequence[Planned], final: Set[str], as_of: date) 
         yield SUPERSEDING, superseding_key(item.key, (other.key for other in newer)), False
         yield SUPERSEDED, superseded, False
         current.append(merge_input_of(item, superseded, as_of, final=item.archive.name in final))
-    for module in discover().values():
+    for module in modules:
         for archive in current:
             yield PARTIAL, archive.partial(module), isinstance(module, Export) and not archive.final
         counted = [archive for archive in current if store.has(PARTIAL, archive.partial(module))]

@@ -17,6 +17,7 @@ from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import ARCHIVE, Ledger, State, archive_rows
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export, FolderExport, TableExport
+from grt_batch.modules.registry import discover
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.fingerprints import table_fingerprints
 from grt_batch.pipeline.keys import REJECT_FILE
@@ -95,6 +96,7 @@ def publish(
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
             run_id=request.run_id,
+            known=[table for module in discover(config.modules_dir).values() for table in module.tables],
             threshold=Threshold(config.public_value_jobs, config.public_value_instances),
             clock=beside,
         ) as publication:

@@ -312,7 +312,12 @@ class Reduction:
         last days, over those that have any."""
         orders = [
             MergeOrder(
-                instance_id, module.name, tuple(sorted(cubes)), tuple(a.partial(module) for a in those), self.again
+                instance_id,
+                module.name,
+                tuple(sorted(cubes)),
+                tuple(a.partial(module) for a in those),
+                self.again,
+                modules_dir=self.config.modules_dir,
             )
             for module in modules
             for instance_id, archives in current.items()

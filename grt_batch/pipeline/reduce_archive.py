@@ -110,7 +110,8 @@ def _reduce_archive(
         with clock.stage(Stage.READ):
             key = account_key(file_sha256(Path(order.tar)), config)
     account = load_account(store, key) if key else None
-    modules = [discover()[name] for name in order.modules]
+    known = discover(config.modules_dir)
+    modules = [known[name] for name in order.modules]
     frames: dict[str, pl.DataFrame] | None = None
     if account is None:
         wanted = wanted_by(modules)
@@ -161,7 +162,7 @@ def aggregate(
         del frames[kind]
     names = tuple(module.name for module in modules)
     parts: dict[str, list[Partial]] = {name: [] for name in names}
-    tasks = (AggregateTask(names, part, since) for part in _cut(frames, config.aggregate_jobs))
+    tasks = (AggregateTask(names, part, since, config.modules_dir) for part in _cut(frames, config.aggregate_jobs))
     for result in run_tasks(tasks):
         for name, partial in result.items():
             parts[name].append(partial)

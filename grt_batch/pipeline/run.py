@@ -44,7 +44,7 @@ def execute(
     config, clock = request.config, executor.clock
     # Better now than in a rank.
     redaction_of(config)
-    modules = chosen(request.modules)
+    modules = chosen(request.modules, config.modules_dir)
     store = Store(config.work / "store", clock)
     store.tidy()
     index = ArchiveIndex(config.work, config.uploads)
@@ -79,7 +79,7 @@ def execute(
     if forgotten:
         logger.info("%d archives that are gone were forgotten: %s", len(forgotten), ", ".join(forgotten))
     with already_published():
-        hold_cap(store, index, config.store_max_bytes, uploads.archives)
+        hold_cap(store, index, config.store_max_bytes, uploads.archives, config.modules_dir)
     return summary
 
 

@@ -128,15 +128,17 @@ def upgrade(
     tables: Sequence[Table],
     threshold: Threshold | None = None,
     *,
+    known: Sequence[Table] = (),
     lock_timeout_ms: int = Config.lock_timeout_ms,
     lock_tries: int = Config.lock_tries,
 ) -> tuple[int, int]:
-    """Bring the schema to this program's version; the versions before (0: there was none) and now."""
+    """Bring the schema to this program's version, with the views of `tables` and of the `known` ones that are there;
+    return the versions before (0: there was none) and now."""
     with connection(url) as link, link.cursor() as cursor:
         _lock(cursor)
         before, request = _patiently(
             cursor,
-            lambda: (prepare(cursor, tables), refresh(cursor, tables, threshold or Threshold())),
+            lambda: (prepare(cursor, tables), refresh(cursor, [*known, *tables], threshold or Threshold())),
             lock_timeout_ms=lock_timeout_ms,
             lock_tries=lock_tries,
         )
@@ -204,13 +206,15 @@ class Publication:
         lock_timeout_ms: int,
         lock_tries: int,
         run_id: str,
+        known: Sequence[Table] = (),
         threshold: Threshold | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`clock` is that of the thread which fills partitions, while the caller does other things."""
+        """The run fills `tables`. The `known` ones, where they are in the database, keep their views. `clock` is
+        that of the thread which fills partitions, while the caller does other things."""
         self._clock = clock or Clock()
         self._url = url
-        self._tables = tables
+        self._tables, self._known = tables, known
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
@@ -334,7 +338,7 @@ class Publication:
 
     def _swap(self, run: Mapping[str, Any]) -> str:
         self._exchange()
-        request = refresh(self._cursor, self._tables, self._threshold)
+        request = refresh(self._cursor, [*self._known, *self._tables], self._threshold)
         columns = [column.name for column in RUN.columns]
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(SCHEMA, RUN.name),

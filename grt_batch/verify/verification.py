@@ -77,7 +77,7 @@ def verify_published(
     """
     published = last_run(config.reports, url)
     request_modules = tuple(modules or published.summary["modules"])
-    wanted = chosen(request_modules)
+    wanted = chosen(request_modules, config.modules_dir)
     with _scratch(scratch or config.work, config.work) as place:
         anew = replace(
             config,
@@ -93,7 +93,11 @@ def verify_published(
         sink = partial(Comparison, in_database, published.run_id)
         execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=sink)
         in_reports = dict(_compared(config.reports, anew.reports, published, wanted))
-        notes = [*selection.notes, *_changed(published, anew.reports), *_remarks(published, wanted)]
+        notes = [
+            *selection.notes,
+            *_changed(published, anew.reports),
+            *_remarks(published, wanted, discover(config.modules_dir)),
+        ]
     return Verification(published.run_id, published.as_of, in_reports, in_database, notes)
 
 
@@ -230,7 +234,7 @@ def _changed(published: LastRun, anew: Path) -> list[str]:
     return _noted(changed, "hold another tar.gz than that run read")
 
 
-def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
+def _remarks(published: LastRun, modules: Sequence[Module], known: Mapping[str, Module]) -> list[str]:
     """What else there is to know of what was compared."""
     summary, remarks = published.summary, []
     if published.in_database != published.run_id:
@@ -240,7 +244,7 @@ def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
         remarks.append(f"grt_batch {summary.get('version')} published it, and this is {__version__}")
     if any(isinstance(module, TableExport) for module in modules):
         remarks.append("of the tables of records only the number of rows and what they were made of was compared")
-    left = [name for name, module in discover().items() if module not in modules and not module.opt_in]
+    left = [name for name, module in known.items() if module not in modules and not module.opt_in]
     if left:
         remarks.append(f"not compared, since that run did not compute them: {', '.join(left)}")
     return remarks

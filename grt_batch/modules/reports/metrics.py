@@ -37,6 +37,7 @@ from grt_batch.modules.helpers import PERIODS, TOOL_KEY, within
 from grt_batch.schema.members import NULL, SECONDS_SCALE
 from grt_batch.schema.records import Field, Job, Record, Records
 from grt_batch.schema.tables import Column, Table, Type, exact_text
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 UNITS = {
     "runtime_seconds": "s",
@@ -171,6 +172,7 @@ TOOL_METRIC = Table(
             for percent in _PERCENTS
         ),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -186,6 +188,7 @@ TOOL_HISTOGRAM = Table(
         Column("high", Type.DOUBLE, "the values of the bin are less than this, the low of the next bin", _UNIT),
         Column("jobs", Type.BIGINT, "jobs"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
