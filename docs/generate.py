@@ -151,7 +151,8 @@ def _table_of(table: Table) -> Iterator[str]:
 
 def _cube(cube: Cube) -> Iterator[str]:
     yield f"## Cube {cube.name}"
-    yield f"Of {cube.of.__name__}" + (", the last days alone." if cube.windowed else ".")
+    state = f", of jobs in state {cube.state}" if cube.state else ""
+    yield f"Of {cube.of.__name__}{state}" + (", the last days alone." if cube.windowed else ".")
     yield _grid(("column", "role", "unit", "meaning"), [*map(_key, cube.keys), *_measures(cube)])
 
 

@@ -176,9 +176,9 @@ class Cube:
         texts = dict.fromkeys(self.texts, pl.Enum([]))
         return pl.DataFrame(schema={**self.schema(), **texts})
 
-    def count(self, records: Records) -> pl.DataFrame:
-        """The cube of the records that it is of."""
-        return self.add(records.windowed(self.of) if self.windowed else records[self.of])
+    def count(self, records: Records) -> dict[str, pl.DataFrame]:
+        """The cube of the records that it is of, by its name, and all cubes that are counted with it at once."""
+        return {self.name: self.add(records.windowed(self.of) if self.windowed else records[self.of])}
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The cube of a frame of records."""

@@ -1,7 +1,9 @@
-"""The contract of a module, and how modules are found.
+"""The contract of a report, which the program calls a module.
 
-A module is one report: a stateless bundle of methods, in one file of `grt_batch/modules`. Most are declarations, a
-docstring that asks the question, cubes that count, tables that answer, and `rows`, which turns one into the other.
+A module is a stateless bundle of methods in one file. Most are declarations: a docstring that asks the question, cubes
+that count, tables that answer, and `rows`, which turns the one into the other. `grt_batch.schema.records` has the
+fields that can be counted, `grt_batch.aggregate.measures` the cubes, and `grt_batch.modules.helpers` what many reports
+need.
 
 The laws, tested over every module: aggregate(x + y) = merge([aggregate(x), aggregate(y)]) wherever the jobs are cut;
 merge is associative and commutative, with empty() as identity.
@@ -9,14 +11,15 @@ merge is associative and commutative, with empty() as identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import polars as pl
 
 from grt_batch.aggregate.measures import Cube
+from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.schema.records import Job, Record, Records
+from grt_batch.schema.records import RECORDS, Job, Record, Records
 from grt_batch.schema.tables import Table
 
 Partial = dict[str, pl.DataFrame]
@@ -24,20 +27,28 @@ Partial = dict[str, pl.DataFrame]
 
 
 WINDOW_DAYS = 60
-"""The longest window that looks back from the as-of day: what cubes of the last days reach back to."""
-
-
-ALL_INSTANCES = "*"
+"""The longest window that looks back from the as-of day, in days: windowed cubes reach back this far."""
 
 
 INSTANCE = "instance_id"
+"""The column with the id of the instance, which the cubes of `rows` have."""
+
+
+ALL_INSTANCES = "*"
+"""The instance_id of rows of all instances together."""
 
 
 class Module:
-    """Asks a question, and says which tables answer it. `packages` are what it imports that an installation without
-    extras lacks. One that looks at archives has rows that depend on the ledger's archives, which no rank but the first
-    one knows; all others know of an instance but its id and whether it is public. `settings` are the keys of the
-    configuration that its rows depend on; it sees the others at their defaults."""
+    """Asks a question, and declares the tables that answer it.
+
+    `name` is what the command line and the store call it; modules with `opt_in` run only where they are named. `needs`
+    are the kinds of records that `aggregate` reads, `cubes` what it counts, `tables` what `rows` returns. `packages`
+    are imports that an installation without extras lacks. A module that `looks_at_archives` has rows that depend on the
+    ledger's archives, which only the first rank knows; any other knows the id of an instance and whether it is public.
+    `settings` are the keys of the configuration that its rows depend on; it sees the others at their defaults.
+
+    The store recomputes a module when its file, its cubes or the code that counts change: no version has to be raised.
+    """
 
     name: ClassVar[str]
     opt_in: ClassVar[bool] = False
@@ -50,19 +61,24 @@ class Module:
 
     @property
     def looks_back(self) -> bool:
-        """Whether a partial depends on the first day that is counted by itself."""
+        """Whether a partial depends on the first day of the window."""
         return any(cube.windowed for cube in self.cubes)
 
     def empty(self) -> Partial:
-        """The partial of no jobs, the identity of `merge`."""
+        """Return the partial of no jobs, the identity of `merge`."""
         return {cube.name: cube.empty() for cube in self.cubes}
 
     def aggregate(self, records: Records) -> Partial:
-        """The partial of some jobs and all that was recorded of them; `records` holds what this module `needs`."""
-        return {cube.name: cube.count(records) for cube in self.cubes}
+        """Return the partial of some jobs with all their records; `records` holds the kinds that the module needs."""
+        partial: Partial = {}
+        for cube in self.cubes:
+            if cube.name not in partial:
+                partial |= cube.count(records)
+        return partial
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
-        """One partial, as if the jobs of all had been aggregated at once; of those cubes that all the partials have."""
+        """Return one partial, as if the jobs of all had been aggregated at once, of the cubes that all partials
+        have."""
         return {
             cube.name: cube.merge([partial[cube.name] for partial in partials])
             for cube in self.cubes
@@ -70,5 +86,30 @@ class Module:
         }
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The rows of each of `tables`, by its name. Here the cubes of `partial` are `over_all` instances."""
+        """Return the rows of each of `tables`, by its name. The cubes of `partial` hold all instances, with the column
+        `instance_id`; columns beyond those of the table are ignored."""
         raise NotImplementedError
+
+
+def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:
+    """Return the kinds of joined records that modules need, besides the jobs."""
+    needs = {need.kind for module in modules for need in module.needs}
+    return tuple(kind for kind in RECORDS if kind in needs and kind != Job.kind)
+
+
+def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
+    """Return the cubes of all instances with the column `instance_id`, whose dictionary has `*` too.
+
+    All columns of a name have one dictionary, so that rows of several cubes can be put together.
+    """
+    instances = pl.Enum(sorted({ALL_INSTANCES, *merged}))
+    names = [cube.name for cube in cubes for _ in merged]
+    frames = [
+        partial[cube.name].select(pl.lit(instance_id, instances).alias(INSTANCE), pl.all())
+        for cube in cubes
+        for instance_id, partial in merged.items()
+    ]
+    together: dict[str, list[pl.DataFrame]] = {cube.name: [] for cube in cubes}
+    for name, frame in zip(names, alike(frames, {text for cube in cubes for text in cube.texts}), strict=True):
+        together[name].append(frame)
+    return {cube.name: pl.concat(together[cube.name], rechunk=True) for cube in cubes}

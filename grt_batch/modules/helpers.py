@@ -1,8 +1,15 @@
-"""Helpers for the authors of reports."""
+"""What reports have in common: windows, states, rates, hours, and rows of all instances together.
+
+In `rows` the cubes of a partial hold all instances, with the column `instance_id`. Where a table adds rows up, start
+from `with_all_instances(partial[CUBE.name])`, choose days by `filter(within(ledger, 30))`, then group by the table's
+key: the rows of the instance `*` come out beside those of each instance. Where numbers follow from whole cubes, as
+percentiles do, take the cubes apart by `by_instance`, add `*` by `with_all_merged`, and put the rows together by
+`rows_of_each`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -10,59 +17,87 @@ import polars as pl
 from grt_batch.aggregate.measures import Cube
 from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
-from grt_batch.schema.records import RECORDS, Field, Job
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
+from grt_batch.schema.records import Field, Job
+
+TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
+"""The columns that name a tool."""
 
 
-def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
-    """The cubes of all instances with the column `instance_id`, which knows `*` too. All columns of a name have one
-    dictionary, so that rows of several cubes can be put together."""
-    instances = pl.Enum(sorted({ALL_INSTANCES, *merged}))
-    names = [cube.name for cube in cubes for _ in merged]
-    frames = [
-        partial[cube.name].select(pl.lit(instance_id, instances).alias(INSTANCE), pl.all())
-        for cube in cubes
-        for instance_id, partial in merged.items()
-    ]
-    together: dict[str, list[pl.DataFrame]] = {cube.name: [] for cube in cubes}
-    for name, frame in zip(names, alike(frames, {text for cube in cubes for text in cube.texts}), strict=True):
-        together[name].append(frame)
-    return {cube.name: pl.concat(together[cube.name], rechunk=True) for cube in cubes}
+PERIODS = {"all": None, "30d": 30, "7d": 7}
+"""The days of each period, None for all."""
 
 
-def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of every instance, and once more all of them as those of the instance `*`."""
-    everywhere = pl.lit(ALL_INSTANCES, frame.schema[INSTANCE]).alias(INSTANCE)
-    return pl.concat([frame, frame.with_columns(everywhere)])
+SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
+"""The parts of the id of a tool from a Tool Shed; the ids of other tools do not match."""
 
 
 def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
-    """Which rows are of `days` UTC days, the last of them the as-of day, or `ago` days before it."""
+    """Select the rows of a window of so many UTC days, which ends with the as-of day, or `ago` days before it.
+
+    The rows have the column `day`. A job without create_time is in no window. A windowed cube reaches back WINDOW_DAYS.
+    """
     last = ledger.as_of - timedelta(days=ago)
     return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
 
 
 def jobs_in(state: str) -> pl.Expr:
-    """The jobs in a state, of rows with the columns `jobs` and `state`."""
+    """Sum the jobs in a state, over rows with the columns `jobs` and `state`."""
     # As a text: a dictionary without this state would refuse to compare.
     return pl.col("jobs").filter(pl.col("state").cast(pl.String) == state).sum()
 
 
+def outcomes() -> tuple[pl.Expr, ...]:
+    """Sum `jobs`, and of them those in state `ok` and `error`, over rows with the columns `jobs` and `state`."""
+    return pl.col("jobs").sum(), jobs_in("ok").alias("ok"), jobs_in("error").alias("error")
+
+
+def error_rate() -> pl.Expr:
+    """Compute error / (ok + error) of rows with these columns; null where a tool has no job in either state."""
+    finished = pl.col("ok") + pl.col("error")
+    return pl.when(finished > 0).then(pl.col("error") / finished).alias("error_rate")
+
+
 def hours(total: pl.Expr, field: Field) -> pl.Expr:
-    """Return hours (core hours) from the exact sum of a field of seconds (core seconds)."""
+    """Convert the exact sum of a field of seconds to hours, of core seconds to core hours."""
     return field.in_units(total, 3600)
 
 
-TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
+def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a cube twice: as those of their instance, and as those of the instance `*`.
+
+    What is grouped and added up then has rows of all instances together beside those of each.
+    """
+    everywhere = pl.lit(ALL_INSTANCES, frame.schema[INSTANCE]).alias(INSTANCE)
+    return pl.concat([frame, frame.with_columns(everywhere)])
 
 
-PERIODS = {"all": None, "30d": 30, "7d": 7}
+def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
+    """Take cubes apart by instance: each partial is what the cubes have counted in that instance."""
+    found: dict[str, Partial] = {}
+    for cube in cubes:
+        parts = partial[cube.name].partition_by(INSTANCE, include_key=False, as_dict=True)
+        for (instance_id,), frame in parts.items():
+            found.setdefault(instance_id, {})[cube.name] = frame
+    return found
 
 
-SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
+def with_all_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:
+    """Add the partial of all instances, `*`, to those that `by_instance` returns."""
+    together = {
+        cube.name: cube.merge([part[cube.name] for part in parts.values() if cube.name in part]) for cube in cubes
+    }
+    return {**parts, ALL_INSTANCES: together}
 
 
-def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:
-    """The kinds of joined records that modules need, besides the jobs."""
-    needs = {need.kind for module in modules for need in module.needs}
-    return tuple(kind for kind in RECORDS if kind in needs and kind != Job.kind)
+def rows_of_each(parts: Mapping[str, Partial], rows: Callable[[Partial], pl.DataFrame]) -> pl.DataFrame:
+    """Compute the rows of each partial, and put them together with the column `instance_id`."""
+    return put_together(
+        [rows(part).with_columns(pl.lit(instance_id).alias(INSTANCE)) for instance_id, part in parts.items()]
+    )
+
+
+def put_together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Concatenate frames whose texts are encoded by different dictionaries."""
+    texts = {name for frame in frames for name, kind in frame.schema.items() if isinstance(kind, pl.Enum)}
+    return pl.concat(alike(frames, texts))

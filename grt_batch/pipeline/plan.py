@@ -14,8 +14,7 @@ import orjson
 from grt_batch.core.config import Config
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import utc
-from grt_batch.modules.base import WINDOW_DAYS, Module
-from grt_batch.modules.helpers import wanted_by
+from grt_batch.modules.base import WINDOW_DAYS, Module, wanted_by
 from grt_batch.pipeline.keys import (
     PARTIAL,
     SUPERSEDED,

@@ -23,8 +23,7 @@ from grt_batch.core.timing import Stage
 from grt_batch.frames.dictionaries import with_own_texts
 from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame
 from grt_batch.ledger.account import Account
-from grt_batch.modules.base import Module, Partial
-from grt_batch.modules.helpers import wanted_by
+from grt_batch.modules.base import Module, Partial, wanted_by
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import (
     ACCOUNT,

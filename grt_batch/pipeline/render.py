@@ -14,8 +14,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
-from grt_batch.modules.base import Module, Partial
-from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.base import Module, Partial, concat_instances
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry
 from grt_batch.pipeline.tasks import RunTasks

@@ -21,9 +21,8 @@ from grt_batch.frames.dictionaries import categories
 from grt_batch.frames.ipc import pack_frames, unpack_frames
 from grt_batch.join.child_records import attached
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
-from grt_batch.modules.base import INSTANCE, Module, Partial
+from grt_batch.modules.base import INSTANCE, Module, Partial, concat_instances
 from grt_batch.modules.export import PART, PARTS, Export
-from grt_batch.modules.helpers import concat_instances
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import run_here
@@ -181,6 +180,7 @@ def test_the_rows_of_an_instance_are_the_same_alone_and_among_others(
 def test_a_module_says_what_it_is(module: Module) -> None:
     assert (module.__doc__ or "").strip().endswith("?"), "the docstring of a module is the question that it answers"
     assert module.tables or isinstance(module, Export)
+    assert " at 0x" not in repr(module.cubes), "keys of the store hold what is declared"
     for table in module.tables:
         assert set(table.key) <= {column.name for column in table.columns}
         assert table.doc

@@ -19,7 +19,7 @@ from grt_batch.aggregate.measures import Count, Cube, Sum
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import hours, jobs_in, within
+from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Shown, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -213,9 +213,7 @@ def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
 
 def _months(month: pl.DataFrame) -> pl.DataFrame:
     months = month.group_by(INSTANCE, "month").agg(
-        pl.col("jobs").sum(),
-        jobs_in("ok").alias("ok"),
-        jobs_in("error").alias("error"),
+        *outcomes(),
         pl.col("tool_id").n_unique().cast(pl.Int64).alias("tools"),
         *(pl.col(name).sum() for name in ("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
     )

@@ -16,7 +16,7 @@ from grt_batch.aggregate.measures import Count, Cube
 from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import jobs_in
+from grt_batch.modules.helpers import outcomes
 from grt_batch.schema.records import Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import CountedInstances
@@ -116,11 +116,7 @@ class Params(Module):
         sizes = params.join(VALUES.sizes(values), on=_KEY, how="left").with_columns(
             pl.col("values").fill_null(0), pl.col("sampled").fill_null(value=False)
         )
-        counted = (
-            VALUES.sample(values)
-            .group_by(PARAM_VALUE.key)
-            .agg(pl.col("jobs").sum(), jobs_in("ok").alias("ok"), jobs_in("error").alias("error"))
-        )
+        counted = VALUES.sample(values).group_by(PARAM_VALUE.key).agg(outcomes())
         return {
             PARAM.name: sizes.join(_spread(parts[0], _KEY, public), on=_KEY),
             PARAM_VALUE.name: counted.join(_spread(parts[1], PARAM_VALUE.key, public), on=PARAM_VALUE.key),

@@ -12,7 +12,16 @@ import polars as pl
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
-from grt_batch.modules.helpers import PERIODS, SHED_ID, TOOL_KEY, hours, jobs_in, with_all_instances, within
+from grt_batch.modules.helpers import (
+    PERIODS,
+    SHED_ID,
+    TOOL_KEY,
+    error_rate,
+    hours,
+    outcomes,
+    with_all_instances,
+    within,
+)
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, Evidence, FromPublicInstances
@@ -131,9 +140,7 @@ def _tools(day: pl.DataFrame) -> pl.DataFrame:
 
 def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
     usage = day.group_by(INSTANCE, *TOOL_KEY).agg(
-        pl.col("jobs").sum(),
-        jobs_in("ok").alias("ok"),
-        jobs_in("error").alias("error"),
+        *outcomes(),
         pl.col("core_seconds").sum(),
         pl.col("cpu_seconds").sum(),
         pl.col("first_job").min(),
@@ -144,7 +151,7 @@ def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
     return usage.join(counted, on=TOOL_KEY, how="left", maintain_order="left").with_columns(
         pl.lit(period).alias("period"),
         (pl.col("jobs") - finished).alias("other"),
-        pl.when(finished > 0).then(pl.col("error") / finished).alias("error_rate"),
+        error_rate(),
         # error / finished > 95 / 100, in integers.
         ((finished > 4) & (pl.col("error") * 100 > finished * 95)).alias("likely_broken"),
         pl.when(pl.col(INSTANCE) == ALL_INSTANCES)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from grt_batch.core.config import Config, load
 from grt_batch.core.errors import BadConfig
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.errors import JOBS, RUNTIMES, TOOL_CHANGE, Errors, two_proportions
 from grt_batch.schema.records import Job, Records
 

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, Partial
-from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.base import INSTANCE, Partial, concat_instances
 from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
 from grt_batch.schema.records import Dataset, Job, Record, Records
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from grt_batch.core.config import Config, Level
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
-from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.instances import INSTANCE_STATUS, Instances
 from grt_batch.schema.records import Job, Records
 from grt_batch.uploads.metadata import InstanceMetadata, Report

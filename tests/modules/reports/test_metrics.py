@@ -14,21 +14,12 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grt_batch.aggregate.distributions import Measurement
 from grt_batch.aggregate.sketch import bin_of
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, WINDOW_DAYS
-from grt_batch.modules.helpers import concat_instances
-from grt_batch.modules.reports.metrics import (
-    COUNTS,
-    RECENT,
-    TOOL_HISTOGRAM,
-    TOOL_METRIC,
-    TOTALS,
-    UNITS,
-    Measurement,
-    Metrics,
-)
+from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, concat_instances
+from grt_batch.modules.reports.metrics import NEEDED, RECENT, TOOL_HISTOGRAM, TOOL_METRIC, Metrics
 from grt_batch.schema.records import Job, Records
 from grt_batch.schema.tables import render
 
@@ -100,9 +91,10 @@ def test_every_metric_is_in_its_unit() -> None:
             output_bytes=7,
         )
     )
+    names = [one.name for one in NEEDED.of]
     wanted = [7.5, 3 << 30, 4.5, 2, 4 << 30, 15, 0.3, 0.75, 1e-7, 0, 7]
-    assert {name: row["maximum"] for name, row in rows.items()} == dict(zip(UNITS, wanted, strict=True))
-    for name, value in zip(UNITS, wanted, strict=True):
+    assert {name: row["maximum"] for name, row in rows.items()} == dict(zip(names, wanted, strict=True))
+    for name, value in zip(names, wanted, strict=True):
         assert (rows[name]["n"], rows[name]["stddev"], rows[name]["variance"]) == (1, None, None)
         assert {rows[name][column] for column in ("mean", "minimum", "p25", "p50", "p99")} == {value}
     totals = {"runtime_seconds": "7.5", "memory_efficiency": "0.75", "wait_seconds": "0.0000001", "input_bytes": "0"}
@@ -299,11 +291,11 @@ def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
         for metric, exponent, name in units
         if row[name] is not None
     ]
-    order = (Measurement.tool_id, Measurement.tool_version, Measurement.metric, Measurement.exponent, Measurement.value)
+    order = (Measurement.tool_id, Measurement.tool_version, NEEDED.metric, Measurement.exponent, Measurement.value)
     schema = {field.name: field.type for field in order}
     frame = pl.DataFrame(measurements, schema=schema).with_columns(bin_of(Measurement.value.expr))
     partial = Metrics().aggregate(records(rows))
-    for cube in (TOTALS, COUNTS):
+    for cube in NEEDED.cubes:
         assert partial[cube.name].equals(cube.add(frame))
 
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from grt_batch.core.config import Config
 from grt_batch.decode.param_values import REDACTED
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
-from grt_batch.modules.base import Partial
-from grt_batch.modules.helpers import concat_instances
+from grt_batch.modules.base import Partial, concat_instances
 from grt_batch.modules.reports.params import MOST_VALUES, PARAM, PARAM_VALUE, Params
 from grt_batch.schema.records import Param, Records
 from grt_batch.uploads.metadata import InstanceMetadata

@@ -1,0 +1,161 @@
+"""What follows from distributions: mean, variance, percentiles, histograms.
+
+Sums are exact, and mean and variance are so but for the last digit of a double: variance = (n · Σx² - (Σx)²) /
+(n · (n - 1)), as PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100), within 0.8 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement
+from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
+from grt_batch.frames.composite_keys import key_order
+from grt_batch.schema.tables import exact_text
+
+_ONES = 10**-ATTO
+"""How often the least unit of any value goes into 1."""
+
+
+_EXACT = pl.Schema(
+    {
+        "n": pl.Int64(),
+        "total": pl.String(),
+        "mean": pl.Float64(),
+        "minimum": pl.Float64(),
+        "maximum": pl.Float64(),
+        "variance": pl.Float64(),
+        "stddev": pl.Float64(),
+    }
+)
+
+
+def statistics(
+    distributions: Distributions, partial: Mapping[str, pl.DataFrame], percents: Sequence[int]
+) -> pl.DataFrame:
+    """Return a row for each group and metric, in units: n, total (a decimal text), mean, minimum, maximum, variance and
+    stddev (of a sample, null for one value), and the percentiles, as p50 and so on.
+
+    `partial` has both cubes, as they were counted or merged.
+    """
+    key = _key(distributions)
+    # Both cubes are in the order of their keys, and have the same of them.
+    row = pl.struct(key).rle_id().alias("row")
+    ones = _ones(distributions)
+    middles = middle(pl.col(BIN.name)) / ones
+    counts = partial[distributions.counts.name].with_columns(row)
+    percentiles = order_statistics(counts, ("row",), percents, middles)
+    totals = partial[distributions.totals.name].with_columns(row)
+    rows = _exact(totals, key, ones).join(percentiles, on="row", maintain_order="left")
+    return rows.drop("row").with_columns(
+        # What stands for a bin may lie beyond all values that are in it.
+        *(pl.col(f"p{percent}").clip("minimum", "maximum") for percent in percents),
+    )
+
+
+def histogram(
+    distributions: Distributions, partial: Mapping[str, pl.DataFrame], metrics: Sequence[str], step_bits: int
+) -> pl.DataFrame:
+    """Return the bins of some metrics that hold values: for each group and metric `low`, `high` and `jobs`, in units.
+
+    Each power of two is cut into 2^`step_bits` bins. The metrics are fields, not ratios.
+    """
+    key, ones = _key(distributions), _ones(distributions)
+    drawn = partial[distributions.counts.name].filter(pl.col(distributions.metric.name).is_in(metrics))
+    drawn = drawn.with_columns(coarse(pl.col(BIN.name), step_bits).alias("first"))
+    order, begins = key_order(drawn, (*key, "first"))
+    jobs = np.add.reduceat(drawn["jobs"].to_numpy()[order], begins)
+    last = coarse_last(pl.col(BIN.name), step_bits)
+    return drawn[order[begins]].select(
+        *key, (low(pl.col("first")) / ones).alias("low"), (end(last) / ones).alias("high"), jobs=jobs
+    )
+
+
+def _key(distributions: Distributions) -> tuple[str, ...]:
+    return *distributions.key_names, distributions.metric.name
+
+
+def _ones(distributions: Distributions) -> pl.Expr:
+    """Return the number of units of `exponent` in 1, as a column: see `Field.in_units`."""
+    ones = {exponent: float(10**-exponent) for exponent in distributions.exponents}
+    return Measurement.exponent.expr.replace_strict(ones, return_dtype=pl.Float64)
+
+
+def _exact(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.DataFrame:
+    """Return for each `row` its key, and all that follows from sums and extremes; all products are exact."""
+    squares = sum(pl.col(name).cast(pl.Float64) * 2.0**bits for name, bits in zip(_SQUARES, (64, 33, 0), strict=True))
+    alone = pl.col("row").is_unique()
+    fits = totals.select(alone & (squares * pl.col("n") < 2.0**124)).to_series()
+    of_exponent = totals.filter(fits).partition_by(Measurement.exponent.name)
+    exact = [_exact_128(rows, key, ones) for rows in of_exponent]
+    return pl.concat([*exact, _exact_any(totals.filter(~fits), key)]).sort("row")
+
+
+_SQUARES = tuple(SQUARES.schema())
+
+
+def _exact_128(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.DataFrame:
+    """Return the rows of one exponent whose products fit in 128 bits: nearly all."""
+    n, total = pl.col("n"), pl.col("total")
+    high, mixed, low = (pl.col(name) for name in _SQUARES)
+    # A factor and not a shift: these are 128 bits.
+    square = high * (1 << 64) + mixed * (1 << 33) + low
+    spread = (n.cast(pl.Int128) * square - total * total).cast(pl.Float64)
+    exact = totals.with_columns(
+        (total.cast(pl.Float64) / n / ones).alias("mean"),
+        (pl.col("first_value") / ones).alias("minimum"),
+        (pl.col("last_value") / ones).alias("maximum"),
+        pl.when(n > 1).then(spread / (n.cast(pl.Float64) * (n - 1)) / ones / ones).alias("variance"),
+    )
+    return exact.select(
+        "row",
+        *key,
+        "n",
+        exact_text(total, -totals[Measurement.exponent.name][0]).alias("total"),
+        pl.col("mean").clip("minimum", "maximum"),
+        "minimum",
+        "maximum",
+        "variance",
+        pl.col("variance").sqrt().alias("stddev"),
+    )
+
+
+def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Return any rows, computed with Python's integers."""
+    begins = np.flatnonzero(np.diff(totals["row"].cast(pl.Int64), prepend=-1))
+    units = np.array([10 ** (exponent - ATTO) for exponent in totals[Measurement.exponent.name]], object)
+
+    def each(combine: np.ufunc, values: Sequence[int], unit: Any = 1) -> list[int]:
+        found: list[int] = combine.reduceat(np.array(values, object) * unit, begins).tolist()
+        return found
+
+    n = each(np.add, totals["n"].to_list())
+    total = each(np.add, totals["total"].to_list(), units)
+    squares = each(np.add, SQUARES.exact(totals), units**2)
+    least = each(np.minimum, totals["first_value"].to_list(), units)
+    greatest = each(np.maximum, totals["last_value"].to_list(), units)
+    variance = [
+        (count * square - sum_ * sum_) / (count * (count - 1) * _ONES**2) if count > 1 else None
+        for count, sum_, square in zip(n, total, squares, strict=True)
+    ]
+    found = {
+        "n": n,
+        "total": [_decimal(sum_) for sum_ in total],
+        "mean": [sum_ / (count * _ONES) for count, sum_ in zip(n, total, strict=True)],
+        "minimum": [value / _ONES for value in least],
+        "maximum": [value / _ONES for value in greatest],
+        "variance": variance,
+        "stddev": [None if value is None else math.sqrt(value) for value in variance],
+    }
+    return pl.concat([totals[begins].select("row", *key), pl.DataFrame(found, schema=_EXACT)], how="horizontal")
+
+
+def _decimal(value: int) -> str:
+    """Return the decimal text of 1 / _ONES, without zeros at its end."""
+    whole, part = divmod(value, _ONES)
+    return f"{whole}.{part:0{-ATTO}}".rstrip("0").rstrip(".")
