@@ -41,7 +41,7 @@ def db_url(database: str | None, work: Path | None, config_file: Path | None, de
     """Print the URL of the database, without its password."""
     config = load(config_file, {"database": database, "work": work})
     if config.database != "embedded":
-        from grt_batch.sinks.postgres import parameters
+        from grt_batch.sinks.connection import parameters
 
         parameters(config.database)
         click.echo(without_passwords(config.database))
@@ -72,7 +72,7 @@ def db_psql(
         raise BadArguments(command="db psql", what="there is no psql on the PATH")
     from psycopg2.extensions import make_dsn
 
-    from grt_batch.sinks.postgres import parameters
+    from grt_batch.sinks.connection import parameters
 
     with database_of(config, borrow=True) as url:
         # Whoever lists the processes sees their arguments.

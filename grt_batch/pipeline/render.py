@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,22 +18,9 @@ from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry
 from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.schema.tables import Table, defused, render
+from grt_batch.sinks.sink import TableText
 from grt_batch.store.store import Store
 from grt_batch.uploads.metadata import InstanceMetadata
-
-
-@dataclass(frozen=True)
-class Text:
-    """The rows of a table as text, as `render` gives it: for the database, and for the report."""
-
-    table: str
-    copy: tuple[builtins.bytes, ...]
-    report: tuple[builtins.bytes, ...]
-
-    @property
-    def bytes(self) -> int:
-        """The size of the text for the database."""
-        return sum(map(len, self.copy))
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ class RenderOutcome:
     """The text of the tables of a module."""
 
     module: str
-    texts: tuple[Text, ...]
+    texts: tuple[TableText, ...]
 
 
 @dataclass(frozen=True)
@@ -91,11 +77,13 @@ class RenderOrder:
         return concat_instances(module.cubes, partials)
 
 
-def table_text(table: Table, rows: pl.DataFrame, config: Config) -> Text:
+def table_text(table: Table, rows: pl.DataFrame, config: Config) -> TableText:
     """The rows of a table, checked and in their order, as text."""
     frame = table.frame(rows)
     text = tuple(render(table, frame))
-    return Text(table.name, text, tuple(render(table, defused(table, frame))) if config.tsv_defuse_formulas else text)
+    return TableText(
+        table.name, text, tuple(render(table, defused(table, frame))) if config.tsv_defuse_formulas else text
+    )
 
 
 def ledger_for(module: Module, ledger: Ledger) -> Ledger:

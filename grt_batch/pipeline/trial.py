@@ -15,9 +15,8 @@ from grt_batch.core.errors import BadArguments, BadModule
 from grt_batch.core.timing import Clock
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
-from grt_batch.modules.base import WINDOW_DAYS, Module
+from grt_batch.modules.base import WINDOW_DAYS, Module, concat_instances, wanted_by
 from grt_batch.modules.export import Export
-from grt_batch.modules.helpers import concat_instances, wanted_by
 from grt_batch.modules.registry import blamed_on
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import partials_of, run_here

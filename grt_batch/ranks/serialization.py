@@ -16,9 +16,10 @@ from grt_batch.frames.ipc import pack_frames, unpack_frames
 from grt_batch.modules.base import Partial
 from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome, Text
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks.messages import Large, Message, pack
+from grt_batch.sinks.sink import TableText
 
 LeadOrder = ReduceOrder | MergeOrder | RenderOrder
 
@@ -120,7 +121,7 @@ def _rendered(message: Message) -> RenderOutcome:
     made = []
     for table, copy, report in texts:
         shown = _bytes(copy)
-        made.append(Text(table, shown, shown if report is None else _bytes(report)))
+        made.append(TableText(table, shown, shown if report is None else _bytes(report)))
     return RenderOutcome(module, tuple(made))
 
 

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import groupby, zip_longest
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from psycopg2 import sql
 
-from grt_batch.ledger.ledger import RUN
+from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.base import INSTANCE
-from grt_batch.modules.export import ArchiveParts
+from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.tables import Column, Table, Type
-from grt_batch.sinks.postgres import connection
+from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA, Partition, attached, is_current
+from grt_batch.sinks.sink import Sink, TableText
 
 SAME = "same"
 
@@ -26,18 +27,20 @@ LOST = "lost"
 _COMPUTED = sql.Identifier("computed")
 
 
-class Comparison:
-    """Takes what a run would publish, and says of each table in `found` how the database differs from it. What was
-    computed goes into a temporary table, so that PostgreSQL itself says which values are the same; it is gone with the
-    transaction, and nothing else is written."""
+class Comparison(Sink):
+    """A sink that compares what a run would publish with the database, and writes the differences to `found` by table.
 
-    def __init__(self, found: MutableMapping[str, str], published: str, url: str, *_: object, **__: object) -> None:
+    The rows go into a temporary table, so that PostgreSQL itself compares the values. It is gone with the transaction,
+    and nothing else is written.
+    """
+
+    def __init__(self, found: MutableMapping[str, str], published: str, url: str) -> None:
         """`published` is the id of the run whose row of the table of runs is compared."""
         self._found = found
         self._published = published
         self._url = url
 
-    def __enter__(self) -> Comparison:
+    def __enter__(self) -> Self:
         self._context = connection(self._url)
         self._link = self._context.__enter__()
         self._cursor = self._link.cursor()
@@ -48,11 +51,11 @@ class Comparison:
     ) -> None:
         self._context.__exit__(kind, error, trace)
 
-    def copy(self, table: Table, text: Iterable[bytes], content: str) -> None:
-        """Compare a table with what `render` gives of the rows."""
+    def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
+        """Compare the rows of a table."""
         current = is_current(self._cursor, table)
         if current:
-            self._found[table.name] = self._compared(table, text)
+            self._found[table.name] = self._compared(table, text.copy)
             # Readers do not wait for a verification, but a run of another work folder would.
             self._link.rollback()
         else:
@@ -80,9 +83,11 @@ class Comparison:
         row = self._cursor.fetchone()
         return _differing(table, row[0], ["" if value is None else str(value) for value in row[1:]]) if row else SAME
 
-    def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
-        """Compare the tables of an export, instance by instance: by the key of what it is made of, and by the number
-        of its rows."""
+    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Compare the tables of an export, instance by instance: the digest of their inputs, and the number of rows."""
+        if not isinstance(export, TableExport):
+            return
+        tables = export.tables
         wanted: dict[str, dict[str, int]] = {table.name: {} for table in tables}
         made_of: dict[str, list[str]] = {}
         for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
@@ -106,10 +111,11 @@ class Comparison:
             self._found[table.name] = differing(odd, "instance")
         self._link.rollback()
 
-    def wait(self) -> None:
-        """Nothing is under way."""
+    def keep_table(self, table: Table, fingerprint: str) -> None:
+        """Raise AssertionError: without published reports in its folder a verification keeps no table."""
+        raise AssertionError(table.name)
 
-    def swap(self, run: Mapping[str, Any]) -> None:
+    def prepare(self, run: Mapping[str, Any]) -> None:
         """Compare the row of the published run."""
         if is_current(self._cursor, RUN) is None:
             self._found[RUN.name] = LOST
@@ -123,8 +129,8 @@ class Comparison:
         odd = [name for name, value in zip(columns, row or (), strict=False) if value != run[name]]
         self._found[RUN.name] = differing_numbers(odd) if row else LOST
 
-    def commit(self) -> None:
-        """Nothing was written."""
+    def publish(self) -> None:
+        """Do nothing: the transaction is rolled back."""
 
 
 def compare_reports(table: Table, computed: bytes, found: bytes) -> str:

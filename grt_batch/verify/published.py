@@ -14,9 +14,9 @@ from psycopg2 import sql
 
 from grt_batch.core.errors import NothingPublished
 from grt_batch.ledger.ledger import ARCHIVE, RUN
-from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.connection import connection
 from grt_batch.sinks.report_set import SUMMARY
-from grt_batch.sinks.schema import is_current
+from grt_batch.sinks.schema import SCHEMA, is_current
 
 _COLUMNS = ("instance_id", "archive", "state", "reason", "sha256")
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -25,12 +24,11 @@ from grt_batch.modules.base import Module
 from grt_batch.modules.export import FolderExport, TableExport
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, SUPERSEDED, SUPERSEDING, superseding_key
-from grt_batch.pipeline.merge import merge_input_of
-from grt_batch.pipeline.plan import Planned, known_superseded, newer_reports, survey
+from grt_batch.pipeline.keys import items_derived, items_read
+from grt_batch.pipeline.merge import known_inputs
+from grt_batch.pipeline.plan import survey
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.run import execute
-from grt_batch.schema.records import RECORDS
 from grt_batch.sinks import report_set
 from grt_batch.store.archive_index import FILE, ArchiveIndex
 from grt_batch.store.store import Store
@@ -90,8 +88,8 @@ def verify_published(
         selection = _Selection(config, anew, published, wanted)
         request = RunRequest(anew, published.as_of, request_modules, run_id="verification")
         in_database: dict[str, str] = {}
-        sink = partial(Comparison, in_database, published.run_id)
-        execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=sink)
+        comparison = Comparison(in_database, published.run_id, url)
+        execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=lambda *_: comparison)
         in_reports = dict(_compared(config.reports, anew.reports, published, wanted))
         notes = [
             *selection.notes,
@@ -166,21 +164,14 @@ class _Selection:
         counted = [item for item in planned if item.counts]
         for _, group in groupby(counted, key=lambda item: item.archive.instance_id):
             items = list(group)
-            for item, newer in zip(items, newer_reports(items), strict=True):
+            for item, newer, given in known_inputs(store, items, self.published.as_of):
                 if item.archive.remembered:
-                    for kind, key in self._kept(store, item, newer):
+                    keys = (other.key for other in newer)
+                    made = items_derived(item.key, keys, given.superseded, given.since, self.modules)
+                    for kind, key, _ in (*items_read(item.key), *made):
                         content = store.get(kind, key)
                         if content is not None:
                             scratch.put(kind, key, content)
-
-    def _kept(self, store: Store, item: Planned, newer: Sequence[Planned]) -> Iterator[ArchiveName]:
-        """The entries of the store that an archive which is gone is made of."""
-        superseded, _ = known_superseded(store, item, newer) or ("", 0)
-        current = merge_input_of(item, superseded, self.published.as_of, final=True)
-        yield from ((kind, item.key) for kind in (ACCOUNT, REJECT_FILE, *RECORDS))
-        yield SUPERSEDING, superseding_key(item.key, (other.key for other in newer))
-        yield SUPERSEDED, superseded
-        yield from ((PARTIAL, current.partial(module)) for module in self.modules)
 
     def _note(self, names: Iterable[ArchiveName], what: str) -> None:
         self.notes += _noted(names, what)

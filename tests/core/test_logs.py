@@ -15,7 +15,7 @@ from calling import AS_OF, Answer, Call, places, query
 
 from grt_batch.core.errors import DatabaseRefused
 from grt_batch.core.logs import logger, set_up, without_passwords
-from grt_batch.sinks.postgres import connection
+from grt_batch.sinks.connection import connection
 
 SECRET = "hunter2"
 

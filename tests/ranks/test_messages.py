@@ -27,13 +27,14 @@ from grt_batch.ledger.account import Account, Members
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome, Text
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks import serialization
 from grt_batch.ranks.messages import Large, Message, Tag, pack, unpack
 from grt_batch.ranks.serialization import RunSettings as Settings
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import RECORDS, Job
+from grt_batch.sinks.sink import TableText
 from grt_batch.uploads.archive import ArchiveReader, Block, Limits
 from grt_batch.uploads.scan import scan
 
@@ -156,9 +157,9 @@ def test_orders_of_all_kinds_are_understood(order: MergeOrder | RenderOrder) -> 
 
 
 TEXTS = (
-    Text("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
-    Text("empty", (), ()),
-    Text("other", (b"=1\n",), (b"'=1\n",)),
+    TableText("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
+    TableText("empty", (), ()),
+    TableText("other", (b"=1\n",), (b"'=1\n",)),
 )
 
 
@@ -173,7 +174,7 @@ def test_outcomes_of_all_kinds_come_back(outcome: MergeOutcome | RenderOutcome) 
 
 def test_a_text_that_is_the_same_for_database_and_report_is_sent_once() -> None:
     text = (bytes(1000),)
-    message = serialization.pack_outcome(RenderOutcome("tools", (Text("tool", text, text),)))
+    message = serialization.pack_outcome(RenderOutcome("tools", (TableText("tool", text, text),)))
     assert len(message) < 2 * 1000
     (found,) = serialization.unpack_outcome(received(message)).texts
     assert found.copy is found.report

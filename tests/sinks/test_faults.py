@@ -34,8 +34,11 @@ from grt_batch.pipeline.request import RunRequest, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL
 from grt_batch.schema.tables import Column, Table, Type, render
+from grt_batch.sinks import connection as connection_file
 from grt_batch.sinks import postgres
-from grt_batch.sinks.postgres import SCHEMA_VERSION, Publication, connection, upgrade
+from grt_batch.sinks.connection import connection
+from grt_batch.sinks.postgres import Publication, upgrade
+from grt_batch.sinks.schema import SCHEMA_VERSION
 from tests.sinks.test_postgres import ONE, TABLES, frames, partitions, publication, query, row
 
 DEADLINE_SECONDS = 20.0
@@ -377,7 +380,7 @@ def query_none(url: str, statement: str) -> None:
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(postgres._PATIENCE, "connect_timeout", "2")
+    monkeypatch.setitem(connection_file._PATIENCE, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/grt"
         with pytest.raises(DatabaseRefused, match="timeout expired"), connection(url):
@@ -387,7 +390,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pyte
 def test_a_connection_has_an_end_wherever_the_url_gives_none(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
     with connection(database) as link:
-        assert postgres._PATIENCE.items() <= link.get_dsn_parameters().items()
+        assert connection_file._PATIENCE.items() <= link.get_dsn_parameters().items()
     with connection(psycopg2.extensions.make_dsn(database, connect_timeout=7, tcp_user_timeout=9)) as link:
         found = link.get_dsn_parameters()
         assert (found["connect_timeout"], found["tcp_user_timeout"], found["keepalives_idle"]) == ("7", "9", "60")
@@ -400,7 +403,7 @@ def test_the_server_soon_notices_that_a_run_is_gone(database: str) -> None:
     with publication(database, 1) as sink:
         # On a socket of this machine the values that count for a network are all 0.
         sink._cursor.execute("SELECT name FROM pg_settings WHERE source = 'session'")
-        assert set(postgres._SERVERS_PATIENCE) <= {name for (name,) in sink._cursor.fetchall()}
+        assert set(connection_file.SERVER_PATIENCE) <= {name for (name,) in sink._cursor.fetchall()}
         sink._cursor.execute("SHOW client_connection_check_interval")
         assert sink._cursor.fetchone() == ("10s",)
 

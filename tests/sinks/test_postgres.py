@@ -13,7 +13,8 @@ import pytest
 
 from grt_batch.core.errors import DatabaseRefused, Locked, SchemaTooNew
 from grt_batch.schema.tables import Column, Table, Type, render
-from grt_batch.sinks.postgres import SCHEMA_VERSION, Publication, upgrade
+from grt_batch.sinks.postgres import Publication, upgrade
+from grt_batch.sinks.schema import SCHEMA_VERSION
 
 ONE = Table("one", "a table", ("key",), (Column("key", Type.TEXT, "key"), Column("run", Type.BIGINT, "run")))
 TWO = Table(
