@@ -67,6 +67,8 @@ Visibility = NotShown | ShownToAll | OfPublicInstances | FromPublicInstances | C
 
 
 NOT_SHOWN = NotShown()
+"""No row is public. This is the default."""
 
 
 OF_PUBLIC_INSTANCES = OfPublicInstances()
+"""The usual visibility of a table with `instance_id`, whose rows of `*` have the keys of those of the instances."""
