@@ -148,8 +148,8 @@ def modules() -> str:
         _described("Module", Module),
         "## Fields of the records",
         "A report names a field by its class: `Job.runtime`, `Param.value`. The fields of the job are in every record."
-        " An integer in `1e-7 s` counts ten-millionths of a second, so that sums are exact; `Job.runtime.in_units` makes"
-        " numbers of seconds of it. Null is what was not measured; a null text counts as the empty one.",
+        " An integer in `1e-7 s` counts ten-millionths of a second, so that sums are exact; `Job.runtime.in_units`"
+        " makes numbers of seconds of it. Null is what was not measured; a null text counts as the empty one.",
         *(part for record in RECORDS.values() for part in _record(record)),
         *(part for title, about in _AUTHOR.items() for part in (f"## {title}", *_names_of(about))),
         "## A second report",
