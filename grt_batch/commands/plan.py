@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @cli.command()
-@options("uploads", "reports", "work")
+@options("uploads", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Only this instance; may be repeated.")
 @options("config")
 @click.option(
@@ -33,6 +33,7 @@ def plan(
     uploads: Path | None,
     reports: Path | None,
     work: Path | None,
+    modules_dir: str | None,
     instances: tuple[str, ...],
     config_file: Path | None,
     form: str,
@@ -40,7 +41,7 @@ def plan(
     modules: tuple[str, ...],
 ) -> int:
     """Say what a run would do and why, how many bytes it would read, and the ranks and time that this suggests."""
-    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work})
+    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work, "modules_dir": modules_dir})
     return show_plan(config, instances, modules, form)
 
 
@@ -56,7 +57,7 @@ def show_plan(
 
     index = ArchiveIndex(config.work, config.uploads)
     uploads = find_uploads(config, index, instances, forget=forget)
-    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules))
+    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules, config.modules_dir))
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config, model_of(config.reports))
     if form in ("ranks", "minutes"):

@@ -21,7 +21,7 @@ _FIRST_YEAR = 1970
 
 
 @cli.command()
-@options("uploads", "database", "reports", "work")
+@options("uploads", "database", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
 @click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
@@ -54,6 +54,7 @@ def run(
     database: str | None,
     reports: Path | None,
     work: Path | None,
+    modules_dir: str | None,
     instances: tuple[str, ...],
     recalculate: bool,
     forget: bool,
@@ -69,7 +70,8 @@ def run(
     modules: tuple[str, ...],
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
-    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
+    config = load(config_file, places)
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:

@@ -16,7 +16,8 @@ from grt_batch.core.config import Config
 from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account, Members
 from grt_batch.schema.members import Kind
-from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tables import Column, Shown, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, ShownToAll
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive
 
@@ -142,7 +143,12 @@ ARCHIVE = Table(
         Column("bytes", Type.BIGINT, "size of the tar.gz", "B"),
         Column("sha256", Type.TEXT, "hash of the tar.gz, as read"),
         Column("state", Type.TEXT, "published, quarantined or incomplete"),
-        Column("reason", Type.TEXT, "why it is not published; of a published one, that it was removed since"),
+        Column(
+            "reason",
+            Type.TEXT,
+            "why it is not published; of a published one, that it was removed since",
+            shown=Shown.AS_NULL,
+        ),
         Column("users_active", Type.BIGINT, "active users, by N.json"),
         Column("users_total", Type.BIGINT, "all users, by N.json"),
         Column("jobs", Type.BIGINT, "accepted job records"),
@@ -152,8 +158,9 @@ ARCHIVE = Table(
         Column("salvaged", Type.BIGINT, "accepted records that were put right"),
         Column("rejected", Type.BIGINT, "lines that are no record, kept in the reject file"),
         Column("superseded", Type.BIGINT, "accepted job records that a newer line or archive replaced"),
-        Column("metadata", Type.JSON, "N.json, without its list of tools"),
+        Column("metadata", Type.JSON, "N.json, without its list of tools", shown=Shown.AS_NULL),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -172,6 +179,7 @@ RUN = Table(
         Column("jobs", Type.BIGINT, "jobs in the tables"),
         Column("state", Type.TEXT, "published"),
     ),
+    visibility=ShownToAll(),
 )
 
 

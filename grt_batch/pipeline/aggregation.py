@@ -28,7 +28,7 @@ def aggregate(
         del frames[kind]
     names = tuple(module.name for module in modules)
     parts: dict[str, list[Partial]] = {name: [] for name in names}
-    tasks = (AggregateTask(names, part, since) for part in _cut(frames, config.aggregate_jobs))
+    tasks = (AggregateTask(names, part, since, config.modules_dir) for part in _cut(frames, config.aggregate_jobs))
     for result in run_tasks(tasks):
         for name, partial in result.items():
             parts[name].append(partial)

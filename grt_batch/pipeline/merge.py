@@ -111,6 +111,7 @@ class MergeOrder:
     keys: tuple[str, ...]
     again: bool = False
     bytes: int = 0
+    modules_dir: str = ""
 
     @property
     def place(self) -> str:
@@ -143,7 +144,7 @@ class MergeOrder:
 
     def _merge(self, store: Store) -> tuple[str, ...]:
         """Merge on from the longest stored prefix of the archives. Return the keys of damaged partials."""
-        module, prefixes = discover()[self.module], self._prefixes
+        module, prefixes = self._module, self._prefixes
         done, result = 0, {name: frame for name, frame in module.empty().items() if name in self.cubes}
         if not self.again:
             for length in range(len(self.keys) - 1, 0, -1):
@@ -179,6 +180,10 @@ class MergeOrder:
         if some:
             yield some
 
+    @property
+    def _module(self) -> Module:
+        return discover(self.modules_dir)[self.module]
+
     @cached_property
     def _prefixes(self) -> list[str]:
-        return merged_keys(discover()[self.module], self.cubes, self.keys)
+        return merged_keys(self._module, self.cubes, self.keys)

@@ -11,6 +11,7 @@ from grt_batch.core.errors import CannotWrite, PublishedInPart
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import ARCHIVE, archive_rows
 from grt_batch.modules.export import Export
+from grt_batch.modules.registry import discover
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.keys import REJECT_FILE
 from grt_batch.pipeline.reduce_all import ReducedArchives
@@ -57,6 +58,7 @@ def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
         lock_timeout_ms=config.lock_timeout_ms,
         lock_tries=config.lock_tries,
         run_id=context.request.run_id,
+        known=[table for module in discover(config.modules_dir).values() for table in module.tables],
         threshold=Threshold(config.public_value_jobs, config.public_value_instances),
         clock=context.executor.clock,
     )

@@ -99,7 +99,8 @@ def _reduce_archive(
         progress(read - done)
         done = read
 
-    modules = [discover()[name] for name in order.modules]
+    known = discover(config.modules_dir)
+    modules = [known[name] for name in order.modules]
     key = order.key or _key_of_known_content(order, config, store)
     account = load_account(store, key) if key else None
     frames: dict[str, pl.DataFrame] | None = None

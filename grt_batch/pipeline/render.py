@@ -58,7 +58,7 @@ class RenderOrder:
         """Render the tables. For a module that looks at archives the ledger must have them. Raises StoreDamaged."""
         clock = store.clock
         with clock.stage(Stage.TABLES, of=self.module):
-            module = discover()[self.module]
+            module = discover(ledger.config.modules_dir)[self.module]
             rows = module.rows(self._load(module, store), ledger_for(module, ledger))
             texts = tuple(table_text(table, rows.pop(table.name), ledger.config) for table in module.tables)
             clock.count(Stage.TABLES, sum(text.bytes for text in texts))

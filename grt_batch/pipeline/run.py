@@ -61,7 +61,7 @@ def execute(
 def _context(request: RunRequest, executor: Executor) -> RunContext:
     # A bad pattern is reported here, not by the first rank that needs it.
     redaction_of(request.config)
-    modules = chosen(request.modules)
+    modules = chosen(request.modules, request.config.modules_dir)
     store = Store(request.config.work / "store", executor.clock)
     store.tidy()
     return RunContext(request, modules, store, ArchiveIndex(request.config.work, request.config.uploads), executor)
@@ -91,7 +91,8 @@ def _clean_up(context: RunContext, uploads: Uploads) -> None:
     context.index.save()
     if forgotten:
         logger.info("forgot %s: %s", counted(len(forgotten), "removed archive"), ", ".join(forgotten))
-    hold_cap(context.store, context.index, context.config.store_max_bytes, uploads.archives)
+    config = context.config
+    hold_cap(context.store, context.index, config.store_max_bytes, uploads.archives, config.modules_dir)
 
 
 def _is_requested(context: RunContext, item: Planned) -> bool:

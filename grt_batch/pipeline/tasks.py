@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Protocol
@@ -15,7 +15,7 @@ from grt_batch.decode.decoder import decode
 from grt_batch.decode.redaction import Redaction, redacted
 from grt_batch.frames.dictionaries import filled
 from grt_batch.join.child_records import attached
-from grt_batch.modules.base import Partial
+from grt_batch.modules.base import Module, Partial
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
 from grt_batch.schema.records import NEVER_NULL, RECORDS, Job, Records
@@ -69,11 +69,15 @@ class DecodeTask:
 
 @dataclass(frozen=True)
 class AggregateTask:
-    """Aggregate the joined records of some jobs, given by kind. `since` is as in `Records`."""
+    """Aggregate the joined records of some jobs, given by kind.
+
+    `since` is as in `Records`, `modules_dir` as in the configuration, which a worker does not know.
+    """
 
     modules: tuple[str, ...]
     frames: Mapping[str, pl.DataFrame]
     since: date
+    modules_dir: str = ""
     name: ClassVar[str] = "aggregate"
 
     @property
@@ -89,27 +93,31 @@ class AggregateTask:
 
     def run(self) -> dict[str, Partial]:
         """Return the partial of each module, by its name."""
-        modules = [discover()[name] for name in self.modules]
-        partials: dict[str, Partial] = {}
-        for exports in (False, True):
-            some = [module for module in modules if isinstance(module, Export) is exports]
-            if some:
-                records = self._records(never_null=not exports)
-                partials |= {module.name: module.aggregate(records) for module in some}
-        return {name: partials[name] for name in self.modules}
+        known = discover(self.modules_dir)
+        return partials_of([known[name] for name in self.modules], self.frames, self.since)
 
-    def _records(self, *, never_null: bool) -> Records:
-        """Return the records.
 
-        Reports take a null text for an empty one, which is filled in once for all of them; exports tell the two apart.
-        """
-        jobs = self.frames[Job.kind]
-        if never_null:
-            jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
-        joined = {
-            RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in self.frames.items()
-        }
-        return Records(joined, self.since)
+def partials_of(modules: Sequence[Module], frames: Frames, since: date) -> dict[str, Partial]:
+    """Return a partial of the joined records for each module, by its name."""
+    partials: dict[str, Partial] = {}
+    for exports in (False, True):
+        some = [module for module in modules if isinstance(module, Export) is exports]
+        if some:
+            records = _records(frames, since, never_null=not exports)
+            partials |= {module.name: module.aggregate(records) for module in some}
+    return {module.name: partials[module.name] for module in modules}
+
+
+def _records(frames: Frames, since: date, *, never_null: bool) -> Records:
+    """Return the records.
+
+    Reports take a null text for an empty one, which is filled in once for all of them; exports tell the two apart.
+    """
+    jobs = frames[Job.kind]
+    if never_null:
+        jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
+    joined = {RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in frames.items()}
+    return Records(joined, since)
 
 
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]

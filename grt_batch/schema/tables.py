@@ -14,6 +14,7 @@ import polars as pl
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
 from grt_batch.schema.records import Field
+from grt_batch.schema.visibility import NOT_SHOWN, Visibility
 
 _SLICE_ROWS = 200_000
 
@@ -48,16 +49,25 @@ _FRAME_TYPES: dict[Type, pl.DataType] = {
 }
 
 
+class Shown(Enum):
+    """What readers of `grt_public` see of a column, in the rows that they see."""
+
+    AS_IT_IS = "the value"
+    WITHOUT_EMAILS = "the JSON value, with its e-mail addresses redacted"
+    AS_NULL = "null"
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column: what it says, and in which unit. In a frame a NUMERIC holds integers of 10 ** -`scale`; without a
-    scale, for a column whose rows are of different units, the decimal text itself."""
+    """A column: its meaning and unit. In a frame a NUMERIC holds integers of 10 ** -`scale`; without a scale, for a
+    column whose rows have different units, the decimal text itself."""
 
     name: str
     type: Type
     doc: str
     unit: str = ""
     scale: int | None = 0
+    shown: Shown = Shown.AS_IT_IS
 
     @classmethod
     def sum_of(cls, field: Field, name: str, doc: str) -> Column:
@@ -73,7 +83,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A published table; its rows are in the order of `key`. `nullable` are the columns of the key that may be null.
-    With an `index` rows are found by its columns alone, and a key may stand twice."""
+    `visibility` says which rows are public: none, unless the table says otherwise. With an `index` rows are found by
+    its columns alone, and several rows may have the same key."""
 
     name: str
     doc: str
@@ -81,6 +92,13 @@ class Table:
     columns: tuple[Column, ...]
     nullable: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    visibility: Visibility = NOT_SHOWN
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the visibility is about a column that is missing."""
+        missing = set(self.visibility.needs) - {column.name for column in self.columns}
+        if missing:
+            raise ValueError(f"table {self.name}: its visibility needs the column {', '.join(sorted(missing))}")
 
     @property
     def schema(self) -> pl.Schema:

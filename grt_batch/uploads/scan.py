@@ -141,6 +141,21 @@ def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
     return Instance(folder.name, metadata, tuple(archives))
 
 
+def archive_at(place: Path) -> Archive:
+    """Return the archive whose N.tar.gz or N.json is at `place`, with any instance's name. N.json may be missing.
+
+    Raise NothingToRead where the file has another name, or N.tar.gz is missing.
+    """
+    match = _ARCHIVE.fullmatch(place.name)
+    if match is None:
+        raise NothingToRead(folder=place.parent, what=f"{place.name} is not the name of an archive")
+    both = {f"{match[1]}.{ending}": ending for ending in ("json", "tar.gz")}
+    files = {both[entry.name]: entry for entry in _entries(place.absolute().parent) if entry.name in both}
+    if "tar.gz" not in files:
+        raise NothingToRead(folder=place.parent, what=f"{match[1]}.json has no {match[1]}.tar.gz")
+    return _archive(Path("instance"), match[1], files, float("inf"))
+
+
 def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadline: float) -> Archive:
     report, incomplete, quarantine = None, None, None
     stats = {ending: entry.stat() for ending, entry in files.items()}

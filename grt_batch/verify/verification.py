@@ -74,7 +74,7 @@ def verify_published(
     """
     published = last_run(config.reports, url)
     request_modules = tuple(modules or published.summary["modules"])
-    wanted = chosen(request_modules)
+    wanted = chosen(request_modules, config.modules_dir)
     with _scratch(scratch or config.work, config.work) as place:
         fresh = replace(
             config,
@@ -91,7 +91,8 @@ def verify_published(
         uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
         execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_database=comparison)
         in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))
-        notes = [*selection.notes, *_changed(published, fresh.reports), *_remarks(published, wanted)]
+        remarks = _remarks(published, wanted, discover(config.modules_dir))
+        notes = [*selection.notes, *_changed(published, fresh.reports), *remarks]
     return Verification(published.run_id, published.as_of, in_reports, in_database, notes)
 
 
@@ -220,7 +221,7 @@ def _changed(published: LastRun, fresh: Path) -> list[str]:
     return _noted(changed, "changed since that run: another tar.gz")
 
 
-def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
+def _remarks(published: LastRun, modules: Sequence[Module], known: Mapping[str, Module]) -> list[str]:
     """Return remarks on what was compared."""
     summary, remarks = published.summary, []
     if published.in_database != published.run_id:
@@ -230,7 +231,7 @@ def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
         remarks.append(f"grt_batch {summary.get('version')} published it, and this is {__version__}")
     if any(isinstance(module, TableExport) for module in modules):
         remarks.append("the tables of records were compared only by the number of rows and the digest of their inputs")
-    left = [name for name, module in discover().items() if module not in modules and not module.opt_in]
+    left = [name for name, module in known.items() if module not in modules and not module.opt_in]
     if left:
         remarks.append(f"not compared, since that run did not compute them: {', '.join(left)}")
     return remarks

@@ -5,8 +5,8 @@
 names, and would make a number of an instance called 3: DuckDB wants `hive_types = {'instance': VARCHAR, 'month':
 VARCHAR}`, Spark `spark.sql.sources.partitionColumnTypeInference.enabled = false`.
 
-A file's bytes follow from its rows alone, and its name from what it is made of. So it does not matter how the jobs were
-cut, and a file that an earlier run has written is linked instead of written again.
+A file's bytes follow from its rows alone, and its name from its bytes. So it does not matter how the jobs were cut, and
+the name is the same after a change of the program. A file that an earlier run wrote of the same is linked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -182,13 +182,29 @@ class Lake(FolderExport):
         """The files of every table, instance and month, and a manifest of them."""
         earlier = Earlier.read(before)
         partitions = _partitions(archives, earlier)
+        files: dict[LakePartition, Sequence[LakeFile]] = {}
         for instance_id, of_instance in groupby(partitions, key=lambda partition: partition.instance_id):
             its_archives = [archive for archive in archives if archive.instance_id == instance_id]
-            missing = [partition for partition in of_instance if not earlier.link(partition, folder)]
+            missing = []
+            for partition in of_instance:
+                linked = earlier.link(partition, folder)
+                if linked is None:
+                    missing.append(partition)
+                else:
+                    files[partition] = linked
             for batch in _batches(missing):
-                _write(folder, batch, its_archives)
-        manifest = orjson.dumps(_manifest(folder, partitions, ledger), option=orjson.OPT_INDENT_2)
+                files |= _write(folder, batch, its_archives)
+        manifest = orjson.dumps(_manifest(partitions, files, ledger), option=orjson.OPT_INDENT_2)
         write_synced(folder / MANIFEST, [manifest, b"\n"])
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """A file: its path below the folder of the lake, its rows and bytes."""
+
+    path: str
+    rows: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -211,21 +227,18 @@ class LakePartition:
         return sum(rows for _, rows in self.made_of)
 
     @property
-    def files(self) -> list[tuple[str, int]]:
-        """The paths of its files below the folder of the lake, and their rows."""
-        digest = hashlib.sha256("\n".join(key for key, _ in self.made_of).encode()).hexdigest()[:16]
-        place = f"{self.table}/instance={self.instance_id}/month={self.month}/{digest}"
-        begins = enumerate(range(0, self.rows, FILE_ROWS))
-        return [(f"{place}-{number}.parquet", min(FILE_ROWS, self.rows - begin)) for number, begin in begins]
+    def folder(self) -> str:
+        """The folder of its files below that of the lake."""
+        return f"{self.table}/instance={self.instance_id}/month={self.month}"
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier run has written: the bytes of its files by their paths; and by the keys of archives what parts
-    they have, with their rows, so that no archive needs to be read for that."""
+    """What an earlier run has written: the files of each partition; and by the keys of archives what parts they have,
+    with their rows, so that no archive needs to be read for that."""
 
-    folder: Path | None
-    files: Mapping[str, int]
+    folder: Path
+    files: Mapping[LakePartition, Sequence[LakeFile]]
     outlines: Mapping[str, Mapping[str, int]]
 
     @classmethod
@@ -237,12 +250,15 @@ class Earlier:
         except (OSError, ValueError):
             manifest = {}
         if manifest.get("schema_version") != SCHEMA_VERSION:
-            return cls(None, {}, {})
-        for partition in manifest["partitions"]:
-            for key, rows in partition["made_of"]:
-                outlines[key][f"{partition['table']}/{partition['month'] or NO_MONTH}"] = rows
-        files = {file["path"]: file["bytes"] for partition in manifest["partitions"] for file in partition["files"]}
-        return cls(folder, files, outlines)
+            return cls(Path(), {}, {})
+        files = {}
+        for listed in manifest["partitions"]:
+            made_of = tuple((key, rows) for key, rows in listed["made_of"])
+            partition = LakePartition(listed["instance"], listed["month"] or NO_MONTH, listed["table"], made_of)
+            files[partition] = [LakeFile(**file) for file in listed["files"]]
+            for key, rows in made_of:
+                outlines[key][partition.part] = rows
+        return cls(folder or Path(), files, outlines)
 
     def outline(self, archive: ArchiveParts) -> Mapping[str, int]:
         """The rows of all parts of an archive, by their names."""
@@ -254,17 +270,19 @@ class Earlier:
             rows[part.name] += part.rows
         return rows
 
-    def link(self, partition: LakePartition, folder: Path) -> bool:
-        """Link all files of a partition into `folder`; false where some are not there, or not whole."""
-        if self.folder is None:
-            return False
-        files = [(self.folder / path, folder / path, self.files.get(path)) for path, _ in partition.files]
-        if not all(source.is_file() and source.stat().st_size == size for source, _, size in files):
-            return False
-        for source, target, _ in files:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(source, target)
-        return True
+    def link(self, partition: LakePartition, folder: Path) -> Sequence[LakeFile] | None:
+        """Link all files of a partition into `folder`; None where some are not there, or not whole."""
+        files = self.files.get(partition)
+        if files is None or not all(_size(self.folder / file.path) == file.bytes for file in files):
+            return None
+        (folder / partition.folder).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            os.link(self.folder / file.path, folder / file.path)
+        return files
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _partitions(archives: Sequence[ArchiveParts], earlier: Earlier) -> list[LakePartition]:
@@ -291,7 +309,9 @@ def _batches(partitions: Sequence[LakePartition]) -> Iterator[list[LakePartition
         yield batch
 
 
-def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[ArchiveParts]) -> None:
+def _write(
+    folder: Path, batch: Sequence[LakePartition], archives: Sequence[ArchiveParts]
+) -> dict[LakePartition, list[LakeFile]]:
     """Write the files of some partitions of one instance, whose archives these are."""
     wanted: dict[str, list[str]] = defaultdict(list)
     for partition in batch:
@@ -302,10 +322,18 @@ def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[Arch
         if archive.key in wanted:
             for part in archive.load(wanted[archive.key]):
                 found[part.name].append(part)
-    for partition in batch:
-        for (path, _), content in zip(partition.files, _contents(found.pop(partition.part)), strict=True):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(folder / path, [content])
+    return {partition: _write_partition(folder, partition, found.pop(partition.part)) for partition in batch}
+
+
+def _write_partition(folder: Path, partition: LakePartition, parts: Sequence[Part]) -> list[LakeFile]:
+    """Write the files of one partition, and return them."""
+    (folder / partition.folder).mkdir(parents=True, exist_ok=True)
+    files = []
+    for number, content in enumerate(_contents(parts)):
+        path = f"{partition.folder}/{hashlib.sha256(content).hexdigest()[:16]}-{number}.parquet"
+        write_synced(folder / path, [content])
+        files.append(LakeFile(path, min(FILE_ROWS, partition.rows - number * FILE_ROWS), len(content)))
+    return files
 
 
 def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
@@ -339,13 +367,15 @@ def _plain_bytes(rows: pl.DataFrame) -> int:
     return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
 
 
-def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger) -> dict[str, Any]:
+def _manifest(
+    partitions: Sequence[LakePartition], files: Mapping[LakePartition, Sequence[LakeFile]], ledger: Ledger
+) -> dict[str, Any]:
     """What the lake holds. With `made_of` the next run knows what it need not write."""
     listed: list[dict[str, Any]] = []
     totals = {table.name: {"rows": 0, "bytes": 0, "files": 0} for table in TABLES}
     for partition in partitions:
-        sizes = [(path, rows, (folder / path).stat().st_size) for path, rows in partition.files]
-        found = {"rows": partition.rows, "bytes": sum(size for _, _, size in sizes), "files": len(sizes)}
+        own = files[partition]
+        found = {"rows": partition.rows, "bytes": sum(file.bytes for file in own), "files": len(own)}
         for count, value in found.items():
             totals[partition.table][count] += value
         listed.append(
@@ -353,7 +383,7 @@ def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger)
                 "table": partition.table,
                 "instance": partition.instance_id,
                 "month": None if partition.month == NO_MONTH else partition.month,
-                "files": [{"path": path, "rows": rows, "bytes": size} for path, rows, size in sizes],
+                "files": [asdict(file) for file in own],
                 "made_of": partition.made_of,
             }
         )
