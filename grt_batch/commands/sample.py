@@ -16,7 +16,7 @@ from grt_batch.core.wording import counted
 @click.option("--instances", default=4, show_default=True, type=click.IntRange(min=1), help="Galaxy servers.")
 @click.option("--archives", default=3, show_default=True, type=click.IntRange(min=1), help="Archives of each.")
 @click.option("--jobs", default=100_000, show_default=True, type=click.IntRange(min=1), help="Job lines, in all.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed, the same bytes.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Equal seeds, equal bytes.")
 @options("debug")
 def sample(folder: Path, instances: int, archives: int, jobs: int, seed: int, debug: bool) -> None:
     """Write sample uploads into FOLDER."""
@@ -24,7 +24,7 @@ def sample(folder: Path, instances: int, archives: int, jobs: int, seed: int, de
 
 
 def write_uploads(folder: Path, instances: int, archives: int, jobs: int, seed: int) -> date:
-    """Write sample uploads, print how much there is, and return their last day."""
+    """Write sample uploads, print a summary, and return their last day."""
     from grt_batch.sample import UNTIL, write_sample
 
     summary = write_sample(folder, instances=instances, archives=archives, jobs=jobs, seed=seed)

@@ -268,20 +268,20 @@ def test_the_error_names_what_the_database_said(database: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no file *.sql there has a query"),
+        ("", "no *.sql file"),
         ("-- name: a()\n-- Why?\n", "empty sql"),
         ("-- name: a b()\n-- Why?\nSELECT 1", "invalid query name"),
         ("-- name: a()\nSELECT 1", "a: no comment says what it answers"),
-        ("-- name: a(x)\n-- Why?\nSELECT :x", "a: its comments describe the parameters [], its SQL has ['x']"),
-        ("-- name: a()\n-- Why?\n-- :x text  it\nSELECT 1", "describe the parameters ['x'], its SQL has []"),
+        ("-- name: a(x)\n-- Why?\nSELECT :x", "a: its comments describe the parameters [], but its SQL has ['x']"),
+        ("-- name: a()\n-- Why?\n-- :x text  it\nSELECT 1", "describe the parameters ['x'], but its SQL has []"),
         ("-- name: a(x)\n-- Why?\n-- :x text  it\n-- :x text  it\nSELECT :x", "describe the parameters ['x', 'x']"),
-        ("-- name: a(x)\n-- Why?\n-- :x text = it\nSELECT :x", "':x text = it' is not :name kind = default"),
+        ("-- name: a(x)\n-- Why?\n-- :x text = it\nSELECT :x", "':x text = it' is not of the form :name kind = default"),
         (
             "-- name: a(x)\n-- Why?\n-- :x txt  it\nSELECT :x",
-            "'txt' is no kind of parameter: there are text, list",
+            "'txt' is not a kind of parameter",
         ),
         ("-- name: a(x)\n-- Why?\n-- :x count = b  it\nSELECT :x", "the default of x is not a whole number from 0"),
-        ("-- name: a()\n-- Why?\nSELECT 1 % 2", "a: a percent sign is written %%"),
+        ("-- name: a()\n-- Why?\nSELECT 1 % 2", "a: write a percent sign as %%"),
         ("-- name: a()\n-- Why?\nSELECT 1\n-- name: a()\n-- Why?\nSELECT 2", "cannot override"),
     ],
 )
