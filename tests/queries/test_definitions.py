@@ -275,7 +275,10 @@ def test_the_error_names_what_the_database_said(database: str) -> None:
         ("-- name: a(x)\n-- Why?\nSELECT :x", "a: its comments describe the parameters [], but its SQL has ['x']"),
         ("-- name: a()\n-- Why?\n-- :x text  it\nSELECT 1", "describe the parameters ['x'], but its SQL has []"),
         ("-- name: a(x)\n-- Why?\n-- :x text  it\n-- :x text  it\nSELECT :x", "describe the parameters ['x', 'x']"),
-        ("-- name: a(x)\n-- Why?\n-- :x text = it\nSELECT :x", "':x text = it' is not of the form :name kind = default"),
+        (
+            "-- name: a(x)\n-- Why?\n-- :x text = it\nSELECT :x",
+            "':x text = it' is not of the form :name kind = default",
+        ),
         (
             "-- name: a(x)\n-- Why?\n-- :x txt  it\nSELECT :x",
             "'txt' is not a kind of parameter",
