@@ -151,7 +151,7 @@ def test_check_counts_by_reason(call: Call, tmp_path: Path) -> None:
     jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n" * 3
     write_archive(tmp_path / "uploads" / "3" / "archives", "0", {Kind.JOBS: jobs})
     answer = call("check", tmp_path / "uploads")
-    assert answer == Answer(0, "3/0: good: 1 jobs; 3 rejected; 3 × jobs: 2 columns instead of 5\n", "")
+    assert answer == Answer(0, "3/0: good: 1 job; 3 rejected; 3 × jobs: 2 columns instead of 5\n", "")
 
 
 def test_sample_writes_what_check_takes_and_writes_over_nothing(call: Call, tmp_path: Path) -> None:
@@ -197,10 +197,18 @@ def test_a_run_ends_with_0_where_all_is_in(call: Call, options: list[object], tm
     assert (tmp_path / "reports" / "latest" / "tool_usage.tsv").is_file()
 
 
+def test_a_run_counts_one_and_many_in_english(call: Call, options: list[object], tmp_path: Path) -> None:
+    jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n"
+    write_archive(tmp_path / "one" / "3" / "archives", "0", {Kind.JOBS: jobs})
+    answer = call("run", *options, "--uploads", tmp_path / "one")
+    counts = "(0 archives in quarantine, 0 incomplete, 1 line rejected)"
+    assert answer.out == f"1 job of 1 archive published in {tmp_path}/reports/{AS_OF} {counts}\n"
+
+
 def test_a_run_ends_with_1_where_an_archive_is_in_quarantine(finished: SimpleNamespace) -> None:
     assert finished.answer.code == 1
     assert "2 archives published" in finished.answer.out
-    assert "(1 archives in quarantine, 1 incomplete, " in finished.answer.out
+    assert "(1 archive in quarantine, 1 incomplete, " in finished.answer.out
     assert (finished.reports / "latest").is_dir()
 
 

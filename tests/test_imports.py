@@ -73,6 +73,12 @@ def test_a_report_imports_no_other_report() -> None:
     assert not [(name, other) for name in reports for other in own_imports(name) if other in reports]
 
 
+def test_sinks_import_no_report_and_do_not_look_for_any() -> None:
+    reports = ("grt_batch.modules.registry", "grt_batch.modules.reports", "grt_batch.modules.exports")
+    sinks = [name for name in SOURCES if package_of(name) == "sinks"]
+    assert not [(name, other) for name in sinks for other in own_imports(name) if other.startswith(reports)]
+
+
 def test_one_file_knows_mpi() -> None:
     knowing = {name for name in SOURCES for other in imports(name) if other.partition(".")[0] == "mpi4py"}
     assert knowing == {"grt_batch.ranks.transport"}

@@ -92,13 +92,15 @@ def db_upgrade(database: str | None, work: Path | None, config_file: Path | None
     from grt_batch.sinks.postgres import upgrade
     from grt_batch.sinks.public_views import Threshold
 
-    tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
     config = load(config_file, {"database": database, "work": work})
+    modules = discover(config.modules_dir).values()
+    tables = [ARCHIVE, *(table for module in modules if not module.opt_in for table in module.tables)]
     with database_of(config) as url:
         before, now = upgrade(
             url,
             tables,
             Threshold(config.public_value_jobs, config.public_value_instances),
+            known=[table for module in modules for table in module.tables],
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
         )

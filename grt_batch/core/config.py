@@ -76,6 +76,10 @@ class Config:
         "where the tables go; embedded = a private server in the work folder",
     )
 
+    modules_dir: str = _key(
+        "", "paths", "folder", "reports of your own, one .py file each, beside those of grt_batch (empty = none)"
+    )
+
     settle_seconds: Natural = _key(
         0, "reading", "seconds", "an archive whose files changed more recently is left for the next run"
     )

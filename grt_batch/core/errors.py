@@ -89,6 +89,17 @@ class UnknownModule(GrtError):
     remedy = "Choose from: {known}."
 
 
+class BadModule(GrtError):
+    """The file of a report cannot be imported, or is no report."""
+
+    file: Path | str
+    line: int | None
+    what: Reason
+
+    message = "{file}, line {line}: {what}."
+    remedy = "docs/modules.md explains how to write a report."
+
+
 class UnknownQuery(GrtError):
     """The query named on the command line is in no file of the queries folder."""
 

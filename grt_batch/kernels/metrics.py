@@ -174,7 +174,7 @@ def _usual_metric(data: Any, begin: Any, sep: int, name: Any, name_size: Any, sc
 
     Return (end of the line, job id, value); the end is -1 for any other line.
     """
-    # The longest job id, and the value.
+    # Room for the longest job id, and for the value.
     if name_size == 0 or begin + 16 + name_size + 32 > data.size:
         return np.int64(-1), np.int64(0), np.int64(0)
     job, i = _usual_integer(data, begin)
@@ -210,7 +210,7 @@ def _usual_number(data: Any, start: Any, scale: Any) -> Any:
         more, low = leading_digits(load64(data, start + 8))
         count, whole = count + more, whole * _POWERS[more] + low
         if more == 8:
-            # What is no limit has 19 digits.
+            # Values beyond NO_LIMIT have 19 digits.
             large = leading_digits(load64(data, start + 16))[0] == 3 and whole > NO_LIMIT // 1000
             count += 3
             if not large:

@@ -97,7 +97,7 @@ def number(data: Any, start: Any, end: Any, scale: Any) -> Any:
         return NO_NUMBER, 0
     if point < 0:
         point = stop
-    # Each digit stands for digit * 10^power; the powers fall by one from the first digit on.
+    # Each digit counts digit * 10^power; the power falls by one from digit to digit.
     power = point - start - 1 + exponent
     whole, fraction, half = 0, 0, 0
     for i in range(start, stop):
@@ -133,7 +133,7 @@ def date(data: Any, start: Any, end: Any) -> Any:
         return IS_NULL, NULL
     if end - start < 19:
         return NO_NUMBER, 0
-    # `2017-06-` and `19:18:30`, each with zeros in the places of its signs.
+    # `2017-06-` and `19:18:30`, with zeros in place of the signs.
     dashes, colons = np.uint64(0xFF0000FF00000000), np.uint64(0x0000FF0000FF0000)
     zeros = np.uint64(0x3030303030303030)
     first, time = load64(data, start), load64(data, start + 11)

@@ -93,7 +93,7 @@ def _number_of(word: Any) -> Any:
 def _not_digits(word: Any) -> Any:
     """Return 0 where eight bytes are digits; else the lowest byte other than 0 marks the first that is no digit."""
     high, zeros = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x3030303030303030)
-    # A byte of 0xFA or more adds to the next one, but that one stands behind it.
+    # A byte of 0xFA or more carries into the next one, but that one comes after it.
     return (word & high ^ zeros) | (word + np.uint64(0x0606060606060606) & high ^ zeros)
 
 

@@ -18,7 +18,7 @@ import psycopg2
 
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
-from grt_batch.schema.tables import escape
+from grt_batch.schema.escapes import escape
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA
 

@@ -121,7 +121,7 @@ def test_the_list_says_all(call: Call) -> None:
         assert f"{found.name}: {found.question}\n" in answer.out
     one = call("query", "--list", "instances-with-tools").out.splitlines()
     assert [line.split(maxsplit=2) for line in one[1:]] == [
-        ["tools", "list", "ids or short names, with commas between"],
+        ["tools", "list", "ids or short names, separated by commas"],
         ["period=all", "all|30d|7d", "all jobs, or those of the last 30 or 7 days"],
     ]
 

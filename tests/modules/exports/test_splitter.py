@@ -26,9 +26,9 @@ from grt_batch.decode.decoder import decode
 from grt_batch.modules.exports import splitter
 from grt_batch.modules.exports.splitter import FILES, INDEX_FILE, Splitter, copy, slug
 from grt_batch.pipeline.request import RunSummary
+from grt_batch.schema.escapes import escape
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.schema.records import Job, Records
-from grt_batch.schema.tables import escape
 from grt_batch.uploads.archive import Block
 
 Run = Callable[..., RunSummary]
