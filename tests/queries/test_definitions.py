@@ -44,7 +44,7 @@ def own(tmp_path: Path) -> Callable[[str], Path]:
             ["tool-metrics"],
             "tool is missing: part of the tool's id. Its parameters are: tool, metric=all",
         ),
-        (["tool-usage", "--param", "tol=x"], "cannot be asked: it has no parameter 'tol'"),
+        (["tool-usage", "--param", "tol=x"], "it has no parameter 'tol'"),
         (["tool-usage", "--param", "period=31d"], "period is all or 30d or 7d, not '31d'"),
         (["tool-usage", "--param", "limit=-1"], "limit is a whole number from 0, not '-1'"),
         (["tool-usage", "--param", "limit=1.5"], "limit is a whole number from 0"),
