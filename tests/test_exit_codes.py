@@ -62,7 +62,7 @@ def test_a_wrong_argument_ends_with_2_and_a_line(call: Call, arguments: list[str
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[paths", "line 1"),
+        ("[paths", "declaration"),
         ("[reading]\nblock_size = 1", "block_size"),
         ('[reading]\nblock_bytes = "x"', "block_bytes"),
     ],
