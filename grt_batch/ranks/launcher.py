@@ -87,7 +87,7 @@ def launch(
             returncode, interrupted, lost = _attend(process, folder, banners, wakened, watch)
         foreign = returncode in (0, 1) if tolerant else returncode == 1
         if foreign and interrupted is None and program == PROGRAM and not has_published(folder):
-            # A run with such a code has published; otherwise it is Open MPI's: 1 after SIGTERM, 0 after the loss of rank 0.
+            # A run with this code has published. Else it is Open MPI's: 1 after SIGTERM, 0 after the loss of rank 0.
             lost = lost or "mpirun was ended from outside, or a rank was"
     code, reason = (RankLost.exit_code, lost) if lost else exit_code(returncode, banners, interrupted)
     if reason:

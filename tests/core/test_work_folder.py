@@ -65,5 +65,5 @@ def test_files_have_the_rights_of_folders_without_x(folder: str, file: str) -> N
 
 @pytest.mark.parametrize("mode", ["", "0440", "0o750", "9999", "rwxr-x---", "02750", "750 "])
 def test_rights_are_octal_and_let_the_program_itself_in(mode: str) -> None:
-    with pytest.raises(BadConfig, match="GRT_BATCH_FOLDER_MODE is wrong: folder_mode is octal text"):
+    with pytest.raises(BadConfig, match=r"GRT_BATCH_FOLDER_MODE is wrong: \[privacy\] folder_mode is octal text"):
         load(environment={"GRT_BATCH_FOLDER_MODE": mode})
