@@ -1,4 +1,4 @@
-"""The life of the process: which rank it is, which command it carries out, how it is stopped, how it ends."""
+"""The process: its rank, its command, the signals that stop it, its exit code."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from grt_batch.commands import (
+    Session,
     check,
     cli,
     db,
     demo,
+    doctor,
     gc,
     modules,
     plan,
@@ -25,6 +27,7 @@ from grt_batch.commands import (
     run,
     sample,
     status,
+    try_report,
     verify,
     warm,
 )
@@ -36,37 +39,36 @@ if TYPE_CHECKING:
     from grt_batch.ranks.transport import Transport
 
 
-COMMANDS = (run, plan, demo, sample, warm, modules, check, status, rejects, query, db, gc, verify)
-"""The files of the commands, which are known by being imported."""
+COMMANDS = (run, plan, demo, doctor, sample, warm, modules, try_report, check, status, rejects, query, db, gc, verify)
+"""The modules of the commands; importing one registers its commands."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; under MPI, as this process's rank. Ends the process with the run's exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
-    transport = executor = None
+    """Run the command line; under MPI, as this process's rank. End the process with the exit code of the run."""
+    session = Session()
+    transport = None
     try:
         transport = _transport()
         if transport is not None and transport.rank > 0:
-            _serve(transport, arguments, debug)
+            _serve(transport)
             sys.exit(0)
-        executor = _executor(transport)
-        code = _first_rank(arguments, executor)
+        session.coordinator = _coordinator(transport)
+        code = _first_rank(sys.argv[1:] if arguments is None else arguments, session)
     except Stopped as error:
         code = error.exit_code
         if transport is not None:
-            # mpirun stops the ranks, for its own reasons or for those that it tells of.
+            # mpirun stops its ranks for reasons of its own, or because it was told to.
             transport.abort(code)
         _say(error, code)
     except GrtError as error:
-        code = _say(error, error.exit_code, debug)
+        code = _say(error, error.exit_code, session.debug)
     except Exception as error:
-        if debug:
+        if session.debug:
             _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
-    if executor is not None:
-        executor.end(code)
+    if session.coordinator is not None:
+        session.coordinator.end(code)
     elif transport is not None:
         transport.abort(code)
     sys.stdout.flush()
@@ -74,18 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _transport() -> Transport | None:
-    """The other ranks, where there are any. MPI is only loaded where a launcher of MPI was at work."""
+    """Return the connection to the other ranks, if there are any. MPI is loaded only under an MPI launcher."""
     from grt_batch.ranks.transport import world
 
-    # A rank is one core's work; where a library starts a thread for each core, all ranks together start too many. A
-    # single rank takes no longer for it, and leaves the other cores to the database.
+    # A rank uses one core. Libraries that start a thread for each core would start too many on all ranks together; a
+    # single rank is no faster with them, and the database needs the other cores.
     for name in ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     return world()
 
 
-def _executor(transport: Transport | None) -> Coordinator | None:
-    """Who hands out the work, where there are other ranks."""
+def _coordinator(transport: Transport | None) -> Coordinator | None:
+    """Return the executor over MPI, if there are other ranks."""
     if transport is None:
         return None
     from grt_batch.ranks.coordinator import Coordinator
@@ -93,24 +95,22 @@ def _executor(transport: Transport | None) -> Coordinator | None:
     return Coordinator(transport)
 
 
-def _serve(transport: Transport, arguments: Sequence[str], debug: bool) -> None:
-    """Any rank but the first: no command line, only work. Its exit code is 0: the first has that of the run."""
+def _serve(transport: Transport) -> None:
+    """Work as any rank but the first. It reads no arguments: the coordinator sends all that it needs. Its exit code is
+    0, since the first rank has that of the run."""
     from grt_batch.ranks.worker import Rank
 
-    # mpirun ends its ranks by these; a rank that keeps nothing has nothing to tidy.
+    # mpirun ends its ranks by these signals, and there is nothing to tidy up here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    asked = " ".join(arguments).replace("=", " ")
-    form = "json" if "--log-format json" in asked else "text"
-    transport.clock.recording = "--profile" in arguments
-    Rank(transport, form, debug=debug).serve()
+    Rank(transport).serve()
 
 
-def _first_rank(arguments: list[str], executor: Coordinator | None) -> int:
+def _first_rank(arguments: Sequence[str], session: Session) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=executor)
+        result = cli.main(arguments, "grt-batch", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -126,7 +126,7 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -> int:
-    """Every error is one line, and tells no password."""
+    """Print an error as one line, without passwords, and return its exit code."""
     if debug:
         _show_place(error)
     click.echo(f"grt-batch: {without_passwords(' '.join((text or str(error)).split()))}", err=True)

@@ -1,4 +1,4 @@
-"""What several tests need: sample uploads, a PostgreSQL, a run in this process, and what a run left behind."""
+"""Fixtures and options of several tests: sample uploads, a PostgreSQL, a run in this process."""
 
 from __future__ import annotations
 
@@ -29,10 +29,22 @@ from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
 
+NOT_QUICK = {"server", "grt_batch", "subprocess", "find_mpirun", "threading"}
+"""Fixtures that start a process, and names that a test module imports to start processes or several ranks itself."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--bless writes the gold files anew."""
-    parser.addoption("--bless", action="store_true", help="take what the modules give now for the gold files")
+    """Add --bless, which writes the gold files again, and --quick, which leaves out what starts processes."""
+    parser.addoption("--bless", action="store_true", help="replace the gold files by what the modules give now")
+    parser.addoption("--quick", action="store_true", help="leave out tests that start processes or ranks")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what starts processes or ranks, if --quick is given."""
+    if config.getoption("quick"):
+        slow = [item for item in items if NOT_QUICK & {*item.fixturenames, *vars(item.module)}]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
 
 
 @pytest.fixture(scope="session")

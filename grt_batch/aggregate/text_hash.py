@@ -13,9 +13,9 @@ import polars as pl
 
 def hashes(texts: pl.Series) -> npt.NDArray[np.uint64]:
     """Return the hash of the UTF-8 of each text; `texts` has no null."""
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels.text_hash import hash_texts
 
     data = np.frombuffer(texts.str.join().cast(pl.Binary).item(), np.uint8)
     found = np.empty(len(texts), np.uint64)
-    kernels.hash_texts(data, texts.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy(), found)
+    hash_texts(data, texts.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy(), found)
     return found

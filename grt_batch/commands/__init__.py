@@ -1,11 +1,12 @@
-"""The commands, and the options and forms that they share. What a command does is elsewhere, and imported there."""
+"""The options and output formats that the commands share. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +14,25 @@ from grt_batch import __version__
 from grt_batch.core.config import Config
 from grt_batch.core.errors import printable
 
+if TYPE_CHECKING:
+    from grt_batch.ranks.coordinator import Coordinator
+
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@dataclass
+class Session:
+    """This process, as commands see it: its coordinator, where there are other ranks, and whether errors show their
+    place in the program."""
+
+    coordinator: Coordinator | None = None
+    debug: bool = False
+
+
+def _note_debug(context: click.Context, _: click.Parameter, debug: bool) -> bool:
+    context.ensure_object(Session).debug = debug
+    return debug
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -23,7 +42,7 @@ def cli() -> None:
 
 
 def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options that several commands share."""
+    """Add options that several commands share to a command."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in reversed(names):
@@ -38,18 +57,24 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "database": click.option("--database", metavar="URL", help="libpq URL or DSN, or `embedded`: a private server."),
     "reports": click.option("--reports", type=FOLDER, help="Where the TSV reports appear.  [default: reports]"),
     "work": click.option("--work", type=FOLDER, help="Partial results, lock, embedded server.  [default: work]"),
+    "modules-dir": click.option(
+        "--modules-dir", metavar="DIRECTORY", help="Folder of reports of your own, one .py file each."
+    ),
     "config": click.option(
         "--config",
         "config_file",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Configuration; options win over the environment over the file.  [default: config/grt_batch.toml]",
     ),
-    "debug": click.option("--debug", is_flag=True, help="Show where in the program an error came from."),
+    "debug": click.option(
+        "--debug", is_flag=True, callback=_note_debug, help="Show where in the program an error came from."
+    ),
 }
 
 
 def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManager[str]:
-    """The URL of the configured database, while its server runs; for a few queries that of a run will do."""
+    """Return the URL of the configured database, with its server running. `borrow` takes the server of a running run,
+    if there is one, which is enough for a few queries."""
     if config.database != "embedded":
         return nullcontext(config.database)
     from grt_batch.embedded_postgres.server import serve
@@ -58,7 +83,7 @@ def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManag
 
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, as wide as they must be."""
+    """Return rows as lines with aligned columns."""
     lines = [titles, *(list(map(printable, row)) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
     return "\n".join(

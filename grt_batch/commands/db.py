@@ -41,7 +41,7 @@ def db_url(database: str | None, work: Path | None, config_file: Path | None, de
     """Print the URL of the database, without its password."""
     config = load(config_file, {"database": database, "work": work})
     if config.database != "embedded":
-        from grt_batch.sinks.postgres import parameters
+        from grt_batch.sinks.connection import parameters
 
         parameters(config.database)
         click.echo(without_passwords(config.database))
@@ -72,7 +72,7 @@ def db_psql(
         raise BadArguments(command="db psql", what="there is no psql on the PATH")
     from psycopg2.extensions import make_dsn
 
-    from grt_batch.sinks.postgres import parameters
+    from grt_batch.sinks.connection import parameters
 
     with database_of(config, borrow=True) as url:
         # Whoever lists the processes sees their arguments.
@@ -92,13 +92,15 @@ def db_upgrade(database: str | None, work: Path | None, config_file: Path | None
     from grt_batch.sinks.postgres import upgrade
     from grt_batch.sinks.public_views import Threshold
 
-    tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
     config = load(config_file, {"database": database, "work": work})
+    modules = discover(config.modules_dir).values()
+    tables = [ARCHIVE, *(table for module in modules if not module.opt_in for table in module.tables)]
     with database_of(config) as url:
         before, now = upgrade(
             url,
             tables,
             Threshold(config.public_value_jobs, config.public_value_instances),
+            known=[table for module in modules for table in module.tables],
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
         )

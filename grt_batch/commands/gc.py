@@ -26,7 +26,9 @@ def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) 
     store = Store(config.work / "store")
     with lock(config.work):
         store.tidy()
-        counts = collect(store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run)
+        counts = collect(
+            store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run, modules_dir=config.modules_dir
+        )
     kept, removed = (sum((pair[column] for pair in counts.values()), EntryCount()) for column in (0, 1))
     rows = [
         [kind, *(str(number) for count in pair for number in (count.entries, count.bytes))]

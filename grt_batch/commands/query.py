@@ -10,6 +10,7 @@ import click
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
+from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:
     from grt_batch.queries.definitions import Query
@@ -59,7 +60,7 @@ def query(
     with database_of(config, borrow=True) as url:
         answer = answers.ask(url, asked, values, _show if debug else _hide)
     if debug:
-        _show(f"-- {answer.milliseconds:.1f} ms, {len(answer.rows)} rows")
+        _show(f"-- {answer.milliseconds:.1f} ms, {counted(len(answer.rows), 'row')}")
     if form == "table":
         click.echo(text_table(*answers.as_table(answer)) if answer.rows else f"no rows ({', '.join(answer.columns)})")
         return

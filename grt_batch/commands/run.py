@@ -1,31 +1,27 @@
-"""The commands that compute: run, plan, demo, sample, warm."""
+"""The command that computes the tables and publishes them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import cli, database_of, options
+from grt_batch.commands import Session, cli, database_of, options
+from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
-from grt_batch.core.config import Config, load
-from grt_batch.core.errors import SIGNALLED, BadArguments, RankLost, Stopped
-
-if TYPE_CHECKING:
-    from grt_batch.ranks.coordinator import Coordinator
-
+from grt_batch.core.config import load
+from grt_batch.core.errors import BadArguments
+from grt_batch.core.wording import counted
 
 _FIRST_YEAR = 1970
 
 
 @cli.command()
-@options("uploads", "database", "reports", "work")
+@options("uploads", "database", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
 @click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
@@ -51,13 +47,14 @@ _FIRST_YEAR = 1970
 )
 @options("debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
-@click.pass_obj
+@click.pass_context
 def run(
-    coordinator: Coordinator | None,
+    context: click.Context,
     uploads: Path | None,
     database: str | None,
     reports: Path | None,
     work: Path | None,
+    modules_dir: str | None,
     instances: tuple[str, ...],
     recalculate: bool,
     forget: bool,
@@ -73,18 +70,17 @@ def run(
     modules: tuple[str, ...],
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
-    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
+    config = load(config_file, places)
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
         return show_plan(config, instances, modules, "table", forget=forget)
+    coordinator = context.ensure_object(Session).coordinator
+    shown = sys.stderr.isatty() if progress is None else progress
     if ranks is not None and coordinator is None:
-        shown = sys.stderr.isatty() if progress is None else progress
-        bar = "--progress" if shown else "--no-progress"
-        code = _launch(ranks, [bar, *without_ranks(sys.argv[1:])], config, retries)
-        if code > SIGNALLED:
-            raise Stopped(code - SIGNALLED)
-        return code
+        # The ranks do not see the terminal.
+        return launch_ranks(context, config, ranks, retries, {"progress": shown})
     from socket import gethostname
 
     from grt_batch.core.logs import logger, set_up
@@ -94,6 +90,7 @@ def run(
     from grt_batch.pipeline.request import RunRequest, new_run_id
     from grt_batch.pipeline.run import execute
     from grt_batch.ranks.heartbeat import note_published
+    from grt_batch.ranks.serialization import RunSettings
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
@@ -111,11 +108,9 @@ def run(
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:
-        coordinator.run_id = request.run_id
-        coordinator.profiles = profiles
+        coordinator.settings = RunSettings(request.run_id, log_format, debug, profiles)
     executor: Executor = coordinator or SerialExecutor()
     executor.clock.recording = profile
-    shown = sys.stderr.isatty() if progress is None else progress
     with lock(config.work):
         summary = execute(request, executor, lambda: database_of(config), _bar if shown else _no_bar)
     note_published()
@@ -125,41 +120,14 @@ def run(
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
     numbers = summary.numbers
-    removed = f", {numbers['archives']['removed']} removed" if numbers["archives"]["removed"] else ""
+    archives = numbers["archives"]
+    removed = f", {archives['removed']} removed" if archives["removed"] else ""
     click.echo(
-        f"{numbers['jobs']} jobs of {numbers['archives']['published']} archives published in {summary.folder}"
-        f" ({numbers['archives']['quarantined']} archives in quarantine,"
-        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected{removed})"
+        f"{counted(numbers['jobs'], 'job')} of {counted(archives['published'], 'archive')} published in"
+        f" {summary.folder} ({counted(archives['quarantined'], 'archive')} in quarantine,"
+        f" {archives['incomplete']} incomplete, {counted(numbers['rejected'], 'line')} rejected{removed})"
     )
     return 1 if summary.quarantined else 0
-
-
-def _launch(ranks: int, arguments: Sequence[str], config: Config, retries: int) -> int:
-    """Run with so many ranks, and again where one was lost; the exit code of the last run."""
-    from grt_batch.core.work_folder import set_umask
-    from grt_batch.ranks.launcher import launch
-
-    set_umask(config)
-    start = partial(
-        launch, ranks, arguments, config.work, config.heartbeat_seconds, fault_tolerant=config.fault_tolerant
-    )
-    for again in range(1, retries + 1):
-        code = start()
-        if code != RankLost.exit_code:
-            return code
-        click.echo(f"grt-batch: starting again ({again} of {retries} retries)", err=True)
-    return start()
-
-
-def without_ranks(arguments: Sequence[str]) -> list[str]:
-    """The arguments of `run` for the ranks themselves."""
-    rest = list(arguments[1:] if arguments[:1] == ["run"] else arguments)
-    for option in ("--ranks", "--retries"):
-        while option in rest:
-            at = rest.index(option)
-            del rest[at : at + 2]
-        rest = [argument for argument in rest if not argument.startswith(f"{option}=")]
-    return rest
 
 
 @contextmanager

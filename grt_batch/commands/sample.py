@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import FOLDER, cli, options
+from grt_batch.core.wording import counted
 
 
 @cli.command()
@@ -28,7 +29,8 @@ def write_uploads(folder: Path, instances: int, archives: int, jobs: int, seed: 
 
     summary = write_sample(folder, instances=instances, archives=archives, jobs=jobs, seed=seed)
     click.echo(
-        f"{summary.jobs} jobs in {summary.archives} archives of {summary.instances} instances written to {folder}"
+        f"{counted(summary.jobs, 'job')} in {counted(summary.archives, 'archive')} of"
+        f" {counted(summary.instances, 'instance')} written to {folder}"
         f" ({summary.bytes} bytes of tar.gz, {summary.text_bytes} of text)"
     )
     return UNTIL

@@ -1,23 +1,14 @@
-"""The command that says whether what is published is still what the raw archives say."""
+"""The command that compares the published tables with the raw archives."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import FOLDER, cli, database_of, options, text_table
-from grt_batch.commands.run import without_ranks
+from grt_batch.commands import FOLDER, Session, cli, database_of, options, text_table
+from grt_batch.commands.launching import launch_ranks
 from grt_batch.core.config import load
-from grt_batch.core.errors import SIGNALLED, Stopped
-
-if TYPE_CHECKING:
-    from grt_batch.ranks.coordinator import Coordinator
-
-
-_PROGRAM = ("-m", "grt_batch.cli", "verify")
 
 
 @cli.command()
@@ -26,9 +17,9 @@ _PROGRAM = ("-m", "grt_batch.cli", "verify")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
-@click.pass_obj
-def verify_published(
-    coordinator: Coordinator | None,
+@click.pass_context
+def verify(
+    context: click.Context,
     uploads: Path | None,
     database: str | None,
     reports: Path | None,
@@ -42,31 +33,19 @@ def verify_published(
     """Compute the last published run again from the raw archives, compare its tables, and change nothing. MODULEs
     are those of that run, or some of them. Exit code 1 where something differs."""
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    coordinator = context.ensure_object(Session).coordinator
     if ranks is not None and coordinator is None:
-        from grt_batch.core.work_folder import set_umask
-        from grt_batch.ranks.launcher import launch
-
-        set_umask(config)
-        code = launch(
-            ranks,
-            without_ranks(sys.argv[2:]),
-            config.work,
-            config.heartbeat_seconds,
-            program=_PROGRAM,
-            fault_tolerant=config.fault_tolerant,
-        )
-        if code > SIGNALLED:
-            raise Stopped(code - SIGNALLED)
-        return code
+        return launch_ranks(context, config, ranks)
     from grt_batch.core.logs import set_up
     from grt_batch.core.work_folder import lock
     from grt_batch.pipeline.executor import SerialExecutor
+    from grt_batch.ranks.serialization import RunSettings
     from grt_batch.verify.comparison import SAME
     from grt_batch.verify.verification import verify_published as compare
 
     set_up("text", "verification", 0, "coordinator" if coordinator else "serial")
     if coordinator is not None:
-        coordinator.run_id = "verification"
+        coordinator.settings = RunSettings("verification", debug=debug)
     with lock(config.work), database_of(config, borrow=True) as url:
         verdict = compare(config, url, coordinator or SerialExecutor(), modules, scratch)
     names = {**verdict.reports, **verdict.database}

@@ -1,14 +1,17 @@
-"""The configuration: read once, validated, frozen. Options win over the environment, that over the file."""
+"""The configuration: read once, validated, frozen. Options win over the environment, and that over the file."""
 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.redaction_defaults import NAMES, PATTERNS
@@ -16,33 +19,44 @@ from grt_batch.core.redaction_defaults import NAMES, PATTERNS
 DEFAULT_FILE = Path("config/grt_batch.toml")
 
 
-_MOST_DAYS, _LARGEST_FRACTION = 36_500, 1000
-"""A prediction further ahead, or a quota more often exceeded, is a slip of the pen."""
+_LARGEST = 2**63 - 1
 
 
-_MODE = re.compile("0?[67][0-7]{2}")
-"""Rights of user, group and others: who runs the program reads and writes."""
+Natural = Annotated[int, Meta(ge=0, le=_LARGEST)]
+
+
+Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
+
+
+Probability = Annotated[float, Meta(gt=0, le=1)]
+
+
+Text = Annotated[str, Meta(min_length=1)]
+
+
+Mode = Annotated[str, Meta(pattern=r"\A0?[67][0-7]{2}\Z")]
+"""Rights of the user, the group and others; the user of the program reads and writes."""
 
 
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
-def _key(default: Any, section: str, unit: str, doc: str, *, least: int = 0) -> Any:
-    """A key of the configuration: its default, where it stands in the file, its unit, what it is for, and for a
-    number the least that works."""
-    metadata = {"section": section, "unit": unit, "doc": doc, "least": least}
+def _key(default: Any, section: str, unit: str, doc: str) -> Any:
+    """Declare a key: its default, its section of the file, its unit and its purpose. Its type says which values are
+    valid."""
+    metadata = {"section": section, "unit": unit, "doc": doc}
     return (
         field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
     )
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A warning `level` once the bytes predicted for `days` from the as-of day pass `fraction` of the quota."""
 
-    level: int
-    days: int
-    fraction: float
+    # A prediction further ahead, or a larger fraction, is a slip of the pen.
+    level: Literal[2, 3]
+    days: Annotated[int, Meta(ge=0, le=36_500)]
+    fraction: Annotated[float, Meta(gt=0, le=1000)]
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
@@ -55,162 +69,156 @@ class Config:
     uploads: Path = _key(Path("uploads"), "paths", "folder", "root of the instance folders")
     reports: Path = _key(Path("reports"), "paths", "folder", "where the TSV reports appear")
     work: Path = _key(Path("work"), "paths", "folder", "partial results, lock, embedded server; all ranks share it")
-    database: str = _key(
+    database: Text = _key(
         "embedded",
         "paths",
         "libpq URL or DSN",
         "where the tables go; embedded = a private server in the work folder",
     )
 
-    settle_seconds: int = _key(
+    modules_dir: str = _key(
+        "", "paths", "folder", "reports of your own, one .py file each, beside those of grt_batch (empty = none)"
+    )
+
+    settle_seconds: Natural = _key(
         0, "reading", "seconds", "an archive whose files changed more recently is left for the next run"
     )
-    block_bytes: int = _key(4 << 20, "reading", "bytes", "size of the blocks that workers decode", least=1)
-    max_archive_bytes: int = _key(
+    block_bytes: Positive = _key(4 << 20, "reading", "bytes", "size of the blocks that workers decode")
+    max_archive_bytes: Natural = _key(
         256 << 30, "reading", "bytes", "an archive that unpacks to more is quarantined (0 = no limit)"
     )
-    max_ratio: int = _key(
+    max_ratio: Natural = _key(
         250,
         "reading",
         "bytes per byte",
         "an archive that unpacks to more times its size is quarantined (0 = no limit)",
     )
-    max_line_bytes: int = _key(64 << 20, "reading", "bytes", "an archive with a longer line is quarantined", least=1)
-    reject_text_bytes: int = _key(
+    max_line_bytes: Positive = _key(64 << 20, "reading", "bytes", "an archive with a longer line is quarantined")
+    reject_text_bytes: Natural = _key(
         65536,
         "reading",
         "bytes",
-        "how much of a rejected line the reject file keeps; its full length stands beside it",
+        "how much of a rejected line the reject file keeps, beside its full length",
     )
-    max_reject_bytes: int = _key(
+    max_reject_bytes: Natural = _key(
         512 << 20, "reading", "bytes", "an archive whose reject file would be larger is quarantined (0 = no limit)"
     )
 
-    redact_patterns: tuple[str, ...] = _key(
+    redact_patterns: tuple[Text, ...] = _key(
         PATTERNS,
         "privacy",
         "list of regular expressions",
         "what they match in a value becomes [redacted], one after another; in the syntax of Rust's crate regex",
     )
-    redact_names: tuple[str, ...] = _key(
+    redact_names: tuple[Text, ...] = _key(
         NAMES,
         "privacy",
         "list of words",
         "the value of a parameter, text metric or key that has such a word in its name becomes [redacted]",
     )
-    public_value_jobs: int = _key(
+    public_value_jobs: Positive = _key(
         5,
         "privacy",
         "jobs",
-        "grt_public shows a parameter's value that so many jobs have, one of a public instance among them",
-        least=1,
+        "grt_public shows a parameter's value used by at least this many jobs, one of them of a public instance",
     )
-    public_value_instances: int = _key(
-        2, "privacy", "instances", "grt_public shows a parameter's value that jobs of so many instances have", least=1
+    public_value_instances: Positive = _key(
+        2, "privacy", "instances", "grt_public shows a parameter's value used by jobs of at least this many instances"
     )
-    folder_mode: str = _key(
-        "0750", "privacy", "octal text", "rights of the folders that a run makes; what was there before keeps its own"
+    folder_mode: Mode = _key(
+        "0750", "privacy", "octal text", "rights of the folders that a run makes; existing ones keep theirs"
     )
-    file_mode: str = _key(
+    file_mode: Mode = _key(
         "0640", "privacy", "octal text", "rights of the files that a run makes: folder_mode without x"
     )
 
-    aggregate_jobs: int = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time", least=1)
-    bytes_per_rank: int = _key(
+    aggregate_jobs: Positive = _key(500_000, "computing", "jobs", "jobs that a worker aggregates at a time")
+    bytes_per_rank: Natural = _key(
         64 << 20,
         "computing",
         "bytes of tar.gz",
-        "work that is worth one more rank in the advice of grt-batch plan",
+        "grt-batch plan advises one rank for this much to read",
     )
-    max_ranks: int = _key(64, "computing", "ranks", "the most ranks that grt-batch plan advises")
-    heartbeat_seconds: int = _key(
+    max_ranks: Natural = _key(64, "computing", "ranks", "the most ranks that grt-batch plan advises")
+    heartbeat_seconds: Natural = _key(
         60,
         "computing",
         "seconds",
-        "with --ranks, a rank without a sign of life for longer is lost: the run ends with code 6 (0 = no limit)",
+        "with --ranks, a rank without a sign of life for longer is lost, once it has started (0 = no limit)",
     )
     fault_tolerant: bool = _key(
         False,
         "computing",
         "true or false",
-        "with --ranks, under an Open MPI 5 with ULFM, the others go on where a rank but the first is lost",
+        "with --ranks and an Open MPI 5 with ULFM, a run goes on when a rank other than the first is lost",
     )
-    store_max_bytes: int = _key(
+    store_max_bytes: Natural = _key(
         0,
         "computing",
         "bytes",
-        "what the store of partial results is cut down to at the end of a run (0 = no limit)",
+        "size to which a run cuts the store of partial results at its end (0 = no limit)",
     )
 
-    lock_timeout_ms: int = _key(
-        500,
-        "database",
-        "milliseconds",
-        "how long the swap waits for readers before it steps back and tries again",
-        least=1,
+    lock_timeout_ms: Positive = _key(
+        500, "database", "milliseconds", "how long the swap waits for readers before it gives way and tries again"
     )
-    lock_tries: int = _key(
-        60, "database", "times", "how often the swap is tried before the run ends with code 4", least=1
-    )
+    lock_tries: Positive = _key(60, "database", "times", "how often the swap is tried before the run ends with code 4")
 
-    quota_bytes: int = _key(
+    quota_bytes: Natural = _key(
         0,
         "reports",
         "bytes",
         "upload quota of an instance, held against its archives (0 = no quota, no warning)",
     )
-    quotas: Mapping[str, int] = _key({}, "reports", "bytes by instance", "quotas that differ from quota_bytes")
+    quotas: Mapping[str, Natural] = _key({}, "reports", "bytes by instance", "quotas that differ from quota_bytes")
     warning_levels: tuple[Level, ...] = _key(
         DEFAULT_LEVELS, "reports", "[level, days, fraction of the quota]", "when instance_status warns"
     )
-    prediction_days: int = _key(
+    prediction_days: Positive = _key(
         90,
         "reports",
         "days",
-        "the growth of an instance's uploads is that of its archives of so many days before its last one",
-        least=1,
+        "the growth of an instance's uploads is measured over this many days before its last archive",
     )
-    fresh_days: int = _key(
+    fresh_days: Natural = _key(
         35,
         "reports",
         "days",
-        "an instance that sent nothing for longer has warning 2, for more than twice as long 3 (0 = no limit)",
+        "an instance that sent nothing for longer gets warning 2, for more than twice as long 3 (0 = no limit)",
     )
-    change_min_jobs: int = _key(
+    change_min_jobs: Positive = _key(
         20,
         "reports",
         "jobs",
-        "tool_change compares two windows of so many finished jobs each at least, the runtimes of so many ok jobs",
-        least=1,
+        "tool_change compares two windows of at least this many finished jobs each, and runtimes of as many ok jobs",
     )
-    change_p_value: float = _key(
+    change_p_value: Probability = _key(
         0.01,
         "reports",
         "probability above 0, 1 at most",
-        "a rate or a median changed when chance alone makes such a difference no more often than this",
+        "a rate or a median has changed if chance alone makes such a difference no more often than this",
     )
-    change_min_rate: int = _key(
-        5, "reports", "percentage points", "the error rate changed when it did so by this much at least"
+    change_min_rate: Natural = _key(
+        5, "reports", "percentage points", "the error rate has changed if it differs by at least this much"
     )
-    change_runtime_percent: int = _key(
+    change_runtime_percent: Positive = _key(
         50,
         "reports",
         "percent",
-        "the runtime changed when the longer of the two medians is longer by this much at least",
-        least=1,
+        "the runtime has changed if the longer of the two medians is at least this much longer",
     )
     tsv_defuse_formulas: bool = _key(
         False,
         "reports",
         "true or false",
-        "put ' before texts of the TSV reports that a spreadsheet would take for a formula",
+        "put ' before texts of the TSV reports that a spreadsheet would read as a formula",
     )
     splitter_copy_to: str = _key(
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
 
     def quota_of(self, instance_id: str) -> int | None:
-        """The upload quota of an instance in bytes, None where it has none."""
+        """Return the upload quota of an instance in bytes, None if it has none."""
         return self.quotas.get(instance_id, self.quota_bytes) or None
 
 
@@ -219,9 +227,9 @@ def load(
     options: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
-    """Read `file` (or the default one, where it exists), then the environment, then the `options` that are not None.
+    """Read `file` (or the default one, if it exists), then the environment, then the `options` that are not None.
 
-    Raises BadConfig for a file that is missing or malformed, an unknown key or a value of the wrong type.
+    Raise BadConfig for a file that is missing or malformed, an unknown key, or an invalid value.
     """
     if file is None and DEFAULT_FILE.is_file():
         file = DEFAULT_FILE
@@ -233,9 +241,30 @@ def load(
     values.update({key: value for key, value in (options or {}).items() if value is not None})
     config = replace(Config(), **values)
     if int(config.file_mode, 8) != int(config.folder_mode, 8) & 0o666:
-        what = f"file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
+        what = f"[privacy] file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
         raise BadConfig(file=file or "of the environment", what=what)
     return config
+
+
+def origins(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return the origin of each value that `load` returns: an option, a variable, the file, or the default."""
+    if file is None and DEFAULT_FILE.is_file():
+        file = DEFAULT_FILE
+    in_file = {} if file is None else _read_file(file)
+    found: dict[str, str] = {}
+    for spec in fields(Config):
+        variable = ENVIRONMENT_PREFIX + spec.name.upper()
+        if (options or {}).get(spec.name) is not None:
+            found[spec.name] = f"--{spec.name}"
+        elif variable in environment:
+            found[spec.name] = variable
+        else:
+            found[spec.name] = str(file) if spec.name in in_file else "default"
+    return found
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -247,7 +276,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, keys in document.items():
         if not isinstance(keys, dict):
-            raise BadConfig(file=file, what=f"{section!r} stands outside of a [section]")
+            raise BadConfig(file=file, what=f"{section!r} is not in a [section]")
         for name, value in keys.items():
             spec = known.get(name)
             if spec is None or spec.metadata["section"] != section:
@@ -257,7 +286,7 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _from_text(name: str, text: str) -> Any:
-    """A value of the environment: text and paths as they are, anything else as TOML."""
+    """Return a value of the environment: texts and paths as they are, anything else as TOML."""
     source = ENVIRONMENT_PREFIX + name.upper()
     if isinstance(getattr(Config(), name), str | Path):
         return _checked(name, text, source)
@@ -271,45 +300,21 @@ def _from_text(name: str, text: str) -> Any:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    """`value` in the type of the key's default, or BadConfig."""
-    default = getattr(Config(), name)
-    if name == "warning_levels":
-        if isinstance(value, list):
-            return tuple(_level(item, source) for item in value)
-        return _wrong(name, value, source)
-    if name == "quotas":
-        if isinstance(value, dict) and all(type(item) is int and item >= 0 for item in value.values()):
-            return dict(value)
-        return _wrong(name, value, source)
-    if name in ("redact_patterns", "redact_names"):
-        if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
-            return tuple(value)
-        return _wrong(name, value, source)
-    if name in ("folder_mode", "file_mode"):
-        return value if isinstance(value, str) and _MODE.fullmatch(value) else _wrong(name, value, source)
-    if isinstance(default, bool):
-        return value if isinstance(value, bool) else _wrong(name, value, source)
-    if isinstance(default, int):
-        least = next(spec.metadata["least"] for spec in fields(Config) if spec.name == name)
-        return value if type(value) is int and least <= value < 2**63 else _wrong(name, value, source)
-    if isinstance(default, float):
-        # The only fraction is a probability.
-        return float(value) if type(value) in (int, float) and 0 < value <= 1 else _wrong(name, value, source)
-    # Only where nothing is the default, nothing can be said.
-    if isinstance(value, str) and (value or default == ""):
-        return Path(value) if isinstance(default, Path) else value
-    return _wrong(name, value, source)
+    """Return `value` in the type of the key, or raise BadConfig."""
+    try:
+        return msgspec.convert(value, _types()[name], dec_hook=_path)
+    except msgspec.ValidationError as error:
+        metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
+        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {value!r:.100}: {error}"
+        raise BadConfig(file=source, what=what) from None
 
 
-def _level(item: Any, source: str) -> Level:
-    match item:
-        case [int(level), int(days), int() | float() as fraction] if not any(isinstance(part, bool) for part in item):
-            if level in (2, 3) and 0 <= days <= _MOST_DAYS and 0 < fraction <= _LARGEST_FRACTION:
-                return Level(level, days, float(fraction))
-    raise BadConfig(file=source, what=f"warning_levels are [2 or 3, days, fraction of the quota], not {item!r}")
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Config, include_extras=True)
 
 
-def _wrong(name: str, value: Any, source: str) -> Any:
-    metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
-    least = f", {metadata['least']} at least" if metadata["least"] else ""
-    raise BadConfig(file=source, what=f"{name} is {metadata['unit']}{least}, not {value!r:.100}")
+def _path(_: Any, value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"Expected a path, got {value!r:.100}")
+    return Path(value)

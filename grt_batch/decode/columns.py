@@ -143,13 +143,13 @@ def _key(raw: str) -> str | None:
 
 
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, tools, states = kernels.decode_jobs(
+    n, strange, tools, states = members.decode_jobs(
         data, sep, len(layout.columns), at, tables, out, firsts, odd, _places()
     )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
@@ -182,7 +182,7 @@ _SCALES = np.array([metric.scale for metric in METRICS], np.int64)
 
 
 def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import metrics
 
     at = _positions(layout, *_METRIC)
     odd = np.empty((lines, 3), np.int64)
@@ -192,7 +192,7 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
         np.zeros((lines, len(METRICS)), np.int64),
     )
     seen = np.zeros((lines, len(METRICS)), np.uint8)
-    n, strange, jobs = kernels.decode_metrics(
+    n, strange, jobs = metrics.decode_metrics(
         data,
         sep,
         len(layout.columns),
@@ -220,13 +220,13 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
 
 def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
     """The metrics of a block, and every record of it by itself too."""
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import metrics
 
     layout, lines = decoded.layout, decoded.lines
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
     at = _positions(layout, *_METRIC)
-    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    n, _, names = metrics.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
     records = {f"record_{name}": out[i, :n].copy() for i, name in enumerate(("id", "name", "value", "scale"))}
     texts = {"record_name": _texts_at(data, firsts[:names], _key, _key)}
     return replace(decoded, columns={**decoded.columns, **records}, texts=texts)
@@ -263,7 +263,7 @@ def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded,
 def _coded(
     layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
 ) -> tuple[Decoded, Integers, dict[str, Integers]]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = np.full(5, -1, np.int64)
     at[0] = layout.position("job_id")
@@ -272,7 +272,7 @@ def _coded(
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, *counts = kernels.decode_texts(
+    n, strange, *counts = members.decode_texts(
         data,
         sep,
         len(layout.columns),
@@ -292,12 +292,12 @@ def _coded(
 
 
 def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = _positions(layout, "job_id", "dataset_id", "extension", "file_size", "param_name", "type")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
-    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    n, strange, files = members.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
     columns: dict[str, npt.NDArray[Any]] = {
         name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))
     }

@@ -32,11 +32,11 @@ FRAGMENT = "fragment before a joined record"
 def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
     """Decode one block; see the module for what becomes of broken lines. `wanted` are the kinds of joined records
     whose columns somebody needs (see `grt_batch.decode.columns`)."""
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels.fields import newlines
 
     layout = block.layout
     data, replaced = _as_text(block.data)
-    lines = int(kernels.newlines(data)) + (1 if data.size and data[-1] != 10 else 0)
+    lines = int(newlines(data)) + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))
@@ -164,20 +164,20 @@ def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
 
     The kernels' own functions are asked, so that both always agree.
     """
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import values
 
     for column, text in zip(layout.columns, fields, strict=True):
         data = np.frombuffer(text, np.uint8)
         none = text == NONE_TEXT
         match column.type:
             case MemberType.JOB_ID:
-                good = kernels.integer(data, 0, data.size)[0] == 1
+                good = values.integer(data, 0, data.size)[0] == 1
             case MemberType.INTEGER:
-                good = none or kernels.integer(data, 0, data.size)[0] != 0
+                good = none or values.integer(data, 0, data.size)[0] != 0
             case MemberType.NUMBER:
-                good = none or kernels.number(data, 0, data.size, 0)[0] != 0
+                good = none or values.number(data, 0, data.size, 0)[0] != 0
             case MemberType.DATE:
-                good = none or kernels.date(data, 0, data.size)[0] != 0
+                good = none or values.date(data, 0, data.size)[0] != 0
             case MemberType.DIRECTION:
                 good = text in (b"input", b"output")
             case _:

@@ -112,19 +112,19 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
 def _in_order(rows: Rows) -> tuple[Rows, Integers]:
     """Of records of these rows of the jobs: the rows, and the places where the records stood, by rising job; without
     orphans."""
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import joins
 
     order = np.empty(len(rows), np.int64)
-    order = order[: kernels.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
+    order = order[: joins.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
     return rows[order], order
 
 
 def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
     """Which records no later one of the same job and code replaces."""
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import joins
 
     replaced = np.zeros(len(rows), np.uint8)
-    kernels.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
+    joins.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
     kept: npt.NDArray[np.bool_] = replaced == 0
     return kept
 

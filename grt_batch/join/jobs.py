@@ -137,22 +137,22 @@ class Joiner:
 
     def _metric(self, metric: int, count: int) -> Integers:
         """The newest value of a metric of each of so many jobs, NULL where there is none."""
-        from grt_batch.kernels import decode as kernels
+        from grt_batch.kernels import joins
 
         newest = np.full(count, NULL, np.int64)
         values = self._measured.take(METRICS[metric].name)
         if len(values):
-            kernels.put_metric(self._measured["row"], self._measured["seen"], metric, values, newest)
+            joins.put_metric(self._measured["row"], self._measured["seen"], metric, values, newest)
         return newest
 
     def _sizes(self, implausible: npt.NDArray[np.uint8]) -> dict[str, pl.Series]:
         """The bytes of the datasets of each job; marks those jobs as `implausible` where they cannot be true."""
-        from grt_batch.kernels import decode as kernels
+        from grt_batch.kernels import joins
 
         total = np.full((2, len(implausible)), NULL, np.int64)
         datasets = self._collected[Kind.DATASETS]
         if len(datasets["row"]):
-            kernels.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
+            joins.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
         return {Job.input_bytes.name: nullable(total[0]), Job.output_bytes.name: nullable(total[1])}
 
 
@@ -189,11 +189,11 @@ class _RowsOf:
             self.table[ids - ids[0]] = np.arange(len(ids))
 
     def __call__(self, wanted: Integers) -> Rows:
-        from grt_batch.kernels import decode as kernels
+        from grt_batch.kernels import joins
 
         rows = np.full(len(wanted), -1, np.int32)
         if self.table is not None:
-            kernels.find_rows(wanted, self.ids[0], self.table, rows)
+            joins.find_rows(wanted, self.ids[0], self.table, rows)
         elif len(self.ids):
             for begin in range(0, len(wanted), _FOUND_AT_ONCE):
                 some = wanted[begin : begin + _FOUND_AT_ONCE]

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from grt_batch.kernels.compiled import compiled
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 
 _NEWLINE, _QUOTE, _BACKSLASH, _COMMA, _SPACE, _ZERO, _NINE, _A, _Z = 10, 34, 92, 44, 32, 48, 57, 97, 122
@@ -46,12 +46,7 @@ _SOURCE = np.frombuffer(b', "src": "', np.uint8)
 _MOST_DIGITS = 18
 
 
-def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-@_compiled
+@compiled
 def shapes(data: Any, texts: Any, found: Any) -> None:
     """For each of `texts`, int64[n, 4], where a name starts and ends in `data` and where its value does: in `found`,
     int64[n, 3], what the value is, and where the text or the references start and end."""
@@ -63,7 +58,7 @@ def shapes(data: Any, texts: Any, found: Any) -> None:
         found[i, 0], found[i, 1], found[i, 2] = kind, start, end
 
 
-@_compiled
+@compiled
 def pieces(data: Any, found: Any, out: Any) -> int:
     """Write what `shapes` found to `out`, uint8[n], each with a newline behind it: texts as they are, references
     without spaces and backslashes, nothing of the odd. Returns the number of bytes."""
@@ -83,7 +78,7 @@ def pieces(data: Any, found: Any, out: Any) -> int:
     return size
 
 
-@_compiled
+@compiled
 def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
     """As `shapes`, of one value."""
     first = data[start] if start < end else _SPACE
@@ -114,7 +109,7 @@ def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
     return (TEXT if good else ODD), start, end
 
 
-@_compiled
+@compiled
 def _same(data: Any, start: Any, end: Any, text: Any) -> bool:
     if end - start != text.size:
         return False
@@ -124,7 +119,7 @@ def _same(data: Any, start: Any, end: Any, text: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_printable(data: Any, start: Any, end: Any) -> bool:
     """Whether a text is ASCII that can be printed, without quotes and backslashes."""
     for i in range(start, end):
@@ -134,7 +129,7 @@ def _is_printable(data: Any, start: Any, end: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_usual(data: Any, start: Any, end: Any) -> bool:
     """Whether a name is written in one way only, and means nothing itself."""
     if end - start > _MOST_NAME_BYTES or _same(data, start, end, _VALUES) or _same(data, start, end, _NONE):
@@ -142,7 +137,7 @@ def _is_usual(data: Any, start: Any, end: Any) -> bool:
     return bool(_is_printable(data, start, end))
 
 
-@_compiled
+@compiled
 def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, layers: Any) -> Any:
     r"""Where the value begins in `{\"name\": value}`, its quotes behind so many backslashes; 0 where this is something
     else."""
@@ -158,7 +153,7 @@ def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, laye
     return max(_behind(data, begin + size, end, _CLOSING, layers), 0)
 
 
-@_compiled
+@compiled
 def _starts(data: Any, start: Any, end: Any, layers: Any) -> bool:
     """Whether there is a quote behind so many backslashes at the start, and at the end, with something between."""
     if end - start <= 2 * layers + 2 or data[start + layers] != _QUOTE or data[end - 1] != _QUOTE:
@@ -169,7 +164,7 @@ def _starts(data: Any, start: Any, end: Any, layers: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_plain(data: Any, start: Any, end: Any) -> bool:
     """Whether a text between quotes is what it says, and means nothing else."""
     if start >= end or data[start] == _BRACE or data[start] == _BRACKET or _same(data, start, end, _NULL):
@@ -177,7 +172,7 @@ def _is_plain(data: Any, start: Any, end: Any) -> bool:
     return bool(_is_printable(data, start, end))
 
 
-@_compiled
+@compiled
 def _is_number(data: Any, start: Any, end: Any) -> bool:
     if start >= end or data[start] == _ZERO:
         return False
@@ -187,7 +182,7 @@ def _is_number(data: Any, start: Any, end: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _behind(data: Any, start: Any, end: Any, text: Any, layers: Any) -> Any:
     """Where `text` ends that begins here, its quotes behind so many backslashes; -1 where it does not."""
     for byte in text:
@@ -202,7 +197,7 @@ def _behind(data: Any, start: Any, end: Any, text: Any, layers: Any) -> Any:
     return start
 
 
-@_compiled
+@compiled
 def _is_references(data: Any, start: Any, end: Any, layers: Any) -> bool:
     """Whether this is `{"values": [{"id": 12, "src": "hda"}, …]}`."""
     at = _behind(data, start, end, _FIRST, layers)

@@ -5,17 +5,15 @@ All of it is one file, for numba keeps compiled functions until the file of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba.extending import intrinsic
 
+from grt_batch.kernels.compiled import compiled
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
+from grt_batch.kernels.words import leading_zeros, trailing_zeros
 from grt_batch.schema.members import NULL
 
 Integers = npt.NDArray[np.int64]
@@ -56,48 +54,14 @@ def tally(begins: Integers, values: Integers) -> Tally:
     return Tally(n, least, greatest, sums[:, 3:].reshape(-1, 4, 2), group, bins, count)
 
 
-# Without numba's runtime nothing counts the references to arrays.
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-
-
-def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(**_OPTIONS)(function)
-
-
-def _instruction(function: Callable[..., Any]) -> Any:
-    """A function that says which machine instructions stand for its call."""
-    return intrinsic(function)
-
-
-@_instruction
-def _leading_zeros(_context: Any, word: Any) -> Any:
-    """The zero bits above the highest bit of a 64-bit integer that is set; 64 of 0."""
-
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(word), code
-
-
-@_instruction
-def _trailing_zeros(_context: Any, word: Any) -> Any:
-    """The zero bits below the lowest bit of a 64-bit integer that is set; 64 of 0."""
-
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(word), code
-
-
-@_compiled
+@compiled
 def _bin(value: Any) -> Any:
     """As `grt_batch.aggregate.sketch.bin_of`."""
-    shift = max(0, 63 - STEP_BITS - _leading_zeros(value))
+    shift = max(0, 63 - STEP_BITS - leading_zeros(value))
     return shift * STEPS + (value >> shift)
 
 
-@_compiled
+@compiled
 def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: Any) -> Any:
     """Fill `sums` and `found`, and return how many of these there are. `counts` are zeros, before and after, and so are
     the bits of `marks`, one for each of them: to look through the bits is faster."""
@@ -136,7 +100,7 @@ def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: 
             bits = marks[word]
             marks[word] = 0
             while bits:
-                place = (word << 6) + _trailing_zeros(bits)
+                place = (word << 6) + np.int64(trailing_zeros(bits))
                 bits &= bits - np.uint64(1)
                 found[0, size], found[1, size], found[2, size] = group, place, counts[place]
                 counts[place] = 0

@@ -1,47 +1,60 @@
-"""What the tables of a run are made of, and which of them are there already."""
+"""Fingerprints of tables: digests of everything that their rows depend on, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 
-from grt_batch.core.digest import digest, file_sha256
+from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
 from grt_batch.modules.base import Module
+from grt_batch.pipeline.render import ledger_for, without_paths
 from grt_batch.sinks import postgres, report_set
 
-
-def contents_of(modules: Sequence[Module], partials: Mapping[str, str], ledger: Ledger) -> dict[str, str]:
-    """By table a digest of all that its rows depend on: the partials, the ledger and the program. `partials` has such a
-    digest of each module's, but for exports."""
-    # run.json has the digests, and nothing in it may depend on a password.
-    config = replace(ledger.config, database="")
-    ingredients = digest(repr(replace(ledger, config=config)), _program())
-    return {ARCHIVE.name: digest(ARCHIVE.name, ingredients)} | {
-        table.name: digest(table.name, ingredients, partials[module.name])
-        for module in modules
-        if module.name in partials
-        for table in module.tables
-    }
+RENDERED_BY = (
+    "grt_batch.aggregate",
+    "grt_batch.frames",
+    "grt_batch.kernels",
+    "grt_batch.ledger",
+    "grt_batch.modules.base",
+    "grt_batch.modules.helpers",
+    "grt_batch.pipeline.render",
+    "grt_batch.schema",
+)
+"""The code that turns merged partials into the text of tables, beside the module's own file."""
 
 
-def unchanged(
+def table_fingerprints(modules: Sequence[Module], partials: Mapping[str, str], ledger: Ledger) -> dict[str, str]:
+    """Return the fingerprint of each table, by its name.
+
+    `partials` has a digest of the merged partials of each module; the tables of a module without one are left out.
+    """
+    program = digest(_rendering_code(), ledger.config.tsv_defuse_formulas)
+    archives = digest(ARCHIVE.name, program, *map(without_paths, ledger.instances))
+    found = {ARCHIVE.name: archives}
+    for module in modules:
+        if module.name in partials:
+            seen = ledger_for(module, ledger)
+            settings = [(key, getattr(seen.config, key)) for key in module.settings]
+            inputs = digest(program, partials[module.name], seen.as_of, settings, *seen.instances)
+            found |= {table.name: digest(table.name, inputs) for table in module.tables}
+    return found
+
+
+def unchanged_modules(
     modules: Sequence[Module], wanted: Mapping[str, str], reports: Path, as_of: date, url: str
 ) -> Collection[str]:
-    """The modules all of whose tables are there as they are `wanted`, in the reports and in the database."""
-    reported = report_set.contents(reports, as_of)
+    """Return the modules whose tables have the `wanted` fingerprints in the reports and in the database."""
+    reported = report_set.published_fingerprints(reports, as_of)
     if not reported:
         return ()
-    published = postgres.contents(url, [table for module in modules for table in module.tables])
+    published = postgres.published_fingerprints(url, [table for module in modules for table in module.tables])
     same = {name for name, content in wanted.items() if content == reported.get(name) == published.get(name)}
     return {module.name for module in modules if all(table.name in same for table in module.tables)}
 
 
 @cache
-def _program() -> str:
-    """A digest of the program itself: whoever changes how rows are computed need not say so."""
-    root = Path(__file__).parents[1]
-    return digest(*(f"{file.relative_to(root)} {file_sha256(file)}" for file in sorted(root.rglob("*.py"))))
+def _rendering_code() -> str:
+    return source_digest(*RENDERED_BY)

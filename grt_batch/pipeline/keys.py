@@ -6,14 +6,17 @@ entry under the new key, and computes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cache
+from typing import NamedTuple
 
 from grt_batch.core.config import Config
 from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.account import Account
 from grt_batch.modules.base import Module
+from grt_batch.modules.export import Export
+from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
 
 READ_BY = (
@@ -23,6 +26,8 @@ READ_BY = (
     "grt_batch.frames",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",
+    "grt_batch.uploads.strict_tar",
+    "grt_batch.uploads.unpacking",
     "grt_batch.decode",
     "grt_batch.join",
     "grt_batch.ledger.account",
@@ -41,6 +46,7 @@ COUNTED_BY = (
     "grt_batch.modules.export",
     "grt_batch.modules.helpers",
     "grt_batch.pipeline.tasks",
+    "grt_batch.pipeline.aggregation",
     "grt_batch.pipeline.reduce_archive",
 )
 """The code that turns joined records into partials and merges them, beside the module's own file."""
@@ -109,3 +115,34 @@ def load_account(store: Store, key: str) -> Account | None:
     """Return what was read of an archive, None where that is not known (any more)."""
     raw = store.get(ACCOUNT, key)
     return None if raw is None else Account.from_json(raw)
+
+
+class StoreItem(NamedTuple):
+    """An entry of the store that an archive needs. A `bulky` one is as large as the archive's records, and can be made
+    again while its tar.gz can be read."""
+
+    kind: str
+    key: str
+    bulky: bool = False
+
+
+def items_read(key: str) -> Iterator[StoreItem]:
+    """Yield the entries that hold what was read of an archive, `key` as in `account_key`."""
+    yield StoreItem(ACCOUNT, key)
+    yield StoreItem(REJECT_FILE, key)
+    for kind in RECORDS:
+        yield StoreItem(kind, key, bulky=True)
+
+
+def items_derived(
+    key: str, newer: Iterable[str], superseded: str, since: date, modules: Iterable[Module]
+) -> Iterator[StoreItem]:
+    """Yield the entries made of an archive that counts: which of its jobs `newer` archives supersede, and its partials.
+
+    `key` and `newer` are as in `account_key`, `superseded` is the key of the superseded jobs, "" for none.
+    """
+    yield StoreItem(SUPERSEDING, superseding_key(key, newer))
+    if superseded:
+        yield StoreItem(SUPERSEDED, superseded)
+    for module in modules:
+        yield StoreItem(PARTIAL, partial_key(key, module, superseded, since), bulky=isinstance(module, Export))

@@ -1,141 +1,151 @@
-"""The publication of a run: rows into the database and the report set, all or nothing."""
+"""The publication of a run: tables, exports and reject files into all sinks, or into none."""
 
 from __future__ import annotations
 
 import signal
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
 
-from grt_batch import __version__
 from grt_batch.core.errors import CannotWrite, PublishedInPart
-from grt_batch.core.timing import Clock, Stage
-from grt_batch.ledger.ledger import ARCHIVE, Ledger, State, archive_rows
-from grt_batch.modules.base import Module
-from grt_batch.modules.export import Export, FolderExport, TableExport
-from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.fingerprints import contents_of
+from grt_batch.core.timing import Stage
+from grt_batch.ledger.ledger import ARCHIVE, archive_rows
+from grt_batch.modules.export import Export
+from grt_batch.modules.registry import discover
+from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.keys import REJECT_FILE
-from grt_batch.pipeline.reduce_all import Reduced
-from grt_batch.pipeline.render import RenderOrder, Text, table_text
-from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.pipeline.reduce_all import ReducedArchives
+from grt_batch.pipeline.render import RenderOrder, table_text
+from grt_batch.pipeline.request import RunSummary
+from grt_batch.pipeline.summary import quarantined, run_row, run_summary
+from grt_batch.schema.tables import Table
+from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import ReportSet
-from grt_batch.store.store import Store
+from grt_batch.sinks.sink import Sink, TableText
 
 
-def _texts(
-    modules: Sequence[Module], reduced: Reduced, ledger: Ledger, executor: Executor, store: Store
-) -> Iterator[Text]:
-    """The table of archives and those of the modules that are merged, as they come."""
-    with executor.clock.stage(Stage.TABLES, of=ARCHIVE.name):
+def publish(
+    context: RunContext, reduced: ReducedArchives, url: str, instead_of_database: Sink | None = None
+) -> RunSummary:
+    """Publish a run to the database and as a report set."""
+    tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
+    with _report_set(context) as reports:
+        # Before the database is locked: an export may take long.
+        _write_reject_files(reports, context, reduced)
+        _write_exports(reports, context, reduced)
+        with instead_of_database or _database(context, url, tables) as database:
+            sinks = (database, reports)
+            _write_tables(sinks, context, reduced)
+            _write_exports(database, context, reduced)
+            for sink in sinks:
+                sink.wait()
+            run = run_row(context.request, reduced.ledger, context.modules)
+            for sink in sinks:
+                sink.prepare(run)
+            summary = run_summary(run, reduced.ledger, context.executor, reduced.fingerprints)
+            for sink in sinks:
+                sink.write_summary(summary)
+            publish_to_all(sinks)
+    return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
+
+
+def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
+    config = context.config
+    return Publication(
+        url,
+        tables,
+        lock_timeout_ms=config.lock_timeout_ms,
+        lock_tries=config.lock_tries,
+        run_id=context.request.run_id,
+        known=[table for module in discover(config.modules_dir).values() for table in module.tables],
+        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+        clock=context.executor.clock,
+    )
+
+
+def _report_set(context: RunContext) -> ReportSet:
+    exports = (module.name for module in context.modules if isinstance(module, Export))
+    config = context.config
+    return ReportSet(
+        config.reports,
+        context.as_of,
+        context.request.run_id,
+        exports,
+        defuse=config.tsv_defuse_formulas,
+        clock=context.executor.clock,
+    )
+
+
+def _write_reject_files(sink: Sink, context: RunContext, reduced: ReducedArchives) -> None:
+    with context.executor.clock.stage(Stage.TSV, of="rejects"):
+        for entry in reduced.ledger.archives:
+            if entry.counts:
+                content = context.store.get(REJECT_FILE, entry.key) or b""
+                sink.write_rejects(entry.archive.instance_id, entry.archive.name, content)
+
+
+def _write_exports(sink: Sink, context: RunContext, reduced: ReducedArchives) -> None:
+    for module in context.modules:
+        if isinstance(module, Export):
+            sink.write_export(module, reduced.parts[module.name], reduced.ledger)
+
+
+def _write_tables(sinks: Sequence[Sink], context: RunContext, reduced: ReducedArchives) -> None:
+    """Write the tables of the modules that were merged, as they come, and keep all others."""
+    tables = {table.name: table for module in context.modules for table in module.tables} | {ARCHIVE.name: ARCHIVE}
+    for text in _rendered(context, reduced):
+        for sink in sinks:
+            sink.write_table(tables[text.table], text, reduced.fingerprints[text.table])
+    for module in context.modules:
+        if module.name not in reduced.merged and not isinstance(module, Export):
+            for table in module.tables:
+                for sink in sinks:
+                    sink.keep_table(table, reduced.fingerprints[table.name])
+
+
+def _rendered(context: RunContext, reduced: ReducedArchives) -> Iterator[TableText]:
+    """Yield the text of the table of archives, then those of the modules that were merged, as ranks render them."""
+    ledger, clock, store = reduced.ledger, context.executor.clock, context.store
+    with clock.stage(Stage.TABLES, of=ARCHIVE.name):
         text = table_text(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)), ledger.config)
-        executor.clock.count(Stage.TABLES, text.bytes)
+        clock.count(Stage.TABLES, text.bytes)
     yield text
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
     orders = {
         module: RenderOrder(module.name, tuple(reduced.merged[module.name]), ledger.as_of, public)
-        for module in modules
+        for module in context.modules
         if module.name in reduced.merged
     }
     others = [order for module, order in orders.items() if not module.looks_at_archives]
-    # The smallest first: the database, which takes longer than the ranks, has something to do soon.
+    # The smallest first: the database takes longer than the ranks, and should start soon.
     others.sort(key=lambda order: sum(store.size(merged.kind, merged.key) for merged in order.merged))
     here = (order.render(ledger, store) for module, order in orders.items() if module.looks_at_archives)
-    for outcome in chain(executor.carry_out(others, ledger.config, store, lambda _: None), here):
+    for outcome in chain(context.carry_out(others), here):
         yield from outcome.texts
 
 
-def publish(
-    request: RunRequest,
-    ledger: Ledger,
-    modules: Sequence[Module],
-    reduced: Reduced,
-    executor: Executor,
-    store: Store,
-    url: str,
-    sink: Callable[..., Any],
-) -> RunSummary:
-    """Publish the tables, exports and reject files of a run, in the database and in the report set."""
-    config, clock, beside = request.config, executor.clock, Clock(time.thread_time)
-    beside.recording = clock.recording
-    published = [entry for entry in ledger.archives if entry.counts]
-    run = {
-        "run_id": request.run_id,
-        "started": request.started,
-        "ranks": request.ranks,
-        "version": __version__,
-        "modules": " ".join(module.name for module in modules),
-        "archives": len(published),
-        "jobs": sum(entry.jobs for entry in published),
-        "state": "published",
-    }
-    exports = [(module, reduced.parts[module.name]) for module in modules if isinstance(module, Export)]
-    contents = contents_of(modules, reduced.contents, ledger)
-    there = reduced.contents.keys() - reduced.merged.keys()
-    texts = _texts(modules, reduced, ledger, executor, store)
-    tables = {table.name: table for table in (ARCHIVE, *(table for module in modules for table in module.tables))}
-    with ReportSet(config.reports, request.as_of, request.run_id, (export.name for export, _ in exports)) as reports:
-        with clock.stage(Stage.TSV, of="rejects"):
-            for entry in published:
-                content = store.get(REJECT_FILE, entry.key) or b""
-                place = entry.archive.instance_id, entry.archive.name
-                reports.write_rejects(*place, content, defuse=config.tsv_defuse_formulas)
-        with clock.stage(Stage.EXPORT):
-            for export, parts in exports:
-                if isinstance(export, FolderExport):
-                    reports.export(export, parts, ledger)
-        with sink(
-            url,
-            list(tables.values()),
-            lock_timeout_ms=config.lock_timeout_ms,
-            lock_tries=config.lock_tries,
-            run_id=request.run_id,
-            threshold=Threshold(config.public_value_jobs, config.public_value_instances),
-            clock=beside,
-        ) as publication:
-            for text in texts:
-                with clock.stage(Stage.WAITING, of=f"COPY before {text.table}"):
-                    publication.copy(tables[text.table], text.copy, contents[text.table])
-                with clock.stage(Stage.TSV, text.bytes, text.table):
-                    reports.write(tables[text.table], text.report)
-            for table in (table for module in modules for table in module.tables if module.name in there):
-                reports.keep(table)
-                publication.keep(table, contents[table.name])
-            for export, parts in exports:
-                if isinstance(export, TableExport):
-                    with clock.stage(Stage.COPY, of=export.name):
-                        publication.copy_parts(export.tables, parts)
-            with clock.stage(Stage.WAITING, of="COPY"):
-                publication.wait()
-            finished = datetime.now(UTC).replace(tzinfo=None)
-            with clock.stage(Stage.SWAP):
-                publication.swap({**run, "finished": finished})
-            clock.add(beside)
-            numbers = _numbers(request, ledger, run, executor, finished)
-            reports.write_summary({**numbers, "contents": contents})
-            reports.ready()
-            with _signals_held_back():
-                publication.commit()
-                with already_published():
-                    folder = reports.publish()
-    quarantined = tuple(
-        (entry.archive.instance_id, entry.archive.name, entry.reason or "")
-        for entry in ledger.archives
-        if entry.state is State.QUARANTINED
-    )
-    return RunSummary(folder, numbers, quarantined)
+def publish_to_all(sinks: Sequence[Sink]) -> None:
+    """Publish to every sink. Raises the error of the first sink, which then has published nothing; where another one
+    fails, publishes to the rest and raises PublishedInPart."""
+    first, *others = sinks
+    failures = []
+    with _signals_ignored():
+        first.publish()
+        for sink in others:
+            try:
+                sink.publish()
+            except CannotWrite as error:
+                failures.append(error)
+    for failure in failures:
+        raise PublishedInPart(folder=failure.folder, what=failure.what)
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Ctrl-C and the request to end come too late: the database and the reports change together, and the run ends.
+def _signals_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM: the database and the reports must change together, and then the run ends anyway.
 
-    To block the signals would not do: the libraries' threads would get them.
+    Blocking the signals would not be enough, since threads of the libraries would receive them.
     """
     handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -147,52 +157,8 @@ def _signals_held_back() -> Iterator[None]:
 
 @contextmanager
 def already_published() -> Iterator[None]:
-    """What cannot be written from now on takes nothing back. Raises PublishedInPart."""
+    """Turn CannotWrite into PublishedInPart, for writes after the publication."""
     try:
         yield
     except CannotWrite as error:
-        raise PublishedInPart(**error.details) from None
-
-
-def _numbers(
-    request: RunRequest,
-    ledger: Ledger,
-    run: Mapping[str, Any],
-    executor: Executor,
-    finished: datetime,
-) -> dict[str, Any]:
-    """run.json: what was read and accounted for, and what it took."""
-    states = {state.value: 0 for state in State}
-    for entry in ledger.archives:
-        states[entry.state.value] += 1
-    published = [entry for entry in ledger.archives if entry.counts]
-    removed = sum(entry.removed for entry in ledger.archives)
-    accounts = [entry.account for entry in published if entry.account]
-    memory, stages = executor.peak_memory(), executor.stages()
-    all_ranks: Counter[str] = Counter()
-    for rank in stages:
-        all_ranks.update(rank["seconds"])
-    return {
-        **run,
-        "started": f"{request.started:%Y-%m-%d %H:%M:%S.%f}",
-        "finished": f"{finished:%Y-%m-%d %H:%M:%S.%f}",
-        "as_of": request.as_of.isoformat(),
-        "ranks_lost": executor.ranks_lost(),
-        "modules": run["modules"].split(),
-        "archives": {"found": sum(states.values()) - removed, **states, "removed": removed},
-        "lines": sum(account.total("lines") for account in accounts),
-        "accepted": sum(account.total("accepted") for account in accounts),
-        "salvaged": sum(account.total("salvaged") for account in accounts),
-        "rejected": sum(account.total("rejected") for account in accounts),
-        "fragments": sum(account.total("fragments") for account in accounts),
-        "orphans": sum(account.total("orphans") for account in accounts),
-        "replaced": sum(account.replaced for account in accounts),
-        "redacted": sum(account.total("redacted") for account in accounts),
-        "superseded": sum(entry.superseded for entry in published),
-        "bytes": sum(account.bytes for account in accounts),
-        "text_bytes": sum(account.text_bytes for account in accounts),
-        "seconds": {stage.value: round(seconds, 3) for stage, seconds in executor.clock.whole.items()},
-        "seconds_of_all_ranks": {stage: round(seconds, 3) for stage, seconds in sorted(all_ranks.items())},
-        "peak_memory_bytes": {"sum": sum(memory), "largest": max(memory)},
-        "stages": stages,
-    }
+        raise PublishedInPart(folder=error.folder, what=error.what) from None

@@ -1,114 +1,114 @@
-"""A run: plan, reduce, merge, publish. The one way from archives to tables, however many ranks do the reducing."""
+"""A run: plan, reduce, publish, clean up. This is the only way from archives to tables, for any number of ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
 
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
-from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger
+from grt_batch.core.wording import counted
 from grt_batch.modules.registry import chosen
+from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.fingerprints import contents_of, unchanged
 from grt_batch.pipeline.gc import hold_cap
-from grt_batch.pipeline.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
+from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
 from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
-from grt_batch.pipeline.reduce_all import Reduction
+from grt_batch.pipeline.reduce_all import ReducedArchives, reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
-from grt_batch.sinks.postgres import Publication
+from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""From the bytes to read to a function that is called with the bytes just read."""
 
 
 def execute(
     request: RunRequest,
     executor: Executor,
     database: Callable[[], AbstractContextManager[str]],
-    progress: Callable[[int], AbstractContextManager[Callable[[int], None]]] = lambda _: nullcontext(lambda _: None),
+    progress: Progress = lambda _: nullcontext(lambda _: None),
     *,
-    select: Callable[[Uploads], Uploads] = lambda uploads: uploads,
-    sink: Callable[..., Any] = Publication,
+    uploads: Uploads | None = None,
+    instead_of_database: Sink | None = None,
 ) -> RunSummary:
-    """Carry out a run, holding the lock. `database` opens the server and gives its URL; `progress` is told how many
-    bytes there are, and gives what to tell of those that are done. A verification selects the archives that it reads,
-    and has a sink of its own.
+    """Carry out a run. The caller holds the lock of the work folder.
 
-    Raises GrtError; then nothing was published, but for CommitUnknown and PublishedInPart.
+    `database` opens the server and yields its URL. A verification passes the `uploads` to read, and the sink to use
+    `instead_of_database`.
+
+    Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
-    config, clock = request.config, executor.clock
-    # Better now than in a rank.
-    redaction_of(config)
-    modules = chosen(request.modules)
-    store = Store(config.work / "store", clock)
-    store.tidy()
-    index = ArchiveIndex(config.work, config.uploads)
-    uploads = select(find_uploads(config, index, request.instances, forget=request.forget))
-    with clock.stage(Stage.PLAN):
-        say_what_was_found(uploads, index)
-        planned = survey(uploads, store, index, config, modules, request.as_of)
-        planned = [_asked_for(item, request, store, index) for item in planned]
-        say_what_is_old(planned)
-        planned = [item for item in planned if _is_known_or_asked_for(item, request)]
-    reduction = Reduction(config, modules, store, executor, index, request.as_of, again=request.recalculate)
+    context = _context(request, executor)
+    if uploads is None:
+        uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
+    planned = _plan(context, uploads)
     with database() as url:
-
-        def known(entries: Entries, contents: Mapping[str, str]) -> Collection[str]:
-            """The modules whose tables there are, made of the same."""
-            ledger = _ledger(request, uploads, entries)
-            # Now, not when it is published: until then archives may go.
-            index.learn(ledger)
-            index.save()
-            wanted = contents_of(modules, contents, ledger)
-            return () if request.recalculate else unchanged(modules, wanted, config.reports, request.as_of, url)
-
-        with clock.stage(Stage.REDUCE), progress(sum(p.archive.bytes for p in planned if p.must_be_read)) as tell:
-            reduced = reduction.reduce(planned, tell, known)
-        ledger = _ledger(request, uploads, reduced.entries)
+        reduced = _reduce(context, uploads, planned, url, progress)
         if not request.forget:
-            say_what_nobody_knows(config.reports, ledger)
-        summary = publish(request, ledger, modules, reduced, executor, store, url, sink)
+            warn_of_unknown(request.config.reports, reduced.ledger)
+        summary = publish(context, reduced, url, instead_of_database)
     with already_published():
-        forgotten = index.drop_all_but(uploads.archives)
-        index.save()
-    if forgotten:
-        logger.info("%d archives that are gone were forgotten: %s", len(forgotten), ", ".join(forgotten))
-    with already_published():
-        hold_cap(store, index, config.store_max_bytes, uploads.archives)
+        _clean_up(context, uploads)
     return summary
 
 
-def _asked_for(item: Planned, request: RunRequest, store: Store, index: ArchiveIndex) -> Planned:
-    """With --recalculate, what is known of an archive is forgotten. With --instance, what is known of those of other
-    instances is all that there is, even where there is something else now."""
-    asked = not request.instances or item.archive.instance_id in request.instances
-    if request.recalculate and asked and item.key and not item.archive.remembered:
-        return Planned(item.archive, Step.NEW, "--recalculate")
-    before = None if asked else index.remembered(item.archive.instance_id, item.archive.name)
+def _context(request: RunRequest, executor: Executor) -> RunContext:
+    # A bad pattern is reported here, not by the first rank that needs it.
+    redaction_of(request.config)
+    modules = chosen(request.modules, request.config.modules_dir)
+    store = Store(request.config.work / "store", executor.clock)
+    store.tidy()
+    return RunContext(request, modules, store, ArchiveIndex(request.config.work, request.config.uploads), executor)
+
+
+def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
+    """Return what is known of each archive of the run."""
+    with context.executor.clock.stage(Stage.PLAN):
+        log_uploads(uploads, context.index)
+        found = survey(uploads, context.store, context.index, context.config, context.modules, context.as_of)
+        planned = [_as_requested(context, item) for item in found]
+        warn_of_outdated(planned)
+        return [item for item in planned if _is_requested(context, item) or item.account is not None]
+
+
+def _reduce(
+    context: RunContext, uploads: Uploads, planned: list[Planned], url: str, progress: Progress
+) -> ReducedArchives:
+    to_read = sum(item.archive.bytes for item in planned if item.must_be_read)
+    with context.executor.clock.stage(Stage.REDUCE), progress(to_read) as add:
+        return reduce_archives(context, uploads, planned, url, add)
+
+
+def _clean_up(context: RunContext, uploads: Uploads) -> None:
+    """Forget the archives that the run left out, and keep the store within its limit."""
+    forgotten = context.index.drop_all_but(uploads.archives)
+    context.index.save()
+    if forgotten:
+        logger.info("forgot %s: %s", counted(len(forgotten), "removed archive"), ", ".join(forgotten))
+    config = context.config
+    hold_cap(context.store, context.index, config.store_max_bytes, uploads.archives, config.modules_dir)
+
+
+def _is_requested(context: RunContext, item: Planned) -> bool:
+    requested = context.request.instances
+    return not requested or item.archive.instance_id in requested
+
+
+def _as_requested(context: RunContext, item: Planned) -> Planned:
+    """Return an archive as `--recalculate` and `--instance` want it: to be read again, or as it was published."""
+    if _is_requested(context, item):
+        if context.again and item.key and not item.archive.remembered:
+            return Planned(item.archive, Step.NEW, "--recalculate")
+        return item
+    before = context.index.remembered(item.archive.instance_id, item.archive.name)
     if item.must_be_read and before:
         before = replace(before, incomplete=f"{item.why}, and not asked for")
-        known = as_remembered(before, store, index, request.config)
+        known = as_remembered(before, context.store, context.index, context.config)
         return known if known.counts else item
     return item
-
-
-def _is_known_or_asked_for(item: Planned, request: RunRequest) -> bool:
-    """With --instance, other instances keep what was read of them before; nothing more is read of them."""
-    return not request.instances or item.archive.instance_id in request.instances or item.account is not None
-
-
-Entries = Mapping[str, Sequence[ArchiveEntry]]
-
-
-def _ledger(request: RunRequest, uploads: Uploads, entries: Entries) -> Ledger:
-    instances = (
-        InstanceEntry(instance.instance_id, instance.metadata, tuple(entries[instance.instance_id]))
-        for instance in uploads.instances
-        if instance.instance_id in entries
-    )
-    return Ledger(request.as_of, request.config, tuple(instances))

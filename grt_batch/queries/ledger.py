@@ -12,8 +12,9 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import NoLedger
 from grt_batch.ledger.ledger import RUN, miscount
 from grt_batch.pipeline.keys import load_account
-from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.connection import connection
 from grt_batch.sinks.report_set import REJECTS
+from grt_batch.sinks.schema import SCHEMA
 from grt_batch.store.archive_index import ArchiveIndex, as_published
 from grt_batch.store.store import Store
 

@@ -19,7 +19,8 @@ import psycopg2
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
 from grt_batch.schema.escapes import escape
-from grt_batch.sinks.postgres import SCHEMA, connection
+from grt_batch.sinks.connection import connection
+from grt_batch.sinks.schema import SCHEMA
 
 _MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(%s || name) IS NULL"
 

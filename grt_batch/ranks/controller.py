@@ -11,7 +11,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
 from grt_batch.pipeline.tasks import Task, timed
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.scheduling import COORDINATOR, worth_telling
+from grt_batch.ranks.scheduling import COORDINATOR, is_worth_reporting
 from grt_batch.ranks.serialization import LeadOrder, pack_outcome, pack_task, unpack_result
 from grt_batch.ranks.transport import RankLostError, Transport
 from grt_batch.store.store import Store
@@ -98,10 +98,10 @@ class Controller:
 
     def _tell(self, done: int) -> None:
         self._untold += done
-        if worth_telling(self._untold, self.order.bytes):
+        if is_worth_reporting(self._untold, self.order.bytes):
             self._tell_now()
 
     def _tell_now(self) -> None:
         if self._untold:
-            self.transport.send(COORDINATOR, Tag.PROGRESS, pack({"bytes": self._untold}))
+            self.transport.send(COORDINATOR, Tag.PROGRESS, pack(self._untold))
         self._untold = 0

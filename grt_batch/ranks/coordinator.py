@@ -6,7 +6,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from grt_batch.core.config import Config
@@ -16,8 +15,8 @@ from grt_batch.core.memory import peak_memory
 from grt_batch.core.timing import Stage
 from grt_batch.pipeline.executor import Made, Order, stages_of
 from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.scheduling import Load, controllers, neediest
-from grt_batch.ranks.serialization import pack_end, pack_lead, unpack_outcome
+from grt_batch.ranks.scheduling import Load, controllers, most_loaded
+from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_lead, unpack_outcome
 from grt_batch.ranks.transport import RankLostError, Transport
 from grt_batch.store.store import Store
 
@@ -28,10 +27,9 @@ class Coordinator:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.clock = transport.clock
-        self.run_id = ""
-        self.profiles: Path | None = None
+        self.settings = RunSettings()
         self._idle: set[int] = set()
-        self._said: dict[int, Mapping[str, Any]] = {}
+        self._said: dict[int, Ask] = {}
         self._asked: dict[int, float] = {}
         self._lost = 0
         self._leading: dict[int, Order[Any]] = {}
@@ -53,7 +51,7 @@ class Coordinator:
             if message.tag is Tag.ASK:
                 self._ask(message)
             elif message.tag is Tag.PROGRESS:
-                done = message.header["bytes"]
+                done = message.read(int)
                 self._left[message.source] -= done
                 progress(done)
             elif message.tag is Tag.DONE:
@@ -72,23 +70,23 @@ class Coordinator:
                     if message.tag is Tag.ASK:
                         self._ask(message)
                 for rank in sorted(self._idle):
-                    self.transport.send(rank, Tag.END, pack_end(self.profiles))
+                    self.transport.send(rank, Tag.END, pack(self.settings))
                 return self.transport.finish(code)
             except RankLostError:
                 self._note_losses()
 
     def peak_memory(self) -> list[int]:
         """The peak memory of each rank in bytes."""
-        return [peak_memory(), *(said["memory"] for said in self._said.values())]
+        return [peak_memory(), *(said.memory for said in self._said.values())]
 
     def stages(self) -> list[Mapping[str, Any]]:
         """What each rank that has asked did with its time up to now: since then it waits."""
         ranks = [stages_of(self.transport.rank, "coordinator", socket.gethostname(), self.clock.snapshot())]
         for rank, said in sorted(self._said.items()):
-            told = said["snapshot"]
+            told = said.snapshot
             waited = told["seconds"].get(Stage.WAITING, 0.0) + time.perf_counter() - self._asked[rank]
             seconds = told["seconds"] | {Stage.WAITING.value: round(waited, 4)}
-            ranks.append(stages_of(rank, "worker", said["host"], told | {"seconds": seconds}))
+            ranks.append(stages_of(rank, "worker", said.host, told | {"seconds": seconds}))
         return ranks
 
     def ranks_lost(self) -> int:
@@ -112,7 +110,7 @@ class Coordinator:
             order = self._leading.get(self._helping.get(rank, rank))
             doing = f" at work on {order.place}" if order else ""
             said = self._said.pop(rank, None)
-            host = f" on {said['host']}" if said else ""
+            host = f" on {said.host}" if said else ""
             logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.transport.size)
         self._idle.clear()
         for given in (self._leading, self._left, self._helping):
@@ -121,7 +119,7 @@ class Coordinator:
     def _ask(self, message: Message) -> None:
         self._idle.add(message.source)
         self._helping.pop(message.source, None)
-        self._said[message.source] = message.header
+        self._said[message.source] = message.read(Ask)
         self._asked[message.source] = time.perf_counter()
 
     def _assign(self, todo: list[Order[Any]], config: Config) -> None:
@@ -131,15 +129,15 @@ class Coordinator:
             if todo and len(self._leading) < controllers(self.transport.size, len(self._leading) + len(todo)):
                 order = todo.pop()
                 self._leading[rank], self._left[rank] = order, order.bytes
-                self.transport.send(rank, Tag.LEAD, pack_lead(order, config, self.run_id))
+                self.transport.send(rank, Tag.LEAD, pack_lead(order, config, self.settings))
             else:
                 loads = {
                     lead: Load(left, helped[lead]) for lead, left in self._left.items() if self._leading[lead].bytes
                 }
-                leader = neediest(loads)
+                leader = most_loaded(loads)
                 if leader is None:
                     return
                 self._helping[rank] = leader
                 helped[leader] += 1
-                self.transport.send(rank, Tag.HELP, pack({"leader": leader}))
+                self.transport.send(rank, Tag.HELP, pack(Help(self.settings, leader)))
             self._idle.remove(rank)

@@ -17,7 +17,7 @@ from typing import IO
 
 from grt_batch.core.errors import RankLost
 from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, has_published
-from grt_batch.ranks.launch_folder import note_mpirun, traces
+from grt_batch.ranks.launch_folder import launch_folder, note_mpirun, note_segments
 from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun, is_tolerant
 
 # Each launch marks its ranks with a name of its own, so that no other's are taken for them.
@@ -56,7 +56,7 @@ def launch(
         what = f"{mpirun.path} is no Open MPI 5 with ULFM" if heartbeat_seconds else "heartbeat_seconds is 0"
         sys.stderr.write(f"grt-batch: fault_tolerant has no effect, a lost rank ends the run: {what}\n")
     name = uuid.uuid4().hex
-    with traces(work, name) as folder:
+    with launch_folder(work, name) as folder:
         line, environment = command(
             mpirun,
             ranks,
@@ -84,7 +84,7 @@ def launch(
             watch = None
             if heartbeat_seconds:
                 watch = Watch(folder, ranks, process.pid, heartbeat_seconds, tolerant=tolerant)
-            returncode, interrupted, lost = _attend(process, name, banners, wakened, watch)
+            returncode, interrupted, lost = _attend(process, folder, banners, wakened, watch)
         foreign = returncode in (0, 1) if tolerant else returncode == 1
         if foreign and interrupted is None and program == PROGRAM and not has_published(folder):
             # Open MPI's own code: after SIGTERM 1, where rank 0 was lost 0. A run with such a code has published.
@@ -150,7 +150,7 @@ def _wakened_by_signals() -> Iterator[int]:
 
 
 def _attend(
-    process: subprocess.Popen[bytes], name: str, banners: Banners, wakened: int, watch: Watch | None
+    process: subprocess.Popen[bytes], folder: Path, banners: Banners, wakened: int, watch: Watch | None
 ) -> tuple[int, int | None, str | None]:
     """Relay the output of mpirun and the signals to it, until it ends; its return code, the first signal, and what the
     `watch` found to be lost.
@@ -174,19 +174,19 @@ def _attend(
         while process.poll() is None:
             if deadline is not None and time.monotonic() >= deadline:
                 deadline = None
-                _kill(process, name)
+                _kill(process, folder)
                 continue
             silent = watch.lost() if watch and first is None and lost is None else None
             if watch and silent and watch.tolerant and silent.rank and silent.process and silent.rank not in killed:
                 # The others go on without it; where it cannot even be killed, they do not.
                 sys.stderr.write(f"grt-batch: {silent.what}, and is killed\n")
-                _kill_ranks(name, silent.process)
+                _kill_ranks(folder, silent.process)
                 killed.add(silent.rank)
                 watch.forgive(silent.rank)
             elif silent:
                 # A rank that does not run ends by SIGKILL alone. Then mpirun ends those on other hosts, and itself.
                 lost = silent.what
-                _kill_ranks(name)
+                _kill_ranks(folder)
                 deadline = time.monotonic() + GRACE_SECONDS
             wait = INTERVAL_SECONDS if watch else None
             for number in _hand_on(selector, wait if deadline is None else max(0.0, deadline - time.monotonic())):
@@ -195,11 +195,11 @@ def _attend(
                     deadline = time.monotonic() + GRACE_SECONDS
                     _signal_group(process, signal.SIGTERM)
                 else:
-                    _kill(process, name)
+                    _kill(process, folder)
         for relay in relays:
             relay.finish()
     if process.returncode != 0:
-        _kill(process, name)
+        _kill(process, folder)
     return process.returncode, first, lost
 
 
@@ -219,21 +219,22 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _kill(process: subprocess.Popen[bytes], name: str) -> None:
+def _kill(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Kill mpirun and the ranks on this host: those of an Open MPI whose mpirun is gone would run on."""
     _signal_group(process, signal.SIGKILL)
-    _kill_ranks(name)
+    _kill_ranks(folder)
 
 
-def _kill_ranks(name: str, process: int | None = None) -> None:
-    """Kill the ranks on this host, or the one that is this process."""
-    mark = f"{LAUNCH_VARIABLE}={name}".encode()
-    for folder in Path("/proc").glob("[0-9]*" if process is None else str(process)):
+def _kill_ranks(folder: Path, process: int | None = None) -> None:
+    """Kill the ranks of the launch with this folder on this host, or only the rank with this process."""
+    mark = f"{LAUNCH_VARIABLE}={folder.name}".encode()
+    for entry in Path("/proc").glob("[0-9]*" if process is None else str(process)):
         # Only Python's own: a server that a rank has started ends by itself, in order.
         with suppress(OSError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if words[1:3] == [b"-m", b"mpi4py"] and mark in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[1:3] == [b"-m", b"mpi4py"] and mark in (entry / "environ").read_bytes().split(b"\0"):
+                note_segments(folder, int(entry.name))
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:

@@ -1,33 +1,43 @@
-"""What ranks say to each other: a tag, a small header as JSON, and buffers of bytes. No pickle, no objects.
+"""The messages of the ranks: a tag, a few typed values as MessagePack, and large buffers behind them.
 
-| tag | from → to | says |
+| tag | from → to | meaning |
 |---|---|---|
-| ASK | any rank → coordinator | I have nothing to do (and the peak of my memory) |
+| ASK | any rank → coordinator | I am idle; what I did so far, and my peak memory |
 | LEAD | coordinator → rank | carry out this order, as a controller |
 | HELP | coordinator → rank | be a worker of this controller |
 | END | coordinator → rank | the run is over |
-| PROGRESS | controller → coordinator | bytes of tar.gz dealt with |
-| DONE | controller → coordinator | what came of the order |
+| PROGRESS | controller → coordinator | bytes of tar.gz processed |
+| DONE | controller → coordinator | the outcome of the order |
 | READY | worker → controller | give me tasks |
-| TASK | controller → worker | do this |
-| RESULT | worker → controller | this came of it |
-| RELEASE | controller → worker | I have no more tasks |
+| TASK | controller → worker | do this task |
+| RESULT | worker → controller | the result of a task |
+| RELEASE | controller → worker | there are no more tasks |
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_origin
 
-import orjson
+import msgspec
+import numpy as np
+import polars as pl
 
-_SIZE = struct.Struct("<I")
+from grt_batch.frames.ipc import pack_frame, unpack_frame
+
+_COUNTS = struct.Struct("<II")
 
 
 Buffer = bytes | memoryview
+
+
+Value = TypeVar("Value")
 
 
 class Tag(IntEnum):
@@ -45,30 +55,78 @@ class Tag(IntEnum):
     RELEASE = 10
 
 
+class Large:
+    """Bytes that travel behind the values, so that they are copied once only, into the message."""
+
+    def __init__(self, data: Buffer) -> None:
+        self.data = data
+
+
 @dataclass(frozen=True)
 class Message:
-    """A message that came in: who sent it, what it is, its header and its buffers."""
+    """A received message: its tag, the rank that sent it, its packed values and its buffers."""
 
     tag: Tag
     source: int
-    header: Mapping[str, Any]
+    values: Sequence[memoryview]
     buffers: Sequence[memoryview]
 
+    def read(self, kind: type[Value], place: int = 0) -> Value:
+        """Return the value at this place in the message, which is of type `kind`."""
+        return msgspec.msgpack.decode(self.values[place], type=kind, dec_hook=partial(_read_hook, self.buffers))
 
-def pack(header: Mapping[str, Any], buffers: Sequence[Buffer] = ()) -> bytes:
-    """One message: the sizes and the header as JSON, then the buffers."""
-    head = orjson.dumps([header, [len(buffer) for buffer in buffers]])
-    return b"".join([_SIZE.pack(len(head)), head, *buffers])
+
+def pack(*values: Any) -> bytes:
+    """Return one message: the sizes of its parts, the values, and the buffers that they refer to."""
+    buffers: list[Buffer] = []
+    encoder = msgspec.msgpack.Encoder(enc_hook=partial(_pack_hook, buffers))
+    packed = [encoder.encode(value) for value in values]
+    sizes = [len(part) for part in (*packed, *buffers)]
+    return b"".join(
+        [_COUNTS.pack(len(packed), len(buffers)), struct.pack(f"<{len(sizes)}Q", *sizes), *packed, *buffers]
+    )
 
 
 def unpack(tag: int, source: int, raw: bytearray) -> Message:
-    """The opposite of `pack`; the buffers are views of `raw`."""
+    """Take a message apart. Its values and buffers are views of `raw`."""
     view = memoryview(raw)
-    (size,) = _SIZE.unpack_from(view)
-    at = _SIZE.size + size
-    header, sizes = orjson.loads(view[_SIZE.size : at])
-    buffers: list[memoryview] = []
-    for length in sizes:
-        buffers.append(view[at : at + length])
-        at += length
-    return Message(Tag(tag), source, header, buffers)
+    values, buffers = _COUNTS.unpack_from(view)
+    sizes = struct.Struct(f"<{values + buffers}Q")
+    at = _COUNTS.size + sizes.size
+    parts: list[memoryview] = []
+    for size in sizes.unpack_from(view, _COUNTS.size):
+        parts.append(view[at : at + size])
+        at += size
+    return Message(Tag(tag), source, parts[:values], parts[values:])
+
+
+def _pack_hook(buffers: list[Buffer], value: Any) -> Any:
+    """Replace what MessagePack does not know by what it knows, or by its place among the buffers."""
+    match value:
+        case Path():
+            # A path may hold any bytes, a text may not.
+            return os.fsencode(value)
+        case np.ndarray():
+            buffers.append(memoryview(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data))
+            return len(buffers) - 1, value.dtype.str, value.shape
+        case pl.DataFrame():
+            buffers.append(pack_frame(value, compression="uncompressed"))
+        case Large():
+            buffers.append(value.data)
+        case _:
+            raise NotImplementedError(f"{type(value)} cannot be sent")
+    return len(buffers) - 1
+
+
+def _read_hook(buffers: Sequence[memoryview], kind: Any, found: Any) -> Any:
+    """Undo `_pack_hook` for a value of type `kind`."""
+    if kind is Path:
+        return Path(os.fsdecode(found))
+    if kind is Large:
+        return Large(buffers[found])
+    if kind is pl.DataFrame:
+        return unpack_frame(bytes(buffers[found]))
+    if get_origin(kind) is np.ndarray:
+        place, dtype, shape = found
+        return np.frombuffer(buffers[place], dtype).reshape(shape)
+    raise NotImplementedError(f"{kind} cannot be received")

@@ -31,7 +31,7 @@ class Load:
     workers: int
 
 
-def neediest(loads: Mapping[int, Load]) -> int | None:
+def most_loaded(loads: Mapping[int, Load]) -> int | None:
     """The rank of the controller that one more worker helps most, None without controllers."""
     if not loads:
         return None
@@ -40,7 +40,7 @@ def neediest(loads: Mapping[int, Load]) -> int | None:
     )
 
 
-def worth_telling(done: int, order: int) -> bool:
+def is_worth_reporting(done: int, order: int) -> bool:
     """Whether it is worth a message that `done` bytes more of an order of so many are dealt with. Were it said of each
     block, a thousand ranks would keep rank 0 busy with nothing else."""
     return done >= min(order // 4, _TOLD_BYTES)

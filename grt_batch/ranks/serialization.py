@@ -3,249 +3,198 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import date
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from msgspec import Struct
 
-from grt_batch.core.config import Config, Level
-from grt_batch.decode.columns import Decoded, Reject
-from grt_batch.decode.redaction import Redaction
-from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame, unpack_frames
-from grt_batch.ledger.account import Account
+from grt_batch.core.config import Config
+from grt_batch.decode.columns import Decoded
+from grt_batch.frames.ipc import pack_frames, unpack_frames
 from grt_batch.modules.base import Partial
-from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
+from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome, Text
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
-from grt_batch.ranks.messages import Buffer, Message, pack
-from grt_batch.schema.members import Kind, Layout, MemberColumn, MemberType
-from grt_batch.uploads.archive import Block
-
-
-def pack_lead(order: Any, config: Config, run_id: str) -> bytes:
-    """The coordinator's order; the configuration goes along, so that no rank reads it by itself."""
-    # A path may hold any bytes, which JSON may not. The database is the coordinator's alone, and so is its password.
-    values = {key: _packed_path(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
-    values["database"] = ""
-    header = asdict(order) | ({"tar": _packed_path(order.tar)} if isinstance(order, ReduceOrder) else {})
-    return pack({"name": type(order).__name__, "order": header, "config": values, "run_id": run_id})
-
-
-def _packed_path(path: str | Path) -> str:
-    return os.fsencode(path).hex()
-
-
-def _unpacked_path(text: str) -> str:
-    return os.fsdecode(bytes.fromhex(text))
-
-
-def unpack_lead(message: Message) -> tuple[LeadOrder, Config, str]:
-    """The opposite of `pack_lead`."""
-    order, values = dict(message.header["order"]), dict(message.header["config"])
-    for spec in fields(Config):
-        if isinstance(spec.default, Path):
-            values[spec.name] = Path(_unpacked_path(values[spec.name]))
-    values |= {name: tuple(values[name]) for name in ("redact_patterns", "redact_names")}
-    values["warning_levels"] = tuple(Level(**level) for level in values["warning_levels"])
-    return _ORDERS[message.header["name"]](order), Config(**values), message.header["run_id"]
-
-
-def _reduce_order(order: dict[str, Any]) -> ReduceOrder:
-    tar, since = _unpacked_path(order["tar"]), date.fromisoformat(order["since"])
-    return ReduceOrder(**order | {"modules": tuple(order["modules"]), "tar": tar, "since": since})
-
-
-def _merge_order(order: dict[str, Any]) -> MergeOrder:
-    return MergeOrder(**order | {"cubes": tuple(order["cubes"]), "keys": tuple(order["keys"])})
-
-
-def _render_order(order: dict[str, Any]) -> RenderOrder:
-    merged = tuple(MergedEntry(**each | {"cubes": tuple(each["cubes"])}) for each in order["merged"])
-    return RenderOrder(**order | {"merged": merged, "as_of": date.fromisoformat(order["as_of"])})
-
+from grt_batch.ranks.messages import Large, Message, pack
+from grt_batch.sinks.sink import TableText
 
 LeadOrder = ReduceOrder | MergeOrder | RenderOrder
 
 
-_ORDERS: dict[str, Callable[[dict[str, Any]], LeadOrder]] = {
-    ReduceOrder.__name__: _reduce_order,
-    MergeOrder.__name__: _merge_order,
-    RenderOrder.__name__: _render_order,
-}
+Outcome = ReduceOutcome | MergeOutcome | RenderOutcome
 
 
-def pack_end(profiles: Path | None) -> bytes:
-    """The end of the run; `profiles` is the folder of its profile, None where there is none."""
-    return pack({"profiles": _packed_path(profiles) if profiles else ""})
+class RunSettings(Struct, frozen=True):
+    """What each rank needs to know of the run besides its configuration. `profiles` is the folder of its profile, None
+    where none was asked for."""
+
+    run_id: str = ""
+    log_format: str = "text"
+    debug: bool = False
+    profiles: Path | None = None
 
 
-def unpack_end(message: Message) -> Path | None:
-    """The opposite of `pack_end`."""
-    path = message.header.get("profiles")
-    return Path(_unpacked_path(path)) if path else None
+class Ask(Struct, frozen=True):
+    """An idle rank: its peak memory in bytes, its host, and the times of its clock so far."""
+
+    memory: int
+    host: str
+    snapshot: dict[str, dict[str, int | float]]
 
 
-def pack_outcome(outcome: ReduceOutcome | MergeOutcome | RenderOutcome) -> bytes:
-    """What came of an order."""
+class Lead(Struct, frozen=True):
+    """The role of a controller. The order itself follows, of the type called `kind`; `tar` is its archive."""
+
+    settings: RunSettings
+    config: Config
+    kind: str
+    tar: Path | None = None
+
+
+class Help(Struct, frozen=True):
+    """The role of a worker of the controller `leader`."""
+
+    settings: RunSettings
+    leader: int
+
+
+class TaskHeader(Struct, frozen=True):
+    """A task's number among those of its controller, its subject, for error messages, and the name of its kind."""
+
+    index: int
+    place: str
+    name: str
+
+
+class ResultHeader(Struct, frozen=True):
+    """The number and the kind of the task that a result belongs to."""
+
+    index: int
+    name: str
+
+
+_ORDERS: dict[str, type[LeadOrder]] = {kind.__name__: kind for kind in (ReduceOrder, MergeOrder, RenderOrder)}
+
+
+def pack_lead(order: Any, config: Config, settings: RunSettings) -> bytes:
+    """Pack an order with the configuration, so that no rank reads that by itself. Only the coordinator uses the
+    database, so its URL, which may hold a password, stays there."""
+    tar = None
+    if isinstance(order, ReduceOrder):
+        # Its name may hold any bytes, which a text may not.
+        tar, order = Path(order.tar) if order.tar else None, replace(order, tar="")
+    return pack(Lead(settings, replace(config, database=Config.database), type(order).__name__, tar), order)
+
+
+def unpack_lead(message: Message) -> tuple[LeadOrder, Config, RunSettings]:
+    """Unpack what `pack_lead` packed."""
+    lead = message.read(Lead)
+    order = message.read(_ORDERS[lead.kind], 1)
+    if isinstance(order, ReduceOrder) and lead.tar:
+        order = replace(order, tar=os.fspath(lead.tar))
+    return order, lead.config, lead.settings
+
+
+def pack_outcome(outcome: Outcome) -> bytes:
+    """Pack the outcome of an order."""
     name = type(outcome).__name__
-    if isinstance(outcome, RenderOutcome):
-        # The same text for both is sent once.
-        texts = [(text.table, text.copy, () if text.report is text.copy else text.report) for text in outcome.texts]
-        sizes = [(table, len(copy), len(report)) for table, copy, report in texts]
-        header: dict[str, Any] = {"module": outcome.module, "texts": sizes}
-        buffers: list[Buffer] = [part for _, copy, report in texts for part in (*copy, *report)]
-    elif isinstance(outcome, MergeOutcome):
-        header, buffers = {"damaged": outcome.damaged}, []
-    else:
-        header = {"instance_id": outcome.instance_id, "archive": outcome.archive, "key": outcome.key}
-        buffers = [outcome.account.to_json()]
-    return pack({"name": name, "outcome": header}, buffers)
+    if not isinstance(outcome, RenderOutcome):
+        return pack(name, outcome)
+    # The same text for both is sent once.
+    texts = [
+        (text.table, _larges(text.copy), None if text.report is text.copy else _larges(text.report))
+        for text in outcome.texts
+    ]
+    return pack(name, (outcome.module, texts))
 
 
 def unpack_outcome(message: Message) -> Any:
-    """The opposite of `pack_outcome`."""
-    return _OUTCOMES[message.header["name"]](dict(message.header["outcome"]), message.buffers)
+    """Unpack what `pack_outcome` packed."""
+    return _OUTCOMES[message.read(str)](message)
 
 
-def _reduce_outcome(header: dict[str, Any], buffers: Sequence[memoryview]) -> ReduceOutcome:
-    return ReduceOutcome(**header, account=Account.from_json(bytes(buffers[0])))
+def _rendered(message: Message) -> RenderOutcome:
+    module, texts = message.read(tuple[str, list[tuple[str, list[Large], list[Large] | None]]], 1)
+    made = []
+    for table, copy, report in texts:
+        shown = _bytes(copy)
+        made.append(TableText(table, shown, shown if report is None else _bytes(report)))
+    return RenderOutcome(module, tuple(made))
 
 
-def _merge_outcome(header: dict[str, Any], _: Sequence[memoryview]) -> MergeOutcome:
-    return MergeOutcome(**header | {"damaged": tuple(header["damaged"])})
+def _larges(parts: tuple[bytes, ...]) -> list[Large]:
+    return [Large(part) for part in parts]
 
 
-def _render_outcome(header: dict[str, Any], buffers: Sequence[memoryview]) -> RenderOutcome:
-    parts = iter(buffers)
-    texts = []
-    for table, copies, reports in header["texts"]:
-        copy = tuple(bytes(next(parts)) for _ in range(copies))
-        texts.append(Text(table, copy, tuple(bytes(next(parts)) for _ in range(reports)) or copy))
-    return RenderOutcome(header["module"], tuple(texts))
+def _bytes(parts: list[Large]) -> tuple[bytes, ...]:
+    return tuple(bytes(part.data) for part in parts)
 
 
-_OUTCOMES: dict[str, Callable[[dict[str, Any], Sequence[memoryview]], Any]] = {
-    ReduceOutcome.__name__: _reduce_outcome,
-    MergeOutcome.__name__: _merge_outcome,
-    RenderOutcome.__name__: _render_outcome,
+_OUTCOMES: dict[str, Callable[[Message], Outcome]] = {
+    ReduceOutcome.__name__: lambda message: message.read(ReduceOutcome, 1),
+    MergeOutcome.__name__: lambda message: message.read(MergeOutcome, 1),
+    RenderOutcome.__name__: _rendered,
 }
 
 
 def pack_task(index: int, place: str, task: Task) -> bytes:
-    """A task, its number among those of its controller, and what it is about, for the error that it may end in."""
-    codec = _CODECS[task.name]
-    header, buffers = codec.pack_task(task)
-    return pack({"index": index, "place": place, "name": task.name, "task": header}, buffers)
+    """Pack a task, its number among those of its controller, and its subject."""
+    return pack(TaskHeader(index, place, task.name), *_CODECS[task.name].pack_task(task))
 
 
 def unpack_task(message: Message) -> tuple[int, str, Task]:
-    """The opposite of `pack_task`."""
-    header = message.header
-    task: Task = _CODECS[header["name"]].unpack_task(header["task"], message.buffers)
-    return header["index"], header["place"], task
+    """Unpack what `pack_task` packed."""
+    header = message.read(TaskHeader)
+    return header.index, header.place, _CODECS[header.name].unpack_task(message)
 
 
 def pack_result(index: int, task: Task, result: Any) -> bytes:
-    """What came of a task."""
-    header, buffers = _CODECS[task.name].pack_result(result)
-    return pack({"index": index, "name": task.name, "result": header}, buffers)
+    """Pack the result of a task."""
+    return pack(ResultHeader(index, task.name), _CODECS[task.name].pack_result(result))
 
 
 def unpack_result(message: Message) -> tuple[int, Any]:
-    """The opposite of `pack_result`."""
-    header = message.header
-    return header["index"], _CODECS[header["name"]].unpack_result(header["result"], message.buffers)
+    """Unpack what `pack_result` packed."""
+    header = message.read(ResultHeader)
+    return header.index, _CODECS[header.name].unpack_result(message)
 
 
 @dataclass(frozen=True)
 class _Codec:
-    """How a kind of task and its result become a header and buffers, and back."""
+    """How the task of a kind and its result become values of a message, from the second one on, and back."""
 
-    pack_task: Callable[[Any], tuple[Any, Sequence[Buffer]]]
-    unpack_task: Callable[[Any, Sequence[memoryview]], Task]
-    pack_result: Callable[[Any], tuple[Any, Sequence[Buffer]]]
-    unpack_result: Callable[[Any, Sequence[memoryview]], Any]
-
-
-def _pack_layout(layout: Layout) -> list[Any]:
-    return [layout.kind.value, [[column.name, column.type.name] for column in layout.columns]]
+    pack_task: Callable[[Any], tuple[Any, ...]]
+    unpack_task: Callable[[Message], Task]
+    pack_result: Callable[[Any], Any]
+    unpack_result: Callable[[Message], Any]
 
 
-def _unpack_layout(header: list[Any]) -> Layout:
-    kind, columns = header
-    return Layout(Kind(kind), tuple(MemberColumn(name, MemberType[kind_]) for name, kind_ in columns))
+def _pack_decode(task: DecodeTask) -> tuple[Any, ...]:
+    return replace(task, block=replace(task.block, data=b"")), Large(task.block.data)
 
 
-def _pack_decode(task: DecodeTask) -> tuple[Any, Sequence[Buffer]]:
-    redaction = [task.redaction.patterns, task.redaction.names]
-    return [_pack_layout(task.block.layout), task.block.member, task.number, task.wanted, redaction], [task.block.data]
+def _unpack_decode(message: Message) -> DecodeTask:
+    task = message.read(DecodeTask, 1)
+    return replace(task, block=replace(task.block, data=bytes(message.read(Large, 2).data)))
 
 
-def _unpack_decode(header: Any, buffers: Sequence[memoryview]) -> DecodeTask:
-    layout, member, number, wanted, redaction = header
-    block = Block(_unpack_layout(layout), member, bytes(buffers[0]))
-    return DecodeTask(block, number, tuple(wanted), Redaction(*map(tuple, redaction)))
+def _pack_partials(partials: dict[str, Partial]) -> dict[str, Large]:
+    return {name: Large(pack_frames(partial)) for name, partial in partials.items()}
 
 
-def _pack_decoded(decoded: Decoded) -> tuple[Any, Sequence[Buffer]]:
-    columns = {name: np.ascontiguousarray(column) for name, column in decoded.columns.items()}
-    header = {
-        "layout": _pack_layout(decoded.layout),
-        "counts": [decoded.lines, decoded.accepted, decoded.salvaged, decoded.replaced, decoded.redacted],
-        "rejects": [[reject.line, reject.reason, reject.fragment] for reject in decoded.rejects],
-        "texts": decoded.texts,
-        "columns": [[name, column.dtype.str, column.shape] for name, column in columns.items()],
-    }
-    arrays = [memoryview(column.reshape(-1).view(np.uint8).data) for column in columns.values()]
-    return header, [*arrays, *(reject.text for reject in decoded.rejects)]
-
-
-def _unpack_decoded(header: Any, buffers: Sequence[memoryview]) -> Decoded:
-    arrays = len(header["columns"])
-    lines, accepted, salvaged, replaced, redacted = header["counts"]
-    return Decoded(
-        layout=_unpack_layout(header["layout"]),
-        lines=lines,
-        accepted=accepted,
-        salvaged=salvaged,
-        replaced=replaced,
-        redacted=redacted,
-        rejects=tuple(
-            Reject(line, reason, bytes(text), fragment)
-            for (line, reason, fragment), text in zip(header["rejects"], buffers[arrays:], strict=True)
-        ),
-        columns={
-            name: np.frombuffer(buffer, dtype).reshape(shape)
-            for (name, dtype, shape), buffer in zip(header["columns"], buffers[:arrays], strict=True)
-        },
-        texts={name: [tuple(text) for text in texts] for name, texts in header["texts"].items()},
-    )
-
-
-def _pack_aggregate(task: AggregateTask) -> tuple[Any, Sequence[Buffer]]:
-    frames = [pack_frame(frame, compression="uncompressed") for frame in task.frames.values()]
-    return [task.modules, task.since, list(task.frames)], frames
-
-
-def _unpack_aggregate(header: Any, buffers: Sequence[memoryview]) -> AggregateTask:
-    modules, since, kinds = header
-    frames = {kind: unpack_frame(bytes(buffer)) for kind, buffer in zip(kinds, buffers, strict=True)}
-    return AggregateTask(tuple(modules), frames, date.fromisoformat(since))
-
-
-def _pack_partials(partials: Mapping[str, Partial]) -> tuple[Any, Sequence[Buffer]]:
-    return list(partials), [pack_frames(partial) for partial in partials.values()]
-
-
-def _unpack_partials(header: Any, buffers: Sequence[memoryview]) -> dict[str, Partial]:
-    return {name: unpack_frames(bytes(buffer)) for name, buffer in zip(header, buffers, strict=True)}
+def _unpack_partials(message: Message) -> dict[str, Partial]:
+    packed = message.read(dict[str, Large], 1)
+    return {name: unpack_frames(bytes(large.data)) for name, large in packed.items()}
 
 
 _CODECS = {
-    DecodeTask.name: _Codec(_pack_decode, _unpack_decode, _pack_decoded, _unpack_decoded),
-    AggregateTask.name: _Codec(_pack_aggregate, _unpack_aggregate, _pack_partials, _unpack_partials),
+    DecodeTask.name: _Codec(
+        _pack_decode, _unpack_decode, lambda decoded: decoded, lambda message: message.read(Decoded, 1)
+    ),
+    AggregateTask.name: _Codec(
+        lambda task: (task,), lambda message: message.read(AggregateTask, 1), _pack_partials, _unpack_partials
+    ),
 }

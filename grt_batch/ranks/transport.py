@@ -22,7 +22,8 @@ from typing import Any
 from grt_batch.core.errors import RankLost, WrongMpi
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Clock, Stage
-from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat, sign_off
+from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat, note_started, sign_off
+from grt_batch.ranks.launch_folder import note_segments
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.scheduling import COORDINATOR
 
@@ -63,7 +64,7 @@ class Transport:
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         """Send a packed message, or one that is only its tag."""
-        raw = pack({}) if raw is None else raw
+        raw = pack() if raw is None else raw
         with self.clock.stage(Stage.SEND, len(raw)):
             self._reap()
             self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
@@ -131,7 +132,7 @@ class Transport:
         self._sending = [(request, raw) for request, raw in self._sending if not request.Test()]
 
 
-class TolerantWire(Transport):
+class FaultTolerantTransport(Transport):
     """The messages of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
 
     def __init__(self, comm: Any) -> None:
@@ -276,10 +277,14 @@ def world() -> Transport | None:
     started = next((int(os.environ[size]) for size, _ in _LAUNCHERS if os.environ.get(size, "").isdigit()), 1)
     if started == 1 and "mpi4py.run" not in sys.modules and "mpi4py.MPI" not in sys.modules:
         return None
-    if folder := os.environ.get(FOLDER_VARIABLE):
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder:
         beat(Path(folder), _launched_as())
     from mpi4py import MPI
 
+    if folder:
+        note_segments(Path(folder), os.getpid())
+        note_started(Path(folder), _launched_as())
     size = MPI.COMM_WORLD.Get_size()
     if started > 1 and size == 1:
         if not is_first():
@@ -287,7 +292,7 @@ def world() -> Transport | None:
         raise WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0])
     if size == 1:
         return None
-    return TolerantWire(MPI.COMM_WORLD) if os.environ.get(_TOLERANT) == "1" else Transport(MPI.COMM_WORLD)
+    return FaultTolerantTransport(MPI.COMM_WORLD) if os.environ.get(_TOLERANT) == "1" else Transport(MPI.COMM_WORLD)
 
 
 def is_first() -> bool:

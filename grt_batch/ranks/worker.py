@@ -1,4 +1,4 @@
-"""Every rank but 0: asks for something to do, and carries out an order or helps who does. It keeps nothing."""
+"""Every rank but 0: asks for work, and carries out an order or helps a controller. It keeps nothing."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from grt_batch.pipeline.tasks import timed
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.messages import Message, Tag, pack
 from grt_batch.ranks.scheduling import COORDINATOR
-from grt_batch.ranks.serialization import pack_result, unpack_end, unpack_lead, unpack_task
+from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.transport import RankLostError, Transport
 
 
 class Rank:
-    """The life of a rank."""
+    """The life of a rank. It learns the settings of the run from the coordinator, with each role."""
 
-    def __init__(self, transport: Transport, log_format: str, *, debug: bool) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.log_format = log_format
-        self.debug = debug
+        self.settings = RunSettings()
         self.role = "idle"
         self.place = ""
 
     def serve(self) -> None:
         """Work until the end of the run. An error ends the whole run at once."""
-        set_up(self.log_format, "", self.transport.rank, "worker")
+        self._take_role("idle", self.settings)
         try:
-            while not self._is_through():
-                # Whatever this rank was at, another one may be told to do it.
+            while not self._is_done():
+                # The lost work is given out again, to any rank.
                 self.transport.regroup()
         except Exception as error:
             what = str(error) if isinstance(error, GrtError) else f"{type(error).__name__}: {error}"
@@ -42,13 +41,13 @@ class Rank:
             logger.error(
                 "rank %d (%s) on %s failed%s: %s", self.transport.rank, self.role, socket.gethostname(), place, what
             )
-            if self.debug:
+            if self.settings.debug:
                 traceback.print_exc()
             self.transport.abort(error.exit_code if isinstance(error, GrtError) else RankLost.exit_code)
             raise
 
-    def _is_through(self) -> bool:
-        """Work until the end of the run, or until a rank is lost."""
+    def _is_done(self) -> bool:
+        """Work until the end of the run, or until a rank is lost; return whether it was the end."""
         try:
             self._serve()
             self.transport.finish()
@@ -59,41 +58,48 @@ class Rank:
     def _serve(self) -> None:
         while True:
             self.role, self.place = "idle", ""
-            said = {"memory": peak_memory(), "host": socket.gethostname(), "snapshot": self.transport.clock.snapshot()}
-            self.transport.send(COORDINATOR, Tag.ASK, pack(said))
+            ask = Ask(peak_memory(), socket.gethostname(), self.transport.clock.snapshot())
+            self.transport.send(COORDINATOR, Tag.ASK, pack(ask))
             message = self._receive()
             if message.tag is Tag.LEAD:
                 self._lead(message)
             elif message.tag is Tag.HELP:
-                with self.transport.clock.stage(Stage.HELP):
-                    self._help(message.header["leader"])
+                self._help(message.read(Help))
             elif message.tag is Tag.END:
-                if folder := unpack_end(message):
-                    trace.write(folder, self.transport.rank, socket.gethostname(), self.transport.clock)
+                self._take_role("idle", message.read(RunSettings))
+                if self.settings.profiles:
+                    rank, clock = self.transport.rank, self.transport.clock
+                    trace.write(self.settings.profiles, rank, socket.gethostname(), clock)
                 return
             else:
-                raise AssertionError(f"an idle rank was told {message.tag.name} by rank {message.source}")
+                raise AssertionError(f"an idle rank got {message.tag.name} from rank {message.source}")
+
+    def _take_role(self, role: str, settings: RunSettings) -> None:
+        self.role, self.settings = role, settings
+        set_up(settings.log_format, settings.run_id, self.transport.rank, role)
+        self.transport.clock.recording = settings.profiles is not None
 
     def _lead(self, message: Message) -> None:
-        order, config, run_id = unpack_lead(message)
+        order, config, settings = unpack_lead(message)
         set_umask(config)
-        self.role, self.place = "controller", order.place
-        set_up(self.log_format, run_id, self.transport.rank, self.role)
+        self._take_role("controller", settings)
+        self.place = order.place
         Controller(self.transport, order).lead(config)
 
-    def _help(self, leader: int) -> None:
-        self.role = "worker"
-        self.transport.send(leader, Tag.READY)
-        while self._do_task(leader):
-            self.place = ""
+    def _help(self, role: Help) -> None:
+        self._take_role("worker", role.settings)
+        with self.transport.clock.stage(Stage.HELP):
+            self.transport.send(role.leader, Tag.READY)
+            while self._do_task(role.leader):
+                self.place = ""
 
     def _do_task(self, leader: int) -> bool:
-        """Do the next task, of which nothing is kept; whether there was one."""
+        """Do the next task and keep nothing of it; return whether there was one."""
         message = self._receive()
         if message.tag is Tag.RELEASE:
             return False
         if message.tag is not Tag.TASK:
-            raise AssertionError(f"a worker was told {message.tag.name} by rank {message.source}")
+            raise AssertionError(f"a worker got {message.tag.name} from rank {message.source}")
         with self.transport.clock.stage(Stage.RECEIVE):
             index, self.place, task = unpack_task(message)
         del message
@@ -103,7 +109,7 @@ class Rank:
         return True
 
     def _receive(self) -> Message:
-        """The next message. A worker that comes when this rank leads no more is sent back to ask again."""
+        """Return the next message. A worker that arrives after the order is done gets RELEASE, and asks again."""
         while (message := self.transport.receive()).tag is Tag.READY:
             self.transport.send(message.source, Tag.RELEASE)
         return message

@@ -15,6 +15,7 @@ from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
 from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.records import Field
+from grt_batch.schema.visibility import NOT_SHOWN, Visibility
 
 _SLICE_ROWS = 200_000
 
@@ -46,6 +47,14 @@ _FRAME_TYPES: dict[Type, pl.DataType] = {
 }
 
 
+class Shown(Enum):
+    """What readers of `grt_public` see of a column, in the rows that they see."""
+
+    AS_IT_IS = "the value"
+    WITHOUT_EMAILS = "the JSON value, with its e-mail addresses redacted"
+    AS_NULL = "null"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column: its type, what it says, and its unit.
@@ -59,6 +68,7 @@ class Column:
     doc: str
     unit: str = ""
     scale: int | None = 0
+    shown: Shown = Shown.AS_IT_IS
 
     @classmethod
     def sum_of(cls, field: Field, name: str, doc: str) -> Column:
@@ -75,8 +85,8 @@ class Column:
 class Table:
     """A published table, with its rows in the order of `key`.
 
-    The columns `nullable` of the key may be null. With an `index`, rows are found by its columns alone, and a key may
-    occur twice.
+    The columns `nullable` of the key may be null. `visibility` says which rows are public: none, unless the table says
+    otherwise. With an `index`, rows are found by its columns alone, and several rows may have the same key.
     """
 
     name: str
@@ -85,6 +95,13 @@ class Table:
     columns: tuple[Column, ...]
     nullable: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    visibility: Visibility = NOT_SHOWN
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the visibility is about a column that is missing."""
+        missing = set(self.visibility.needs) - {column.name for column in self.columns}
+        if missing:
+            raise ValueError(f"table {self.name}: its visibility needs the column {', '.join(sorted(missing))}")
 
     @property
     def schema(self) -> pl.Schema:

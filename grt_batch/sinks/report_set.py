@@ -1,8 +1,8 @@
-"""The TSV reports: a folder for each as-of date, and `latest`, which change at one stroke.
+"""The sink for TSV reports: a folder for each as-of date, and the link `latest`; both change atomically.
 
 `<reports>/<as-of>` is a link to a folder below `<reports>/.sets`, `<reports>/latest` a link to `<reports>/<as-of>`.
-A new set is written beside the old one; a renamed link publishes it. The reject files are a set of their own, to which
-`<reports>/rejects` is the link: they belong to the archives, not to a date.
+A new set is written beside the old one; renaming a link publishes it. The reject files are a set of their own, with the
+link `<reports>/rejects`: they belong to the archives, not to a date.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from grt_batch.core.errors import CannotWrite
+from grt_batch.core.files import write_synced
+from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.export import ArchiveParts, FolderExport
+from grt_batch.modules.export import ArchiveParts, Export, FolderExport
 from grt_batch.schema.tables import REJECT_COLUMNS, Table, as_report
+from grt_batch.sinks.sink import Sink, TableText
 
 SETS = ".sets"
 
@@ -37,38 +40,50 @@ REJECTS = "rejects"
 
 
 _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
-"""The text of a rejected line stands in the last of five columns."""
+"""Matches before the text of a rejected line, its fifth column, where that text begins like a formula."""
 
 
-def contents(reports: Path, as_of: date) -> dict[str, str]:
-    """What the tables of an as-of date were made of that are there: digests, by the tables' names."""
+def published_fingerprints(reports: Path, as_of: date) -> dict[str, str]:
+    """Return the fingerprints of the tables in the report set of an as-of date, by the tables' names."""
     folder = reports / as_of.isoformat()
     try:
-        told = orjson.loads((folder / SUMMARY).read_bytes())["contents"]
-        return {name: content for name, content in told.items() if (folder / f"{name}.tsv").is_file()}
+        recorded = orjson.loads((folder / SUMMARY).read_bytes())["fingerprints"]
+        return {name: fingerprint for name, fingerprint in recorded.items() if (folder / f"{name}.tsv").is_file()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # Whatever stands there, it is not what a run wrote: every table is written anew.
+        # No run wrote this file as it is: every table is written again.
         return {}
 
 
-class ReportSet:
-    """One set of reports: written inside of a `with` block, seen by nobody before `publish`, gone without it."""
+class ReportSet(Sink):
+    """The publication of a run as a set of TSV files."""
 
-    def __init__(self, reports: Path, as_of: date, run_id: str, exports: Iterable[str] = ()) -> None:
-        """`exports` are the folders that are written anew."""
+    def __init__(
+        self,
+        reports: Path,
+        as_of: date,
+        run_id: str,
+        exports: Iterable[str] = (),
+        *,
+        defuse: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        """`exports` names the folders that the run writes; other folders of the same date are carried over. With
+        `defuse` formulas in reject files are defused, as `defused` does it in tables."""
         self.reports = reports
         self._exports = frozenset(exports)
+        self._defuse = defuse
+        self._clock = clock or Clock()
         self.name = as_of.isoformat()
         self.folder = reports / SETS / f"{self.name}.{run_id}"
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
         self._published = False
         self._links: dict[Path, str] = {}
 
-    def __enter__(self) -> ReportSet:
+    def __enter__(self) -> Self:
         try:
-            # What a killed run left behind; the lock of the work folder says that nobody writes here now.
+            # A killed run leaves its sets behind. The lock of the work folder means that no other run writes here now.
             self._drop_sets(keep=())
-            # Better now than after the database has shown the new tables.
+            # Checked now, since the database publishes first.
             for link in (self.reports / name for name in (self.name, LATEST, REJECTS)):
                 if link.exists() and not link.is_symlink():
                     raise CannotWrite(folder=link, what="it is no link of this program")
@@ -89,34 +104,38 @@ class ReportSet:
                 with suppress(OSError):
                     _unseen(link).unlink(missing_ok=True)
 
-    def write(self, table: Table, text: Iterable[bytes]) -> None:
-        """Write one table, from what `render` gives of its rows."""
-        self._write(f"{table.name}.tsv", as_report(table, text))
+    def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
+        """Write `<table>.tsv`."""
+        with self._clock.stage(Stage.TSV, text.bytes, table.name):
+            self._write(f"{table.name}.tsv", as_report(table, text.report))
 
-    def keep(self, table: Table) -> None:
-        """Leave a table as the set before has it."""
+    def keep_table(self, table: Table, fingerprint: str) -> None:
+        """Keep `<table>.tsv` of the set before, which was carried over."""
         if not (self.folder / f"{table.name}.tsv").is_file():
-            raise CannotWrite(folder=self.folder, what=f"{table.name}.tsv was taken away by somebody else")
+            raise CannotWrite(folder=self.folder, what=f"another program removed {table.name}.tsv")
 
-    def export(self, export: FolderExport, parts: Sequence[ArchiveParts], ledger: Ledger) -> None:
-        """Write the folder of an export; files that an earlier run has written may be linked."""
+    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Write the folder of an export, which may link files of an earlier run."""
+        if not isinstance(export, FolderExport):
+            return
         target = self.folder / export.name
         earlier = (self.reports / name / export.name for name in (self.name, LATEST))
-        try:
-            target.mkdir()
-            export.write(target, parts, ledger, next((folder for folder in earlier if folder.is_dir()), None))
-        except OSError as error:
-            raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
+        with self._clock.stage(Stage.EXPORT):
+            try:
+                target.mkdir()
+                export.write(target, archives, ledger, next((folder for folder in earlier if folder.is_dir()), None))
+            except OSError as error:
+                raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write run.json."""
         self._write(SUMMARY, [orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
 
-    def write_rejects(self, instance_id: str, archive: str, content: bytes, *, defuse: bool = False) -> None:
-        """Write the reject file of an archive, if it has any rejects; to `defuse` as in `defused`."""
+    def write_rejects(self, instance_id: str, archive: str, content: bytes) -> None:
+        """Write the reject file of an archive, if it has any rejects."""
         if not content:
             return
-        if defuse:
+        if self._defuse:
             content = _REJECTED_FORMULA.sub(rb"\1'", content)
         lines = b"".join(f"{archive}\t".encode() + line + b"\n" for line in content.removesuffix(b"\n").split(b"\n"))
         header = "\t".join(("archive", *REJECT_COLUMNS)).encode() + b"\n"
@@ -126,8 +145,8 @@ class ReportSet:
         except OSError as error:
             raise CannotWrite(folder=self._rejects, what=error.strerror or error) from None
 
-    def ready(self) -> None:
-        """Make the links that `publish` puts in place: that needs no room on the disk."""
+    def prepare(self, run: Mapping[str, Any]) -> None:
+        """Make the links that `publish` renames; to rename them needs no room on the disk."""
         links = {
             self.reports / self.name: f"{SETS}/{self.folder.name}",
             self.reports / REJECTS: f"{SETS}/{self._rejects.name}",
@@ -145,35 +164,28 @@ class ReportSet:
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
-    def publish(self) -> Path:
-        """Show this set to readers, and return its folder as they see it."""
-        if not self._links:
-            self.ready()
+    def publish(self) -> None:
+        """Rename the links, and remove the sets that no reader can still be reading."""
         try:
             before = self._target(self.reports / self.name), self._target(self.reports / REJECTS)
             for link in self._links:
                 _unseen(link).replace(link)
                 self._published = True
-            # Who opened the set that was just replaced may still read it, until the next run.
+            # A reader may have opened the set that was just replaced: it stays until the next run.
             self._drop_sets(keep=before)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
-        return self.reports / self.name
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:
         try:
-            # What was carried over is a file of the set before as well: it is replaced, never written to.
+            # A file that was carried over is a hard link to that of the set before: it must not be written to.
             (self.folder / name).unlink(missing_ok=True)
-            with (self.folder / name).open("wb") as file:
-                for part in content:
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
+            write_synced(self.folder / name, content)
         except OSError as error:
             raise CannotWrite(folder=self.folder, what=error.strerror or error) from None
 
     def _carry_over(self) -> None:
-        """Keep the tables of modules that do not run today, where this as-of date has them."""
+        """Link the tables and exports of this as-of date that the run does not write."""
         before = self.reports / self.name
         if before.is_dir():
             for file in before.glob("*.tsv"):
@@ -190,10 +202,10 @@ class ReportSet:
 
     @staticmethod
     def _target(link: Path) -> str | None:
-        """The set that a link leads to."""
+        """Return the name of the set that a link leads to."""
         return link.readlink().name if link.is_symlink() else None
 
 
 def _unseen(link: Path) -> Path:
-    """The new link that takes the place of a `link` at one stroke."""
+    """Return the path of a new link until it replaces `link`."""
     return link.with_name(f".{link.name}.new")

@@ -1,4 +1,4 @@
-"""What is published, held against what was computed anew: a sink that compares where another would write."""
+"""Comparison of published tables with computed ones: a sink that compares where another would write."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import groupby, zip_longest
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from psycopg2 import sql
 
-from grt_batch.ledger.ledger import RUN
+from grt_batch.core.wording import counted
+from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.base import INSTANCE
-from grt_batch.modules.export import ArchiveParts
+from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.tables import Column, Table, Type
-from grt_batch.sinks.postgres import connection
+from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA, Partition, attached, is_current
+from grt_batch.sinks.sink import Sink, TableText
 
 SAME = "same"
 
@@ -26,18 +28,20 @@ LOST = "lost"
 _COMPUTED = sql.Identifier("computed")
 
 
-class Comparison:
-    """Takes what a run would publish, and says of each table in `found` how the database differs from it. What was
-    computed goes into a temporary table, so that PostgreSQL itself says which values are the same; it is gone with the
-    transaction, and nothing else is written."""
+class Comparison(Sink):
+    """A sink that compares what a run would publish with the database, and writes the differences to `found` by table.
 
-    def __init__(self, found: MutableMapping[str, str], published: str, url: str, *_: object, **__: object) -> None:
+    The rows go into a temporary table, so that PostgreSQL itself compares the values. It is gone with the transaction,
+    and nothing else is written.
+    """
+
+    def __init__(self, found: MutableMapping[str, str], published: str, url: str) -> None:
         """`published` is the id of the run whose row of the table of runs is compared."""
         self._found = found
         self._published = published
         self._url = url
 
-    def __enter__(self) -> Comparison:
+    def __enter__(self) -> Self:
         self._context = connection(self._url)
         self._link = self._context.__enter__()
         self._cursor = self._link.cursor()
@@ -48,12 +52,12 @@ class Comparison:
     ) -> None:
         self._context.__exit__(kind, error, trace)
 
-    def copy(self, table: Table, text: Iterable[bytes], content: str) -> None:
-        """Compare a table with what `render` gives of the rows."""
+    def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
+        """Compare the rows of a table."""
         current = is_current(self._cursor, table)
         if current:
-            self._found[table.name] = self._compared(table, text)
-            # Readers do not wait for a verification, but a run of another work folder would.
+            self._found[table.name] = self._compared(table, text.copy)
+            # A run of another work folder would wait for the lock.
             self._link.rollback()
         else:
             self._found[table.name] = LOST if current is None else "has other columns"
@@ -80,9 +84,11 @@ class Comparison:
         row = self._cursor.fetchone()
         return _differing(table, row[0], ["" if value is None else str(value) for value in row[1:]]) if row else SAME
 
-    def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
-        """Compare the tables of an export, instance by instance: by the key of what it is made of, and by the number
-        of its rows."""
+    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Compare the tables of an export, instance by instance: the digest of their inputs, and the number of rows."""
+        if not isinstance(export, TableExport):
+            return
+        tables = export.tables
         wanted: dict[str, dict[str, int]] = {table.name: {} for table in tables}
         made_of: dict[str, list[str]] = {}
         for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
@@ -106,10 +112,11 @@ class Comparison:
             self._found[table.name] = differing(odd, "instance")
         self._link.rollback()
 
-    def wait(self) -> None:
-        """Nothing is under way."""
+    def keep_table(self, table: Table, fingerprint: str) -> None:
+        """Raise AssertionError: without published reports in its folder a verification keeps no table."""
+        raise AssertionError(table.name)
 
-    def swap(self, run: Mapping[str, Any]) -> None:
+    def prepare(self, run: Mapping[str, Any]) -> None:
         """Compare the row of the published run."""
         if is_current(self._cursor, RUN) is None:
             self._found[RUN.name] = LOST
@@ -123,12 +130,12 @@ class Comparison:
         odd = [name for name, value in zip(columns, row or (), strict=False) if value != run[name]]
         self._found[RUN.name] = differing_numbers(odd) if row else LOST
 
-    def commit(self) -> None:
-        """Nothing was written."""
+    def publish(self) -> None:
+        """Do nothing: the transaction is rolled back."""
 
 
 def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
-    """How the TSV file that was found differs from that which was computed: SAME, or what is different."""
+    """Return how the TSV file found differs from the computed one, or SAME."""
     if found == computed:
         return SAME
     before, after = (raw.removesuffix(b"\n").split(b"\n") for raw in (computed, found))
@@ -146,18 +153,18 @@ def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
 
 
 def _key(line: bytes, places: Sequence[int]) -> list[str]:
-    """The key of a line, which may be damaged."""
+    """Return the key of a line, which may be damaged."""
     fields = line.decode("utf-8", "replace").split("\t")
     return [fields[place] if place < len(fields) else "" for place in places]
 
 
 def differing(names: Collection[str], what: str) -> str:
-    """How many of these there are, which differ, or SAME."""
+    """Return how many things of a kind differ, and the first of them, or SAME."""
     return _first(len(names), what, min(names)) if names else SAME
 
 
 def differing_numbers(names: Sequence[str]) -> str:
-    """Which numbers are different, or SAME."""
+    """Return which numbers differ, or SAME."""
     return f"differs in {', '.join(names)}" if names else SAME
 
 
@@ -167,17 +174,17 @@ def _differing(table: Table, rows: int, key: Sequence[str]) -> str:
 
 
 def _first(count: int, what: str, first: str) -> str:
-    return f"{count} {what} differs, first {first}" if count == 1 else f"{count} {what}s differ, first {first}"
+    return f"{counted(count, what)} {'differs' if count == 1 else 'differ'}, first {first}"
 
 
 def _in_order(column: Column) -> sql.Composable:
-    """A column in the order of the TSV reports: texts by their bytes."""
+    """Return a column in the order of the TSV reports: texts by their bytes."""
     name = sql.Identifier(column.name)
     return sql.SQL('{} COLLATE "C"').format(name) if column.type is Type.TEXT else name
 
 
 class _Lines:
-    """What `render` gives, as the file that COPY reads; a part may be longer than asked for."""
+    """Parts of text as a file for COPY. A read returns a part, which may be longer than asked for."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts

@@ -106,6 +106,13 @@ def test_the_environment_holds_texts_and_paths_as_they_are_and_toml_otherwise(ke
         ("WARNING_LEVELS", "2"),
         ("WARNING_LEVELS", "[[2, 7, true]]"),
         ("LOCK_TRIES", "0"),
+        ("MAX_RANKS", str(2**63)),
+        ("FAULT_TOLERANT", "1"),
+        ("CHANGE_P_VALUE", "0"),
+        ("CHANGE_P_VALUE", "nan"),
+        ("FOLDER_MODE", "0999"),
+        ("FILE_MODE", "0640\n"),
+        ("REDACT_NAMES", "['']"),
         ("WARNING_LEVELS", "[" * 5000),
     ],
     ids=lambda text: text[:40],
@@ -146,6 +153,21 @@ def test_a_wrong_key_or_value_is_named_with_its_file(text: str, key: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "section", "reason"),
+    [
+        ("[reading]\nblock_bytes = 0", "reading", "Expected `int` >= 1"),
+        ("[paths]\nuploads = ''", "paths", "Expected a path"),
+        ("[privacy]\nredact_names = ['a', 5]", "privacy", "Expected `str`, got `int` - at `$[1]`"),
+        ("[reports.quotas]\na = -1", "reports", "Expected `int` >= 0"),
+    ],
+)
+def test_the_line_says_the_section_and_what_is_wrong(text: str, section: str, reason: str) -> None:
+    line = refused(toml(text))
+    assert f"[{section}] " in line
+    assert reason in line
+
+
+@pytest.mark.parametrize(
     "item",
     [
         "2",
@@ -167,7 +189,8 @@ def test_a_wrong_key_or_value_is_named_with_its_file(text: str, key: str) -> Non
 def test_a_wrong_warning_level_is_refused(item: str) -> None:
     line = refused(toml(f"[reports]\nwarning_levels = [[3, 3, 0.5], {item}]"))
     assert "my.toml" in line
-    assert "warning_levels are [2 or 3, days, fraction of the quota], not " in line
+    assert "[reports] warning_levels is [level, days, fraction of the quota], not [[3, 3, 0.5], " in line
+    assert " - at `$[1]" in line
 
 
 @pytest.mark.parametrize(
@@ -186,7 +209,7 @@ def test_zero_is_refused_where_nothing_works_with_it(section: str, key: str) -> 
 
 @pytest.mark.parametrize("key", [key for key in fields(Config) if type(key.default) is int], ids=lambda key: key.name)
 def test_every_number_has_a_least_that_is_accepted_and_below_it_none(key: Field[Any]) -> None:
-    least = key.metadata["least"]
+    least = 1 if key.type == "Positive" else 0
     config = load(toml(f"[{key.metadata['section']}]\n{key.name} = {least}"), environment={})
     assert getattr(config, key.name) == least
     assert f"{key.name} is {key.metadata['unit']}" in refused(

@@ -13,16 +13,18 @@ from build import plain
 from grt_batch.core.config import Config
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.frames.ipc import unpack_frames
-from grt_batch.ledger.ledger import InstanceEntry, Ledger
+from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import chosen, discover
+from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import MERGED, PARTIAL
 from grt_batch.pipeline.merge import MergeOrder
 from grt_batch.pipeline.plan import find_uploads, survey
-from grt_batch.pipeline.reduce_all import Reduction
+from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.render import RenderOrder
+from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.sample import UNTIL
 from grt_batch.store.archive_index import ArchiveIndex
@@ -35,15 +37,14 @@ CUBES = tuple(sorted(cube.name for cube in discover()["tools"].cubes))
 @pytest.fixture(scope="module")
 def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Ledger, dict[str, RenderOrder]]:
     """What is merged of the sample, all that is known of its archives, and the order to make each module's tables."""
-    config = Config(uploads=sample, work=tmp_path_factory.mktemp("work"))
+    home = tmp_path_factory.mktemp("made")
+    config = Config(uploads=sample, work=home / "work", reports=home / "reports")
     store, index, modules = Store(config.work / "store"), ArchiveIndex(config.work, config.uploads), chosen(NAMES)
     uploads = find_uploads(config, index, ())
     planned = survey(uploads, store, index, config, modules, UNTIL)
-    reduction = Reduction(config, modules, store, SerialExecutor(), index, UNTIL, again=False)
-    reduced = reduction.reduce(planned, lambda _: None)
-    metadata = {instance.instance_id: instance.metadata for instance in uploads.instances}
-    entries = (InstanceEntry(name, metadata[name], tuple(archives)) for name, archives in reduced.entries.items())
-    ledger = Ledger(UNTIL, config, tuple(entries))
+    context = RunContext(RunRequest(config, UNTIL), modules, store, index, SerialExecutor())
+    reduced = reduce_archives(context, uploads, planned, "", lambda _: None)
+    ledger = reduced.ledger
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
     orders = {name: RenderOrder(name, tuple(merged), UNTIL, public) for name, merged in reduced.merged.items()}
     return store, ledger, orders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import weakref
@@ -25,7 +26,7 @@ from grt_batch.pipeline.tasks import DecodeTask, Task, run_here, timed
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.scheduling import controllers
-from grt_batch.ranks.serialization import pack_task
+from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_task
 from grt_batch.ranks.worker import Rank
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.store.store import Store
@@ -42,7 +43,7 @@ class Aborted(BaseException):
 
 
 @dataclass
-class Office:
+class Network:
     """The queues of all ranks; `aborted` are the codes that ranks ended the run with, `finished` who left in peace."""
 
     size: int
@@ -53,35 +54,35 @@ class Office:
         self.queues: list[queue.SimpleQueue[Sent | None]] = [queue.SimpleQueue() for _ in range(self.size)]
 
 
-class FakeWire:
+class FakeTransport:
     """One rank's end of the queues; what it sent is kept."""
 
-    def __init__(self, office: Office, rank: int) -> None:
-        self.office = office
+    def __init__(self, network: Network, rank: int) -> None:
+        self.network = network
         self.rank = rank
-        self.size = office.size
+        self.size = network.size
         self.sent: list[tuple[int, Tag]] = []
         self.clock = Clock()
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         self.sent.append((to, tag))
-        self.office.queues[to].put((int(tag), self.rank, pack({}) if raw is None else raw))
+        self.network.queues[to].put((int(tag), self.rank, pack() if raw is None else raw))
 
     def receive(self) -> Message:
-        return self._message(self.office.queues[self.rank].get(timeout=SECONDS))
+        return self._message(self.network.queues[self.rank].get(timeout=SECONDS))
 
     def poll(self) -> Message | None:
         try:
-            return self._message(self.office.queues[self.rank].get_nowait())
+            return self._message(self.network.queues[self.rank].get_nowait())
         except queue.Empty:
             return None
 
     def finish(self, code: int = 0) -> None:
-        self.office.finished.add(self.rank)
+        self.network.finished.add(self.rank)
 
     def abort(self, code: int) -> None:
-        self.office.aborted.append(code)
-        for other in self.office.queues:
+        self.network.aborted.append(code)
+        for other in self.network.queues:
             other.put(None)
         raise Aborted
 
@@ -92,20 +93,20 @@ class FakeWire:
         return unpack(tag, source, bytearray(raw))
 
 
-class Crew:
+class Group:
     """A coordinator in this thread, and `ranks` others in threads of their own."""
 
     def __init__(self, ranks: int) -> None:
-        self.office = Office(1 + ranks)
-        self.wires = [FakeWire(self.office, rank) for rank in range(1 + ranks)]
-        self.coordinator = Coordinator(self.wires[0])
+        self.network = Network(1 + ranks)
+        self.transports = [FakeTransport(self.network, rank) for rank in range(1 + ranks)]
+        self.coordinator = Coordinator(self.transports[0])
         self._threads = [threading.Thread(target=self._serve, args=[rank]) for rank in range(1, 1 + ranks)]
         for thread in self._threads:
             thread.start()
 
     def _serve(self, rank: int) -> None:
         with suppress(Aborted):
-            Rank(self.wires[rank], "text", debug=False).serve()
+            Rank(self.transports[rank]).serve()
 
     def join(self) -> None:
         """Wait until every rank has returned."""
@@ -115,21 +116,21 @@ class Crew:
 
     def ended_in_peace(self) -> bool:
         """Whether every rank came to its end by itself."""
-        return self.office.finished == set(range(self.office.size)) and not self.office.aborted
+        return self.network.finished == set(range(self.network.size)) and not self.network.aborted
 
 
 @contextmanager
-def crew_of(ranks: int) -> Iterator[Crew]:
-    """A executor that is ended, whatever the test does."""
-    executor = Crew(ranks)
+def group_of(ranks: int) -> Iterator[Group]:
+    """Ranks that are ended, whatever the test does."""
+    group = Group(ranks)
     try:
-        yield executor
+        yield group
     except BaseException:
-        for other in executor.office.queues:
+        for other in group.network.queues:
             other.put(None)
         raise
     finally:
-        executor.join()
+        group.join()
 
 
 def orders_of(uploads: Path) -> list[ReduceOrder]:
@@ -190,43 +191,43 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_a_crew_leaves_what_one_process_leaves(expected: Expected, tmp_path: Path, ranks: int) -> None:
+def test_a_group_leaves_what_one_process_leaves(expected: Expected, tmp_path: Path, ranks: int) -> None:
     config = config_of(tmp_path)
     told: list[int] = []
-    with crew_of(ranks) as executor:
-        found = executor.coordinator.carry_out(expected.orders, config, Store(tmp_path / "store"), told.append)
+    with group_of(ranks) as group:
+        found = group.coordinator.carry_out(expected.orders, config, Store(tmp_path / "store"), told.append)
         assert outcomes_of(found) == expected.outcomes
         assert content(tmp_path) == expected.content
         assert sum(told) == sum(order.bytes for order in expected.orders)
-        assert len(executor.coordinator.peak_memory()) == 1 + ranks
+        assert len(group.coordinator.peak_memory()) == 1 + ranks
         # All have asked again by now, so that nothing they did is missing.
-        told = executor.coordinator.stages()
+        told = group.coordinator.stages()
         assert [rank["rank"] for rank in told] == list(range(1 + ranks))
         text = sum(outcome.account.text_bytes for outcome in expected.outcomes)
         assert sum(rank["bytes"].get("gunzip", 0) for rank in told) == text
-        executor.coordinator.end(1)
-    assert executor.ended_in_peace()
-    leading = {to for to, tag in executor.wires[0].sent if tag is Tag.LEAD}
+        group.coordinator.end(1)
+    assert group.ended_in_peace()
+    leading = {to for to, tag in group.transports[0].sent if tag is Tag.LEAD}
     assert len(leading) >= controllers(1 + ranks, len(expected.orders))
     if ranks > 1:
-        assert any(tag is Tag.RESULT for transport in executor.wires for _, tag in transport.sent), "nobody helped"
+        assert any(tag is Tag.RESULT for transport in group.transports for _, tag in transport.sent), "nobody helped"
 
 
 def test_orders_may_come_in_several_rounds_or_none(expected: Expected, tmp_path: Path) -> None:
     config, store = config_of(tmp_path), Store(tmp_path / "store")
-    with crew_of(3) as executor:
+    with group_of(3) as group:
         rounds = (expected.orders[:1], [], expected.orders[1:], expected.orders)
-        found = [list(executor.coordinator.carry_out(orders, config, store, lambda _: None)) for orders in rounds]
-        executor.coordinator.end(0)
+        found = [list(group.coordinator.carry_out(orders, config, store, lambda _: None)) for orders in rounds]
+        group.coordinator.end(0)
     assert outcomes_of(outcome for part in found[:3] for outcome in part) == expected.outcomes
     assert outcomes_of(iter(found[3])) == expected.outcomes
     assert content(tmp_path) == expected.content
 
 
-def test_a_crew_without_work_ends(tmp_path: Path) -> None:
-    with crew_of(4) as executor:
-        executor.coordinator.end(3)
-    assert executor.ended_in_peace()
+def test_a_group_without_work_ends(tmp_path: Path) -> None:
+    with group_of(4) as group:
+        group.coordinator.end(3)
+    assert group.ended_in_peace()
 
 
 @pytest.fixture(scope="module")
@@ -248,13 +249,13 @@ def test_an_archive_that_breaks_off_leaves_no_rank_stuck(damaged: Path, tmp_path
     wanted = serially(orders, config_of(tmp_path / "serial"))
     assert [bool(outcome.account.quarantine) for outcome in wanted] == [False, True, True]
     told: list[int] = []
-    with crew_of(ranks) as executor:
-        config = config_of(tmp_path / "executor")
-        found = executor.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
+    with group_of(ranks) as group:
+        config = config_of(tmp_path / "group")
+        found = group.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
         assert outcomes_of(found) == wanted
-        executor.coordinator.end(0)
-    assert executor.ended_in_peace()
-    assert content(tmp_path / "executor") == content(tmp_path / "serial")
+        group.coordinator.end(0)
+    assert group.ended_in_peace()
+    assert content(tmp_path / "group") == content(tmp_path / "serial")
     assert sum(told) == sum(order.bytes for order in orders)
 
 
@@ -265,13 +266,37 @@ def test_a_task_that_fails_ends_all_ranks_and_says_where(
         raise ZeroDivisionError(f"a fault in block {task.number}")
 
     monkeypatch.setattr(DecodeTask, "run", fail)
-    with crew_of(3) as executor, pytest.raises(Aborted):
-        list(executor.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
-    assert set(executor.office.aborted) == {RankLost.exit_code}
-    assert not executor.office.finished
+    with group_of(3) as group, pytest.raises(Aborted):
+        list(group.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
+    assert set(group.network.aborted) == {RankLost.exit_code}
+    assert not group.network.finished
     complaint = log.readouterr().err.splitlines()[0]
     assert " failed at 3/" in complaint
     assert "ZeroDivisionError: a fault in block " in complaint
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_ranks_log_in_the_form_that_the_run_was_asked_for(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.CaptureFixture[str], debug: bool
+) -> None:
+    monkeypatch.setattr(DecodeTask, "run", lambda _: 1 // 0)
+    with group_of(2) as group, pytest.raises(Aborted):
+        group.coordinator.settings = RunSettings("a run", "json", debug)
+        list(group.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), lambda _: None))
+    text = log.readouterr().err
+    (complaint, *_) = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert (complaint["run"], complaint["role"] in ("controller", "worker")) == ("a run", True)
+    assert ("Traceback" in text) == debug
+
+
+def test_ranks_record_a_profile_where_the_run_was_asked_for_one(damaged: Path, tmp_path: Path) -> None:
+    with group_of(2) as group:
+        group.coordinator.settings = RunSettings(profiles=tmp_path / "profiles")
+        store = Store(tmp_path / "store")
+        list(group.coordinator.carry_out(orders_of(damaged), config_of(tmp_path), store, lambda _: None))
+        group.coordinator.end(0)
+    assert {file.name for file in (tmp_path / "profiles").iterdir()} == {"rank-1.json", "rank-2.json"}
+    assert all(b'"decode"' in file.read_bytes() for file in (tmp_path / "profiles").iterdir())
 
 
 def test_an_error_that_is_told_to_people_keeps_its_exit_code(
@@ -279,17 +304,17 @@ def test_an_error_that_is_told_to_people_keeps_its_exit_code(
 ) -> None:
     (tmp_path / "work").write_text("a file where the folder should be")
     config = config_of(tmp_path / "work")
-    with crew_of(2) as executor, pytest.raises(Aborted):
-        list(executor.coordinator.carry_out(orders_of(damaged), config, Store(tmp_path), lambda _: None))
-    assert set(executor.office.aborted) == {CannotWrite.exit_code}
+    with group_of(2) as group, pytest.raises(Aborted):
+        list(group.coordinator.carry_out(orders_of(damaged), config, Store(tmp_path), lambda _: None))
+    assert set(group.network.aborted) == {CannotWrite.exit_code}
     assert "cannot be written" in log.readouterr().err
 
 
 def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path, tmp_path: Path) -> None:
-    office = Office(2)
-    coordinator = Coordinator(FakeWire(office, 0))
-    FakeWire(office, 1).send(0, Tag.ASK, pack({"memory": 1, "host": "node7"}))
-    FakeWire(office, 1).send(0, Tag.PROGRESS, pack({"bytes": 1}))
+    network = Network(2)
+    coordinator = Coordinator(FakeTransport(network, 0))
+    FakeTransport(network, 1).send(0, Tag.ASK, pack(Ask(1, "node7", {})))
+    FakeTransport(network, 1).send(0, Tag.PROGRESS, pack(1))
 
     def fail(_: int) -> None:
         raise ZeroDivisionError
@@ -298,34 +323,34 @@ def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path
         list(coordinator.carry_out(orders_of(damaged), config_of(tmp_path), Store(tmp_path), fail))
     with pytest.raises(Aborted):
         coordinator.end(6)
-    assert office.aborted == [6]
+    assert network.aborted == [6]
 
 
 def test_a_worker_that_comes_too_late_is_sent_back(log: pytest.CaptureFixture[str]) -> None:
-    office = Office(4)
-    transport = FakeWire(office, 1)
+    network = Network(4)
+    transport = FakeTransport(network, 1)
     for late in (3, 2):
-        FakeWire(office, late).send(1, Tag.READY)
-    FakeWire(office, 0).send(1, Tag.END)
-    Rank(transport, "text", debug=False).serve()
-    assert office.finished == {1}
+        FakeTransport(network, late).send(1, Tag.READY)
+    FakeTransport(network, 0).send(1, Tag.END, pack(RunSettings()))
+    Rank(transport).serve()
+    assert network.finished == {1}
     assert transport.sent == [(0, Tag.ASK), (3, Tag.RELEASE), (2, Tag.RELEASE)]
 
 
 def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    office = Office(3)
-    transport = FakeWire(office, 1)
+    network = Network(3)
+    transport = FakeTransport(network, 1)
     task = DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS]])[0], 0, b""), 1, ())
-    FakeWire(office, 0).send(1, Tag.HELP, pack({"leader": 2}))
+    FakeTransport(network, 0).send(1, Tag.HELP, pack(Help(RunSettings(), 2)))
     for index in range(2):
-        FakeWire(office, 2).send(1, Tag.TASK, pack_task(index, "", task))
-    FakeWire(office, 2).send(1, Tag.RELEASE)
-    FakeWire(office, 0).send(1, Tag.END)
+        FakeTransport(network, 2).send(1, Tag.TASK, pack_task(index, "", task))
+    FakeTransport(network, 2).send(1, Tag.RELEASE)
+    FakeTransport(network, 0).send(1, Tag.END, pack(RunSettings()))
     messages: list[weakref.ref[Message]] = []
     kept: list[int] = []
 
     def receive() -> Message:
-        message = FakeWire.receive(transport)
+        message = FakeTransport.receive(transport)
         messages.append(weakref.ref(message))
         return message
 
@@ -335,14 +360,14 @@ def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(transport, "receive", receive)
     monkeypatch.setattr("grt_batch.ranks.worker.timed", watched)
-    Rank(transport, "text", debug=False).serve()
+    Rank(transport).serve()
     assert kept == [0, 0]
     assert transport.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
 
 
 def test_a_rank_that_is_told_nonsense_says_so(log: pytest.CaptureFixture[str]) -> None:
-    office = Office(2)
-    FakeWire(office, 0).send(1, Tag.PROGRESS)
+    network = Network(2)
+    FakeTransport(network, 0).send(1, Tag.PROGRESS)
     with pytest.raises(Aborted):
-        Rank(FakeWire(office, 1), "text", debug=False).serve()
-    assert "an idle rank was told PROGRESS by rank 0" in log.readouterr().err
+        Rank(FakeTransport(network, 1)).serve()
+    assert "an idle rank got PROGRESS from rank 0" in log.readouterr().err

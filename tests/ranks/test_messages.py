@@ -9,7 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from build import decoded, examples, line
@@ -25,14 +27,17 @@ from grt_batch.ledger.account import Account, Members
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome, Text
+from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks import serialization
-from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.messages import Large, Message, Tag, pack, unpack
+from grt_batch.ranks.serialization import RunSettings as Settings
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import RECORDS, Job
-from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.sinks.sink import TableText
+from grt_batch.uploads.archive import ArchiveReader, Block
 from grt_batch.uploads.scan import scan
+from grt_batch.uploads.unpacking import Limits
 
 BLOCK_BYTES = 20_000
 JSON = st.recursive(
@@ -48,22 +53,35 @@ def received(raw: bytes) -> Message:
 
 
 @examples(100)
-@given(header=st.dictionaries(st.text("abc"), JSON, max_size=4), buffers=st.lists(st.binary(max_size=9), max_size=4))
-def test_a_message_comes_as_it_was_sent(header: dict[str, Any], buffers: list[bytes]) -> None:
-    message = received(pack(header, buffers))
+@given(values=st.lists(JSON, max_size=4), buffers=st.lists(st.binary(max_size=9), max_size=4))
+def test_a_message_comes_as_it_was_sent(values: list[Any], buffers: list[bytes]) -> None:
+    message = received(pack(*values, [Large(buffer) for buffer in buffers]))
     assert (message.tag, message.source) == (Tag.TASK, 7)
-    assert message.header == header
-    assert [bytes(buffer) for buffer in message.buffers] == buffers
+    assert [message.read(Any, place) for place in range(len(values))] == values
+    assert [bytes(large.data) for large in message.read(list[Large], len(values))] == buffers
 
 
 @pytest.mark.parametrize("tag", Tag, ids=lambda tag: tag.name)
 def test_a_message_may_be_its_tag_alone(tag: Tag) -> None:
-    assert unpack(int(tag), 0, bytearray(pack({}))) == Message(tag, 0, {}, [])
+    assert unpack(int(tag), 0, bytearray(pack())) == Message(tag, 0, [], [])
 
 
 def test_views_are_sent_like_bytes() -> None:
-    message = received(pack({}, [memoryview(b"odd"), b"", memoryview(bytearray(5))]))
+    message = received(pack([Large(memoryview(b"odd")), Large(b""), Large(memoryview(bytearray(5)))]))
     assert [bytes(buffer) for buffer in message.buffers] == [b"odd", b"", bytes(5)]
+
+
+@pytest.mark.parametrize("value", [5, {1, 2}, object(), 2**70], ids=str)
+def test_a_value_of_another_type_is_refused(value: object) -> None:
+    with pytest.raises((NotImplementedError, OverflowError, msgspec.ValidationError)):
+        received(pack(value)).read(Settings)
+
+
+def test_buffers_are_views_of_the_message() -> None:
+    raw = bytearray(pack(Large(b"abc"), np.arange(3)))
+    message = unpack(int(Tag.TASK), 7, raw)
+    raw[-1] = 1
+    assert message.read(npt.NDArray[Any], 1)[2] == 2 + (1 << 56)  # type: ignore[type-var]
 
 
 SINCE = date(2018, 1, 1)
@@ -82,7 +100,7 @@ ORDER = ReduceOrder(
 CONFIG = Config(
     uploads=Path("/up loads"),
     work=Path("w"),
-    database="postgresql://grt@host/grt",
+    database="postgresql://grt:hunter2@host/grt",
     quotas={"3": 10**12},
     warning_levels=(Level(2, 7, 0.1), Level(3, 3, 1 / 3)),
     max_archive_bytes=2**63 - 1,
@@ -94,18 +112,17 @@ CONFIG = Config(
 )
 @pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
 def test_an_order_brings_its_configuration_but_not_the_database(order: ReduceOrder, config: Config) -> None:
-    told = replace(config, database="")
-    assert serialization.unpack_lead(received(serialization.pack_lead(order, config, "a run"))) == (
-        order,
-        told,
-        "a run",
-    )
+    settings = Settings("a run", "json", debug=True, profiles=Path(os.fsdecode(b"/w \xff/profiles")))
+    packed = serialization.pack_lead(order, config, settings)
+    assert b"hunter2" not in packed
+    assert serialization.unpack_lead(received(packed)) == (order, replace(config, database=Config.database), settings)
 
 
 def test_an_order_may_name_a_file_that_is_not_utf_8() -> None:
     order = replace(ORDER, tar=os.fsdecode(b"/uploads \xff/0.tar.gz"))
-    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")), database="")
-    assert serialization.unpack_lead(received(serialization.pack_lead(order, config, ""))) == (order, config, "")
+    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")), database=Config.database)
+    packed = serialization.pack_lead(order, config, Settings())
+    assert serialization.unpack_lead(received(packed)) == (order, config, Settings())
 
 
 ACCOUNT = Account(
@@ -128,11 +145,6 @@ def test_an_outcome_comes_back(account: Account) -> None:
     assert serialization.unpack_outcome(received(serialization.pack_outcome(outcome))) == outcome
 
 
-@pytest.mark.parametrize("folder", [None, Path("/w/profiles/r"), Path(os.fsdecode(b"/w \xff/profiles"))])
-def test_the_end_says_where_a_profile_goes(folder: Path | None) -> None:
-    assert serialization.unpack_end(received(serialization.pack_end(folder))) == folder
-
-
 MERGED_ONE = MergedEntry("3", ("usage",), "partial", "p" * 40)
 MERGE = MergeOrder("3", "tools", ("change", "usage"), ("p" * 40, "q" * 40), again=True)
 RENDER = RenderOrder(
@@ -142,13 +154,13 @@ RENDER = RenderOrder(
 
 @pytest.mark.parametrize("order", [MERGE, RENDER], ids=["merge", "render"])
 def test_orders_of_all_kinds_are_understood(order: MergeOrder | RenderOrder) -> None:
-    assert serialization.unpack_lead(received(serialization.pack_lead(order, Config(), "")))[0] == order
+    assert serialization.unpack_lead(received(serialization.pack_lead(order, Config(), Settings())))[0] == order
 
 
 TEXTS = (
-    Text("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
-    Text("empty", (), ()),
-    Text("other", (b"=1\n",), (b"'=1\n",)),
+    TableText("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
+    TableText("empty", (), ()),
+    TableText("other", (b"=1\n",), (b"'=1\n",)),
 )
 
 
@@ -163,7 +175,7 @@ def test_outcomes_of_all_kinds_come_back(outcome: MergeOutcome | RenderOutcome) 
 
 def test_a_text_that_is_the_same_for_database_and_report_is_sent_once() -> None:
     text = (bytes(1000),)
-    message = serialization.pack_outcome(RenderOutcome("tools", (Text("tool", text, text),)))
+    message = serialization.pack_outcome(RenderOutcome("tools", (TableText("tool", text, text),)))
     assert len(message) < 2 * 1000
     (found,) = serialization.unpack_outcome(received(message)).texts
     assert found.copy is found.report
@@ -304,3 +316,9 @@ def assert_same_partial(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFr
 def test_every_kind_of_task_has_a_codec() -> None:
     tasks = {kind.name for kind in (DecodeTask, AggregateTask)}
     assert set(serialization._CODECS) == tasks
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_columns_are_not_among_the_values(block: Decoded) -> None:
+    raw = serialization.pack_result(0, DecodeTask(Block(block.layout, 0, b""), 1, ()), block)
+    assert len(received(raw).buffers) == len(block.columns)

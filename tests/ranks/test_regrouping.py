@@ -19,10 +19,10 @@ from grt_batch.store.store import Store
 from tests.ranks.test_coordinator import (
     SECONDS,
     Aborted,
-    Crew,
     Expected,
-    FakeWire,
-    Office,
+    FakeTransport,
+    Group,
+    Network,
     content,
     orders_of,
     outcomes_of,
@@ -33,7 +33,7 @@ Parcel = tuple[int, int, int, bytes] | None
 
 
 @dataclass
-class LossyOffice(Office):
+class LossyNetwork(Network):
     """Loses as many ranks as it is told to, when they are about to send such a message, and says so to the others."""
 
     fatal: Tag = Tag.ASK
@@ -80,60 +80,60 @@ class LossyOffice(Office):
             self._changed.notify_all()
 
 
-class LossyWire(FakeWire):
+class LossyTransport(FakeTransport):
     """One rank's end of the queues. What was sent before all regrouped is not read any more."""
 
-    office: LossyOffice
+    network: LossyNetwork
 
-    def __init__(self, office: LossyOffice, rank: int) -> None:
-        super().__init__(office, rank)
+    def __init__(self, network: LossyNetwork, rank: int) -> None:
+        super().__init__(network, rank)
         self._age = 0
         self._gone: set[int] = set()
         self._met = False
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         self._see()
-        if self.office.is_lost(self.rank, tag):
+        if self.network.is_lost(self.rank, tag):
             raise Aborted
         self.sent.append((to, tag))
-        self.office.parcels[to].put((self._age, int(tag), self.rank, pack({}) if raw is None else raw))
+        self.network.parcels[to].put((self._age, int(tag), self.rank, pack() if raw is None else raw))
 
     def receive(self) -> Message:
         while True:
             self._see()
-            message = self._opened(self.office.parcels[self.rank].get(timeout=SECONDS))
+            message = self._opened(self.network.parcels[self.rank].get(timeout=SECONDS))
             if message is not None:
                 return message
 
     def poll(self) -> Message | None:
         self._see()
         try:
-            return self._opened(self.office.parcels[self.rank].get_nowait())
+            return self._opened(self.network.parcels[self.rank].get_nowait())
         except queue.Empty:
             return None
 
     def finish(self, code: int = 0) -> None:
         self._see()
-        if self.office.is_lost(self.rank, Tag.END):
+        if self.network.is_lost(self.rank, Tag.END):
             raise Aborted
         self._met = True
-        if not self.office.meet(self.rank, over=True):
+        if not self.network.meet(self.rank, over=True):
             raise RankLostError
         super().finish(code)
 
     def regroup(self) -> Sequence[int]:
         if not self._met:
-            self.office.meet(self.rank, over=False)
+            self.network.meet(self.rank, over=False)
         self._met = False
-        self._age = self.office.age
-        lost, self._gone = self.office.gone - self._gone, set(self.office.gone)
-        self.size = self.office.size - len(self._gone)
+        self._age = self.network.age
+        lost, self._gone = self.network.gone - self._gone, set(self.network.gone)
+        self.size = self.network.size - len(self._gone)
         return sorted(lost)
 
     def _see(self) -> None:
-        if self.rank in self.office.gone:
+        if self.rank in self.network.gone:
             raise Aborted
-        if self._age < self.office.age:
+        if self._age < self.network.age:
             raise RankLostError
 
     def _opened(self, parcel: Parcel) -> Message | None:
@@ -143,22 +143,22 @@ class LossyWire(FakeWire):
         return unpack(tag, source, bytearray(raw))
 
 
-class LossyCrew(Crew):
+class LossyGroup(Group):
     """A coordinator in this thread, and others in theirs, some of which are lost."""
 
-    office: LossyOffice
+    network: LossyNetwork
 
-    def __init__(self, office: LossyOffice) -> None:
-        self.office = office
-        wires = [LossyWire(office, rank) for rank in range(office.size)]
-        self.wires = list[FakeWire](wires)
-        self.coordinator = Coordinator(self.wires[0])
-        self._threads = [threading.Thread(target=self._serve, args=[rank]) for rank in range(1, office.size)]
+    def __init__(self, network: LossyNetwork) -> None:
+        self.network = network
+        transports = [LossyTransport(network, rank) for rank in range(network.size)]
+        self.transports = list[FakeTransport](transports)
+        self.coordinator = Coordinator(self.transports[0])
+        self._threads = [threading.Thread(target=self._serve, args=[rank]) for rank in range(1, network.size)]
         for thread in self._threads:
             thread.start()
 
     def living_ended_in_peace(self) -> bool:
-        return self.office.finished == set(range(self.office.size)) - self.office.gone
+        return self.network.finished == set(range(self.network.size)) - self.network.gone
 
 
 def config_of(work: Path) -> Config:
@@ -174,10 +174,10 @@ def small(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
     return Expected(orders, serially(orders, config_of(work)), content(work))
 
 
-def reduced(executor: LossyCrew, small: Expected, work: Path) -> None:
-    """Let the executor reduce the uploads, and see that nothing is missing."""
+def reduced(group: LossyGroup, small: Expected, work: Path) -> None:
+    """Let the group reduce the uploads, and see that nothing is missing."""
     told: list[int] = []
-    found = executor.coordinator.carry_out(small.orders, config_of(work), Store(work / "store"), told.append)
+    found = group.coordinator.carry_out(small.orders, config_of(work), Store(work / "store"), told.append)
     assert outcomes_of(found) == small.outcomes
     assert content(work) == small.content
     assert sum(told) == sum(order.bytes for order in small.orders)
@@ -190,13 +190,13 @@ TAGS = (Tag.ASK, Tag.READY, Tag.PROGRESS, Tag.TASK, Tag.RESULT, Tag.RELEASE, Tag
 def test_what_a_lost_rank_was_at_the_others_do(
     small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str], fatal: Tag
 ) -> None:
-    executor = LossyCrew(LossyOffice(6, fatal=fatal, after=1))
-    reduced(executor, small, tmp_path)
-    executor.coordinator.end(0)
-    executor.join()
-    assert executor.living_ended_in_peace()
-    (lost,) = executor.office.gone
-    assert executor.coordinator.ranks_lost() == 1
+    group = LossyGroup(LossyNetwork(6, fatal=fatal, after=1))
+    reduced(group, small, tmp_path)
+    group.coordinator.end(0)
+    group.join()
+    assert group.living_ended_in_peace()
+    (lost,) = group.network.gone
+    assert group.coordinator.ranks_lost() == 1
     (line,) = [line for line in log.readouterr().err.splitlines() if "was lost" in line]
     assert f"rank {lost} " in line
     assert line.endswith("the run goes on with 5")
@@ -205,30 +205,30 @@ def test_what_a_lost_rank_was_at_the_others_do(
 
 
 def test_several_may_be_lost(small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str]) -> None:
-    executor = LossyCrew(LossyOffice(6, fatal=Tag.PROGRESS, losses=4))
-    reduced(executor, small, tmp_path)
-    executor.coordinator.end(0)
-    executor.join()
-    assert executor.coordinator.ranks_lost() == 4
-    assert executor.living_ended_in_peace()
+    group = LossyGroup(LossyNetwork(6, fatal=Tag.PROGRESS, losses=4))
+    reduced(group, small, tmp_path)
+    group.coordinator.end(0)
+    group.join()
+    assert group.coordinator.ranks_lost() == 4
+    assert group.living_ended_in_peace()
 
 
 def test_without_any_other_rank_the_run_ends(small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str]) -> None:
-    executor = LossyCrew(LossyOffice(3, fatal=Tag.PROGRESS, losses=2))
+    group = LossyGroup(LossyNetwork(3, fatal=Tag.PROGRESS, losses=2))
     with pytest.raises(RankLost, match="all ranks but the first"):
-        reduced(executor, small, tmp_path)
-    executor.coordinator.end(RankLost.exit_code)
-    executor.join()
-    assert executor.living_ended_in_peace()
+        reduced(group, small, tmp_path)
+    group.coordinator.end(RankLost.exit_code)
+    group.join()
+    assert group.living_ended_in_peace()
 
 
 @pytest.mark.parametrize("after", [0, 3])
 def test_one_that_is_lost_at_the_end_keeps_nobody_from_it(
     small: Expected, tmp_path: Path, log: pytest.CaptureFixture[str], after: int
 ) -> None:
-    executor = LossyCrew(LossyOffice(5, fatal=Tag.END, after=after))
-    reduced(executor, small, tmp_path)
-    executor.coordinator.end(0)
-    executor.join()
-    assert len(executor.office.gone) == 1
-    assert executor.living_ended_in_peace()
+    group = LossyGroup(LossyNetwork(5, fatal=Tag.END, after=after))
+    reduced(group, small, tmp_path)
+    group.coordinator.end(0)
+    group.join()
+    assert len(group.network.gone) == 1
+    assert group.living_ended_in_peace()

@@ -18,6 +18,7 @@ from grt_batch.pipeline.request import RunSummary
 from grt_batch.schema.members import Kind
 from grt_batch.schema.tables import Column, Table, Type, defused, render
 from grt_batch.sinks.report_set import ReportSet
+from grt_batch.sinks.sink import TableText
 
 DAY, NEXT = date(2024, 6, 30), date(2024, 7, 1)
 ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),)) for name in ("one", "two"))
@@ -26,9 +27,16 @@ ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),))
 def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
     with ReportSet(reports, day, run) as sink:
         for table in tables:
-            sink.write(table, render(table, pl.DataFrame({"key": [run]})))
+            sink.write_table(table, text_of(table, run), "")
         sink.write_summary({"run": run})
-        return sink.publish()
+        sink.prepare({})
+        sink.publish()
+    return reports / day.isoformat()
+
+
+def text_of(table: Table, key: str) -> TableText:
+    text = tuple(render(table, pl.DataFrame({"key": [key]})))
+    return TableText(table.name, text, text)
 
 
 def shown(reports: Path) -> dict[str, str]:
@@ -68,7 +76,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, day: date) -> None:
     write(tmp_path, DAY, "a", ONE)
     before = shown(tmp_path)
     with pytest.raises(ZeroDivisionError), ReportSet(tmp_path, day, "b") as sink:
-        sink.write(ONE, render(ONE, pl.DataFrame({"key": ["half"]})))
+        sink.write_table(ONE, text_of(ONE, "half"), "")
         raise ZeroDivisionError
     assert shown(tmp_path) == before
     assert sets(tmp_path) == ["2024-06-30.a", "rejects.a"]
@@ -107,6 +115,7 @@ def test_reject_files_are_those_of_the_last_set(tmp_path: Path) -> None:
         sink.write_rejects("server", "1.5", b"jobs\t7\treason\t3\traw\n")
         sink.write_rejects("server", "2.5", b"")
         assert not file.exists()
+        sink.prepare({})
         sink.publish()
     assert file.read_text() == "archive\tmember\tline\treason\tbytes\ttext\n1.5\tjobs\t7\treason\t3\traw\n"
     assert [found.name for found in file.parent.iterdir()] == ["1.5.tsv"]
@@ -116,15 +125,17 @@ def test_reject_files_are_those_of_the_last_set(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("a file")
-    with pytest.raises(CannotWrite, match="reports"), ReportSet(tmp_path / "reports", DAY, "a"):
+    with pytest.raises(CannotWrite) as raised, ReportSet(tmp_path / "reports", DAY, "a"):
         raise AssertionError
+    assert raised.value.folder == tmp_path / "reports"
 
 
 @pytest.mark.parametrize("name", ["latest", "rejects", "2024-06-30"])
 def test_a_folder_in_the_place_of_a_link_is_found_before_anything_is_published(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(CannotWrite, match=f"{name} cannot be written: it is no link"), ReportSet(tmp_path, DAY, "a"):
+    with pytest.raises(CannotWrite) as raised, ReportSet(tmp_path, DAY, "a"):
         raise AssertionError
+    assert raised.value.folder == tmp_path / name
     assert sets(tmp_path) == []
 
 
@@ -148,8 +159,9 @@ def test_what_a_spreadsheet_would_run_is_defused_and_nothing_else() -> None:
 def test_rejected_lines_are_defused_too(tmp_path: Path) -> None:
     content = b"jobs\t7\tno date\t4\t=1+1\njobs\t8\t-\t4\ta=1\nparams\t9\treason\t3\t@x\\t=y\n"
     for defuse in (True, False):
-        with ReportSet(tmp_path, DAY, f"{defuse}") as sink:
-            sink.write_rejects("server", "1", content, defuse=defuse)
+        with ReportSet(tmp_path, DAY, f"{defuse}", defuse=defuse) as sink:
+            sink.write_rejects("server", "1", content)
+            sink.prepare({})
             sink.publish()
         sign = "'" if defuse else ""
         lines = (tmp_path / "rejects" / "server" / "1.tsv").read_text().splitlines()[1:]

@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from grt_batch.core.files import write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.modules.helpers import SHED_ID
@@ -194,7 +195,7 @@ class Lake(FolderExport):
             for batch in _batches(missing):
                 files |= _write(folder, batch, its_archives)
         manifest = orjson.dumps(_manifest(partitions, files, ledger), option=orjson.OPT_INDENT_2)
-        _write_file(folder / MANIFEST, manifest + b"\n")
+        write_synced(folder / MANIFEST, [manifest, b"\n"])
 
 
 @dataclass(frozen=True)
@@ -330,7 +331,7 @@ def _write_partition(folder: Path, partition: LakePartition, parts: Sequence[Par
     files = []
     for number, content in enumerate(_contents(parts)):
         path = f"{partition.folder}/{hashlib.sha256(content).hexdigest()[:16]}-{number}.parquet"
-        _write_file(folder / path, content)
+        write_synced(folder / path, [content])
         files.append(LakeFile(path, min(FILE_ROWS, partition.rows - number * FILE_ROWS), len(content)))
     return files
 
@@ -364,13 +365,6 @@ def _plain_bytes(rows: pl.DataFrame) -> int:
     texts = [column for column in rows.iter_columns() if column.dtype == pl.String]
     sizes = (column.str.len_bytes().sum() for column in texts)
     return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _manifest(

@@ -20,6 +20,7 @@ from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import Evidence, OfPublicInstances
 
 JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), windowed=True)
 
@@ -74,6 +75,10 @@ TOOL_CHANGE = Table(
         ),
         Column("changed", Type.TEXT, "what changed: error_rate, runtime, or both with a space between"),
     ),
+    visibility=OfPublicInstances(
+        # An instance has a row only where its own numbers changed: any instance with finished jobs has contributed.
+        Evidence("tool_usage", "other.period = '30d' AND other.ok + other.error > 0")
+    ),
 )
 
 
@@ -81,6 +86,7 @@ class Errors(Module):
     """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?"""
 
     name = "errors"
+    settings = ("change_min_jobs", "change_p_value", "change_min_rate", "change_runtime_percent")
     cubes = (JOBS, RUNTIMES)
     tables = (TOOL_CHANGE,)
 

@@ -17,6 +17,7 @@ from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
 from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 
 def _binary_digits(value: pl.Expr) -> pl.Expr:
@@ -86,6 +87,7 @@ TOOL_INPUT = Table(
         Column("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B"),
         Column("memory_max", Type.BIGINT, "the most memory, exactly; null where none of the jobs has it", "B"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -100,6 +102,7 @@ TOOL_EXTENSION = Table(
         Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
         Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 

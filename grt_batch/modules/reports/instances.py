@@ -21,7 +21,8 @@ from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.records import Job
-from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tables import Column, Shown, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 MONTH = Cube(
     "month",
@@ -63,12 +64,13 @@ INSTANCES = Table(
         Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
         Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
         Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
-        Column("owners", Type.JSON, "names of its owners"),
+        Column("owners", Type.JSON, "names of its owners", shown=Shown.WITHOUT_EMAILS),
         Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
         Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),
         Column("jobs", Type.BIGINT, "jobs in the tables"),
-        Column("metadata", Type.JSON, "other keys of its metadata.json"),
+        Column("metadata", Type.JSON, "other keys of its metadata.json", shown=Shown.AS_NULL),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -90,6 +92,7 @@ INSTANCE_MONTH = Table(
         Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
     ),
     nullable=("month",),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -103,6 +106,7 @@ INSTANCE_USERS = Table(
         Column("active", Type.BIGINT, "active users"),
         Column("total", Type.BIGINT, "all users"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -137,6 +141,7 @@ INSTANCE_STATUS = Table(
         Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
         Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -145,6 +150,7 @@ class Instances(Module):
 
     name = "instances"
     looks_at_archives = True
+    settings = ("quota_bytes", "quotas", "warning_levels", "prediction_days", "fresh_days")
     cubes = (MONTH, DAY)
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 

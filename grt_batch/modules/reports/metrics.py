@@ -37,6 +37,7 @@ from grt_batch.modules.helpers import (
 )
 from grt_batch.schema.records import Job, Records
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 NEEDED = Distributions(
     "needed",
@@ -117,6 +118,7 @@ TOOL_METRIC = Table(
             for percent in _PERCENTS
         ),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -132,6 +134,7 @@ TOOL_HISTOGRAM = Table(
         Column("high", Type.DOUBLE, "the values of the bin are less than this, the low of the next bin", _UNIT),
         Column("jobs", Type.BIGINT, "jobs"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 

@@ -19,6 +19,7 @@ from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import outcomes
 from grt_batch.schema.records import Param, Records
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import CountedInstances
 
 MOST_VALUES = 1000
 """The most values that are counted of each parameter of a tool's version; of more values, a sample of this size."""
@@ -69,6 +70,7 @@ PARAM = Table(
         Column("instances", Type.BIGINT, "instances with such jobs"),
         Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
+    visibility=CountedInstances(),
 )
 
 
@@ -85,6 +87,7 @@ PARAM_VALUE = Table(
         Column("instances", Type.BIGINT, "instances with such jobs"),
         Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
+    visibility=CountedInstances(enough=True),
 )
 
 

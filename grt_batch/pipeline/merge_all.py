@@ -1,0 +1,83 @@
+"""The third step of a reduction: merge the partials of each instance, and find those of exports."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+
+import polars as pl
+
+from grt_batch.core.errors import StoreDamaged
+from grt_batch.frames.ipc import unpack_frames
+from grt_batch.modules.base import Module
+from grt_batch.modules.export import PARTS, ArchiveParts, Part
+from grt_batch.pipeline.context import DamagedEntries, RunContext
+from grt_batch.pipeline.keys import PARTIAL, content_key, merged_keys
+from grt_batch.pipeline.merge import MergedEntry, MergeInput, MergeOrder, counted_in, merges
+from grt_batch.store.store import Store
+
+Inputs = Mapping[str, Sequence[MergeInput]]
+"""The archives that count, by instance, oldest first."""
+
+
+def merged_digest(context: RunContext, module: Module, inputs: Inputs) -> str:
+    """Return a digest of all that a module's merged partials depend on."""
+    keys = [
+        (instance_id, merged_keys(module, cubes, [archive.partial(module) for archive in archives])[-1])
+        for instance_id, cubes, archives in _merges(context, module, inputs)
+    ]
+    return content_key(module, keys)
+
+
+def merge_instances(context: RunContext, modules: Sequence[Module], inputs: Inputs) -> dict[str, Sequence[MergedEntry]]:
+    """Merge the partials of each module over the archives of each instance, and return where the store has the result.
+
+    Raises DamagedEntries.
+    """
+    orders = [
+        MergeOrder(
+            instance_id,
+            module.name,
+            tuple(sorted(cubes)),
+            tuple(archive.partial(module) for archive in archives),
+            context.again,
+            modules_dir=context.config.modules_dir,
+        )
+        for module in modules
+        for instance_id, cubes, archives in _merges(context, module, inputs)
+        if archives
+    ]
+    damaged = [key for outcome in context.carry_out(orders) for key in outcome.damaged]
+    if damaged:
+        raise DamagedEntries(damaged)
+    return {module.name: [order.merged for order in orders if order.module == module.name] for module in modules}
+
+
+def export_parts(context: RunContext, export: Module, inputs: Inputs) -> list[ArchiveParts]:
+    """Return the parts that an export has of all archives; they stay in the store until they are loaded."""
+    keys = (
+        (instance_id, archive.partial(export))
+        for instance_id, archives in inputs.items()
+        for archive in counted_in(context.store, export, archives)
+    )
+    return [ArchiveParts(instance_id, key, partial(_load_parts, context.store, key)) for instance_id, key in keys]
+
+
+def _merges(
+    context: RunContext, module: Module, inputs: Inputs
+) -> Iterator[tuple[str, frozenset[str], Sequence[MergeInput]]]:
+    for instance_id, archives in inputs.items():
+        for cubes, merged in merges(module, counted_in(context.store, module, archives), context.as_of):
+            yield instance_id, cubes, merged
+
+
+def _load_parts(store: Store, key: str, names: Collection[str] | None = None) -> list[Part]:
+    raw = store.get(PARTIAL, key)
+    if raw is None:
+        # Much may have been written already: this run ends, and the next one makes the entry again.
+        store.drop(PARTIAL, key)
+        raise StoreDamaged(store=store.root)
+    parts = unpack_frames(raw)[PARTS]
+    if names is not None:
+        parts = parts.filter(pl.col("name").is_in(list(names)))
+    return [Part(*row) for row in parts.iter_rows()]

@@ -1,0 +1,72 @@
+"""The protocol of a target that a run publishes to."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.export import ArchiveParts, Export
+from grt_batch.schema.tables import Table
+
+
+@dataclass(frozen=True)
+class TableText:
+    """The rows of a table as text, as `render` returns it: for the database, and for the report."""
+
+    table: str
+    copy: tuple[builtins.bytes, ...]
+    report: tuple[builtins.bytes, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of the text for the database."""
+        return sum(map(len, self.copy))
+
+
+class Sink(Protocol):
+    """One target of a publication: a database, a set of reports.
+
+    A `with` block is the only road to publication. Inside it a run writes tables, exports, reject files and the
+    summary; `prepare` then does everything that may fail, and `publish` shows it all to readers at once. A block that
+    ends without `publish` changes nothing. Each step raises GrtError where it fails.
+    """
+
+    def __enter__(self) -> Self:
+        """Check that the target can be written."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what was not published."""
+
+    def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
+        """Write the rows of a table. The target may still be at it on return: see `wait`."""
+
+    def keep_table(self, table: Table, fingerprint: str) -> None:
+        """Keep the published rows of a table, which have this fingerprint."""
+
+    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Write an export, if it belongs into this target."""
+        return
+
+    def write_rejects(self, instance_id: str, archive: str, content: bytes) -> None:
+        """Write the reject file of an archive, if the target has such files."""
+        return
+
+    def wait(self) -> None:
+        """Wait until everything is written."""
+        return
+
+    def prepare(self, run: Mapping[str, Any]) -> None:
+        """Do everything that can fail before `publish`. `run` is the run's row of the table of runs."""
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the run's summary, if the target has one."""
+        return
+
+    def publish(self) -> None:
+        """Show everything to readers at once."""

@@ -1,0 +1,103 @@
+"""What a command was asked for reaches its ranks, whatever the arguments of this process are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from calling import AS_OF
+
+from grt_batch.commands.launching import arguments_of
+from grt_batch.commands.run import run
+from grt_batch.commands.verify import verify
+from grt_batch.core.errors import NoMpirun
+from grt_batch.ranks.mpirun import find_mpirun
+
+COMMANDS = (run, verify)
+PARAMETERS = [
+    pytest.param(command, parameter, id=f"{command.name} {parameter.name}")
+    for command in COMMANDS
+    for parameter in command.params
+]
+ODD = "-o --ranks=3 é"
+
+
+def spellings(parameter: click.Parameter) -> list[list[str]]:
+    """Ways to give a value to a parameter on the command line."""
+    if isinstance(parameter, click.Argument):
+        return [["tools"], ["--", ODD, "--debug"]]
+    name, kind = parameter.opts[0], parameter.type
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return [[flag] for flag in (*parameter.opts, *parameter.secondary_opts)]
+    match kind:
+        case click.IntRange():
+            text = "7"
+        case click.DateTime():
+            text = "2024-02-29"
+        case click.Choice():
+            text = kind.choices[-1]
+        case _:
+            text = ODD
+    several = [[name, text, f"{name}=x"]] if parameter.multiple else []
+    return [[name, text], [f"{name}={text}"], *several]
+
+
+@pytest.mark.parametrize(("command", "parameter"), PARAMETERS)
+def test_every_option_survives_the_way_to_the_ranks(command: click.Command, parameter: click.Parameter) -> None:
+    for words in spellings(parameter):
+        asked = command.make_context("it", list(words)).params
+        assert asked != command.make_context("it", []).params, words
+        assert command.make_context("it", arguments_of(command, asked)).params == asked
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_all_options_together_survive(command: click.Command) -> None:
+    words = [word for parameter in command.params for word in spellings(parameter)[0]]
+    asked = command.make_context("it", words).params
+    assert command.make_context("it", arguments_of(command, asked)).params == asked
+
+
+CALLER = """
+import sys
+sys.argv = ["caller", "--debug", "run", "--retries", "3", "instances"]
+from grt_batch.cli import main
+main({arguments!r})
+"""
+
+
+def called(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program called by another one, whose own arguments are others."""
+    script = CALLER.format(arguments=list(map(str, arguments)))
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def test_ranks_publish_what_main_was_asked_for(good: Path, tmp_path: Path, database: str) -> None:
+    try:
+        find_mpirun(os.environ)
+    except NoMpirun:
+        pytest.skip("no mpirun")
+    places = ["--reports", tmp_path / "reports", "--work", tmp_path / "work", "--database", database]
+    options = [*places, "--ranks=2", "--profile", f"--as-of={AS_OF}", "--log-format=json"]
+    done = called("run", "--uploads", good, *options, "tools")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "reports" / AS_OF
+    numbers: dict[str, Any] = json.loads((folder / "run.json").read_bytes())
+    assert (numbers["ranks"], list(numbers["modules"])) == (2, ["tools"])
+    assert "tool.tsv" in {file.name for file in folder.iterdir()}
+    assert "instance.tsv" not in {file.name for file in folder.iterdir()}
+    profiles = tmp_path / "work" / "profiles" / numbers["run_id"]
+    assert {file.name for file in profiles.iterdir()} == {"rank-0.json", "rank-1.json"}
+    (archive, *_) = (folder / "archive.tsv").read_text().splitlines()[1:]
+    assert archive
+
+    verified = called("verify", "--uploads", good, *places, "--ranks=2", "tools")
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert f"as of {AS_OF}: all " in verified.stdout
+    assert "instance " not in verified.stdout
