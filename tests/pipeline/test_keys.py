@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import compileall
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from grt_batch.pipeline.keys import COUNTED_BY, READ_BY, module_code, reader_cod
 from grt_batch.pipeline.request import RunSummary
 
 Run = Callable[..., RunSummary]
-Install = Callable[[str], Module]
 
 REPORT = '''
 """How many jobs are there in a state?"""
@@ -59,23 +57,18 @@ class Probe(Module):
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Write a report to a file outside of the package, and load it as a new process would."""
+def own(config: Config, tmp_path: Path) -> Config:
+    """A configuration with a folder of reports."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    return replace(config, modules_dir=str(folder))
 
-    def load(text: str) -> Module:
-        file = tmp_path / "probe.py"
-        file.write_text(text)
-        spec = importlib.util.spec_from_file_location("probe", file)
-        assert spec is not None
-        assert spec.loader is not None
-        loaded = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, "probe", loaded)
-        exec(compile(text, file, "exec"), vars(loaded))
-        module: Module = loaded.Probe()
-        monkeypatch.setitem(discover(), "probe", module)
-        return module
 
-    return load
+def installed(folder: Path | str, text: str) -> Module:
+    """Write a report, and load it as a new process would."""
+    (Path(folder) / "probe.py").write_text(text)
+    discover.cache_clear()
+    return discover(str(folder))["probe"]
 
 
 def rows(config: Config) -> list[str]:
@@ -91,37 +84,37 @@ def rows(config: Config) -> list[str]:
     ids=["aggregate", "cube"],
 )
 def test_a_report_that_changed_gives_new_numbers(
-    config: Config, run_here: Run, install: Install, tmp_path: Path, old: str, new: str
+    own: Config, run_here: Run, tmp_path: Path, old: str, new: str
 ) -> None:
-    install(REPORT)
-    run_here(config, modules=("probe",))
-    before = rows(config)
-    install(REPORT.replace(old, new))
-    run_here(config, modules=("probe",))
-    after = rows(config)
-    fresh = replace(config, work=tmp_path / "fresh")
+    installed(own.modules_dir, REPORT)
+    run_here(own, modules=("probe",))
+    before = rows(own)
+    installed(own.modules_dir, REPORT.replace(old, new))
+    run_here(own, modules=("probe",))
+    after = rows(own)
+    fresh = replace(own, work=tmp_path / "fresh")
     run_here(fresh, modules=("probe",), recalculate=True)
     assert before != after == rows(fresh)
 
 
 def test_a_report_that_is_the_same_is_not_computed_again(
-    config: Config, run_here: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+    own: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(REPORT)
-    run_here(config, modules=("probe",))
-    before = rows(config)
+    installed(own.modules_dir, REPORT)
+    run_here(own, modules=("probe",))
+    before = rows(own)
     compute_nothing(monkeypatch)
-    install(REPORT)
-    run_here(config, modules=("probe",))
-    assert rows(config) == before
+    installed(own.modules_dir, REPORT)
+    run_here(own, modules=("probe",))
+    assert rows(own) == before
 
 
 def test_the_code_of_a_module_is_its_file_its_cubes_and_what_counts(
-    install: Install, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, same, other = (module_code(install(text)) for text in (REPORT, REPORT, REPORT + "\n"))
+    first, same, other = (module_code(installed(tmp_path, text)) for text in (REPORT, REPORT, REPORT + "\n"))
     assert first == same != other
-    changed = install(REPORT)
+    changed = installed(tmp_path, REPORT)
     monkeypatch.setattr(type(changed), "cubes", ())
     assert module_code(changed) not in (first, other)
     assert len({module_code(module) for module in discover().values()} | {reader_code()}) == len(discover()) + 1
