@@ -72,7 +72,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         monkeypatch.setitem(sys.modules, "probe", loaded)
         exec(compile(text, file, "exec"), vars(loaded))
         module: Module = loaded.Probe()
-        monkeypatch.setitem(discover(), "probe", module)
+        monkeypatch.setitem(discover(Config().modules_dir), "probe", module)
         return module
 
     return load
