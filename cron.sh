@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Runs grt-batch once: as a job of LSF or Slurm where there is one, else here. The crontab line of an admin:
+# Runs grt-batch once: as a job of LSF or Slurm if one is installed, else on this host. A crontab line:
 #   15 3 * * * /path/to/grt_batch/cron.sh
-# Its arguments go to `grt-batch run`. stderr gets what somebody should read, for cron to mail; the exit code is
-# that of the run (5: the one before has not ended; 6: the job did not come to its end).
+# Arguments are passed to `grt-batch run`. stderr holds what an admin should read, for cron to mail. The exit code is
+# that of the run (5: the previous run is still active; 6: the job did not finish).
 #
-# Lines above the crontab line set it up (GRT_BATCH_UPLOADS=/data/uploads); relative folders lie beside this file:
+# Set variables above the crontab line (GRT_BATCH_UPLOADS=/data/uploads); relative folders are beside this file:
 #   GRT_BATCH_UPLOADS, GRT_BATCH_REPORTS, GRT_BATCH_DATABASE, ...   any key of config/grt_batch.toml
-#   GRT_BATCH_WORK            work   the work folder, where the lock is
-#   GRT_BATCH_SETTLE_SECONDS  60     an archive that changed later than that is left for the next run
-#   GRT_BATCH_CONFIG          -      another file than config/grt_batch.toml
-#   GRT_BATCH_PYTHON          -      the Python that has grt_batch; else .venv, else grt-batch on PATH
-#   GRT_BATCH_PROFILE         -      a file to source first: cron does not know a cluster's bsub and modules
+#   GRT_BATCH_WORK            work   the work folder, which holds the lock
+#   GRT_BATCH_SETTLE_SECONDS  60     an archive that changed more recently is left for the next run
+#   GRT_BATCH_CONFIG          -      a file instead of config/grt_batch.toml
+#   GRT_BATCH_PYTHON          -      a Python with grt_batch; else .venv, else grt-batch on PATH
+#   GRT_BATCH_PROFILE         -      a file to source first: cron lacks a cluster's bsub and modules
 #   GRT_BATCH_LOGS            logs   folder of the dated logs; latest.log is the newest
-#   GRT_BATCH_KEEP_LOGS       30     days after which a log is removed
-#   GRT_BATCH_RANKS           -      ranks; else what `grt-batch plan` suggests, GRT_BATCH_MAX_RANKS at most
-#   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first of them that is here
+#   GRT_BATCH_KEEP_LOGS       30     days before a log is removed
+#   GRT_BATCH_RANKS           -      ranks; else as `grt-batch plan` suggests, at most GRT_BATCH_MAX_RANKS
+#   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first that is installed
 #   GRT_BATCH_QUEUE           -      queue (LSF) or partition (Slurm)
 #   GRT_BATCH_MEMORY          -      MB for each rank
-#   GRT_BATCH_TIME            -      limit of the job in minutes; else what `grt-batch plan` suggests
+#   GRT_BATCH_TIME            -      limit of the job in minutes; else as `grt-batch plan` suggests
 #   GRT_BATCH_SUBMIT_OPTIONS  -      further options of bsub or sbatch, split at blanks
 #   GRT_BATCH_MPIRUN          -      `mpirun`: the cluster's own MPI, which alone spans several hosts
 
 if [ -n "${GRT_BATCH_PROFILE:-}" ]; then
-    # Before `set -u`: a profile is not ours to judge.
+    # Before `set -u`: profiles may use unset variables.
     # shellcheck source=/dev/null
     . "$GRT_BATCH_PROFILE"
 fi
@@ -35,7 +35,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 2
 work=${GRT_BATCH_WORK:-work}
 logs=${GRT_BATCH_LOGS:-logs}
 scheduler=${GRT_BATCH_SCHEDULER:-auto}
-# Settings go by the environment, which both schedulers hand on: ps shows no password of a database.
+# Both schedulers pass the environment on; on a command line, ps would show the password of a database.
 export GRT_BATCH_SETTLE_SECONDS=${GRT_BATCH_SETTLE_SECONDS:-60}
 
 if [ -n "${GRT_BATCH_PYTHON:-}" ]; then
@@ -60,12 +60,12 @@ if [ "$scheduler" = auto ]; then
     fi
 fi
 
-# As folder_mode of the configuration: nobody else need read the log.
+# As folder_mode of the configuration: others need not read the log.
 umask "$(printf %o $((0777 & ~0${GRT_BATCH_FOLDER_MODE:-750})))"
 mkdir -p "$work" "$logs" || exit 4
 exec 9>"$work/cron.lock" || exit 4
 if ! flock --nonblock 9; then
-    say "another cron.sh holds $work/cron.lock: nothing was started"
+    say "another cron.sh holds $work/cron.lock; nothing was started"
     exit 5
 fi
 
@@ -83,7 +83,7 @@ finish() { # finish CODE: what went wrong, for cron's mail
     exit "$1"
 }
 
-# Programs do not inherit the lock (9>&-): a server that one of them leaves behind would hold it.
+# Programs do not inherit the lock (9>&-): a server that outlives them would keep it.
 suggested() { # suggested ranks|minutes
     "${grt_batch[@]}" plan --print "$1" "${config[@]}" 2>>"$log" 9>&-
 }
@@ -91,10 +91,10 @@ suggested() { # suggested ranks|minutes
 ranks=${GRT_BATCH_RANKS:-}
 if [ -z "$ranks" ]; then
     if [ "$scheduler" = local ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
-        # A core for each, and one rank more, which mostly sleeps.
+        # One for each core, and one that mostly sleeps.
         export GRT_BATCH_MAX_RANKS=$(($(nproc) + 1))
     fi
-    # A job that asks for more cores than a host has would wait for ever. (LSF's hosts tell it in too many ways.)
+    # A job that asks for more cores than a host has would wait forever. (LSF reports cores in too many ways.)
     if [ "$scheduler" = slurm ] && [ -z "${GRT_BATCH_MAX_RANKS:-}" ]; then
         cores=$(sinfo --noheader --format=%c ${GRT_BATCH_QUEUE:+--partition="$GRT_BATCH_QUEUE"} 2>>"$log" | sort -n)
         cores=${cores##*$'\n'}
@@ -118,17 +118,17 @@ if [ -z "$minutes" ]; then
     minutes=$(suggested minutes) || finish $?
 fi
 read -r -a further <<<"${GRT_BATCH_SUBMIT_OPTIONS:-}"
-# The job starts its ranks by `grt-batch run --ranks`, not by an mpirun written here: that finds the MPI which
-# mpi4py loads, and knows what each needs. The wheel's MPI starts no ranks on other hosts; the cluster's own does.
+# The job starts its ranks with `grt-batch run --ranks`, which finds the MPI that mpi4py loads and knows its options.
+# The wheel's MPI cannot start ranks on other hosts; a cluster's own MPI can.
 one_host=yes
 [ -z "${GRT_BATCH_MPIRUN:-}" ] || one_host=
-# The schedulers report a refused, cancelled or overdue job by numbers that are exit codes of a run as well. So the
-# job writes its own code down; the file is there before it, since NFS hides new files for a while.
+# Schedulers report refused, cancelled and overdue jobs by numbers that are also exit codes of a run. So the job writes
+# its code to a file, which exists beforehand because NFS hides new files for a while.
 code_file=$work/cron.code
 : >"$code_file" || exit 4
 job="$(printf '%q ' "${run[@]}"); code=\$?; echo \$code > $(printf %q "$code_file"); exit \$code"
 
-# Both wait for the job, and so does the lock.
+# Both commands wait for the job, so the lock is held until it ends.
 case $scheduler in
 lsf)
     submit=(bsub -K -J grt_batch -n "$ranks" -o "$log" -W "$minutes")
@@ -149,7 +149,7 @@ esac
 submitted=$?
 code=$(<"$code_file")
 if [ -z "$code" ]; then
-    say "the job did not come to its end (${submit[0]}: $submitted); nothing was published"
+    say "the job did not finish (${submit[0]}: $submitted); nothing was published"
     finish 6
 fi
 finish "$code"

@@ -1,1 +1,1 @@
-"""This program and what one would use instead, side by side in one run: `python -m bench --help`."""
+"""Compares this program with its alternatives in one run: `python -m bench --help`."""

@@ -1,7 +1,7 @@
-"""This program beside what one would use instead: `python -m bench`, or `make bench JOBS=… REPEATS=…`.
+"""Compares this program with its alternatives: `python -m bench`, or `make bench JOBS=… REPEATS=…`.
 
 Each round runs all contenders, one after the other; a result is checked before its time counts. Prints medians and
-ratios, and writes all that was measured to bench/results.json.
+ratios, and writes all measurements to bench/results.json.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INSTANCES, ARCHIVES, MANY = 4, 12, 100
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare, print, write."""
+    """Compare, print and write."""
     options = _options(arguments)
     try:
         with _setting(options) as setting:
@@ -65,7 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def _setting(options: argparse.Namespace) -> Iterator[Setting]:
-    """The sample, a scratch folder and a PostgreSQL, for as long as the block lasts."""
+    """Provide the sample, a scratch folder and a PostgreSQL."""
     options.data.mkdir(parents=True, exist_ok=True)
     uploads, many = (
         sample.uploads(options.data, options.jobs, archives, options.instances)
@@ -88,7 +88,7 @@ def _setting(options: argparse.Namespace) -> Iterator[Setting]:
 
 
 def _measure(setting: Setting, repeats: int, names: Collection[str]) -> dict[str, Any]:
-    """By the name of each contender what it does and what its runs took."""
+    """Return what each contender does and what its runs took, by its name."""
     contenders = list(_contenders(setting, names))
     measured: dict[str, Any] = {one.name: {"does": one.does, "runs": []} for one in contenders}
     for tar in setting.uploads.rglob("*.tar.gz"):
@@ -103,7 +103,7 @@ def _measure(setting: Setting, repeats: int, names: Collection[str]) -> dict[str
 
 
 def _contenders(setting: Setting, names: Collection[str]) -> Iterator[Contender]:
-    """Ours, and the others of these names. Ours first: the results of the others are checked against it."""
+    """Return ours and the others of these names. Ours is first: the results of the others are checked against it."""
     reports = ours.reports(setting)
     yield from ours.contenders(setting)
     for one in (floor.contender(setting, reports), *others.contenders(setting, reports)):
@@ -112,7 +112,7 @@ def _contenders(setting: Setting, names: Collection[str]) -> Iterator[Contender]
 
 
 def _sizes(setting: Setting) -> dict[str, int]:
-    """Archives, bytes of tar.gz and bytes of text, as our run told."""
+    """Return the numbers of archives, bytes of tar.gz and bytes of text that our run reported."""
     told = json.loads((ours.reports(setting) / "run.json").read_bytes())
     return {"archives": told["archives"]["found"], "bytes": told["bytes"], "text_bytes": told["text_bytes"]}
 

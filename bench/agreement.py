@@ -1,4 +1,4 @@
-"""Whether another way came to our results: the time of another result says nothing."""
+"""Checks that another way gives our results: the time of a different result means nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _TOOL = ("tool_id", "tool_version")
 
 @dataclass(frozen=True)
 class Check:
-    """What must agree in a table: the same keys, and for each the same texts, and numbers (their sums, where rows share
-    a key) within a relative error.
+    """What must agree in a table: the same keys with the same texts, and numbers within a relative error.
 
-    With `only`, a column and a word, of the rows that have the word there. `of` is the table of ours that holds it,
-    where that has another name.
+    Numbers of rows with the same key are summed. `only`, a column and a word, selects rows. `of` is the name of our
+    table, if it differs.
     """
 
     key: tuple[str, ...]
@@ -83,7 +82,7 @@ CHECKS = {
 
 
 def differences(ours: Path, theirs: Path, table: str) -> list[str]:
-    """What differs between a table of ours and theirs, one line each. Both are folders of TSV reports."""
+    """Return the differences between a table of ours and theirs, one line each. Both are folders of TSV reports."""
     check = CHECKS[table]
     found, wanted = _comparable(theirs, table, check), _comparable(ours, check.of or table, check)
     wrong = [
@@ -111,7 +110,7 @@ def differences(ours: Path, theirs: Path, table: str) -> list[str]:
 
 
 def _comparable(folder: Path, table: str, check: Check) -> pl.DataFrame:
-    """The key and what is compared; texts of the key are never null."""
+    """Return the key and the compared columns; texts of the key are never null."""
     rows = _read(folder, table)
     if check.only:
         column, word = check.only
@@ -131,7 +130,7 @@ def _read(folder: Path, table: str) -> pl.DataFrame:
 
 
 def _canonical(value: str) -> str:
-    """JSON with sorted keys and plain numbers: what is one value to one program, another writes in two ways."""
+    """Return JSON with sorted keys and plain numbers: programs write the same value differently."""
     try:
         return json.dumps(json.loads(value.replace("\\\\", "\\")), sort_keys=True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is compared, and what each contender takes: wall time, CPU time of it and all its children, memory."""
+"""The contenders, and what each of them takes: wall time, CPU time of all its processes, memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STOPWATCH = Path(__file__).with_name("stopwatch.py")
 
 
 class Failed(Exception):
-    """The comparison ends; the message is one line."""
+    """The comparison cannot go on; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Contender:
-    """One line of the comparison: a command that is run in the folder `home`, empty but for what `prepare` puts there.
+    """One line of the comparison: a command that runs in the folder `home`, empty except for what `prepare` puts there.
 
-    `check` says what is wrong with the results, one line each; `peak` gives the memory of all its processes in bytes,
-    where more is known than that of the largest.
+    `check` returns errors in the results, one line each. `peak` returns the memory of all its processes in bytes, if
+    more is known than the memory of the largest.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Contender:
 
 
 def measure(command: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> Cost:
-    """Run a command in the folder of `log`, which gets all that it prints; the memory is that of its largest process.
+    """Run a command in the folder of `log`, which receives its output; the memory is that of its largest process.
 
-    Raises Failed where it does not end well.
+    Raises Failed if it fails.
     """
     stopwatch = [sys.executable, "-I", "-S", str(_STOPWATCH), str(log), *command]
     done = subprocess.run(stopwatch, cwd=log.parent, env=environment, stdout=subprocess.PIPE, check=True)

@@ -1,9 +1,9 @@
-"""How fast the decoder is: MB of text per second and core, by member, beside plain gunzip of the same archives.
+"""Measures the decoder: MB of text per second and core, by member, beside plain gunzip of the same archives.
 
     python bench/decoder.py [--jobs N] [--rounds N]
 
-Each round decodes every block once; the median of the rounds is printed, the fastest and the slowest beside it, since
-a shared machine is never quiet. The sample is made once and kept in bench/data.
+Each round decodes every block once. The median of the rounds is printed, with the fastest and the slowest, since a
+shared machine is never quiet. The sample is written once and kept in bench/data.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from grt_batch.decode.decoder import decode
 from grt_batch.decode.warm import compile_kernels as warm
 from grt_batch.sample import write_sample
 from grt_batch.schema.members import Kind
-from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block
 from grt_batch.uploads.scan import scan
+from grt_batch.uploads.unpacking import Limits
 
 DATA = Path(__file__).parent / "data"
 
 
 def sample(jobs: int) -> Path:
-    """The folder of sample uploads with that many jobs, made where it is missing."""
+    """Return the folder of sample uploads with that many jobs; write it if it is missing."""
     folder = DATA / f"decoder-{jobs}"
     if not folder.exists():
         print(f"writing a sample of {jobs} jobs to {folder}")
@@ -38,7 +39,7 @@ def sample(jobs: int) -> Path:
 
 
 def seconds_of_gunzip(tars: list[Path]) -> float:
-    """How long it takes to unpack all archives, and to throw the text away."""
+    """Return the seconds for unpacking all archives and discarding the text."""
     begin = time.perf_counter()
     for tar in tars:
         with igzip.open(tar, "rb") as text:

@@ -1,4 +1,6 @@
-"""The default modules' tables by DuckDB: unpack, `duckdb_way.sql`, TSV files, COPY into PostgreSQL; two threads."""
+"""Computes the tables of the default modules with DuckDB: unpack, `duckdb_way.sql`, TSV files, COPY into PostgreSQL;
+two threads.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
 
 
 def _load(link: DuckDBPyConnection, uploads: Uploads, members: list[Member], target: Path) -> None:
-    """Make what the SQL finds: the tables `files` and `archives`, and a list of files for each kind of member."""
+    """Create the tables `files` and `archives`, and a list of files for each kind of member, for the SQL."""
     link.execute(_INPUT)
     # DuckDB does not read a list without any file.
     empty = target / "empty.tsv"
@@ -82,7 +84,7 @@ def _load(link: DuckDBPyConnection, uploads: Uploads, members: list[Member], tar
 
 
 def _rows(link: DuckDBPyConnection, table: Table) -> str:
-    """The SELECT of a table in its columns and order, texts and times as they stand in a TSV file."""
+    """Return the SELECT of a table in its columns and order, with texts and times as in a TSV file."""
     names = {name for name, *_ in link.execute(f"DESCRIBE {table.name}").fetchall()}
     columns = (_FORMS.get(column.type, "{0}").format(f'"{column.name}"') for column in columns_of(table, names))
     return f"SELECT {', '.join(columns)} FROM {table.name} ORDER BY {', '.join(table.key)}"

@@ -1,4 +1,4 @@
-"""The floor: `igzip -dc ARCHIVE | wc -l`, two archives at a time. Who reads the archives cannot be faster."""
+"""The floor: `igzip -dc ARCHIVE | wc -l`, two archives at a time. No reader of the archives can be faster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEMBERS = 5
 
 
 def contender(setting: Setting, reports: Path) -> Contender:
-    """The floor; its lines must be those that the run behind `reports` has read."""
+    """Return the floor; its lines must be those that the run behind `reports` read."""
     found = sorted(setting.uploads.rglob("*.tar.gz"), key=lambda tar: tar.stat().st_size, reverse=True)
     unpacker = "igzip" if shutil.which("igzip") else f"{shlex.quote(sys.executable)} -m isal.igzip"
     count = shlex.quote(f'{unpacker} -dc "$0" | wc -l')

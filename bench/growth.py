@@ -1,7 +1,7 @@
-"""How the time grows: with the data, with the ranks, and where one instance has nearly all of it.
+"""Measures how the time grows: with the data, with the ranks, and if one instance has nearly all of the data.
 
-`make growth JOBS=… REPEATS=…`. Each round runs all of it, one after the other. Prints medians, and with --docs puts
-them into docs/performance.md.
+`make growth JOBS=… REPEATS=…`. Each round runs everything, one run after the other. Prints medians, and with --docs
+writes them into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ BEGIN, END = "<!-- begin of what bench/growth.py writes -->", "<!-- end of what 
 
 @dataclass
 class Line:
-    """One of the runs that are held against one another: its time in all, and in which archives were read, in seconds;
-    and the share of the latter in which the working ranks waited, where that is measured."""
+    """One of the compared runs: its seconds in all, and while archives were read; and the share of the latter in which
+    the working ranks waited, if it was measured.
+    """
 
     name: str
     uploads: Path
@@ -67,8 +68,7 @@ class Line:
 
 
 def idle_share(profile: Path) -> float:
-    """Of the time from the first archive that a rank begins to the last one that is done, the share that the working
-    ranks wait for a message."""
+    """Return the share of the time between the first and the last archive in which working ranks wait for a message."""
     waited, led, ranks = [], [], set()
     for file in profile.glob("rank-*.json"):
         for event in json.loads(file.read_bytes())["traceEvents"]:
@@ -83,7 +83,7 @@ def idle_share(profile: Path) -> float:
 
 
 def lines(data: Path, jobs: int) -> list[Line]:
-    """What is run, in the order of the rounds: what goes `again` finds what the one before it left."""
+    """Return the runs in the order of a round: a run `again` finds the results of the previous one."""
     few = sample.uploads(data, jobs, ARCHIVES, INSTANCES)
     many = sample.uploads(data, TIMES * jobs, ARCHIVES, INSTANCES)
     skewed = sample.skewed(data, TIMES * jobs, ARCHIVES, INSTANCES)
@@ -98,7 +98,7 @@ def lines(data: Path, jobs: int) -> list[Line]:
 
 
 def text(found: Sequence[Line], repeats: int) -> str:
-    """What was found, as Markdown that can be read as it is."""
+    """Return the results as Markdown."""
     middle = statistics.median
     table = [("run", "s", "reading, s", "workers idle while there are archives")]
     for line in found:
@@ -117,7 +117,7 @@ def text(found: Sequence[Line], repeats: int) -> str:
 
 @contextmanager
 def _scratch(data: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and a PostgreSQL, for as long as the block lasts."""
+    """Provide a folder and a PostgreSQL."""
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=data.resolve()))
     server = Path(tempfile.mkdtemp(prefix="bench-server-"))
     server.chmod(0o755)

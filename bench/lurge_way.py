@@ -1,7 +1,7 @@
 """A model of the old way: a reader sends 250 lines at a time, pickled, to a worker that counts in dictionaries.
 
-Every line goes through, but only jobs by tool and state are counted: far less than what the others do. The pipe of
-multiprocessing stands for MPI's pickled messages, and is kinder, for it does not poll. The last lines of a member are
+Every line passes through, but only jobs by tool and state are counted, far less than the others count. The pipe of
+multiprocessing replaces MPI's pickled messages, and is faster, since it does not poll. The last lines of a member are
 sent too.
 """
 
@@ -29,7 +29,7 @@ _MEMBER = re.compile(r"\.(jobs|metric_num|metric_txt|params|datasets)\.tsv$")
 
 @dataclass(frozen=True)
 class Lines:
-    """What is sent at once: lines of one member, which has so many columns."""
+    """Lines of one member, with the number of its columns: what is sent at once."""
 
     instance_id: str
     kind: str
@@ -72,7 +72,7 @@ def _read(instance_id: str, tar: Path) -> Iterator[Lines]:
 
 
 def _count(pipe: Connection) -> Counter[tuple[str, str]]:
-    """Jobs by tool and state, of the lines that come until the other end is closed."""
+    """Count jobs by tool and state until the other end is closed."""
     seen: defaultdict[str, set[str]] = defaultdict(set)
     jobs: Counter[tuple[str, str]] = Counter()
     while True:

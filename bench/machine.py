@@ -41,7 +41,7 @@ class Pool:
 
 
 class Machine:
-    """Virtual time, in seconds. Equal times come in the order in which they were asked for."""
+    """Virtual time, in seconds. Events at equal times come in the order in which they were requested."""
 
     def __init__(self, cores: float, storage: float) -> None:
         """`storage` is how many ranks can read at full speed at a time."""

@@ -1,4 +1,4 @@
-"""What one would use instead, as contenders."""
+"""The alternatives, as contenders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS = {
 
 
 def absent() -> dict[str, str]:
-    """The contenders that cannot run here, and why."""
+    """Return the contenders that cannot run here, and why."""
     return {
         name: f"{package} is not installed: pip install 'grt-batch[bench]'"
         for name, (_, package, _) in WAYS.items()
@@ -28,7 +28,7 @@ def absent() -> dict[str, str]:
 
 
 def contenders(setting: Setting, reports: Path) -> Iterator[Contender]:
-    """Those that can run here; what they have of our tables must agree with `reports`."""
+    """Return the contenders that can run here; their tables must agree with `reports`."""
     for name in WAYS:
         if name not in absent():
             yield _contender(setting, name, reports)

@@ -1,4 +1,4 @@
-"""This program as a contender: with nothing known, with everything known, and with one new archive among many."""
+"""This program as a contender: with an empty work folder, with nothing new, and with one new archive among many."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reports(setting: Setting) -> Path:
 
 
 def contenders(setting: Setting) -> Iterator[Contender]:
-    """Ours, the BASELINE first."""
+    """Return our contenders, the BASELINE first."""
     for ranks in setting.ranks:
         name = BASELINE if ranks == 1 else f"ours, {ranks} ranks"
         work = setting.scratch / f"work-{ranks}"
@@ -98,7 +98,7 @@ def _remove(folder: Path) -> None:
 
 
 def _differences(wanted: Path, found: Path) -> list[str]:
-    """The reports that are not the same, byte for byte."""
+    """Return the reports that are not identical."""
     names = sorted({file.name for folder in (wanted, found) for file in folder.glob("*.tsv")})
     contents = (
         [(folder / name).read_bytes() if (folder / name).exists() else None for name in names]
@@ -108,7 +108,7 @@ def _differences(wanted: Path, found: Path) -> list[str]:
 
 
 def _link_uploads(source: Path, target: Path, without: Path | None = None) -> None:
-    """Make `target` hold the files of `source` but for one pair: links, for a file is known again by its inode."""
+    """Link the files of `source` but for one pair in `target`: links, since a file is recognized by its inode."""
     for file in source.rglob("*.*"):
         place = target / file.relative_to(source)
         if file.is_file() and not place.exists() and not (without and _is_of(file, without)):

@@ -1,5 +1,6 @@
 """Parameters and their values by polars, which has no expressions for JSON of any form: a Python function unwraps the
-different values."""
+distinct values.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def _bare_ids(params: pl.DataFrame, datasets: pl.DataFrame) -> pl.Series:
 
 
 def _unwrapped(name: str, text: str | None) -> tuple[str, bool]:
-    """The one value in all the JSON around it, empty for null, and whether it only names datasets."""
+    """Return the value inside all the JSON around it, empty for null, and whether it only names datasets."""
     if text == '"null"':
         return "[redacted]", False
     value: Any = None if text == "null" else text

@@ -1,4 +1,4 @@
-"""From unpacked members to records, and to jobs with all that was measured of them, by polars alone."""
+"""From unpacked members to records, and to jobs with their measurements, by polars alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _NO_LIMIT = 2**62
 
 
 def read_records(members: Sequence[Member], kind: str) -> pl.DataFrame:
-    """The records of all members of a kind; `file` is the place of their archive."""
+    """Return the records of all members of a kind; `file` is the number of their archive."""
     found = [part for member in members if member.kind == kind and member.columns for part in _parts(member)]
     records = pl.concat(found, how="diagonal")
     if kind == "jobs":
@@ -52,7 +52,7 @@ def read_records(members: Sequence[Member], kind: str) -> pl.DataFrame:
 
 
 def _parts(member: Member) -> Iterator[pl.LazyFrame]:
-    """The records of a member: the lines that are one, and what can be saved of lines with too many fields."""
+    """Return the records of a member: its valid lines, and what can be salvaged of lines with too many fields."""
     layout = _LAYOUTS[member.kind, member.columns]
     file = pl.lit(member.place, pl.Int32()).alias("file")
     rows = pl.scan_csv(
@@ -85,14 +85,14 @@ def _typed(rows: pl.LazyFrame, layout: Mapping[str, pl.DataType]) -> pl.LazyFram
 
 
 def newest_jobs(lines: pl.DataFrame, homes: Sequence[str]) -> pl.DataFrame:
-    """One row a job: that of the newest archive. A later archive of an instance has a higher `file`."""
+    """Return one row a job, from the newest archive. A later archive of an instance has a higher `file`."""
     instance = pl.Series("instance_id", homes).gather(lines["file"])
     lines = lines.with_columns(instance, pl.col(*TOOL, "state").fill_null(""))
     return lines.sort("file").unique(["instance_id", "job_id"], keep="last")
 
 
 def metrics_of(lines: pl.DataFrame) -> pl.DataFrame:
-    """One row a job that has metrics, with the last value of each that is used."""
+    """Return one row for each job with metrics, with the last value of each used metric."""
     values = pl.when(pl.col("value") < _NO_LIMIT).then(pl.col("value"))
     used = lines.filter(pl.col("name").is_in(list(_METRICS))).with_columns(values)
     columns = used.pivot("name", on_columns=list(_METRICS), index=JOB, values="value", aggregate_function="last")
@@ -100,7 +100,7 @@ def metrics_of(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
-    """One row a job that has datasets of a known size, with their sums."""
+    """Return one row for each job with datasets of known size, with their sums."""
     sums = (pl.col("file_size").filter(type=kind) for kind in ("input", "output"))
     names = ("input_bytes", "output_bytes")
     known = datasets.filter(pl.col("file_size") >= 0)
@@ -110,7 +110,7 @@ def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
 
 
 def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
-    """One row a job with all that was measured of it."""
+    """Return one row a job with all its measurements."""
 
     def plausible(value: pl.Expr | str, *, least: float = 0) -> pl.Expr:
         value = pl.col(value) if isinstance(value, str) else value
@@ -133,6 +133,6 @@ def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFra
 
 
 def counts_by_state() -> Mapping[str, pl.Expr]:
-    """Measures of a group of jobs: how many there are in all, and in each state."""
+    """Return measures of a group of jobs: their number in all, and in each state."""
     ok, error = (pl.col("state") == "ok").sum(), (pl.col("state") == "error").sum()
     return {"jobs": pl.len(), "ok": ok, "error": error, "other": pl.len() - ok - error}

@@ -1,5 +1,6 @@
-"""The tables of the modules tools, metrics, inputs and params by polars: unpack, lazy scan_csv, group_by, TSV files,
-COPY into PostgreSQL; as many threads as POLARS_MAX_THREADS says."""
+"""Computes the tables of the modules tools, metrics, inputs and params with polars: unpack, lazy scan_csv, group_by,
+TSV files, COPY into PostgreSQL; POLARS_MAX_THREADS sets the number of threads.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ def _day(jobs: pl.DataFrame) -> pl.DataFrame:
 def _by_period(
     jobs: pl.DataFrame, as_of: date, tables: Callable[[pl.LazyFrame, Sequence[str]], Sequence[pl.LazyFrame]]
 ) -> pl.DataFrame:
-    """What `tables` makes of the jobs of each period, by instance and over all."""
+    """Apply `tables` to the jobs of each period, by instance and over all."""
     queries = []
     for period, days in _PERIODS.items():
         within = True if days is None else pl.col("day").is_between(as_of - timedelta(days - 1), as_of)

@@ -1,4 +1,4 @@
-"""Tables of a contender into PostgreSQL, on the same terms as ours: types, keys, statistics, one transaction."""
+"""Writes tables of a contender into PostgreSQL as ours: types, keys, statistics, one transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from grt_batch.schema.tables import Column, Table
 
 @dataclass(frozen=True)
 class Form:
-    """A form of tab-separated files: their folder, what stands for null, and whether they begin with a header."""
+    """A form of tab-separated files: their folder, the text for null, and whether they have a header."""
 
     folder: str
     null: str

@@ -1,4 +1,4 @@
-"""What a comparison found, for people. `python -m bench.report` puts bench/results.json into docs/performance.md."""
+"""Reports a comparison. `python -m bench.report` puts bench/results.json into docs/performance.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEADER = ("contender", "what it does", "s", "least to most", "/ floor", "/ ours
 
 
 def machine() -> dict[str, Any]:
-    """What the comparison ran on, and how busy that was when it began."""
+    """Describe the machine, and how busy it was at the start."""
     cpu = (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name"))
     memory = (int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
     return {
@@ -44,7 +44,7 @@ def _lines(file: str) -> Sequence[str]:
 
 
 def rows(results: Results) -> list[tuple[str, ...]]:
-    """The table, one row a contender: medians, and how often the floor's and the BASELINE's time fits in."""
+    """Return the table, one row a contender: medians, and their ratios to the floor and to the BASELINE."""
     medians = {name: _median(found["runs"], "seconds") for name, found in results["contenders"].items()}
     table: list[tuple[str, ...]] = []
     for name, found in results["contenders"].items():
@@ -69,7 +69,7 @@ def _median(runs: Iterable[Mapping[str, float]], of: str) -> float:
 
 
 def text(results: Results) -> str:
-    """All that was found, as Markdown that can be read as it is."""
+    """Return the results as Markdown."""
     on, of = results["machine"], results["sample"]
     lines = grid([_HEADER, *rows(results)])
     absent = [f"Not measured: {name}, for {why}.\n" for name, why in results["absent"].items()]
@@ -97,7 +97,7 @@ def grid(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def put(block: str, page: str, first: str = BEGIN, last: str = END) -> str:
-    """A page with the block between the marks. Raises Failed for one without them."""
+    """Return a page with the block between its marks. Raises Failed if it has none."""
     before, begin, rest = page.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:

@@ -1,4 +1,4 @@
-"""The archives that are read: made once for each size, and kept in bench/data."""
+"""The archives to read: written once for each size, and kept in bench/data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grt_batch.sample import write_sample
 
 
 def uploads(data: Path, jobs: int, archives: int, instances: int) -> Path:
-    """The folder of sample uploads with so many jobs in so many archives of all instances, made where it is missing."""
+    """Return the folder of sample uploads with that many jobs and archives; write it if it is missing."""
     folder = data / f"{jobs}-jobs-{archives}-archives-{instances}-instances"
     if not folder.exists():
         part = _part_of(folder)
@@ -19,7 +19,7 @@ def uploads(data: Path, jobs: int, archives: int, instances: int) -> Path:
 
 
 def skewed(data: Path, jobs: int, archives: int, instances: int) -> Path:
-    """The same, of which one instance has four fifths of the jobs."""
+    """Return the same, but one instance has four fifths of the jobs."""
     folder = data / f"{jobs}-jobs-{archives}-archives-{instances}-instances-skewed"
     if not folder.exists():
         part, each = _part_of(folder), archives // instances
@@ -35,7 +35,7 @@ def skewed(data: Path, jobs: int, archives: int, instances: int) -> Path:
 
 
 def _part_of(folder: Path) -> Path:
-    """Where a sample is written before it is whole; nothing is there."""
+    """Return an empty place where a sample is written until it is complete."""
     print(f"writing {folder}", flush=True)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -23,13 +23,27 @@ from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.messages import Message, Tag, unpack
-from grt_batch.ranks.scheduling import worth_telling
+from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.scheduling import is_worth_reporting
+from grt_batch.ranks.serialization import Ask, Help, pack_outcome, unpack_lead
 from grt_batch.store.store import Store
 
 _LITTLE = 200
 """Bytes of a message without buffers."""
 _SOME_DAY = date(2000, 1, 1)
+
+
+@dataclass(frozen=True)
+class SimulatedMessage:
+    """A message: packed where the coordinator is its sender or receiver; a task with its number between the others."""
+
+    tag: Tag
+    source: int
+    content: Any = None
+
+    def unpacked(self) -> Message:
+        """Return the message as the program reads it."""
+        return unpack(self.tag, self.source, bytearray(self.content))
 
 
 @dataclass(frozen=True)
@@ -93,11 +107,11 @@ class Simulation:
     def __post_init__(self) -> None:
         readers = self.storage / self.model.costs[Stage.READ].per_second
         self.machine = Machine(self.cores, readers)
-        self.inboxes: list[deque[Message]] = [deque() for _ in range(self.ranks)]
+        self.inboxes: list[deque[SimulatedMessage]] = [deque() for _ in range(self.ranks)]
         self.busy: dict[int, Counter[Stage]] = {rank: Counter() for rank in range(self.ranks)}
         self._listening: set[int] = set()
         self._warm: set[int] = set()
-        self._coordinator = Coordinator(CoordinatorsWire(self))
+        self._coordinator = Coordinator(SimulatedTransport(self))
         self._lives: dict[int, Passing] = {rank: self._life(rank) for rank in range(1, self.ranks)}
 
     def run(self) -> SimulatedRun:
@@ -125,10 +139,9 @@ class Simulation:
         self.machine.compute(stage, seconds, lambda: done.append(True))
         self.machine.run(lambda: bool(done))
 
-    def send(self, source: int, to: int, tag: Tag, header: Mapping[str, Any], buffers: Iterable[bytes] = ()) -> None:
-        """Send a message, which is seen a moment later."""
-        message = Message(tag, source, header, [memoryview(buffer) for buffer in buffers])
-        self.machine.after(self.model.latency, partial(self._deliver, to, message))
+    def send(self, source: int, to: int, tag: Tag, content: Any = None) -> None:
+        """Send a message, which arrives a moment later. What the coordinator sends or gets is packed."""
+        self.machine.after(self.model.latency, partial(self._deliver, to, SimulatedMessage(tag, source, content)))
 
     def _orders(self) -> list[ReduceOrder]:
         """The largest first, as in a run."""
@@ -185,7 +198,7 @@ class Simulation:
             self.spend(Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, size * SHARES[outcome.module]))
             yield outcome.module
 
-    def _deliver(self, to: int, message: Message) -> None:
+    def _deliver(self, to: int, message: SimulatedMessage) -> None:
         self.inboxes[to].append(message)
         if to in self._listening:
             self._listening.remove(to)
@@ -207,7 +220,7 @@ class Simulation:
         """As `Rank`."""
         roles = {Tag.LEAD: self._lead, Tag.HELP: self._help}
         while True:
-            self.send(rank, 0, Tag.ASK, {"memory": 0, "host": "", "snapshot": {}})
+            self.send(rank, 0, Tag.ASK, pack(Ask(0, "", {})))
             message = yield from self._receive(rank)
             if message.tag is Tag.END:
                 return
@@ -216,8 +229,8 @@ class Simulation:
                 yield Stage.DECODE, self.model.warm
             yield from roles[message.tag](rank, message)
 
-    def _receive(self, rank: int) -> Generator[tuple[Stage, float] | None, None, Message]:
-        """A message; a worker that comes when this rank leads no more is sent back."""
+    def _receive(self, rank: int) -> Generator[tuple[Stage, float] | None, None, SimulatedMessage]:
+        """Return a message. A worker that arrives after the order is done gets RELEASE."""
         while True:
             while not self.inboxes[rank]:
                 yield None
@@ -225,46 +238,49 @@ class Simulation:
             yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, _LITTLE)
             if message.tag is not Tag.READY:
                 return message
-            self.send(rank, message.source, Tag.RELEASE, {})
+            self.send(rank, message.source, Tag.RELEASE)
 
-    def _help(self, rank: int, message: Message) -> Passing:
-        leader = message.header["leader"]
-        self.send(rank, leader, Tag.READY, {})
+    def _help(self, rank: int, message: SimulatedMessage) -> Passing:
+        leader = message.unpacked().read(Help).leader
+        self.send(rank, leader, Tag.READY)
         while (message := (yield from self._receive(rank))).tag is not Tag.RELEASE:
-            task: SimulatedTask = message.header["task"]
+            _, task = message.content
             yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, task.bytes)
             yield task.done
             yield Stage.SEND, self.model.seconds_of(Stage.SEND, task.result_bytes)
-            self.send(rank, leader, Tag.RESULT, message.header)
+            self.send(rank, leader, Tag.RESULT, message.content)
 
-    def _lead(self, rank: int, message: Message) -> Passing:
-        """As `Controller.lead`."""
-        order, name = message.header["order"], message.header["name"]
-        roles = {ReduceOrder: self._reduce, MergeOrder: self._merge_one, RenderOrder: self._render}
-        yield from {kind.__name__: role for kind, role in roles.items()}[name](rank, order)
+    def _lead(self, rank: int, message: SimulatedMessage) -> Passing:
+        """Act as `Controller.lead`."""
+        order, _, _ = unpack_lead(message.unpacked())
+        match order:
+            case ReduceOrder():
+                yield from self._reduce(rank, order)
+            case MergeOrder():
+                yield from self._merge_one(rank, order)
+            case RenderOrder():
+                yield from self._render(rank, order)
 
-    def _merge_one(self, rank: int, order: Mapping[str, Any]) -> Passing:
-        yield Stage.MERGE, self.model.merging(self.work)[order["instance_id"]] * SHARES[order["module"]]
-        self.send(rank, 0, Tag.DONE, {"name": MergeOutcome.__name__, "outcome": {"damaged": ()}})
+    def _merge_one(self, rank: int, order: MergeOrder) -> Passing:
+        yield Stage.MERGE, self.model.merging(self.work)[order.instance_id] * SHARES[order.module]
+        self.send(rank, 0, Tag.DONE, pack_outcome(MergeOutcome()))
 
-    def _render(self, rank: int, order: Mapping[str, Any]) -> Passing:
-        size = self.model.tables(self.work.instances) * SHARES[order["module"]]
+    def _render(self, rank: int, order: RenderOrder) -> Passing:
+        size = self.model.tables(self.work.instances) * SHARES[order.module]
         yield Stage.TABLES, self.model.seconds_of(Stage.TABLES, size)
         yield Stage.SEND, self.model.seconds_of(Stage.SEND, size)
-        outcome = {"module": order["module"], "texts": ()}
-        self.send(rank, 0, Tag.DONE, {"name": RenderOutcome.__name__, "outcome": outcome})
+        self.send(rank, 0, Tag.DONE, pack_outcome(RenderOutcome(order.module, ())))
 
-    def _reduce(self, rank: int, order: Mapping[str, Any]) -> Passing:
-        """As `reduce_archive`."""
+    def _reduce(self, rank: int, order: ReduceOrder) -> Passing:
+        """Act as `reduce_archive`."""
         model = self.model
-        text = model.text(order["bytes"])
-        yield from self._run_tasks(rank, order["bytes"], self._decoding(order["bytes"]))
+        text = model.text(order.bytes)
+        yield from self._run_tasks(rank, order.bytes, self._decoding(order.bytes))
         yield Stage.JOIN, model.seconds_of(Stage.JOIN, text)
         yield Stage.STORE, model.seconds_of(Stage.STORE, text)
-        yield from self._run_tasks(rank, order["bytes"], self._aggregating(order["bytes"]))
-        account = Account("", order["bytes"])
-        outcome = {"instance_id": order["instance_id"], "archive": order["archive"], "key": ""}
-        self.send(rank, 0, Tag.DONE, {"name": ReduceOutcome.__name__, "outcome": outcome}, [account.to_json()])
+        yield from self._run_tasks(rank, order.bytes, self._aggregating(order.bytes))
+        outcome = ReduceOutcome(order.instance_id, order.archive, "", Account("", order.bytes))
+        self.send(rank, 0, Tag.DONE, pack_outcome(outcome))
 
     def _decoding(self, tar: int) -> Iterator[SimulatedTask]:
         model, text = self.model, self.model.text(tar)
@@ -310,8 +326,8 @@ class Simulation:
             if task is not None:
                 yield from task.made
                 untold += task.progress
-                if task.progress and worth_telling(int(untold), size):
-                    self.send(rank, 0, Tag.PROGRESS, {"bytes": untold})
+                if task.progress and is_worth_reporting(int(untold), size):
+                    self.send(rank, 0, Tag.PROGRESS, pack(int(untold)))
                     untold = 0.0
                 worker = min(in_flight, key=lambda other: (in_flight[other], other), default=None)
                 if worker is None or in_flight[worker] >= IN_FLIGHT:
@@ -320,28 +336,29 @@ class Simulation:
                 else:
                     in_flight[worker] += 1
                     yield Stage.SEND, self.model.seconds_of(Stage.SEND, task.bytes)
-                    self.send(rank, worker, Tag.TASK, {"index": given, "task": task})
+                    self.send(rank, worker, Tag.TASK, (given, task))
                 given += 1
             elif more and ahead:
                 more = False
             elif not inbox:
                 yield None
         if untold:
-            self.send(rank, 0, Tag.PROGRESS, {"bytes": untold})
+            self.send(rank, 0, Tag.PROGRESS, pack(int(untold)))
         for worker in in_flight:
-            self.send(rank, worker, Tag.RELEASE, {})
+            self.send(rank, worker, Tag.RELEASE)
 
-    def _hear(self, message: Message, in_flight: Counter[int], results: dict[int, SimulatedTask]) -> Passing:
+    def _hear(self, message: SimulatedMessage, in_flight: Counter[int], results: dict[int, SimulatedTask]) -> Passing:
         if message.tag is Tag.READY:
             in_flight[message.source] = 0
         else:
-            task = results[message.header["index"]] = message.header["task"]
+            index, task = message.content
+            results[index] = task
             in_flight[message.source] -= 1
             yield Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, task.result_bytes)
 
 
-class CoordinatorsWire:
-    """What the coordinator has for a Wire: to wait for a message is to let time pass."""
+class SimulatedTransport:
+    """The transport of the coordinator: to wait for a message is to let time pass."""
 
     rank = 0
 
@@ -354,11 +371,11 @@ class CoordinatorsWire:
         """Pack and send."""
         simulation = self._simulation
         simulation.spend(Stage.SEND, simulation.model.seconds_of(Stage.SEND, len(raw)))
-        simulation.send(0, to, tag, unpack(tag, 0, bytearray(raw)).header)
+        simulation.send(0, to, tag, raw)
 
     def receive(self) -> Message:
         """The next message."""
         simulation = self._simulation
         simulation.machine.run(lambda: bool(simulation.inboxes[0]))
         simulation.spend(Stage.RECEIVE, simulation.model.seconds_of(Stage.RECEIVE, _LITTLE))
-        return simulation.inboxes[0].popleft()
+        return simulation.inboxes[0].popleft().unpacked()

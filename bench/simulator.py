@@ -1,8 +1,8 @@
-"""How long a run would take with many ranks: `python -m bench.simulator --ranks 50,100,200 --jobs 500000000`.
+"""Predicts how long a run takes with many ranks: `python -m bench.simulator --ranks 50,100,200 --jobs 500000000`.
 
-The ranks live in virtual time (bench/simulation.py): what hands out the work is the program's own coordinator, what the
-work takes says grt_batch/pipeline/cost_model.py. `--compare` holds the model against runs, by their run.json, and
-`--measure` makes such runs first. `--costs` shows the model's rates. `--docs` puts the table into docs/scaling.md.
+The ranks live in virtual time (bench/simulation.py): the program's own coordinator hands out the work, and
+grt_batch/pipeline/cost_model.py says how long it takes. `--compare` compares the model with runs, by their run.json;
+`--measure` makes such runs first. `--costs` prints the model's rates. `--docs` puts the table into docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _cores() -> int:
 
 
 def work_of(options: argparse.Namespace, model: Model) -> Work:
-    """So many jobs, of instances of different sizes."""
+    """Return the work of that many jobs, of instances of different sizes."""
     tar = options.jobs * model.text_per_job / model.text_per_byte
     shares = [1 / number for number in range(1, options.instances + 1)]
     if options.largest is not None and options.instances > 1:
@@ -105,7 +105,7 @@ def work_of(options: argparse.Namespace, model: Model) -> Work:
 
 
 def work_in(uploads: Path) -> Work:
-    """The archives of a folder."""
+    """Return the archives of a folder as work."""
     return Work({one.instance_id: [archive.bytes for archive in one.archives] for one in scan(uploads).instances})
 
 
@@ -145,7 +145,7 @@ def predictions(work: Work, options: argparse.Namespace, model: Model) -> str:
 
 
 def comparison(files: Iterable[Path], model: Model, cores: float) -> str:
-    """A table with a row for each run. Raises Failed for a run that did not read all of its archives."""
+    """Return a table with a row for each run. Raises Failed for a run that did not read all of its archives."""
     rows = [_COMPARED]
     for file in files:
         numbers = json.loads(file.read_bytes())
@@ -176,20 +176,20 @@ def _work_beside(file: Path, numbers: Mapping[str, Any]) -> Work:
 
 
 def seconds_of(numbers: Mapping[str, Any]) -> float:
-    """How long a run took, from its first line of code to its swap."""
+    """Return the seconds of a run, from its first line of code to its swap."""
     begin, end = (datetime.fromisoformat(numbers[name]) for name in ("started", "finished"))
     return (end - begin).total_seconds()
 
 
 def cpu_seconds_of(numbers: Mapping[str, Any]) -> float:
-    """What its ranks computed: the database's own is in nobody's."""
+    """Return the CPU seconds of a run's ranks, without those of the database."""
     return sum(sum(rank["cpu_seconds"].values()) for rank in numbers["stages"])
 
 
 def measured(
     ranks: Iterable[int], uploads: Path, folder: Path, repeats: int, run: Callable[..., Any] = measure
 ) -> list[Path]:
-    """The run.json of the fastest of so many runs, for each number of ranks."""
+    """Return the run.json of the fastest of several runs, for each number of ranks."""
     fastest: list[Path] = []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRT_BATCH_")}
     environment["PYTHONPATH"] = str(report.ROOT)

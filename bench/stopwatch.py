@@ -1,6 +1,6 @@
-"""`python -I -S stopwatch.py LOG COMMAND…`: runs a command, which prints into LOG, and prints as JSON what it took.
+"""Runs a command and prints its costs as JSON: `python -I -S stopwatch.py LOG COMMAND…`. LOG receives its output.
 
-A process of its own, and a small one: the memory of a child is never less than that of whom it was forked from.
+It is a small process of its own, because a child has at least the memory of the process that forked it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the command and print its code, its wall time, its CPU time and the memory of its largest process."""
+    """Run the command; print its code, wall time, CPU time and the memory of its largest process."""
     log, *command = sys.argv[1:]
     with Path(log).open("wb") as output:
         begin = time.perf_counter()

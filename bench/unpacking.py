@@ -1,4 +1,4 @@
-"""The members of all archives as files, for who cannot read a tar.gz: two archives at a time."""
+"""Writes the members of all archives as files, for programs that cannot read a tar.gz; two archives at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIECE = 4 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """One unpacked TSV: `place` is that of its archive among all, older ones of an instance before newer ones."""
+    """One unpacked TSV. `place` is the number of its archive; older archives of an instance come first."""
 
     archive: Archive
     place: int
@@ -32,7 +32,7 @@ class Member:
 
 
 def unpack(uploads: Uploads, folder: Path) -> list[Member]:
-    """Write the members below `folder`; metric_txt is left out, for no table is made of it."""
+    """Write the members below `folder`, except metric_txt, which no table needs."""
 
     def unpack_one(place: int, archive: Archive) -> list[Member]:
         home = folder / str(place)

@@ -1,4 +1,4 @@
-"""How the other ways are started: `python -m bench.<way> UPLOADS TARGET DATABASE AS-OF`."""
+"""Starts the other ways: `python -m bench.<way> UPLOADS TARGET DATABASE AS-OF`."""
 
 from __future__ import annotations
 

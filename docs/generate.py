@@ -27,7 +27,7 @@ from grt_batch.aggregate import distributions, measures, sketch, statistics
 from grt_batch.aggregate.measures import Count, Cube, Measure
 from grt_batch.cli import cli
 from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level
-from grt_batch.core.errors import GrtError, Quarantine
+from grt_batch.core.errors import GrtError, Quarantine, Stopped
 from grt_batch.decode.decoder import FRAGMENT, salvage
 from grt_batch.ledger import ledger
 from grt_batch.ledger.ledger import ARCHIVE, RUN
@@ -400,7 +400,7 @@ def _toml(value: object) -> str:
 
 
 def messages() -> str:
-    """Every error with its exit code, and the reasons for which an archive or a line is left out."""
+    """Every error with its cause and remedy by exit code, and the reasons for which an archive or line is left out."""
     parts = [
         "## Exit codes 0 and 1",
         "0: all archives are in. 1: the tables are published, but some archive is in quarantine.",
@@ -410,9 +410,16 @@ def messages() -> str:
         by_code.setdefault(error.exit_code, []).append(error)
     for code in sorted(by_code):
         parts.append(f"## Exit code {code}")
-        parts += [
-            f"**{error.__name__}**\n\n```\n{error.template().replace('!r}', '}')}\n```" for error in by_code[code]
+        rows = [
+            (error.__name__, _field_names(error.message), _one_line(error.__doc__), _field_names(error.remedy))
+            for error in by_code[code]
         ]
+        parts.append(_grid(("error", "what it says", "why it comes", "what to do"), rows))
+    parts += [
+        "## Exit codes from 128",
+        f"{_one_line(Stopped.__doc__)} The exit code is 128 plus the number of the signal: 130 for Ctrl-C, 143 for"
+        " SIGTERM. Nothing was published; computed results are kept.",
+    ]
     parts += ["## Quarantine", _one_line(Quarantine.__doc__), "\n".join(f"- {_code(text)}" for text in _quarantines())]
     parts += [
         "## Rejected lines",
@@ -420,13 +427,18 @@ def messages() -> str:
         " `line` counts from 1, the header included. The reasons, each with an example (⇥ is a tab):",
         _grid(("reason", "member", "line"), _rejects()),
     ]
-    return _page("Messages", "What stands in braces is filled in.", *parts)
+    return _page("Messages", "Names in braces are replaced by their values.", *parts)
+
+
+def _field_names(template: str) -> str:
+    """A message or remedy as Markdown; what may look like a tag is escaped."""
+    return template.replace("!r}", "}").replace("<", "\\<")
 
 
 def _errors(parent: type[GrtError]) -> Iterator[type[GrtError]]:
-    yield parent
     for child in parent.__subclasses__():
         if child.__module__ == parent.__module__:
+            yield child
             yield from _errors(child)
 
 

@@ -18,6 +18,7 @@ from grt_batch.commands import (
     cli,
     db,
     demo,
+    doctor,
     gc,
     modules,
     plan,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from grt_batch.ranks.transport import Transport
 
 
-COMMANDS = (run, plan, demo, sample, warm, modules, try_report, check, status, rejects, query, db, gc, verify)
+COMMANDS = (run, plan, demo, doctor, sample, warm, modules, try_report, check, status, rejects, query, db, gc, verify)
 """The modules of the commands; importing one registers its commands."""
 
 

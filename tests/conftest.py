@@ -1,4 +1,4 @@
-"""What several tests need: sample uploads, a PostgreSQL, a run in this process, and what a run left behind."""
+"""Fixtures and options of several tests: sample uploads, a PostgreSQL, a run in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -29,10 +29,22 @@ from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
 
+NOT_QUICK = {"server", "grt_batch", "subprocess", "find_mpirun", "threading"}
+"""Fixtures that start a process, and names that a test module imports to start processes or several ranks itself."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--bless writes the gold files anew."""
-    parser.addoption("--bless", action="store_true", help="take what the modules give now for the gold files")
+    """Add --bless, which writes the gold files again, and --quick, which leaves out what starts processes."""
+    parser.addoption("--bless", action="store_true", help="replace the gold files by what the modules give now")
+    parser.addoption("--quick", action="store_true", help="leave out tests that start processes or ranks")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what starts processes or ranks, if --quick is given."""
+    if config.getoption("quick"):
+        slow = [item for item in items if NOT_QUICK & {*item.fixturenames, *vars(item.module)}]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +73,15 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def database(server: str) -> Iterator[str]:
     """The URL of an empty database."""
+    with _database(server, "template1") as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str, template: str) -> Iterator[str]:
+    """A copy of another database."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(server, f"CREATE DATABASE {name}")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield psycopg2.extensions.make_dsn(server, dbname=name)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -80,7 +99,7 @@ def config(tmp_path: Path, sample: Path, database: str) -> Config:
     return Config(uploads=sample, reports=tmp_path / "reports", work=tmp_path / "work", database=database)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_here() -> Callable[..., RunSummary]:
     """A run in this process, serially."""
 
@@ -91,6 +110,26 @@ def run_here() -> Callable[..., RunSummary]:
             return execute(request, SerialExecutor(), lambda: nullcontext(config.database))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _published(
+    tmp_path_factory: pytest.TempPathFactory, sample: Path, server: str, run_here: Callable[..., RunSummary]
+) -> Iterator[Config]:
+    folder = tmp_path_factory.mktemp("published")
+    with _database(server, "template1") as url:
+        config = Config(uploads=sample, reports=folder / "reports", work=folder / "work", database=url)
+        run_here(config)
+        yield config
+
+
+@pytest.fixture
+def ran(tmp_path: Path, server: str, _published: Config) -> Iterator[Config]:
+    """A configuration whose sample was published: a copy of the one run that is made for all tests."""
+    for folder in (_published.reports, _published.work):
+        shutil.copytree(folder, tmp_path / folder.name, symlinks=True)
+    with _database(server, str(psycopg2.extensions.parse_dsn(_published.database)["dbname"])) as url:
+        yield replace(_published, reports=tmp_path / "reports", work=tmp_path / "work", database=url)
 
 
 @pytest.fixture

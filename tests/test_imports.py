@@ -21,7 +21,7 @@ SOURCES = {
 
 ORDER = """
 core | frames sample embedded_postgres | schema | kernels | aggregate uploads | ledger decode | modules store join
-| sinks | pipeline | queries verify ranks service advice | commands | cli
+| sinks | pipeline | queries verify ranks service advice | doctor | commands | cli
 """
 """The packages, from what everything rests on to what people call: each imports from those left of its bar alone."""
 
@@ -99,8 +99,7 @@ def watch(event, arguments):
         done = f"{event} {arguments[0]}"
     else:
         done = None
-    # numba looks whether it may keep what it compiles beside the sources, as Python keeps its bytecode there.
-    if done and "__pycache__" not in done:
+    if done:
         deeds.append(done)
 
 sys.addaudithook(watch)

@@ -9,6 +9,7 @@ import click
 
 from grt_batch.commands import cli, options, text_table
 from grt_batch.core.config import Config, load
+from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:
     from grt_batch.pipeline.plan import Planned
@@ -73,10 +74,10 @@ def show_plan(
     for line in uploads.passed_over:
         click.echo(f"passed over: {line}")
     if index.damaged:
-        click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
+        click.echo(f"damaged: {index.file}; it is not known any more which archives were removed")
     click.echo(
-        f"about {advice.seconds} seconds for {advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
-        f" {advice.minutes} minutes of a batch system"
+        f"about {counted(advice.seconds, 'second')} for {counted(advice.bytes_to_read, 'byte')} to read;"
+        f" advised: --ranks {advice.ranks}, {counted(advice.minutes, 'minute')} of a batch system"
     )
     return 0
 

@@ -246,6 +246,27 @@ def load(
     return config
 
 
+def origins(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return the origin of each value that `load` returns: an option, a variable, the file, or the default."""
+    if file is None and DEFAULT_FILE.is_file():
+        file = DEFAULT_FILE
+    in_file = {} if file is None else _read_file(file)
+    found: dict[str, str] = {}
+    for spec in fields(Config):
+        variable = ENVIRONMENT_PREFIX + spec.name.upper()
+        if (options or {}).get(spec.name) is not None:
+            found[spec.name] = f"--{spec.name}"
+        elif variable in environment:
+            found[spec.name] = variable
+        else:
+            found[spec.name] = str(file) if spec.name in in_file else "default"
+    return found
+
+
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""The columns of a block: what the kernels make of its lines, by the kind of the member.
+"""The columns of a block of lines, by the kind of its member.
 
-The kernels are imported where they are called: only who decodes waits for numba.
+Kernels are imported where they are called, so that only a process that decodes waits for numba.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ _Read = TypeVar("_Read")
 
 
 KEY_BYTES = 512
-"""No tool, version, state, file type or name is longer, in UTF-8: they are the keys of tables, and a database has no
-index over long texts. Galaxy has 255 characters at most."""
+"""The greatest length of tools, versions, states, file types and names, in UTF-8. They are keys of tables, and a
+database cannot index long texts. Galaxy allows 255 characters.
+"""
 
 
 _DATA = "data"
-"""Stands in the texts of a parameter whose value names datasets."""
+"""Marks, in the texts of a parameter, a value that names datasets."""
 
 
 WANTED = (Param.kind, Dataset.kind, Metric.kind)
-"""The kinds of joined records whose columns are only decoded where they are wanted; of others the job id is enough."""
+"""Kinds of records whose columns are decoded only on request; otherwise their job ids suffice."""
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A line, or the fragment of one, that is no record. `line` counts from 0 within its block."""
+    """A line, or a fragment of one, that is no record. `line` counts from 0 within its block."""
 
     line: int
     reason: str
@@ -51,20 +52,21 @@ class Reject:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded block. Of its `lines`, `accepted` are records (of which `salvaged` were put right); the others are
-    among `rejects`. `replaced` counts the bytes and NULs that are no text, `redacted` the records of which a value was
-    redacted: `decode` gives values as they are written, and whole.
+    """A decoded block. `accepted` of its `lines` are records, `salvaged` of them repaired; the others are in `rejects`.
 
-    `columns` by kind; n is the number of records, j that of different jobs:
+    `replaced` counts bytes that are no UTF-8, and NULs. `redacted` counts records with a redacted value; `decode`
+    itself redacts and shortens nothing.
+
+    `columns` by kind; n is the number of records, j the number of different jobs:
     jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
-    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; where every metric is
-    wanted also record_id, record_name (codes), record_value (NULL) of 10 ** -record_scale: int64[n];
-    metric_txt: id; where every metric is wanted also name, text (codes): int64[n];
-    params: id; where they are wanted also param (codes), line: int64[n];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; if every metric is
+    wanted also record_id, record_name (codes), record_value (NULL) in units of 10 ** -record_scale: int64[n];
+    metric_txt: id; if every metric is wanted also name, text (codes): int64[n];
+    params: id; if they are wanted also param (codes), line: int64[n];
     datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
-    `texts` say what the codes stand for, None for null, `shortened` to KEY_BYTES but for value and text:
+    `texts` holds the texts of the codes, None for null, `shortened` to KEY_BYTES except value and text:
     tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
-    value, "data" where it names datasets); file: (extension, param_name).
+    value, "data" if it names datasets); file: (extension, param_name).
     """
 
     layout: Layout
@@ -79,8 +81,7 @@ class Decoded:
 
 
 def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collection[str]) -> tuple[Decoded, Integers]:
-    """The records of a block and its odd lines: where each begins and ends, and its number. `sep` stands between
-    fields."""
+    """Return the records of a block, and its odd lines: begin, end and number of each. `sep` separates fields."""
     match layout.kind:
         case Kind.JOBS:
             return _jobs(layout, data, sep, lines)
@@ -102,18 +103,17 @@ def _positions(layout: Layout, *names: str) -> Integers:
 
 
 def _places() -> Integers:
-    """Room for where the fields of a line begin and end."""
+    """Return room for the start and end of each field of a line."""
     return np.empty((2, MOST_COLUMNS), np.int64)
 
 
 def _buckets(lines: int) -> Integers:
-    """An empty hash table for up to `lines` keys, half full at most."""
+    """Return an empty hash table for up to `lines` keys, at most half full."""
     return np.zeros(1 << max(4, (2 * lines).bit_length()), np.int64)
 
 
 def _pieces(data: Bytes, found: Integers) -> list[str]:
-    """Return the texts at the places that `kernels.param_values` found. No line holds a newline, so all of them are
-    cut out and decoded at once."""
+    """Return the texts that `kernels.param_values` found. No line holds a newline, so one call decodes all of them."""
     from grt_batch.kernels import param_values
 
     out = np.empty(int((found[:, 2] - found[:, 1]).sum()) + len(found), np.uint8)
@@ -121,14 +121,14 @@ def _pieces(data: Bytes, found: Integers) -> list[str]:
 
 
 def _column(data: Bytes, places: Integers, read: Callable[[str], _Read]) -> list[_Read]:
-    """What is `read` of the texts at `places`, int64[n, 2], where each starts and ends."""
+    """Apply `read` to the texts at `places`, int64[n, 2], the start and end of each."""
     texts = _pieces(data, np.insert(places, 0, TEXT, axis=1))
     known = {text: read(text) for text in set(texts)}
     return [known[text] for text in texts]
 
 
 def _texts_at(data: Bytes, places: Integers, *read: Callable[[str], str | None]) -> list[tuple[str | None, ...]]:
-    """The texts that codes stand for: `places`, int64[codes, 4], is where one or two of them start and end."""
+    """Return the texts of codes. `places`, int64[codes, 4], holds the start and end of one or two texts each."""
     columns = [_column(data, places[:, 2 * i : 2 * i + 2], one) for i, one in enumerate(read)]
     return list(zip(*columns, strict=True))
 
@@ -143,13 +143,13 @@ def _key(raw: str) -> str | None:
 
 
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = _positions(layout, "id", "tool_id", "tool_version", "state", "create_time")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, tools, states = kernels.decode_jobs(
+    n, strange, tools, states = members.decode_jobs(
         data, sep, len(layout.columns), at, tables, out, firsts, odd, _places()
     )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
@@ -175,14 +175,14 @@ _NAME_ENDS = np.cumsum([len(name) for name in _NAMES], dtype=np.int64)
 
 
 _KNOWN = 64
-"""Of so many different metrics of a block the text is remembered; a galaxy knows some thirty."""
+"""How many different metrics of a block are remembered; a Galaxy has about thirty."""
 
 
 _SCALES = np.array([metric.scale for metric in METRICS], np.int64)
 
 
 def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import metrics
 
     at = _positions(layout, *_METRIC)
     odd = np.empty((lines, 3), np.int64)
@@ -192,7 +192,7 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
         np.zeros((lines, len(METRICS)), np.int64),
     )
     seen = np.zeros((lines, len(METRICS)), np.uint8)
-    n, strange, jobs = kernels.decode_metrics(
+    n, strange, jobs = metrics.decode_metrics(
         data,
         sep,
         len(layout.columns),
@@ -219,14 +219,14 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
 
 
 def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
-    """The metrics of a block, and every record of it by itself too."""
-    from grt_batch.kernels import decode as kernels
+    """Add every record of a block of metrics by itself."""
+    from grt_batch.kernels import metrics
 
     layout, lines = decoded.layout, decoded.lines
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
     at = _positions(layout, *_METRIC)
-    n, _, names = kernels.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    n, _, names = metrics.decode_metric_records(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
     records = {f"record_{name}": out[i, :n].copy() for i, name in enumerate(("id", "name", "value", "scale"))}
     texts = {"record_name": _texts_at(data, firsts[:names], _key, _key)}
     return replace(decoded, columns={**decoded.columns, **records}, texts=texts)
@@ -235,7 +235,7 @@ def _with_every_metric(decoded: Decoded, data: Bytes, sep: int) -> Decoded:
 def _texts(
     layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
 ) -> tuple[Decoded, Integers]:
-    """Records of a job id and up to two codes, each of which stands for the texts of one or two columns."""
+    """Decode records of a job id and up to two codes, each for the texts of one or two columns."""
     decoded, odd, places = _coded(layout, data, sep, lines, pairs)
     read = {"name": (_key, _key), "text": (_text,)}
     texts = {name: _texts_at(data, places[name], *read[name]) for name in pairs}
@@ -263,7 +263,7 @@ def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded,
 def _coded(
     layout: Layout, data: Bytes, sep: int, lines: int, pairs: Mapping[str, tuple[str, ...]]
 ) -> tuple[Decoded, Integers, dict[str, Integers]]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = np.full(5, -1, np.int64)
     at[0] = layout.position("job_id")
@@ -272,7 +272,7 @@ def _coded(
     out, odd = np.empty((4, lines), np.int64), np.empty((lines, 3), np.int64)
     firsts = np.zeros((2, lines, 4), np.int64)
     tables = np.stack([_buckets(lines), _buckets(lines)])
-    n, strange, *counts = kernels.decode_texts(
+    n, strange, *counts = members.decode_texts(
         data,
         sep,
         len(layout.columns),
@@ -292,12 +292,12 @@ def _coded(
 
 
 def _datasets(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import members
 
     at = _positions(layout, "job_id", "dataset_id", "extension", "file_size", "param_name", "type")
     out, odd = np.empty((5, lines), np.int64), np.empty((lines, 3), np.int64)
     table, firsts = _buckets(lines), np.zeros((lines, 4), np.int64)
-    n, strange, files = kernels.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
+    n, strange, files = members.decode_datasets(data, sep, len(layout.columns), at, table, out, firsts, odd, _places())
     columns: dict[str, npt.NDArray[Any]] = {
         name: out[i, :n].copy() for i, name in enumerate(("id", "size", "output", "dataset_id", "file"))
     }

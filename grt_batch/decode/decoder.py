@@ -1,11 +1,11 @@
-"""Bytes → columns: a block of lines becomes records, and every line that is none is salvaged or rejected.
+"""Decodes a block of lines into columns; salvages or rejects every line that is no record.
 
-The kernels are imported where they are called: only who decodes waits for numba.
+Kernels are imported where they are called, so that only a process that decodes waits for numba.
 
 Salvage follows the ways in which the exporter broke lines. A line with too many columns is read again:
 
-- its last columns are a whole record: what stands before is a row that stopped in the middle (the joined line);
-- else a tab stands inside a text: exactly one way to put the tab back must give columns of the right types.
+- its last columns are a whole record: the text before is a row that stopped in the middle (the joined line);
+- else a text contains a tab: exactly one way to put the tab back must give columns of the right types.
 
 Any other line with a wrong number of columns, or a column of a wrong type, is rejected with a reason.
 """
@@ -30,13 +30,12 @@ FRAGMENT = "fragment before a joined record"
 
 
 def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
-    """Decode one block; see the module for what becomes of broken lines. `wanted` are the kinds of joined records
-    whose columns somebody needs (see `grt_batch.decode.columns`)."""
-    from grt_batch.kernels import decode as kernels
+    """Decode one block. `wanted` names the kinds of records to decode in full (see `grt_batch.decode.columns`)."""
+    from grt_batch.kernels.fields import newlines
 
     layout = block.layout
     data, replaced = _as_text(block.data)
-    lines = int(kernels.newlines(data)) + (1 if data.size and data[-1] != 10 else 0)
+    lines = int(newlines(data)) + (1 if data.size and data[-1] != 10 else 0)
     decoded, odd = columns_of(layout, data, _TAB, lines, wanted)
     rejects: list[Reject] = []
     salvaged = list(_salvaged(layout, data, odd, rejects))
@@ -46,7 +45,7 @@ def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
 
 
 def _as_text(raw: bytes) -> tuple[Bytes, int]:
-    """The bytes of a block with what is not UTF-8, and NUL, replaced by U+FFFD, and how often that was done."""
+    """Replace NULs and bytes that are no UTF-8 by U+FFFD. Return the text and the number of replacements."""
     data = np.frombuffer(raw, np.uint8)
     if not data.size or (data.view(np.int8).min() >= 0 and data.min() > 0):
         return data, 0
@@ -64,15 +63,15 @@ def _as_text(raw: bytes) -> tuple[Bytes, int]:
 
 @dataclass(frozen=True)
 class _Salvaged:
-    """A record that was salvaged from a line of its block."""
+    """A record salvaged from a line of its block."""
 
     line: int
     text: bytes
 
 
 def _salvaged(layout: Layout, data: Bytes, odd: Integers, rejects: list[Reject]) -> Iterator[_Salvaged]:
-    """The records salvaged from the odd lines of a block; what is none goes to `rejects`."""
-    # To cut bytes takes a fifth of the time that it takes to cut an array.
+    """Yield the records salvaged from the odd lines of a block; append the other lines to `rejects`."""
+    # Slicing bytes takes a fifth of the time of slicing an array.
     text = data.tobytes() if len(odd) else b""
     for start, stop, line in odd.tolist():
         raw = text[start:stop]
@@ -89,10 +88,10 @@ def _salvaged(layout: Layout, data: Bytes, odd: Integers, rejects: list[Reject])
 def _with_salvaged(
     decoded: Decoded, data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged], wanted: Collection[str]
 ) -> Decoded:
-    """The columns of a block with the salvaged records in their places."""
+    """Return the columns of a block with the salvaged records in place."""
     layout = decoded.layout
     if "values" in decoded.columns:
-        # Which value is the last one depends on all lines before it: the whole block again, put right.
+        # The last value of a job depends on all lines before it, so the repaired block is decoded as a whole.
         mended = _mended(data, odd, salvaged)
         return _decoded(layout, mended, decoded.accepted + len(salvaged), wanted)
     text = np.frombuffer(b"".join(record.text for record in salvaged), np.uint8)
@@ -102,7 +101,7 @@ def _with_salvaged(
     for name, known in decoded.texts.items():
         columns[name][decoded.accepted :] += len(known)
     if "line" in columns:
-        # Which record is the last one depends on their order.
+        # The order of records decides which one is the last.
         columns["line"][decoded.accepted :] = [record.line for record in salvaged]
         order = np.argsort(columns["line"], kind="stable")
         columns = {name: column[order] for name, column in columns.items()}
@@ -110,7 +109,7 @@ def _with_salvaged(
 
 
 def _mended(data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Bytes:
-    """The text of a block without its odd lines, but with the records salvaged from them in their places."""
+    """Return the text of a block with its odd lines replaced by the records salvaged from them."""
     records = {record.line: record.text for record in salvaged}
     pieces, begin = [], 0
     for start, stop, line in odd.tolist():
@@ -121,7 +120,7 @@ def _mended(data: Bytes, odd: Integers, salvaged: Sequence[_Salvaged]) -> Bytes:
 
 
 def _decoded(layout: Layout, text: Bytes, lines: int, wanted: Collection[str]) -> Decoded:
-    """What was salvaged, by the kernels; they agree with `salvage` about what a record is."""
+    """Decode salvaged records with the kernels, which agree with `salvage` about what a record is."""
     decoded, odd = columns_of(layout, text, _NUL, lines, wanted)
     if len(odd):
         raise AssertionError(f"a salvaged line of {layout.kind.value} is no record")
@@ -129,11 +128,11 @@ def _decoded(layout: Layout, text: Bytes, lines: int, wanted: Collection[str]) -
 
 
 def salvage(layout: Layout, raw: bytes) -> tuple[list[bytes] | None, str]:
-    """The record in a broken line, or None and why there is none."""
+    """Return the record in a broken line, or None and the reason why there is none."""
     width, count = len(layout.columns), raw.count(b"\t") + 1
     if count < width:
         return None, f"{count} columns instead of {width}"
-    # Only the ends of the line are cut: it may have millions of fields.
+    # Only the ends of the line are split: it may have millions of fields.
     last = raw.rsplit(b"\t", width)[-width:]
     wrong = _wrong_column(layout, last)
     if count == width:
@@ -160,24 +159,24 @@ def _type_of(layout: Layout, name: str) -> str:
 
 
 def _wrong_column(layout: Layout, fields: Sequence[bytes]) -> str | None:
-    """The name of the first column whose text is not of its type, None for a valid record.
+    """Return the name of the first column whose text is not of its type, None for a valid record.
 
-    The kernels' own functions are asked, so that both always agree.
+    It calls the functions of the kernels, so that both always agree.
     """
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import values
 
     for column, text in zip(layout.columns, fields, strict=True):
         data = np.frombuffer(text, np.uint8)
         none = text == NONE_TEXT
         match column.type:
             case MemberType.JOB_ID:
-                good = kernels.integer(data, 0, data.size)[0] == 1
+                good = values.integer(data, 0, data.size)[0] == 1
             case MemberType.INTEGER:
-                good = none or kernels.integer(data, 0, data.size)[0] != 0
+                good = none or values.integer(data, 0, data.size)[0] != 0
             case MemberType.NUMBER:
-                good = none or kernels.number(data, 0, data.size, 0)[0] != 0
+                good = none or values.number(data, 0, data.size, 0)[0] != 0
             case MemberType.DATE:
-                good = none or kernels.date(data, 0, data.size)[0] != 0
+                good = none or values.date(data, 0, data.size)[0] != 0
             case MemberType.DIRECTION:
                 good = text in (b"input", b"output")
             case _:

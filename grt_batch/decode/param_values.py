@@ -1,8 +1,8 @@
-"""The one value of a parameter, out of the shapes in which the exporters of the years wrote it.
+"""Extracts the one value of a parameter from the shapes in which exporters have written it.
 
-Galaxy's `scripts/grt/export.py` writes what the database holds, JSON for the most part, as JSON once more; where it
-looks for something to redact it puts an object `{name: value}` around, and encodes that too. Whether a text within was
-text or the JSON of something cannot be told: one that reads as a JSON string, object or list is taken for it.
+Galaxy's `scripts/grt/export.py` encodes the database's text, mostly JSON, as JSON again; where it checks for something
+to redact, it wraps an object `{name: value}` around it and encodes that too. Whether an inner text was text or JSON
+cannot be known: one that parses as a JSON string, object or list is taken for JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 
 REDACTED = "[redacted]"
-"""The value that stands for what an exporter kept to itself."""
+"""The value in place of one that an exporter withheld."""
 
 
 VALUE_BYTES = 1024
-"""No value that is kept is longer, in UTF-8: a database has no index over long texts."""
+"""The greatest length of a stored value, in UTF-8: a database cannot index long texts."""
 
 
 _DIGEST_DIGITS = 16
@@ -35,11 +35,11 @@ _REDACTED = b'"null"'
 _CACHED_VALUES, _CACHED_BYTES = 1 << 16, 512
 
 
-# Four are known. The limit keeps the result the same wherever it is computed: a parser's own depends on the stack.
+# Four are known. The limit makes the result independent of the machine: a parser's own limit depends on the stack.
 _MOST_LAYERS = 16
 
 
-# Of JSON only strings, objects and lists are read: the text of any other value is that value.
+# Only strings, objects and lists are parsed as JSON: any other JSON value is its own text.
 OPENINGS = ('"', "{", "[")
 
 
@@ -48,16 +48,16 @@ _ESCAPED = re.compile(
 )
 
 
-# Numbers keep the digits that were written: neither 1.50 nor 2^64 nor 1e-05 survives a float.
+# Numbers keep their digits: neither 1.50 nor 2^64 nor 1e-05 survives a float.
 _DECODER = JSONDecoder(parse_float=orjson.Fragment, parse_int=orjson.Fragment, parse_constant=orjson.Fragment)
 
 
 def unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
-    """The one value of the parameter `name`, and whether it names datasets and says nothing else.
+    """Return the value of the parameter `name`, and whether it only names datasets.
 
-    `raw` is the field of the line, valid UTF-8. Scalars become their plain text, objects and lists JSON with sorted
-    keys and no spaces. null is None, as are the exporter's `null` and `None`; what was redacted is REDACTED. What a
-    database cannot hold, NUL and half a surrogate pair, becomes U+FFFD. The value is whole (see `shortened`).
+    `raw` is the field of the line, valid UTF-8. Scalars become plain text, objects and lists JSON with sorted keys and
+    no spaces. null and the exporter's `null` and `None` become None, withheld values REDACTED. NUL and halves of
+    surrogate pairs, which a database cannot hold, become U+FFFD. The value is not shortened (see `shortened`).
     """
     return _cached(name, raw) if len(raw) <= _CACHED_BYTES else _unwrap(name, raw)
 
@@ -78,7 +78,7 @@ def _unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
             except (ValueError, RecursionError):
                 break
         elif isinstance(value, dict) and len(value) == 1 and name in value:
-            # A text here is JSON in one shape and the value in another: in both a null stands for null.
+            # The text is JSON in one shape and the value in another: in both, null means null.
             value = None if value[name] == "null" else value[name]
         else:
             break
@@ -90,10 +90,9 @@ _cached = lru_cache(_CACHED_VALUES)(_unwrap)
 
 
 def parse(text: str) -> Any:
-    """What a JSON text says that is a string, an object or a list; numbers as fragments, which `dump` writes as they
-    were.
+    """Parse a JSON string, object or list. Numbers become fragments, which `dump` writes unchanged.
 
-    Raises ValueError where it is not JSON, and RecursionError where it is nested too deep.
+    Raises ValueError if it is not JSON, and RecursionError if it is nested too deeply.
     """
     if "\\ud" in text or "\\uD" in text:
         text = _ESCAPED.sub(lambda match: match["whole"] or "\\ufffd", text)
@@ -106,7 +105,7 @@ def parse(text: str) -> Any:
 
 
 def _text(value: Any, source: str) -> str | None:
-    """A value as text, or the `source` that it was read from where it is nested too deep to be written."""
+    """Return a value as text, or its `source` if it is nested too deeply to be written."""
     if value is None or isinstance(value, str):
         return value
     try:
@@ -116,13 +115,14 @@ def _text(value: Any, source: str) -> str | None:
 
 
 def dump(value: Any) -> str:
-    """JSON with sorted keys and no spaces. Raises TypeError for what is nested too deep."""
+    """Return JSON with sorted keys and no spaces. Raises TypeError for a value that is nested too deeply."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _names_datasets(value: Any) -> bool:
-    """Whether a value is a reference to a dataset or collection, `{"src": …, "id": …}`, a list of some, or `{"values":
-    […]}` with any number of them."""
+    """Return whether a value is a reference to a dataset or collection, `{"src": …, "id": …}`, a list of references, or
+    `{"values": […]}` with any number of them.
+    """
     if isinstance(value, dict):
         if value.keys() == {"values"}:
             return isinstance(value["values"], list) and all(map(_is_reference, value["values"]))
@@ -139,8 +139,9 @@ def _without_nul(value: str) -> str:
 
 
 def shortened(value: str, most: int = VALUE_BYTES) -> str:
-    """A text of `most` bytes at most. A longer one ends in `…` and the first 16 hex digits of the SHA-256 of all of it,
-    so that different texts stay different."""
+    """Return a text of at most `most` bytes. A longer one ends in `…` and 16 hex digits of its SHA-256, which keeps
+    different texts different.
+    """
     whole = value.encode()
     if len(whole) <= most:
         return value

@@ -1,7 +1,7 @@
-"""Redaction: addresses, home folders, keys, tokens and passwords that stand in a value become `[redacted]`.
+"""Replaces addresses, home folders, keys, tokens and passwords in values by `[redacted]`.
 
-It comes right after the decoding, so that nothing of them is stored. The different values of a block are looked at,
-not its records: of a million records there are some thousand values, hardly one of which has anything to hide.
+It follows the decoding immediately, so nothing of them is stored. It checks the distinct values of a block, not its
+records: a million records have some thousand values, and hardly one has anything to hide.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from grt_batch.decode.columns import Decoded
 from grt_batch.decode.param_values import OPENINGS, REDACTED, VALUE_BYTES, dump, parse, shortened
 
 _DEEPEST = 100
-"""Of JSON that is nested deeper, what follows a name is redacted as in any other text."""
+"""JSON that is nested more deeply is redacted as any other text."""
 
 
 _INVOCATION, _INVOCATION_ID = "__workflow_invocation_uuid__", "^[0-9a-f]{32}$"
-"""What Galaxy itself tells of a job: which others belong to it. It looks like one of its keys, and is none."""
+"""A value by Galaxy itself, which tells what jobs belong together. It looks like a key, and is none."""
 
 
 _BEHIND = r"(?:$|[^A-Za-z]|[A-Z][a-z])"
@@ -34,27 +34,27 @@ _VALUE = (
     r"""(?:"(?:[^"\\]|\\(?s:.))*"?|'(?:[^'\\]|\\(?s:.))*'?|\\+["'][^"'\\]*(?:\\+["'])?"""
     r"""|\[[^\]]*\]?|\{[^}]*\}?|[^\s"'\\,;&\[\]{}]+)"""
 )
-"""What is given to a name in a text: something in quotes or brackets, or a word."""
+"""The value after a name in a text: something in quotes or brackets, or a word."""
 
 
 @dataclass(frozen=True)
 class Redaction:
-    """What is redacted, and how.
+    """The rules of redaction.
 
-    What one of the `patterns` matches in a value, one pattern after another. They are regular expressions as Rust's
-    crate regex has them, which takes no longer than in proportion to the text, whatever the pattern.
+    `patterns` are applied one after another; their matches are replaced. They use the syntax of Rust's crate regex,
+    whose time is proportional to the text, whatever the pattern.
 
-    What has a name with one of the words `names`: the value of such a parameter or text metric, and in a value what
-    an object has under such a key, or a text after it (`--token=…`, `password: …`). A word stands by itself, so that
-    token is found in `api_token_2` and `apiToken`, not in `max_tokens`; upper or lower case, and the sign between the
-    parts of a word, do not count: api_key is found in `API-Key`.
+    `names` are words. A parameter or text metric whose name has one of them loses its value; within a value, so does a
+    key of an object or a name in a text (`--token=…`, `password: …`). A word must stand by itself: token is found in
+    `api_token_2` and `apiToken`, not in `max_tokens`. Case and the sign between the parts of a word do not matter:
+    api_key is found in `API-Key`.
     """
 
     patterns: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise BadConfig for a pattern that cannot be used."""
+        """Raise BadConfig for an unusable pattern or name."""
         for pattern in self.patterns:
             try:
                 empty = pl.Series([""]).str.contains(pattern).item()
@@ -73,20 +73,20 @@ class Redaction:
                 raise BadConfig(file="redact_names", what=f"{name!r} has no letter")
 
     def named(self, names: pl.Series) -> pl.Series:
-        """Which of these names have one of the words; null has none."""
+        """Return which of these names have one of the words; null has none."""
         if not self.names:
             return pl.repeat(False, len(names), dtype=pl.Boolean, eager=True)
         return names.str.contains(self._word).fill_null(False)
 
     def values(self, values: pl.Series) -> pl.Series:
-        """Texts with what is to be redacted in them redacted; null stays null."""
+        """Redact texts; null stays null."""
         places = self.named(values).arg_true()
         if len(places):
             values = _put(values, places, self._inside(values.gather(places).to_list()))
         return self._without_patterns(values)
 
     def lines(self, lines: pl.Series) -> pl.Series:
-        """Raw lines that are no records, redacted: of a line with one of the names nothing that follows it stays."""
+        """Redact raw lines that are no records: a line with one of the names loses everything after it."""
         places = self.named(lines).arg_true()
         if len(places):
             ends = lines.gather(places).str.replace_all(f"(?s)({self._word}).*", f"${{1}}{REDACTED}")
@@ -94,9 +94,9 @@ class Redaction:
         return self._without_patterns(lines)
 
     def _without_patterns(self, texts: pl.Series) -> pl.Series:
-        """Hardly a text has anything that a pattern matches, and to look is faster than to replace."""
-        # Not one alternative of all patterns: it would have no letters that a search could begin with, and takes up to
-        # a thousand times as long.
+        """Replace what the patterns match. Few texts match, and searching is faster than replacing."""
+        # An alternation of all patterns would have no common letters for a search to begin with, and takes up to a
+        # thousand times as long.
         found = (pl.col("text").str.contains(pattern) for pattern in self.patterns)
         places = pl.DataFrame({"text": texts}).select(pl.any_horizontal(False, *found)).to_series().arg_true()
         if not len(places):
@@ -108,19 +108,19 @@ class Redaction:
 
     @cached_property
     def _words(self) -> tuple[str, str]:
-        """The words after a sign that is no letter, and after a small letter."""
+        """The words after a sign other than a letter, and after a small letter."""
         words = [_spelled(name) for name in self.names]
         return f"(?i:{'|'.join(words)})", "|".join(f"{word[0].upper()}(?i:{word[1:]})" for word in words)
 
     @cached_property
     def _word(self) -> str:
-        """A name with one of the words."""
+        """A name that has one of the words."""
         word, capital = self._words
         return f"(?:(?:^|[^A-Za-z]){word}|[a-z](?:{capital})){_BEHIND}"
 
     @cached_property
     def _given(self) -> str:
-        """What a text says before a value, and the value: a name with a sign behind it, or an option."""
+        """A name with a sign after it, or an option, and the value that follows."""
         word, capital = self._words
         rest = r"""(?:[^A-Za-z\s"'\\=:\]][\w.-]*|[A-Z][a-z][\w.-]*)?"""
         sign = r"""["'\\\]]*\s*(?:=>|:=|[=:])\s*"""
@@ -129,9 +129,9 @@ class Redaction:
         return f"({name}|{option}){_VALUE}"
 
     def _inside(self, texts: Sequence[str]) -> list[str]:
-        """Texts that have one of the names in them, redacted: JSON, or anything else."""
+        """Redact texts that contain one of the names: JSON or anything else."""
         documents = {text: _Document.read(text) for text in texts}
-        # All at once, since a search for each takes longer than most of them: a list may hold a million.
+        # One search for all strings: a search for each would take longer, and a list may hold a million.
         strings = dict.fromkeys(string for document in documents.values() if document for string in document.strings)
         series = pl.Series(list(strings), dtype=pl.String)
         named = series.filter(self.named(series)).to_list()
@@ -144,7 +144,7 @@ class Redaction:
 
 @dataclass(frozen=True)
 class _Document:
-    """What a JSON text says, its keys and the texts in it, and it in the form of `dump`."""
+    """A parsed JSON text, its keys and texts, and its form as `dump` writes it."""
 
     value: Any
     strings: Sequence[str]
@@ -152,7 +152,7 @@ class _Document:
 
     @classmethod
     def read(cls, text: str) -> _Document | None:
-        """None for a text that is no JSON, or nested too deep."""
+        """Parse a text. Return None if it is no JSON, or nested too deeply."""
         if not text.startswith(OPENINGS):
             return None
         try:
@@ -162,13 +162,13 @@ class _Document:
             return None
 
     def cleaned(self, text: str, named: Mapping[str, str]) -> str:
-        """The text redacted: `named` are its keys and texts that have one of the names, redacted."""
+        """Return the text redacted. `named` maps its keys and texts that have one of the names to redacted ones."""
         form = dump(_cleaned(self.value, named))
         return text if form == self.form else form
 
 
 def _strings(value: Any, depth: int) -> Iterator[str]:
-    """The keys and texts in what a JSON text says. Raises ValueError where it is nested too deep."""
+    """Yield the keys and texts of a JSON value. Raises ValueError if it is nested too deeply."""
     if depth > _DEEPEST:
         raise ValueError
     if isinstance(value, str):
@@ -181,7 +181,7 @@ def _strings(value: Any, depth: int) -> Iterator[str]:
 
 
 def _cleaned(value: Any, named: Mapping[str, str]) -> Any:
-    """As `_Document.cleaned`, of what a JSON text says or of a part of it."""
+    """Redact a JSON value or a part of it, as `_Document.cleaned` does."""
     if isinstance(value, dict):
         return {
             key: REDACTED if key in named and item not in (None, "") else _cleaned(item, named)
@@ -193,7 +193,7 @@ def _cleaned(value: Any, named: Mapping[str, str]) -> Any:
 
 
 def redacted(decoded: Decoded, redaction: Redaction) -> Decoded:
-    """A decoded block without what is to be redacted; the values of its parameters are `shortened`."""
+    """Return a decoded block with its values redacted and the values of its parameters `shortened`."""
     if "param" in decoded.texts:
         return _params(decoded, redaction)
     if "text" in decoded.texts:
@@ -214,14 +214,14 @@ def _params(decoded: Decoded, redaction: Redaction) -> Decoded:
     params = list(texts)
     for place, value in zip(places.to_list(), values.gather(places).to_list(), strict=True):
         name, _, data = texts[place]
-        # A value is shortened after that: what is cut in two would not be found any more.
+        # Values are shortened only now: half a secret would not be found.
         params[place] = name, shortened(value), data
     count = int(changed.to_numpy()[decoded.columns["param"]].sum())
     return replace(decoded, texts={**decoded.texts, "param": params}, redacted=count)
 
 
 def _metrics(decoded: Decoded, redaction: Redaction) -> Decoded:
-    """Names and texts have codes of their own: which text has a secret name is said by the records alone."""
+    """Redact text metrics. Names and texts have separate codes: only the records tell which text has a secret name."""
     before, texts = decoded.columns["text"], _column(decoded.texts["text"], 0)
     values = redaction.values(texts)
     changed = values.ne_missing(texts).to_numpy()[before]
@@ -236,7 +236,7 @@ def _metrics(decoded: Decoded, redaction: Redaction) -> Decoded:
 
 
 def _hidden(values: pl.Series, secret: pl.Series) -> pl.Series:
-    """The values without those that are `secret`; null and the empty text tell nothing."""
+    """Replace the `secret` values; null and the empty text reveal nothing."""
     return values.set(secret & values.fill_null("").ne(""), REDACTED) if secret.any() else values
 
 
@@ -245,10 +245,10 @@ def _column(texts: Sequence[tuple[str | None, ...]], place: int) -> pl.Series:
 
 
 def _spelled(name: str) -> str:
-    """A word as a regular expression: its parts, with any sign or none between them."""
+    """Return a regular expression for a word: its parts, with any or no sign between them."""
     return "[^A-Za-z0-9]?".join(re.findall(r"[^\W_]+", name))
 
 
 def _put(texts: pl.Series, places: pl.Series, new: pl.Series | list[str]) -> pl.Series:
-    # `scatter` writes into the series itself.
+    # `scatter` changes the series in place.
     return texts.clone().scatter(places, new)

@@ -8,14 +8,16 @@ import polars as pl
 from grt_batch.aggregate.text_hash import hashes
 from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
-from grt_batch.kernels import decode as kernels
+from grt_batch.kernels import joins
+from grt_batch.kernels.compiled import remove_outdated
 from grt_batch.kernels.sketch import tally
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.uploads.archive import Block
 
 
 def compile_kernels() -> None:
-    """Compile all kernels, which numba keeps on disk: no rank of a run need do it then."""
+    """Compile all kernels and keep them on disk, so that no rank of a run has to."""
+    remove_outdated()
     lines = {
         Kind.JOBS: b"1\ttool\t1.0\tok\t2020-01-01 00:00:00\n",
         Kind.METRIC_NUM: b"1\tcore\truntime_seconds\t1.0\n",
@@ -24,16 +26,16 @@ def compile_kernels() -> None:
         Kind.DATASETS: b"1\t1\tbam\t1\tinput1\tinput\n",
     }
     for kind, line in lines.items():
-        # The second line is broken: what salvages is compiled too.
+        # The second line is broken, which compiles the kernels for salvaging too.
         block = Block(layout_of(kind, [line])[0], 0, line + b"1\t" + line)
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)
     row, flag = np.zeros(1, np.int32), np.zeros(1, np.uint8)
-    kernels.add_sizes(row, one, flag, np.zeros((2, 1), np.int64), flag)
-    kernels.put_metric(row, np.ones(1, np.uint16), 0, one, one.copy())
-    kernels.find_rows(one, one[0], row, row.copy())
-    kernels.put_in_order(row, np.zeros(2, np.int64), one.copy())
-    kernels.mark_replaced(row, one - 1, one - 2, flag)
+    joins.add_sizes(row, one, flag, np.zeros((2, 1), np.int64), flag)
+    joins.put_metric(row, np.ones(1, np.uint16), 0, one, one.copy())
+    joins.find_rows(one, one[0], row, row.copy())
+    joins.put_in_order(row, np.zeros(2, np.int64), one.copy())
+    joins.mark_replaced(row, one - 1, one - 2, flag)
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

@@ -1,4 +1,4 @@
-"""A column of many pieces, none of which is kept."""
+"""Columns that arrive in pieces, block by block."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from grt_batch.schema.members import NULL
 
 
 class GrowableArray:
-    """A column that grows at its end. What is appended is copied, so that the message or the block that it came with
-    can go; and where the system can move the pages of a large column, it never stands there twice."""
+    """A column that grows at its end.
+
+    Appended values are copied, so that their block or message can be freed. Where the system can move the pages of a
+    large column, growing never needs twice its memory.
+    """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self._values = np.empty(0, dtype)
         self._size = 0
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Put `values` behind those that there are. No view of the column may be in use."""
+        """Append `values`. No view of the column may be in use."""
         size = self._size + len(values)
         if size > len(self._values):
             self._values.resize(max(size, len(self._values) * 9 // 8), refcheck=False)
@@ -31,16 +34,16 @@ class GrowableArray:
         self._size = size
 
     def values(self) -> npt.NDArray[Any]:
-        """A view of the column."""
+        """Return a view of the column."""
         return self._values[: self._size]
 
 
 DictionaryCodes = npt.NDArray[np.int32]
-"""Which of the texts of a `Dictionary` each is."""
+"""The code of each text in a `Dictionary`."""
 
 
 Rows = npt.NDArray[np.int32]
-"""Which of the joined jobs each record is of, -1 where that one is not there."""
+"""The row of the job of each record, -1 where the archive does not hold the job."""
 
 
 @dataclass
@@ -50,36 +53,36 @@ class Dictionary:
     codes: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
     def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> DictionaryCodes:
-        """The codes here, of a block's codes into its `texts`."""
+        """Return the codes here for a block's codes into its `texts`."""
         numbers = [self.codes.setdefault(text, len(self.codes)) for text in texts]
         return np.array(numbers, np.int32)[codes]
 
     def column(self, place: int, codes: DictionaryCodes) -> pl.Series:
-        """The texts of `codes`, dictionary-encoded; `place` says which one of each tuple."""
+        """Return the texts of `codes`, dictionary-encoded; `place` selects one text of each tuple."""
         return _series([texts[place] for texts in self.codes], codes)
 
 
 def _series(texts: Sequence[str | None], codes: DictionaryCodes) -> pl.Series:
     column = pl.Series(texts, dtype=pl.String)
-    # `gather` does the same, but takes four times as long.
+    # `gather` takes four times as long.
     return column.cast(pl.Enum(column.drop_nulls().unique().sort()))[codes]
 
 
 def nullable(column: Integers) -> pl.Series:
-    """Integers of which NULL is null."""
+    """Return integers as a series in which NULL is null."""
     series = pl.Series(column)
     return series.set(series == NULL, None)
 
 
 @dataclass
 class Collected:
-    """The columns of the blocks of one kind of member, in the order in which they came, the texts with their codes."""
+    """The columns of all blocks of one kind of member, in their order in the archive. Texts are kept as codes."""
 
     columns: dict[str, GrowableArray] = field(default_factory=dict)
     texts: dict[str, Dictionary] = field(default_factory=dict)
 
     def add(self, decoded: Decoded, names: Iterable[str]) -> None:
-        """Keep the columns of these names of the next block."""
+        """Keep the columns of these names from the next block."""
         for name in names:
             column = decoded.columns[name]
             if name in decoded.texts:
@@ -91,15 +94,15 @@ class Collected:
         self.columns.setdefault(name, GrowableArray(column.dtype)).append(column)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """One column of all blocks; an empty one where there are none."""
+        """Return one column of all blocks; an empty one if there are none."""
         return self.columns[name].values() if name in self.columns else np.empty(0, np.int64)
 
     def take(self, name: str) -> npt.NDArray[Any]:
-        """One column of all blocks, which is let go: an archive may have millions of records."""
+        """Return one column of all blocks and forget it: an archive may have millions of records."""
         column = self[name]
         self.columns.pop(name, None)
         return column
 
     def dictionary(self, name: str) -> Dictionary:
-        """The texts of a column of codes."""
+        """Return the texts of a column of codes."""
         return self.texts.get(name, Dictionary())

@@ -1,7 +1,7 @@
 """Joins the parameters, datasets and metrics of one archive with its jobs: one row a record, in the order of the jobs.
 
-A frame holds what is the record's own, and the job's id; what else a module wants of the job is attached when the
-records are handed to it (`attached`), so that it need not be kept.
+A frame holds only the fields of the record and the id of its job. `attached` adds the fields of the job when a module
+reads the records, so that they need not be stored.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _ID = "(?:0|[1-9][0-9]{0,17})"
 
 
 _IDS = f"^(?:{_ID}(?:, ?{_ID})*|\\[{_ID}(?:, ?{_ID})*\\])$"
-"""A dataset's bare id as the value of a parameter, or several."""
+"""A bare dataset id as the value of a parameter, or several."""
 
 
 def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
-    """The records of `jobs` with the fields of their jobs."""
-    # Both are in the order of the ids, and no record is without its job.
+    """Return the records of `jobs` with the fields of their jobs."""
+    # Both are sorted by job id, and every record has its job.
     begins = np.searchsorted(details[Job.job_id.name].to_numpy(), jobs[Job.job_id.name].to_numpy())
     rows = np.repeat(np.arange(jobs.height, dtype=np.uint32), np.diff(begins, append=details.height))
     return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
 
 
 def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
-    """The rows of `Dataset`, without those of `attached`; the collected rows are those of these `jobs`."""
+    """Return the rows of `Dataset`, without the fields of their jobs. The collected rows refer to `jobs`."""
     rows, order = _in_order(collected.take("row"))
     size = collected.take("size")[order]
     size[size < 0] = NULL
     identity = nullable(collected.take("dataset_id")[order])
     files, output = collected.take("file")[order], collected.take("output")[order]
-    # As large as any column.
+    # It is as large as any column.
     del order
     return pl.DataFrame(
         {
@@ -63,8 +63,11 @@ def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
 
 
 def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `Param`, as those of `datasets`. `inputs` are those of `Dataset`: a value that is the bare id
-    of an input of the same job and name says nothing else."""
+    """Return the rows of `Param`, as `datasets` does.
+
+    `inputs` are the rows of `Dataset`: a value that is the bare id of an input of the same job and name only names
+    data.
+    """
     rows, order = _in_order(collected.take("row"))
     dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
     name = dictionary.column(0, codes)
@@ -82,7 +85,7 @@ def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.Dat
 
 
 def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame:
-    """The rows of `Metric`, as those of `datasets`."""
+    """Return the rows of `Metric`, as `datasets` does."""
     frames = []
     for collected, prefix in ((numeric, "record_"), (text, "")):
         rows, order = _in_order(collected.take("row"))
@@ -110,21 +113,20 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
 
 
 def _in_order(rows: Rows) -> tuple[Rows, Integers]:
-    """Of records of these rows of the jobs: the rows, and the places where the records stood, by rising job; without
-    orphans."""
-    from grt_batch.kernels import decode as kernels
+    """Return the rows of records, and the places where the records were, by rising job; without orphans."""
+    from grt_batch.kernels import joins
 
     order = np.empty(len(rows), np.int64)
-    order = order[: kernels.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
+    order = order[: joins.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
     return rows[order], order
 
 
 def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-    """Which records no later one of the same job and code replaces."""
-    from grt_batch.kernels import decode as kernels
+    """Return which records no later one of the same job and code replaces."""
+    from grt_batch.kernels import joins
 
     replaced = np.zeros(len(rows), np.uint8)
-    kernels.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
+    joins.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
     kept: npt.NDArray[np.bool_] = replaced == 0
     return kept
 
@@ -134,7 +136,7 @@ def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
 
 
 def _decimals(value: Integers, scale: Integers) -> pl.Series:
-    """Exact decimals: the value of 10 ** -scale, where the scale is SECONDS_SCALE or 0."""
+    """Return value × 10 ** -scale as exact decimals; the scale is SECONDS_SCALE or 0."""
     whole = nullable(value).cast(pl.Int128)
     raised = pl.Series(np.where(scale == 0, 10**SECONDS_SCALE, 1)).cast(pl.Int128)
     unit = pl.Series([Decimal(1).scaleb(-SECONDS_SCALE)], dtype=pl.Decimal(38, SECONDS_SCALE))
@@ -142,8 +144,10 @@ def _decimals(value: Integers, scale: Integers) -> pl.Series:
 
 
 def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
-    """Which values are the ids of inputs of the same job and name. Galaxy numbers the datasets of a multiple
-    parameter: those of `input` are called input1, input2 and so on."""
+    """Return which values are the ids of inputs of the same job and name.
+
+    Galaxy numbers the datasets of a multiple parameter: those of `input` are called input1, input2 and so on.
+    """
     value, name, job = Param.value.name, Param.name.name, Param.job_id.name
     nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
     stems = _stems(categories(inputs[Dataset.param_name.name]), set(categories(frame[name])))
@@ -162,7 +166,7 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
     known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
         job, pl.col(Dataset.dataset_id.name).alias(value), pl.col(Dataset.param_name.name).alias("input")
     )
-    # No join that multiplies: a job may have any number of parameters and of inputs of one id.
+    # Semi joins do not multiply rows: a job may have many parameters and inputs of one id.
     known = known.join(candidates, on=[job, value], how="semi").with_columns(pl.col("input").cast(pl.String))
     found = candidates.join(known.join(stems, on="input"), on=[job, value, name], how="semi")
     found = found.select("place", value).unique()
@@ -172,7 +176,7 @@ def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
 
 
 def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
-    """Which of the `names` is a name of an input, or is left of it without some of the digits at its end."""
+    """Return pairs of an input and a name among `names` that equals it without some of its last digits, or with all."""
     rows = []
     for text in inputs:
         digits = len(text) - len(text.rstrip("0123456789"))
@@ -182,5 +186,5 @@ def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
 
 
 def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:
-    """Of encoded texts, which have a flag in their dictionary; null has none."""
+    """Return the flag that each encoded text has in its dictionary; null has none."""
     return flags[texts.to_physical()].fill_null(False)

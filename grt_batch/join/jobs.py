@@ -1,7 +1,7 @@
 """Joins the decoded members of one archive into one row a job.
 
-The newest line of a job wins: of jobs and of metrics the last one in the archive counts. Rows of a job that the
-archive does not hold are orphans: counted, and in no sum.
+The last line of a job or metric in the archive wins. Records of jobs that the archive does not hold are orphans: they
+are counted, and contribute to no sum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from grt_batch.schema.members import (
 from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
 
 TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped", "skipped")
-"""A job in one of these stays as it is; in any other, known or not, it may be exported again."""
+"""A job in one of these states does not change any more; in any other, known or not, it may be exported again."""
 
 
 _FOUND_AT_ONCE = 1 << 20
@@ -44,8 +44,10 @@ _FOUND_AT_ONCE = 1 << 20
 
 @dataclass
 class Joiner:
-    """Takes the decoded blocks of one archive, in the order in which they stand in it, and joins them. `wanted` are the
-    kinds of records that are joined besides the jobs; the blocks must have been decoded for them."""
+    """Takes the decoded blocks of one archive, in order, and joins them.
+
+    `wanted` names the kinds of records to join besides the jobs; the blocks must have been decoded for them.
+    """
 
     wanted: Collection[str] = ()
     members: dict[Kind, Members] = field(default_factory=lambda: {kind: Members() for kind in Kind})
@@ -61,7 +63,7 @@ class Joiner:
         self.replaced += decoded.replaced
         self.reasons.update((kind, reject.reason) for reject in decoded.rejects)
         if kind is Kind.METRIC_NUM and "values" not in decoded.columns:
-            # A member whose header lacks a column has records that say nothing, but are there.
+            # A header without one of the columns leaves records without a value; they still count.
             self._measured.put("nameless", decoded.columns["id"])
         elif kind is Kind.METRIC_NUM:
             reduced = ("id", "records", "values", "seen")
@@ -74,7 +76,7 @@ class Joiner:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
     def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint8]) -> None:
-        """Keep of each metric the values that were seen, and of each job which these are, as bits."""
+        """Keep the values seen for each metric and, as bits, which metrics each job has."""
         there = seen != 0
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
@@ -83,8 +85,11 @@ class Joiner:
             self._measured.put(metric.name, values[:, number].compress(there[:, number]))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
-        """The joined records by their class: one row a job, and the rows of those classes that are wanted, all by
-        rising job id; and how many jobs stood in the archive more than once. What was taken is let go on the way."""
+        """Return the joined records by class, and the number of replaced lines of jobs.
+
+        There is one row a job, and the rows of the wanted classes, all by rising job id. The blocks are freed on the
+        way.
+        """
         ids, order, repeated = _newest(self._collected[Kind.JOBS].take("id"))
         self._find_jobs(ids)
         frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order)}
@@ -99,7 +104,7 @@ class Joiner:
         return {record: frame for record, frame in frames.items() if record.kind in {Job.kind, *self.wanted}}, repeated
 
     def _find_jobs(self, ids: Integers) -> None:
-        """Of all records, put the rows of their jobs in place of the jobs' ids, and count the orphans."""
+        """Replace the job ids of all records by rows of jobs, and count the orphans."""
         find = _RowsOf(ids)
         for kind in (Kind.PARAMS, Kind.DATASETS, Kind.METRIC_TXT):
             rows = find(self._collected[kind].take("id"))
@@ -117,7 +122,7 @@ class Joiner:
         jobs, count = self._collected[Kind.JOBS], len(ids)
         created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
         implausible, has_metrics = np.zeros(count, np.uint8), np.zeros(count + 1, np.uint8)
-        # Orphans are of row -1, where nobody looks.
+        # Orphans have row -1, which nobody reads.
         has_metrics[self._measured["row"]] = 1
         open_states = np.array([state not in TERMINAL_STATES for (state,) in jobs.dictionary("state").codes], np.bool_)
         return pl.DataFrame(
@@ -136,23 +141,23 @@ class Joiner:
         )
 
     def _metric(self, metric: int, count: int) -> Integers:
-        """The newest value of a metric of each of so many jobs, NULL where there is none."""
-        from grt_batch.kernels import decode as kernels
+        """Return the newest value of a metric for each of `count` jobs, NULL where there is none."""
+        from grt_batch.kernels import joins
 
         newest = np.full(count, NULL, np.int64)
         values = self._measured.take(METRICS[metric].name)
         if len(values):
-            kernels.put_metric(self._measured["row"], self._measured["seen"], metric, values, newest)
+            joins.put_metric(self._measured["row"], self._measured["seen"], metric, values, newest)
         return newest
 
     def _sizes(self, implausible: npt.NDArray[np.uint8]) -> dict[str, pl.Series]:
-        """The bytes of the datasets of each job; marks those jobs as `implausible` where they cannot be true."""
-        from grt_batch.kernels import decode as kernels
+        """Return the bytes of the datasets of each job; mark jobs with impossible sizes as `implausible`."""
+        from grt_batch.kernels import joins
 
         total = np.full((2, len(implausible)), NULL, np.int64)
         datasets = self._collected[Kind.DATASETS]
         if len(datasets["row"]):
-            kernels.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
+            joins.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
         return {Job.input_bytes.name: nullable(total[0]), Job.output_bytes.name: nullable(total[1])}
 
 
@@ -170,8 +175,7 @@ def _counts(decoded: Decoded) -> Members:
 
 
 def _newest(ids: Integers) -> tuple[Integers, Integers, int]:
-    """Of lines with these job ids: the different ids, ascending, where the last line of each stands, and how many lines
-    are not the last."""
+    """Return the distinct ids in order, the row of each id's last line, and the number of replaced lines."""
     order = np.argsort(ids, kind="stable")
     rising = ids[order]
     last = np.append(rising[1:] != rising[:-1], True)[: len(ids)]
@@ -179,7 +183,7 @@ def _newest(ids: Integers) -> tuple[Integers, Integers, int]:
 
 
 class _RowsOf:
-    """Job ids → rows of a sorted array of them, -1 where there is none; a direct table where the range allows it."""
+    """Maps job ids to rows of a sorted array of ids, -1 for others; by a direct table where their range allows."""
 
     def __init__(self, ids: Integers) -> None:
         self.ids = ids
@@ -189,11 +193,11 @@ class _RowsOf:
             self.table[ids - ids[0]] = np.arange(len(ids))
 
     def __call__(self, wanted: Integers) -> Rows:
-        from grt_batch.kernels import decode as kernels
+        from grt_batch.kernels import joins
 
         rows = np.full(len(wanted), -1, np.int32)
         if self.table is not None:
-            kernels.find_rows(wanted, self.ids[0], self.table, rows)
+            joins.find_rows(wanted, self.ids[0], self.table, rows)
         elif len(self.ids):
             for begin in range(0, len(wanted), _FOUND_AT_ONCE):
                 some = wanted[begin : begin + _FOUND_AT_ONCE]
@@ -206,7 +210,7 @@ class _RowsOf:
 def _times(created: Integers) -> dict[str, pl.Series]:
     times = nullable(created).cast(Job.create_time.type)
     days = times.dt.date()
-    # `month_start` does the same, but takes twice as long.
+    # `month_start` takes twice as long.
     months = (days.cast(pl.Int32) - days.dt.day() + 1).cast(pl.Date)
     return {Job.create_time.name: times, Job.day.name: days, Job.month.name: months}
 
@@ -214,8 +218,10 @@ def _times(created: Integers) -> dict[str, pl.Series]:
 def _measurements(
     metric: Callable[[int], Integers], created: Integers, implausible: npt.NDArray[np.uint8]
 ) -> dict[str, pl.Series]:
-    """The measures of CONTRACT's metrics; marks the jobs of which a measurement was negative as `implausible`. A
-    `metric` is asked for once, and late: all of them would take more memory than what is made of them."""
+    """Return the measures of a job; mark jobs with a negative measurement as `implausible`.
+
+    Each `metric` is fetched once, and late: all of them together would need more memory than the result.
+    """
 
     def plausible(column: Integers) -> Integers:
         negative = (column < 0) & (column != NULL)
@@ -225,7 +231,7 @@ def _measurements(
 
     start = plausible(metric(START))
     wait = nullable(_waited(start, created))
-    # Only a missing runtime is end - start: a negative one is no reason to look further.
+    # Only a missing runtime becomes end - start; a negative one stays implausible.
     runtime = plausible(_first(metric(RUNTIME), _elapsed(start, plausible(metric(END)))))
     cores = plausible(metric(SLOTS))
     peaks = [plausible(metric(number)) for number in (MEMORY_V2, MEMORY_V1)]
@@ -259,12 +265,12 @@ def _unless_null(result: Integers, *columns: Integers) -> Integers:
 
 
 def _first(column: Integers, other: Integers) -> Integers:
-    """The values of a column, and where they are NULL those of the other one."""
+    """Return the values of a column, replaced by those of the other one where they are NULL."""
     return np.where(column == NULL, other, column)
 
 
 def _times_exact(a: Integers, b: Integers | int) -> Integers:
-    """a × b / SECOND of non-negative integers, rounded down; NULL where it leaves 62 bits."""
+    """Return a × b / SECOND for non-negative integers, rounded down; NULL beyond 62 bits."""
     whole, part = np.asarray(b) // SECOND, np.asarray(b) % SECOND
     large = a.astype(np.float64) * np.asarray(b, np.float64) / SECOND >= 2.0**62
     a = np.where(large, 0, a)

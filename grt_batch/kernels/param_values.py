@@ -1,19 +1,19 @@
-r"""The shapes in which nearly all values of parameters are written, read without a parser. Compiled by numba.
+r"""Parses the usual shapes of parameter values without a JSON parser.
 
-A value is a text as it stands, `12`, or JSON, `{"p": "text"}`, or JSON in JSON, with the parameter's name around it or
-not: `"{\"p\": \"text\"}"`, `"\"text\""`, `"{\"p\": \"\\\"text\\\"\"}"`, `"{\"p\": 12}"`, or the same with references
-to datasets in place of the text, `{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}`. What is between is the value as it
-stands, where it is ASCII that can be printed and has neither quote nor backslash. Anything else is for
-`grt_batch.decode.param_values.unwrap`, which gives the same of these shapes too.
+A value is a bare text, `12`; JSON, `{"p": "text"}`; or JSON in JSON, with or without the parameter's name around it:
+`"{\"p\": \"text\"}"`, `"\"text\""`, `"{\"p\": \"\\\"text\\\"\"}"`, `"{\"p\": 12}"`. References to datasets may replace
+the text: `{\"values\": [{\"id\": 12, \"src\": \"hda\"}]}`. The inner text is the value, if it is printable ASCII
+without quotes and backslashes. `grt_batch.decode.param_values.unwrap` parses all other values, and agrees about these
+shapes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from grt_batch.kernels.compiled import compiled
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 
 _NEWLINE, _QUOTE, _BACKSLASH, _COMMA, _SPACE, _ZERO, _NINE, _A, _Z = 10, 34, 92, 44, 32, 48, 57, 97, 122
@@ -46,15 +46,12 @@ _SOURCE = np.frombuffer(b', "src": "', np.uint8)
 _MOST_DIGITS = 18
 
 
-def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-@_compiled
+@compiled
 def shapes(data: Any, texts: Any, found: Any) -> None:
-    """For each of `texts`, int64[n, 4], where a name starts and ends in `data` and where its value does: in `found`,
-    int64[n, 3], what the value is, and where the text or the references start and end."""
+    """Classify values. `texts`, int64[n, 4], holds the start and end of each name and of its value in `data`.
+
+    `found`, int64[n, 3], receives the kind of each value, and the start and end of its text or references.
+    """
     for i in range(texts.shape[0]):
         name, name_end, start, end = texts[i]
         kind = ODD
@@ -63,10 +60,12 @@ def shapes(data: Any, texts: Any, found: Any) -> None:
         found[i, 0], found[i, 1], found[i, 2] = kind, start, end
 
 
-@_compiled
+@compiled
 def pieces(data: Any, found: Any, out: Any) -> int:
-    """Write what `shapes` found to `out`, uint8[n], each with a newline behind it: texts as they are, references
-    without spaces and backslashes, nothing of the odd. Returns the number of bytes."""
+    """Write what `shapes` found to `out`, uint8[n], each followed by a newline. Return the number of bytes.
+
+    Texts are copied, references lose their spaces and backslashes, and odd values are empty.
+    """
     size = 0
     for i in range(found.shape[0]):
         if found[i, 0] == TEXT:
@@ -83,14 +82,14 @@ def pieces(data: Any, found: Any, out: Any) -> int:
     return size
 
 
-@_compiled
+@compiled
 def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
-    """As `shapes`, of one value."""
+    """Return the kind of one value, and the start and end of its text or references, as `shapes` does."""
     first = data[start] if start < end else _SPACE
     if first != _QUOTE and first != _BRACE and first != _BRACKET:
         null = _same(data, start, end, _NULL) or _same(data, start, end, _NONE)
         return (ODD if null else TEXT), start, end
-    # A quote of the JSON that is looked at stands behind so many backslashes, one of the JSON in it behind 2 n + 1.
+    # `layers` counts the backslashes before a quote of the JSON at hand; a quote of the JSON in it has 2 n + 1.
     layers = 0
     if first == _QUOTE:
         if end - start < 3 or data[end - 1] != _QUOTE:
@@ -114,7 +113,7 @@ def _shape(data: Any, name: Any, name_end: Any, start: Any, end: Any) -> Any:
     return (TEXT if good else ODD), start, end
 
 
-@_compiled
+@compiled
 def _same(data: Any, start: Any, end: Any, text: Any) -> bool:
     if end - start != text.size:
         return False
@@ -124,9 +123,9 @@ def _same(data: Any, start: Any, end: Any, text: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_printable(data: Any, start: Any, end: Any) -> bool:
-    """Whether a text is ASCII that can be printed, without quotes and backslashes."""
+    """Return whether a text is printable ASCII without quotes and backslashes."""
     for i in range(start, end):
         byte = data[i]
         if byte < _SPACE or byte > 126 or byte == _QUOTE or byte == _BACKSLASH:
@@ -134,18 +133,20 @@ def _is_printable(data: Any, start: Any, end: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_usual(data: Any, start: Any, end: Any) -> bool:
-    """Whether a name is written in one way only, and means nothing itself."""
+    """Return whether a name can be written in one way only, and has no meaning of its own."""
     if end - start > _MOST_NAME_BYTES or _same(data, start, end, _VALUES) or _same(data, start, end, _NONE):
         return False
     return bool(_is_printable(data, start, end))
 
 
-@_compiled
+@compiled
 def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, layers: Any) -> Any:
-    r"""Where the value begins in `{\"name\": value}`, its quotes behind so many backslashes; 0 where this is something
-    else."""
+    r"""Return where the value begins in `{\"name\": value}`, 0 for any other text.
+
+    Each quote follows `layers` backslashes.
+    """
     size = name_end - name
     if end - start < size + 2 * layers + 7 or data[start] != _BRACE or data[end - 1] != _END_BRACE:
         return 0
@@ -158,9 +159,9 @@ def _behind_name(data: Any, name: Any, name_end: Any, start: Any, end: Any, laye
     return max(_behind(data, begin + size, end, _CLOSING, layers), 0)
 
 
-@_compiled
+@compiled
 def _starts(data: Any, start: Any, end: Any, layers: Any) -> bool:
-    """Whether there is a quote behind so many backslashes at the start, and at the end, with something between."""
+    """Return whether a text is enclosed in quotes that follow `layers` backslashes, and is not empty."""
     if end - start <= 2 * layers + 2 or data[start + layers] != _QUOTE or data[end - 1] != _QUOTE:
         return False
     for i in range(layers):
@@ -169,15 +170,15 @@ def _starts(data: Any, start: Any, end: Any, layers: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _is_plain(data: Any, start: Any, end: Any) -> bool:
-    """Whether a text between quotes is what it says, and means nothing else."""
+    """Return whether a text between quotes stands for itself."""
     if start >= end or data[start] == _BRACE or data[start] == _BRACKET or _same(data, start, end, _NULL):
         return False
     return bool(_is_printable(data, start, end))
 
 
-@_compiled
+@compiled
 def _is_number(data: Any, start: Any, end: Any) -> bool:
     if start >= end or data[start] == _ZERO:
         return False
@@ -187,9 +188,9 @@ def _is_number(data: Any, start: Any, end: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _behind(data: Any, start: Any, end: Any, text: Any, layers: Any) -> Any:
-    """Where `text` ends that begins here, its quotes behind so many backslashes; -1 where it does not."""
+    """Return the end of `text` at `start`, its quotes after `layers` backslashes; -1 if another text is there."""
     for byte in text:
         if byte == _QUOTE:
             for _ in range(layers):
@@ -202,9 +203,9 @@ def _behind(data: Any, start: Any, end: Any, text: Any, layers: Any) -> Any:
     return start
 
 
-@_compiled
+@compiled
 def _is_references(data: Any, start: Any, end: Any, layers: Any) -> bool:
-    """Whether this is `{"values": [{"id": 12, "src": "hda"}, …]}`."""
+    """Return whether a text is `{"values": [{"id": 12, "src": "hda"}, …]}`."""
     at = _behind(data, start, end, _FIRST, layers)
     if at < 0 or end - at < 2 or data[end - 1] != _END_BRACE or data[end - 2] != _END_BRACKET:
         return False

@@ -1,38 +1,34 @@
-"""The hot loop of sketches and exact sums, compiled by numba: values of many groups, counted by bin and summed at once.
-
-All of it is one file, for numba keeps compiled functions until the file of the *calling* function changes.
-"""
+"""The loop of sketches and exact sums: it counts values by group and bin, and sums them, in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba.extending import intrinsic
 
+from grt_batch.kernels.compiled import compiled
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
+from grt_batch.kernels.words import leading_zeros, trailing_zeros
 from grt_batch.schema.members import NULL
 
 Integers = npt.NDArray[np.int64]
 
 
 _LIMBS = 11
-"""Of a group: n, least, greatest, and the sums in two parts of 32 bits, which never overflow: of the values; of their
-squares, where a value is high · 2^32 + low, those of high², high · low and low²."""
+"""Numbers for each group: n, least, greatest, and sums in two parts of 32 bits, which never overflow. They are the sum
+of the values and, for their squares, where a value is high · 2^32 + low, the sums of high², high · low and low².
+"""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What the values of one series are in each group.
+    """Counts and sums of one series of values, by group.
 
-    For each group: `n`, `least` and `greatest` (0 where n is), int64[groups]; and `sums`, int64[groups, 4, 2], pairs of
-    (high, low) that stand for high · 2^32 + low, of the values and of the three parts of their squares. For each bin of
-    a group that holds a value, by rising group and bin: `group`, `bin` and `count`.
+    For each group: `n`, `least` and `greatest` (0 where n is 0), int64[groups]; and `sums`, int64[groups, 4, 2], pairs
+    of (high, low) that mean high · 2^32 + low: of the values, and of the three parts of their squares. For each bin of
+    a group that holds a value, by group and bin in rising order: `group`, `bin` and `count`.
     """
 
     n: Integers
@@ -45,8 +41,7 @@ class Tally:
 
 
 def tally(begins: Integers, values: Integers) -> Tally:
-    """Tally values, from 0 to 2^63 - 1 or NULL, which stand group by group: those of group g from begins[g] to
-    begins[g + 1]."""
+    """Tally values from 0 to 2^63 - 1, or NULL. Those of group g are values[begins[g] : begins[g + 1]]."""
     groups = len(begins) - 1
     sums = np.zeros((groups, _LIMBS), np.int64)
     found = np.empty((3, min(len(values), groups * BINS)), np.int64)
@@ -56,51 +51,19 @@ def tally(begins: Integers, values: Integers) -> Tally:
     return Tally(n, least, greatest, sums[:, 3:].reshape(-1, 4, 2), group, bins, count)
 
 
-# Without numba's runtime nothing counts the references to arrays.
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-
-
-def _compiled(function: Any) -> Any:
-    """Compiled at the first call and kept on disk, so that the next process need not compile."""
-    return numba.njit(**_OPTIONS)(function)
-
-
-def _instruction(function: Callable[..., Any]) -> Any:
-    """A function that says which machine instructions stand for its call."""
-    return intrinsic(function)
-
-
-@_instruction
-def _leading_zeros(_context: Any, word: Any) -> Any:
-    """The zero bits above the highest bit of a 64-bit integer that is set; 64 of 0."""
-
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(word), code
-
-
-@_instruction
-def _trailing_zeros(_context: Any, word: Any) -> Any:
-    """The zero bits below the lowest bit of a 64-bit integer that is set; 64 of 0."""
-
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(word), code
-
-
-@_compiled
+@compiled
 def _bin(value: Any) -> Any:
-    """As `grt_batch.aggregate.sketch.bin_of`."""
-    shift = max(0, 63 - STEP_BITS - _leading_zeros(value))
+    """Return the bin of a value, as `grt_batch.aggregate.sketch.bin_of` does."""
+    shift = max(0, 63 - STEP_BITS - leading_zeros(value))
     return shift * STEPS + (value >> shift)
 
 
-@_compiled
+@compiled
 def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: Any) -> Any:
-    """Fill `sums` and `found`, and return how many of these there are. `counts` are zeros, before and after, and so are
-    the bits of `marks`, one for each of them: to look through the bits is faster."""
+    """Fill `sums` and `found`, and return the number of entries in `found`.
+
+    `counts` holds zeros before and after. `marks` has a bit for each count: searching bits is faster.
+    """
     size = 0
     mask = (1 << 32) - 1
     for group in range(begins.size - 1):
@@ -123,7 +86,7 @@ def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: 
             square = high * low
             row[7] += square >> 32
             row[8] += square & mask
-            # The square of 32 bits needs the bit of the sign.
+            # The square of 32 bits needs the sign bit.
             unsigned = np.uint64(low) * np.uint64(low)
             row[9] += np.int64(unsigned >> np.uint64(32))
             row[10] += np.int64(unsigned & np.uint64(mask))
@@ -136,7 +99,7 @@ def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: 
             bits = marks[word]
             marks[word] = 0
             while bits:
-                place = (word << 6) + _trailing_zeros(bits)
+                place = (word << 6) + np.int64(trailing_zeros(bits))
                 bits &= bits - np.uint64(1)
                 found[0, size], found[1, size], found[2, size] = group, place, counts[place]
                 counts[place] = 0

@@ -1,6 +1,9 @@
-"""Signs of life: each rank touches a file of its own, and whoever started the ranks looks whether all still do.
+"""Signs of life: each rank touches a file of its own, and the launcher looks whether all still do.
 
-Files and no messages: a rank that computes for long sends nothing, and a thread of its own may not call every MPI.
+Files instead of messages: a rank that computes for long sends nothing, and its threads may not call every MPI.
+
+A rank that starts is not stuck. Python's imports and MPI's Init, which stops the rank's threads until all ranks have
+come, take as long as the machine is busy. Until a rank says that it has started, its patience is START_SECONDS.
 """
 
 from __future__ import annotations
@@ -14,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER_VARIABLE = "GRT_BATCH_HEARTBEAT"
-"""Where the ranks of a launch leave their signs of life; without it they leave none."""
+"""The folder for the signs of life of a launch; ranks without it leave none."""
 
 
 INTERVAL_SECONDS = 0.5
+
+
+START_SECONDS = 600.0
+"""The time in which a rank must have started: only what hangs takes longer, however busy the machine is."""
 
 
 STOPPED = "T"
@@ -29,12 +36,15 @@ ENDED = ("", "Z")
 _LONGEST_LOOK = 2.0
 
 
+_STARTED = "started"
+
+
 _PUBLISHED = "published"
 
 
 def beat(folder: Path, rank: int) -> threading.Thread | None:
-    """Touch the file of this rank from now on, as long as the process runs and the file is there. None, and no beat,
-    where the folder is not to be seen."""
+    """Touch the file of this rank from now on, as long as the process runs and the file exists. Return None, and touch
+    nothing, where the folder is not visible."""
     file = folder / str(rank)
     try:
         file.write_text(f"{os.getpid()} {socket.gethostname()}")
@@ -43,6 +53,13 @@ def beat(folder: Path, rank: int) -> threading.Thread | None:
     thread = threading.Thread(target=_touch, args=(file,), name="heartbeat", daemon=True)
     thread.start()
     return thread
+
+
+def note_started(folder: Path, rank: int) -> None:
+    """Let the launcher know that this rank has started: from now on it touches its file in time."""
+    with suppress(OSError), (folder / str(rank)).open("r+") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(f" {_STARTED}")
 
 
 def _touch(file: Path) -> None:
@@ -54,97 +71,120 @@ def _touch(file: Path) -> None:
 
 
 def sign_off(folder: Path, rank: int) -> None:
-    """Expect no more signs of life of this rank: it is at its end, or the others know that it was lost."""
+    """Expect no more signs of life of this rank: it ends, or the others know that it was lost."""
     with suppress(OSError):
         (folder / str(rank)).unlink()
 
 
 def note_published() -> None:
-    """Let whoever started the ranks know that the run has published."""
+    """Let the launcher know that the run has published."""
     if folder := os.environ.get(FOLDER_VARIABLE):
         with suppress(OSError):
             (Path(folder) / _PUBLISHED).touch()
 
 
 def has_published(folder: Path) -> bool:
-    """Whether the run of this launch has published."""
+    """Return whether the run of this launch has published."""
     return (folder / _PUBLISHED).exists()
 
 
 @dataclass(frozen=True)
-class Silent:
-    """A rank that gave no sign of life for too long, in words; its process where that is one of this host, and has not
-    ended. Of mpirun there are only words."""
+class SilentRank:
+    """A rank that gave no sign of life for too long: a description, the rank, and its process if that is on this host
+    and has not ended. mpirun has a description only."""
 
     what: str
     rank: int | None = None
     process: int | None = None
 
 
+@dataclass(frozen=True)
+class _Sign:
+    """What the file of a rank says: when it was touched, in ns, the rank's process and host, and whether it has
+    started. Without a file it is all empty."""
+
+    touched: int = 0
+    process: int = 0
+    host: str = ""
+    started: bool = False
+
+    def state(self) -> str | None:
+        """Return the state of the process, None if it is not on this host."""
+        return state_of(self.process) if self.host == socket.gethostname() else None
+
+
 class Watch:
-    """Finds the rank that gives no sign of life any more. It goes by the clock of who looks: those of hosts differ."""
+    """Find the rank that gives no more signs of life, by the clock of this process: those of hosts differ."""
 
     def __init__(self, folder: Path, ranks: int, mpirun: int, seconds: float, *, tolerant: bool = False) -> None:
-        """Over `ranks` ranks whose files are, or will be, in `folder`, and the process of their mpirun; each may be
-        silent for so many `seconds`. A `tolerant` mpirun does not end the others where one has ended: it must have
-        signed off, or one of them for it."""
+        """Watch `ranks` ranks whose files are, or will be, in `folder`, and the process of their mpirun. Each may be
+        silent for `seconds` once it has started. A `tolerant` mpirun does not end the others when a rank ends: that
+        rank, or another one for it, must have signed off."""
         self.folder = folder
         self.tolerant = tolerant
         self.mpirun = mpirun
         self.seconds = seconds
         self._looked = time.monotonic()
-        self._touched = dict.fromkeys(range(ranks), 0)
-        self._silence = dict.fromkeys([*self._touched, None], 0.0)
+        self._signs = dict.fromkeys(range(ranks), _Sign())
+        self._silence = dict.fromkeys([*self._signs, None], 0.0)
 
     def forgive(self, rank: int) -> None:
-        """Begin to count the silence of a rank anew."""
+        """Count the silence of a rank from 0 again."""
         self._silence[rank] = 0.0
 
-    def lost(self) -> Silent | None:
-        """Which rank is silent for too long, and where it runs; None while all are well. To be asked often: where a
-        batch system suspends all of a job, who looks does not, and that time does not count."""
+    def lost(self) -> SilentRank | None:
+        """Return the rank that is silent for too long, None if there is none. Call this often: the time during which a
+        batch system suspends the whole job, the launcher included, does not count."""
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
-        silent = []
-        for rank, before in list(self._touched.items()):
-            found = self._look(rank)
-            if before and found is None:
-                del self._touched[rank]  # it has signed off
-                continue
-            self._touched[rank], process, host = found or (0, 0, "")
-            self._silence[rank] = 0.0 if self._touched[rank] != before else self._silence[rank] + passed
-            if self._silence[rank] > self.seconds:
-                state = state_of(process) if host == socket.gethostname() else None
-                if self.tolerant or state not in ENDED:
-                    here = None if state is None or state in ENDED else process
-                    silent.append((state != STOPPED, -self._silence[rank], rank, host, here))
-        if silent:
-            # Where one rank has stopped others may wait for it, as silent as it is.
-            _, _, rank, host, here = min(silent, key=lambda found: found[:3])
-            if not host:
-                return Silent(f"rank {rank} has not started within {self._silence[rank]:.0f} seconds", rank)
-            what = f"rank {rank} on {host} gave no sign of life for {self._silence[rank]:.0f} seconds"
-            return Silent(what, rank, here)
         self._silence[None] = self._silence[None] + passed if state_of(self.mpirun) == STOPPED else 0.0
+        silent = [(order, rank) for rank in list(self._signs) if (order := self._look_at(rank, passed)) is not None]
         if self._silence[None] > self.seconds:
-            return Silent(f"mpirun on {socket.gethostname()} is stopped for {self._silence[None]:.0f} seconds")
-        return None
+            # Ranks may wait for it, as silent as it is.
+            return SilentRank(f"mpirun on {socket.gethostname()} is stopped for {self._silence[None]:.0f} seconds")
+        return self._described(min(silent)[1]) if silent else None
 
-    def _look(self, rank: int) -> tuple[int, int, str] | None:
-        """When the rank touched its file, in ns, its process and its host; None where it has no file."""
+    def _look_at(self, rank: int, passed: float) -> tuple[bool, float] | None:
+        """Count the silence of a rank. Return its place in the order of those that are silent for too long, or None:
+        a rank that is stopped comes first, since others may wait for it, as silent as it is."""
+        before, found = self._signs[rank], self._read(rank)
+        if found is None and before.touched:
+            del self._signs[rank]  # it has signed off
+            return None
+        sign = self._signs[rank] = found or _Sign()
+        self._silence[rank] = 0.0 if sign.touched != before.touched else self._silence[rank] + passed
+        if self._silence[rank] <= self.seconds:
+            return None
+        state = sign.state()
+        if state in ENDED and not self.tolerant:
+            return None  # mpirun sees that
+        starts = not sign.started and state != STOPPED and state not in ENDED
+        if starts and self._silence[rank] <= START_SECONDS:
+            return None
+        return state != STOPPED, -self._silence[rank]
+
+    def _described(self, rank: int) -> SilentRank:
+        sign, seconds = self._signs[rank], self._silence[rank]
+        if not sign.host:
+            return SilentRank(f"rank {rank} has not started within {seconds:.0f} seconds", rank)
+        process = None if sign.state() in (None, *ENDED) else sign.process
+        return SilentRank(f"rank {rank} on {sign.host} gave no sign of life for {seconds:.0f} seconds", rank, process)
+
+    def _read(self, rank: int) -> _Sign | None:
+        """Return what the file of a rank says, None if there is no file."""
         try:
-            # A network file system shows what others did to a file to those who open it.
+            # A network file system shows the changes of other hosts when the file is opened.
             with (self.folder / str(rank)).open() as file:
-                process, host = file.read().split(maxsplit=1)
-                return os.fstat(file.fileno()).st_mtime_ns, int(process), host
+                process, host, *started = file.read().split()
+                return _Sign(os.fstat(file.fileno()).st_mtime_ns, int(process), host, bool(started))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
-            return 0, 0, ""
+            return _Sign()
 
 
 def state_of(process: int) -> str:
-    """The state of a process of this host, as in proc(5): STOPPED, say, or one of ENDED."""
+    """Return the state of a process of this host, as in proc(5): STOPPED, say, or one of ENDED."""
     try:
         # The name before it, in parentheses, may hold anything.
         return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]

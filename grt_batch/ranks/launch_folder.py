@@ -1,16 +1,16 @@
-"""What a launch has in the file system while it runs. It removes that at its end, the next one that of a killed one.
+"""The files of a launch. It removes them at its end; those of a launch that was killed are removed by the next one.
 
-An MPI removes its own files when it ends in order. Killed, Open MPI's mpirun leaves its folder and the shared memory of
-the ranks, and MPICH leaves that whenever a rank is lost.
+An MPI that ends in order removes its own files. When it is killed, Open MPI's mpirun leaves its session folder and the
+ranks' shared memory behind; MPICH leaves shared memory whenever a rank is lost. Names and times do not say whose shared
+memory a file is, so the ranks note what they have mapped, and nothing else is removed.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
+import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,28 +22,27 @@ from grt_batch.ranks.heartbeat import ENDED, state_of
 LAUNCHES = "launches"
 
 
-_LOCK, _MPIRUN = "lock", "mpirun"
-
-
-_SEGMENTS = ("sm_segment.*", "mpich_shm_*")
+_LOCK, _MPIRUN, _SEGMENTS = "lock", "mpirun", "segments"
 
 
 _SHARED_MEMORY = Path("/dev/shm")
 
 
-_SETTLE_SECONDS = 0.05
+_SEGMENT_NAMES = ("sm_segment.", "mpich_shm_")
+"""The beginnings of the names that Open MPI and MPICH give to shared memory."""
 
 
 @contextmanager
-def traces(work: Path, name: str) -> Iterator[Path]:
-    """A folder for a launch of this name, which all ranks see; it goes, with all else that is left of the launch.
+def launch_folder(work: Path, name: str) -> Iterator[Path]:
+    """Make a folder for a launch of this name, which all ranks see. Remove it at the end, with everything else that
+    the launch left on this host.
 
     Raises CannotWrite.
     """
     make_work(work)
     folder = work.resolve() / LAUNCHES / name
     try:
-        _clear_those_of_the_dead(folder.parent)
+        _clear_dead_launches(folder.parent)
         folder.mkdir(parents=True)
         lock = (folder / _LOCK).open("w")
     except OSError as error:
@@ -57,11 +56,25 @@ def traces(work: Path, name: str) -> Iterator[Path]:
 
 
 def note_mpirun(folder: Path, process: int) -> None:
-    """Remember the process whose traces are to be removed."""
+    """Remember the process id of mpirun, which is part of the name of its session folder."""
     (folder / _MPIRUN).write_text(str(process))
 
 
-def _clear_those_of_the_dead(launches: Path) -> None:
+def note_segments(folder: Path, process: int) -> None:
+    """Remember the MPI's shared memory that this process of a rank has mapped: its inodes and names."""
+    with suppress(OSError):
+        # The fields are those of proc_pid_maps(5).
+        mapped = (line.split(maxsplit=5) for line in Path(f"/proc/{process}/maps").read_text().splitlines())
+        found = {
+            f"{fields[4]} {Path(fields[5]).name}\n"
+            for fields in mapped
+            if len(fields) == 6 and fields[5].startswith(tuple(f"{_SHARED_MEMORY}/{name}" for name in _SEGMENT_NAMES))
+        }
+        if found:
+            (folder / f"{_SEGMENTS}.{socket.gethostname()}.{process}").write_text("".join(sorted(found)))
+
+
+def _clear_dead_launches(launches: Path) -> None:
     for folder in launches.glob("*/"):
         with suppress(OSError), (folder / _LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,41 +82,18 @@ def _clear_those_of_the_dead(launches: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what mpirun and its ranks have left on this host, and the folder; nothing where mpirun still runs."""
+    """Remove what mpirun and its ranks left on this host, and the folder; nothing while mpirun runs."""
     with suppress(OSError, ValueError):
         mpirun = int((folder / _MPIRUN).read_text())
         if state_of(mpirun) not in ENDED:
             return
         shutil.rmtree(Path(tempfile.gettempdir()) / f"ompi.{mpirun}", ignore_errors=True)
-    with suppress(OSError):
-        for segment in _nobodys_segments((folder / _LOCK).stat().st_mtime):
-            segment.unlink(missing_ok=True)
+    for note in folder.glob(f"{_SEGMENTS}.{socket.gethostname()}.*"):
+        for line in note.read_text().splitlines():
+            inode, _, name = line.partition(" ")
+            file = _SHARED_MEMORY / name
+            # Another launch may have a file of this name by now.
+            with suppress(OSError):
+                if file.stat().st_ino == int(inode):
+                    file.unlink()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _nobodys_segments(since: float) -> set[Path]:
-    """The shared memory of this user's MPIs, made since then (in Unix seconds), that no process has any more."""
-    found = {file for pattern in _SEGMENTS for file in _SHARED_MEMORY.glob(pattern) if _is_own(file, since)}
-    for _ in range(2):  # another launch may be about to map what it has just made
-        if found:
-            found -= _mapped()
-            time.sleep(_SETTLE_SECONDS)
-    return found
-
-
-def _is_own(file: Path, since: float) -> bool:
-    try:
-        status = file.stat()
-    except OSError:
-        return False
-    return status.st_uid == os.geteuid() and status.st_ctime >= since
-
-
-def _mapped() -> set[Path]:
-    """The files of shared memory that processes have mapped."""
-    mapped = set()
-    mark = f"{_SHARED_MEMORY}/"
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):
-            mapped |= {Path(line[line.index(mark) :]) for line in maps.read_text().splitlines() if mark in line}
-    return mapped

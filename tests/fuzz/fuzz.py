@@ -92,7 +92,7 @@ def interpret_kernels() -> None:
     bytes."""
     import numpy as np
 
-    from grt_batch.kernels import decode as kernels
+    from grt_batch.kernels import fields, interning, members, metrics, text_hash, values, words
 
     def load64(data: Any, index: int) -> Any:
         word = bytes(data[index : index + 8])
@@ -108,10 +108,14 @@ def interpret_kernels() -> None:
     def of_text(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return lambda data, *rest: kernel(Text(data) if isinstance(data, np.ndarray) else data, *rest)
 
-    kernels._load64, kernels._byte, kernels._trailing_zeros = load64, byte, trailing_zeros
-    fields = ("newlines", "integer", "number", "date")
-    for name in (*fields, *(name for name in vars(kernels) if name.startswith("decode_"))):
-        setattr(kernels, name, of_text(getattr(kernels, name)))
+    twins = {"load64": load64, "byte_at": byte, "trailing_zeros": trailing_zeros}
+    entries = ("newlines", "integer", "number", "date")
+    for module in (words, fields, values, interning, members, metrics, text_hash):
+        for name, function in list(vars(module).items()):
+            if name in twins:
+                setattr(module, name, twins[name])
+            elif name in entries or name.startswith("decode_"):
+                setattr(module, name, of_text(function))
     # Hashes are meant to overflow.
     np.seterr(over="ignore")
 

@@ -79,7 +79,7 @@ def bombs() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process with little memory said of the bombs."""
     folder = tmp_path_factory.mktemp("bombs")
     for name, content in bombs().items():

@@ -133,8 +133,3 @@ def test_the_sums_of_two_tallies_are_those_of_both_together(drawn: Groups) -> No
     apart, together = tallied([one, other]), tallied([one + other])
     assert apart.n.sum() == together.n[0]
     assert (apart.sums.sum(axis=0) == together.sums[0]).all()
-
-
-def test_constants_that_are_compiled_in_are_as_they_were() -> None:
-    """numba keeps compiled functions until tally.py changes: who changes one of these must change that file, too."""
-    assert (NULL, STEP_BITS, STEPS, BINS) == (-(2**63), 6, 64, 58 * 64)

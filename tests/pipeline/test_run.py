@@ -104,40 +104,36 @@ def _compare_runtimes(days: list[dict[str, str]], wanted: list[dict[str, str]]) 
     assert compared > 90
 
 
-def test_ten_runs_are_one_run(config: Config, run_here: Run, sample: Path, tmp_path: Path) -> None:
-    run_here(config)
-    growing = replace(config, uploads=tmp_path / "growing", work=tmp_path / "w2", reports=tmp_path / "r2")
+def test_ten_runs_are_one_run(ran: Config, database: str, run_here: Run, sample: Path, tmp_path: Path) -> None:
+    places = {name: tmp_path / f"growing-{name}" for name in ("uploads", "reports", "work")}
+    growing = replace(ran, database=database, **places)
     archives = sorted(sample.rglob("*.tar.gz"), key=lambda file: (len(file.name), str(file)))
     for archive in archives:
         pair = {archive, archive.with_name(archive.name.replace(".tar.gz", ".json"))}
         copy_uploads(sample, growing.uploads, lambda file, pair=pair: file.name == "metadata.json" or file in pair)
         run_here(growing)
-    assert published(growing.reports) == published(config.reports)
+    assert published(growing.reports) == published(ran.reports)
 
 
-def test_a_run_with_nothing_new_reads_no_archive(
-    config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_here(config)
-    before = published(config.reports)
+def test_a_run_with_nothing_new_reads_no_archive(ran: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = published(ran.reports)
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", _must_not_be_called)
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.aggregate", _must_not_be_called)
-    run_here(config)
-    assert published(config.reports) == before
+    run_here(ran)
+    assert published(ran.reports) == before
 
 
 def _must_not_be_called(*_: object) -> None:
     raise AssertionError("this was computed before")
 
 
-def test_recalculate_reads_everything_again(config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_here(config)
-    before = published(config.reports)
-    run_here(config, recalculate=True)
-    assert published(config.reports) == before
+def test_recalculate_reads_everything_again(ran: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = published(ran.reports)
+    run_here(ran, recalculate=True)
+    assert published(ran.reports) == before
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", _must_not_be_called)
     with pytest.raises(AssertionError, match="computed before"):
-        run_here(config, recalculate=True)
+        run_here(ran, recalculate=True)
 
 
 def test_a_module_whose_code_changed_is_computed_again_without_the_archives(
@@ -154,10 +150,9 @@ def test_a_module_whose_code_changed_is_computed_again_without_the_archives(
 @pytest.mark.parametrize(
     "kind", [Job.kind, Param.kind, PARTIAL, REJECT_FILE, SUPERSEDED, "account", "merged", "superseding"]
 )
-def test_what_is_damaged_in_the_store_is_computed_again(config: Config, run_here: Run, kind: str) -> None:
-    run_here(config)
-    before = published(config.reports)
-    damaged = [file for file in (config.work / "store" / kind).rglob("*") if file.is_file()]
+def test_what_is_damaged_in_the_store_is_computed_again(ran: Config, run_here: Run, kind: str) -> None:
+    before = published(ran.reports)
+    damaged = [file for file in (ran.work / "store" / kind).rglob("*") if file.is_file()]
     assert damaged
     for file in damaged:
         content = bytearray(file.read_bytes())
@@ -165,13 +160,16 @@ def test_what_is_damaged_in_the_store_is_computed_again(config: Config, run_here
         file.write_bytes(content)
     # What is merged needs the partials; without the merged ones they are looked at.
     if kind in (PARTIAL, Job.kind, Param.kind):
-        shutil.rmtree(config.work / "store" / "merged", ignore_errors=True)
-        shutil.rmtree(config.work / "store" / "superseding", ignore_errors=True)
-    run_here(config)
-    assert published(config.reports) == before
+        shutil.rmtree(ran.work / "store" / "merged", ignore_errors=True)
+        shutil.rmtree(ran.work / "store" / "superseding", ignore_errors=True)
+    run_here(ran)
+    assert published(ran.reports) == before
 
 
-def test_a_bad_archive_goes_in_quarantine_alone(config: Config, run_here: Run, sample: Path, tmp_path: Path) -> None:
+def test_a_bad_archive_goes_in_quarantine_alone(
+    ran: Config, database: str, run_here: Run, sample: Path, tmp_path: Path
+) -> None:
+    config = replace(ran, reports=tmp_path / "other-reports", work=tmp_path / "other", database=database)
     uploads = tmp_path / "uploads"
     copy_uploads(sample, uploads)
     tars = sorted(uploads.rglob("*.tar.gz"))
@@ -191,10 +189,7 @@ def test_a_bad_archive_goes_in_quarantine_alone(config: Config, run_here: Run, s
     # A run later, with the good files in place, all is as if nothing had been.
     copy_uploads(sample, uploads)
     run_here(replace(config, uploads=uploads))
-    healed = published(config.reports)
-    other = replace(config, work=tmp_path / "other", reports=tmp_path / "other-reports")
-    run_here(other)
-    assert healed == published(other.reports)
+    assert published(config.reports) == published(ran.reports)
 
 
 def test_an_unsettled_archive_is_left_for_the_next_run(
@@ -222,19 +217,17 @@ def test_instance_reads_that_instance_and_keeps_what_is_known_of_others(
         run_here(config, instances=("nobody",))
 
 
-def test_one_module_alone_leaves_the_tables_of_others(config: Config, run_here: Run) -> None:
-    run_here(config)
-    whole = published(config.reports)
-    run_here(config, modules=("instances",))
-    assert published(config.reports) == whole
+def test_one_module_alone_leaves_the_tables_of_others(ran: Config, run_here: Run) -> None:
+    whole = published(ran.reports)
+    run_here(ran, modules=("instances",))
+    assert published(ran.reports) == whole
     with pytest.raises(UnknownModule, match="tools"):
-        run_here(config, modules=("tols",))
+        run_here(ran, modules=("tols",))
 
 
-def test_the_database_holds_what_the_reports_hold(config: Config, run_here: Run) -> None:
-    run_here(config)
-    with psycopg2.connect(config.database) as link, link.cursor() as cursor:
-        for file in sorted((config.reports / "latest").glob("*.tsv")):
+def test_the_database_holds_what_the_reports_hold(ran: Config, run_here: Run) -> None:
+    with psycopg2.connect(ran.database) as link, link.cursor() as cursor:
+        for file in sorted((ran.reports / "latest").glob("*.tsv")):
             cursor.execute(f"SELECT count(*) FROM grt.{file.stem}")
             assert cursor.fetchone() == (len(rows(file)),), file.stem
         cursor.execute("SELECT sum(jobs), sum(runtime_seconds), sum(cpu_seconds), count(day) FROM grt.tool_day")
@@ -242,7 +235,7 @@ def test_the_database_holds_what_the_reports_hold(config: Config, run_here: Run)
         cursor.execute("SELECT archives, jobs, ranks, state FROM grt.run")
         assert cursor.fetchall() == [(12, found[0], 1, "published")]
     link.close()
-    listed = rows(config.reports / "latest" / "tool_day.tsv")
+    listed = rows(ran.reports / "latest" / "tool_day.tsv")
     assert found == (
         sum(int(row["jobs"]) for row in listed),
         sum(Decimal(row["runtime_seconds"]) for row in listed),
@@ -251,11 +244,10 @@ def test_the_database_holds_what_the_reports_hold(config: Config, run_here: Run)
     )
 
 
-def test_windows_move_with_the_as_of_day(config: Config, run_here: Run) -> None:
-    run_here(config)
-    day = max(row["day"] for row in rows(config.reports / "latest" / "tool_day.tsv"))
-    run_here(config, as_of=date.fromisoformat(day))
-    latest = config.reports / "latest"
+def test_windows_move_with_the_as_of_day(ran: Config, run_here: Run) -> None:
+    day = max(row["day"] for row in rows(ran.reports / "latest" / "tool_day.tsv"))
+    run_here(ran, as_of=date.fromisoformat(day))
+    latest = ran.reports / "latest"
     assert str(latest.readlink()) == day
     query = f"""
         SELECT instance_id, tool_id, tool_version, sum(jobs::int)
@@ -271,15 +263,14 @@ def test_windows_move_with_the_as_of_day(config: Config, run_here: Run) -> None:
     assert sorted((a, b, c or "", n) for a, b, c, n in wanted) == sorted(found)
 
 
-def test_nothing_is_published_when_the_database_refuses(config: Config, run_here: Run) -> None:
-    run_here(config)
-    before = published(config.reports)
-    lost = replace(config, database="host=/nowhere dbname=none")
+def test_nothing_is_published_when_the_database_refuses(ran: Config, run_here: Run) -> None:
+    before = published(ran.reports)
+    lost = replace(ran, database="host=/nowhere dbname=none")
     with pytest.raises(DatabaseRefused):
         run_here(lost, as_of=date(2020, 1, 1))
-    assert published(config.reports) == before
-    assert not (config.reports / "2020-01-01").exists()
-    assert len(list((config.reports / ".sets").iterdir())) == 2  # the reports, and the reject files
+    assert published(ran.reports) == before
+    assert not (ran.reports / "2020-01-01").exists()
+    assert len(list((ran.reports / ".sets").iterdir())) == 2  # the reports, and the reject files
 
 
 def test_a_second_run_is_told_that_the_first_holds_the_lock(config: Config, run_here: Run) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grt_batch.ranks import heartbeat
-from grt_batch.ranks.heartbeat import STOPPED, Watch, beat, sign_off, state_of
+from grt_batch.ranks.heartbeat import START_SECONDS, STOPPED, Watch, beat, note_started, sign_off, state_of
 
 HERE = socket.gethostname()
 
@@ -51,8 +51,12 @@ class Ranks:
         self.touches = 0
         self.watch = Watch(folder, 2, os.getpid(), 5)
 
-    def start(self, rank: int, process: int = 1, host: str = "node7") -> None:
+    def begin(self, rank: int, process: int = 1, host: str = "node7") -> None:
         (self.folder / str(rank)).write_text(f"{process} {host}")
+
+    def start(self, rank: int, process: int = 1, host: str = "node7") -> None:
+        self.begin(rank, process, host)
+        note_started(self.folder, rank)
 
     def pass_seconds(self, seconds: int, *touching: int) -> str | None:
         """In words, who is lost after so many looks, one a second, in which some ranks touch their files."""
@@ -87,9 +91,33 @@ def test_one_that_is_silent_is_named_with_its_host(ranks: Ranks) -> None:
     assert ranks.pass_seconds(1, 0) == "rank 1 on node7 gave no sign of life for 6 seconds"
 
 
+def test_one_that_starts_slowly_is_not_lost(ranks: Ranks) -> None:
+    ranks.start(0)
+    assert ranks.pass_seconds(int(START_SECONDS), 0) is None
+    ranks.begin(1)
+    assert ranks.pass_seconds(int(START_SECONDS), 0) is None
+    ranks.start(1)
+    assert ranks.pass_seconds(5, 0) is None
+    assert ranks.pass_seconds(2, 0) == "rank 1 on node7 gave no sign of life for 6 seconds"
+
+
 def test_one_that_does_not_start_is_named(ranks: Ranks) -> None:
     ranks.start(0)
-    assert ranks.pass_seconds(10, 0) == "rank 1 has not started within 6 seconds"
+    assert ranks.pass_seconds(1000, 0) == "rank 1 has not started within 601 seconds"
+
+
+def test_one_that_hangs_while_it_starts_is_named(ranks: Ranks) -> None:
+    ranks.start(0)
+    ranks.begin(1)
+    assert ranks.pass_seconds(1000, 0) == "rank 1 on node7 gave no sign of life for 601 seconds"
+
+
+def test_one_that_is_stopped_while_it_starts_is_stuck(ranks: Ranks, sleeper: subprocess.Popen[bytes]) -> None:
+    ranks.start(0)
+    ranks.begin(1, sleeper.pid, HERE)
+    sleeper.send_signal(signal.SIGSTOP)
+    os.waitpid(sleeper.pid, os.WUNTRACED)
+    assert ranks.pass_seconds(100, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
 
 
 def test_a_time_in_which_nobody_looked_does_not_count(ranks: Ranks) -> None:
@@ -174,7 +202,7 @@ def test_a_rank_beats_until_its_folder_is_gone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(heartbeat.time, "sleep", sleep)
     thread = beat(tmp_path, 3)
     assert thread is not None
-    thread.join(timeout=60)
+    thread.join(timeout=600)
     assert not thread.is_alive()
     assert naps == 3
 
@@ -182,10 +210,30 @@ def test_a_rank_beats_until_its_folder_is_gone(tmp_path: Path, monkeypatch: pyte
 def test_a_rank_says_its_process_and_host(tmp_path: Path, clock: Clock) -> None:
     thread = beat(tmp_path, 0)
     assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE}"
+    note_started(tmp_path, 0)
+    assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE} started"
     (tmp_path / "0").unlink()
     assert thread is not None
-    thread.join(timeout=60)
+    thread.join(timeout=600)
 
 
 def test_without_its_folder_a_rank_works_on(tmp_path: Path) -> None:
     assert beat(tmp_path / "gone", 0) is None
+    note_started(tmp_path / "gone", 0)
+
+
+def test_a_rank_that_has_signed_off_has_no_file_again(tmp_path: Path) -> None:
+    note_started(tmp_path, 0)
+    assert not (tmp_path / "0").exists()
+
+
+def test_where_mpirun_is_stopped_it_is_named_and_not_the_ranks_that_wait_for_it(
+    tmp_path: Path, clock: Clock, sleeper: subprocess.Popen[bytes]
+) -> None:
+    ranks = Ranks(tmp_path, clock)
+    ranks.watch = Watch(tmp_path, 2, sleeper.pid, 5)
+    ranks.start(0)
+    ranks.start(1)
+    sleeper.send_signal(signal.SIGSTOP)
+    os.waitpid(sleeper.pid, os.WUNTRACED)
+    assert ranks.pass_seconds(20) == f"mpirun on {HERE} is stopped for 6 seconds"

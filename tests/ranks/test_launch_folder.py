@@ -1,9 +1,10 @@
-"""A launch removes what it left, and what a launch that was killed left; never what somebody has."""
+"""A launch removes what it left, and what a killed launch left, but no file of anybody else."""
 
 from __future__ import annotations
 
 import mmap
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,57 +13,88 @@ from pathlib import Path
 import pytest
 
 from grt_batch.core.errors import CannotWrite
-from grt_batch.ranks.launch_folder import LAUNCHES, note_mpirun, traces
+from grt_batch.ranks.launch_folder import LAUNCHES, launch_folder, note_mpirun, note_segments
 
 NO_PROCESS = 2**22 + 1
 """Above the largest that Linux gives."""
 
 
-@pytest.fixture
-def segment() -> Iterator[Path]:
-    """A file as Open MPI makes it in shared memory, made after the launch began."""
-    file = Path(f"/dev/shm/sm_segment.test.{os.getpid()}")
+@pytest.fixture(params=["sm_segment.test.", "mpich_shm_test_"])
+def segment(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The name of a file as Open MPI and MPICH make it in shared memory."""
+    file = Path(f"/dev/shm/{request.param}{os.getpid()}")
     yield file
     file.unlink(missing_ok=True)
 
 
+def map_as_rank(folder: Path, segment: Path) -> None:
+    """Do what a rank does: make shared memory, map it, note it."""
+    segment.write_bytes(b"x")
+    with segment.open("r+b") as file, mmap.mmap(file.fileno(), 1):
+        note_segments(folder, os.getpid())
+
+
 def test_a_launch_has_a_folder_while_it_runs(tmp_path: Path) -> None:
-    with traces(tmp_path, "one") as folder:
+    with launch_folder(tmp_path, "one") as folder:
         assert folder == tmp_path / LAUNCHES / "one"
         assert folder.is_dir()
     assert not folder.exists()
 
 
-def test_shared_memory_that_nobody_has_goes(tmp_path: Path, segment: Path) -> None:
-    with traces(tmp_path, "one") as folder:
+def test_shared_memory_of_its_ranks_goes(tmp_path: Path, segment: Path) -> None:
+    with launch_folder(tmp_path, "one") as folder:
         note_mpirun(folder, NO_PROCESS)
-        segment.write_bytes(b"x")
+        map_as_rank(folder, segment)
     assert not segment.exists()
 
 
-def test_what_a_process_has_stays(tmp_path: Path, segment: Path) -> None:
-    with ExitStack() as stack:
-        with traces(tmp_path, "one") as folder:
-            note_mpirun(folder, NO_PROCESS)
-            segment.write_bytes(b"x")
+@pytest.mark.parametrize("mapped", [False, True])
+def test_that_of_others_stays_whenever_it_was_made(tmp_path: Path, segment: Path, mapped: bool) -> None:
+    with launch_folder(tmp_path, "one") as folder, ExitStack() as stack:
+        note_mpirun(folder, NO_PROCESS)
+        segment.write_bytes(b"x")
+        if mapped:
             file = stack.enter_context(segment.open("r+b"))
             stack.enter_context(mmap.mmap(file.fileno(), 1))
-        assert not folder.exists()
-        assert segment.exists()
-
-
-def test_so_does_what_was_there_before(tmp_path: Path, segment: Path) -> None:
-    segment.write_bytes(b"x")
-    with traces(tmp_path, "one") as folder:
-        os.utime(folder / "lock", (segment.stat().st_ctime + 10,) * 2)
+    assert not folder.exists()
     assert segment.exists()
+
+
+def test_so_does_a_file_that_has_the_name_of_one_that_is_gone(tmp_path: Path, segment: Path) -> None:
+    with launch_folder(tmp_path, "one") as folder:
+        map_as_rank(folder, segment)
+        segment.unlink()
+        segment.write_bytes(b"another")
+    assert segment.exists()
+
+
+def test_so_does_shared_memory_that_is_no_mpi_s(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="test.") as file:
+        with launch_folder(tmp_path, "one") as folder:
+            map_as_rank(folder, Path(file.name))
+        assert Path(file.name).exists()
+
+
+def test_shared_memory_on_another_host_is_not_looked_for_here(
+    tmp_path: Path, segment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with launch_folder(tmp_path, "one") as folder, monkeypatch.context() as there:
+        there.setattr(socket, "gethostname", lambda: "node7")
+        map_as_rank(folder, segment)
+    assert segment.exists()
+
+
+def test_a_process_that_is_gone_notes_nothing(tmp_path: Path) -> None:
+    with launch_folder(tmp_path, "one") as folder:
+        note_segments(folder, NO_PROCESS)
+        assert not list(folder.glob("segments*"))
 
 
 def test_the_folder_of_a_killed_mpirun_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     session = tmp_path / f"ompi.{NO_PROCESS}"
     session.mkdir()
-    with traces(tmp_path, "one") as folder:
+    with launch_folder(tmp_path, "one") as folder:
         note_mpirun(folder, NO_PROCESS)
     assert not session.exists()
 
@@ -72,8 +104,8 @@ def test_the_next_launch_removes_what_a_killed_one_left(tmp_path: Path, segment:
     dead.mkdir(parents=True)
     (dead / "lock").touch()
     note_mpirun(dead, NO_PROCESS)
-    segment.write_bytes(b"x")
-    with traces(tmp_path, "next"):
+    map_as_rank(dead, segment)
+    with launch_folder(tmp_path, "next"):
         assert not dead.exists()
         assert not segment.exists()
 
@@ -83,17 +115,17 @@ def test_it_leaves_that_of_one_whose_mpirun_still_runs(tmp_path: Path) -> None:
     ending.mkdir(parents=True)
     (ending / "lock").touch()
     note_mpirun(ending, os.getpid())
-    with traces(tmp_path, "next"):
+    with launch_folder(tmp_path, "next"):
         assert ending.exists()
 
 
 def test_it_leaves_that_of_one_that_runs(tmp_path: Path) -> None:
-    with traces(tmp_path, "one") as folder, traces(tmp_path, "two"):
+    with launch_folder(tmp_path, "one") as folder, launch_folder(tmp_path, "two"):
         assert folder.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("")
-    with pytest.raises(CannotWrite) as caught, traces(tmp_path / "work", "one"):
+    with pytest.raises(CannotWrite) as caught, launch_folder(tmp_path / "work", "one"):
         pass
     assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.ranks.scheduling import COORDINATOR, Load, controllers, neediest, worth_telling
+from grt_batch.ranks.scheduling import COORDINATOR, Load, controllers, is_worth_reporting, most_loaded
 
 RANKS = st.integers(2, 100_000)
 LOADS = st.dictionaries(st.integers(1, 50), st.builds(Load, st.integers(0, 2**40), st.integers(0, 9)), min_size=1)
@@ -39,13 +39,13 @@ def test_no_rank_helps_while_there_is_an_archive_to_lead(ranks: int, archives: i
 
 
 def test_nobody_is_helped_where_nobody_leads() -> None:
-    assert neediest({}) is None
+    assert most_loaded({}) is None
 
 
 @examples(200)
 @given(loads=LOADS)
-def test_the_neediest_has_the_most_bytes_for_each_worker_with_the_new_one(loads: dict[int, Load]) -> None:
-    chosen = neediest(loads)
+def test_the_most_loaded_has_the_most_bytes_for_each_worker_with_the_new_one(loads: dict[int, Load]) -> None:
+    chosen = most_loaded(loads)
     assert chosen in loads
     share = {rank: load.bytes_left / (load.workers + 1) for rank, load in loads.items()}
     assert share[chosen] == max(share.values())
@@ -55,7 +55,7 @@ def test_the_neediest_has_the_most_bytes_for_each_worker_with_the_new_one(loads:
 @given(loads=LOADS, data=st.data())
 def test_the_choice_depends_on_the_loads_and_not_on_their_order(loads: dict[int, Load], data: st.DataObject) -> None:
     shuffled = dict(data.draw(st.permutations(list(loads.items()))))
-    assert neediest(shuffled) == neediest(loads)
+    assert most_loaded(shuffled) == most_loaded(loads)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_choice_depends_on_the_loads_and_not_on_their_order(loads: dict[int,
     ids=["more bytes", "fewer workers", "the lower rank", "of equal shares fewer workers", "the only one"],
 )
 def test_one_more_worker_goes_where_it_helps_most(loads: dict[int, Load], rank: int) -> None:
-    assert neediest(loads) == rank
+    assert most_loaded(loads) == rank
 
 
 def test_the_coordinator_is_the_first_rank() -> None:
@@ -84,4 +84,4 @@ def test_the_coordinator_is_the_first_rank() -> None:
 def test_progress_is_told_in_quarters_of_an_archive_or_at_least_every_16_mib(
     done: int, order: int, worth: bool
 ) -> None:
-    assert worth_telling(done, order) is worth
+    assert is_worth_reporting(done, order) is worth

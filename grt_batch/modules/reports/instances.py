@@ -155,7 +155,7 @@ class Instances(Module):
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables; what is not counted comes from the ledger."""
+        """Return the tables; what is not counted comes from the ledger."""
         counts = _counts(partial[DAY.name], ledger)
         entries = ledger.instances
         instance = [_instance(entry, counts[entry.instance_id]) for entry in entries]
@@ -179,7 +179,7 @@ _COUNTS = ("jobs", "jobs_7d", "jobs_30d", *_SHARES)
 
 
 def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
-    """The counts of jobs behind each instance's status, 0 for an instance without jobs."""
+    """Return the counts of jobs behind each instance's status, 0 for an instance without jobs."""
 
     def jobs_of_last(days: int) -> pl.Expr:
         return pl.col("jobs").filter(within(ledger, days)).sum()
@@ -226,7 +226,7 @@ def _months(month: pl.DataFrame) -> pl.DataFrame:
 
 
 def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
-    """One row a moment: of two archives of the same moment the later in order counts."""
+    """Return one row for each moment; of two archives of the same moment the later in order counts."""
     rows = {
         archive.generated: {
             "instance_id": entry.instance_id,
@@ -246,7 +246,7 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
     growth = _bytes_per_day(entry, config.prediction_days)
 
     def predicted(days: int) -> int:
-        # Two archives made within a moment promise more than a bigint holds.
+        # Two archives within a moment predict more than a bigint holds.
         return min(size + int(growth * days), _MOST_BYTES)
 
     last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
@@ -267,7 +267,7 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
 
 
 def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: Config) -> int:
-    """The highest of the levels whose fraction of the quota the bytes predicted for its days are over."""
+    """Return the highest level whose fraction of the quota is exceeded by the bytes predicted for its days."""
     if quota is None:
         return 1
     # Through text, since 0.29 × 100 is less than 29 in floating point.
@@ -276,15 +276,15 @@ def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: C
 
 
 def _silence_warning(days_silent: int | None, config: Config) -> int:
-    """2 over the limit of freshness, 3 over twice the limit."""
+    """Return 2 over the limit of freshness, 3 over twice the limit."""
     if days_silent is None or config.fresh_days == 0:
         return 1
     return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
 
 
 def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
-    """The slope of the least-squares line through the archives' dates, in days, and their bytes so far, exactly; 0 at
-    least. Of the archives those count that are at most `window` days older than the last: older growth is history."""
+    """Return the exact slope of the least-squares line through the archives' dates, in days, and the bytes so far; at
+    least 0. Only archives at most `window` days older than the last count, since older growth is history."""
     dated = [
         (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
         for archive in entry.archives

@@ -52,7 +52,7 @@ _INSTANCE = Column("instance_id", Type.TEXT, "the instance, or * for all togethe
 
 TOOL = Table(
     "tool",
-    "Every tool that a job ran, and what its id says of where it comes from.",
+    "Every tool that a job ran, and what its id says about its origin.",
     TOOL_KEY,
     (
         *_TOOL,
@@ -118,7 +118,7 @@ class Tools(Module):
     tables = (TOOL, TOOL_DAY, TOOL_USAGE)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables, all from the one cube."""
+        """Return the tables, all from one cube."""
         day = partial[DAY.name]
         usage = with_all_instances(day)
         periods = [

@@ -13,8 +13,8 @@ from build import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.kernels import decode as kernels
-from grt_batch.schema.members import MOST_COLUMNS, NO_LIMIT, NULL, SECONDS_SCALE
+from grt_batch.kernels import values
+from grt_batch.schema.members import NO_LIMIT, NULL, SECONDS_SCALE
 
 INT64 = 2**63 - 1
 NULL_NUMBER, GARBAGE = (1, NULL), (0, 0)
@@ -77,7 +77,7 @@ def number(text: bytes, scale: int) -> tuple[int, int]:
 @example("1E-10000", 7)
 @example("0E+99", 7)
 def test_a_number_is_its_decimal_rounded_half_up_at_the_scale(text: str, scale: int) -> None:
-    assert field(kernels.number, text.encode(), scale) == number(text.encode(), scale)
+    assert field(values.number, text.encode(), scale) == number(text.encode(), scale)
 
 
 @examples(300)
@@ -102,25 +102,25 @@ def test_a_number_is_its_decimal_rounded_half_up_at_the_scale(text: str, scale: 
 @example("0x10", 7)
 @example("1,5", 7)
 def test_what_is_no_number_is_none(text: str, scale: int) -> None:
-    assert field(kernels.number, text.encode(), scale) == number(text.encode(), scale)
+    assert field(values.number, text.encode(), scale) == number(text.encode(), scale)
 
 
 @pytest.mark.parametrize("distance", range(-12, 4))
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_a_number_at_or_above_2_to_62_is_no_limit(distance: int, sign: str) -> None:
     text = f"{sign}{NO_LIMIT + distance}".encode()
-    assert field(kernels.number, text, 0) == number(text, 0)
+    assert field(values.number, text, 0) == number(text, 0)
 
 
 def test_an_exponent_beyond_all_bounds_still_counts() -> None:
-    assert field(kernels.number, b"1E-99999999999999999999", 7) == (2, 0)
-    assert field(kernels.number, b"0E+99999999999999999999", 7) == (2, 0)
+    assert field(values.number, b"1E-99999999999999999999", 7) == (2, 0)
+    assert field(values.number, b"0E+99999999999999999999", 7) == (2, 0)
 
 
 @pytest.mark.parametrize("text", [b"1E+30", b"1E+10000", b"1E+99999999999999999999", b"9" * 400, b"0.1E+25"])
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_number_beyond_the_column_is_null(text: bytes, scale: int) -> None:
-    assert field(kernels.number, text, scale) == NULL_NUMBER
+    assert field(values.number, text, scale) == NULL_NUMBER
 
 
 @examples(300)
@@ -141,16 +141,7 @@ def test_an_integer_is_pythons_and_one_beyond_64_bits_is_told_apart(text: str) -
     if INTEGER.fullmatch(text.encode()):
         value = int(text)
         expected = (1, value) if abs(value) <= INT64 else (2, NO_LIMIT if value > 0 else -NO_LIMIT)
-    assert field(kernels.integer, text.encode()) == expected
-
-
-@examples(100)
-@given(st.text("\n\x0b\x8a\x00a", max_size=9).map(lambda text: text.encode("latin-1")), st.integers(0, 700))
-@example(b"\n", 9000)
-@example(b"\n", 8 * 255 * 3)
-@example(b"\n", 8 * 255 + 7)
-def test_newlines_are_counted(text: bytes, times: int) -> None:
-    assert kernels.newlines(np.frombuffer(text * times, np.uint8)) == text.count(b"\n") * times
+    assert field(values.integer, text.encode()) == expected
 
 
 def micros(moment: datetime) -> int:
@@ -170,7 +161,7 @@ def test_a_date_is_its_microseconds_and_more_digits_are_cut_off(
     text = moment.strftime("%m-%d{}%H:%M:%S").format(between)
     text = f"{moment.year:04d}-{text}" + (f".{fraction[:digits]}" if digits else "")
     expected = micros(moment.replace(microsecond=0)) + int(f"{fraction[:digits]:0<6}"[:6])
-    assert field(kernels.date, text.encode()) == (2, expected)
+    assert field(values.date, text.encode()) == (2, expected)
 
 
 @examples(300)
@@ -187,7 +178,7 @@ def test_a_day_that_is_in_no_calendar_is_no_date(year: int, month: int, day: int
         expected = 2, micros(datetime(year, month, day, hour, minute))
     except ValueError:
         expected = GARBAGE
-    assert field(kernels.date, f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:00".encode()) == expected
+    assert field(values.date, f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:00".encode()) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,30 +206,8 @@ def test_a_day_that_is_in_no_calendar_is_no_date(year: int, month: int, day: int
     ],
 )
 def test_garbage_is_no_date(text: bytes) -> None:
-    assert field(kernels.date, text) == GARBAGE
+    assert field(values.date, text) == GARBAGE
 
 
 def test_none_is_a_null_date() -> None:
-    assert field(kernels.date, b"None") == NULL_NUMBER
-
-
-@examples(100)
-@given(st.lists(st.integers(-1, 9), max_size=40))
-def test_records_are_put_in_the_order_of_their_rows(rows: list[int]) -> None:
-    order = np.empty(len(rows), np.int64)
-    count = kernels.put_in_order(np.array(rows, np.int64), np.zeros(max(rows, default=-1) + 2, np.int64), order)
-    assert order[:count].tolist() == sorted((i for i, row in enumerate(rows) if row >= 0), key=rows.__getitem__)
-
-
-@examples(100)
-@given(st.lists(st.integers(-INT64, INT64) | st.integers(0, 12), max_size=40), st.integers(-3, 9))
-def test_a_row_is_found_by_its_job_id_and_no_other(ids: list[int], first: int) -> None:
-    table, rows = np.array([0, -1, 1, 2]), np.empty(len(ids), np.int64)
-    kernels.find_rows(np.array(ids, np.int64), first, table, rows)
-    known = {first: 0, first + 2: 1, first + 3: 2}
-    assert rows.tolist() == [known.get(job, -1) for job in ids]
-
-
-def test_constants_that_are_compiled_in_are_as_they_were() -> None:
-    """numba keeps compiled kernels until kernels.py changes: who changes one of these must change that file, too."""
-    assert (NULL, NO_LIMIT, MOST_COLUMNS) == (-(2**63), 2**62, 64)
+    assert field(values.date, b"None") == NULL_NUMBER
