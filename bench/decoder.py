@@ -22,8 +22,9 @@ from grt_batch.decode.decoder import decode
 from grt_batch.decode.warm import compile_kernels as warm
 from grt_batch.sample import write_sample
 from grt_batch.schema.members import Kind
-from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block
 from grt_batch.uploads.scan import scan
+from grt_batch.uploads.unpacking import Limits
 
 DATA = Path(__file__).parent / "data"
 

@@ -8,22 +8,30 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, EnumType
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 import msgspec
 
 import grt_batch
+import grt_batch.modules as house
+from grt_batch.aggregate import distributions, measures, sketch, statistics
 from grt_batch.aggregate.measures import Count, Cube, Measure
 from grt_batch.cli import cli
 from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level
-from grt_batch.core.errors import GrtError, Quarantine
+from grt_batch.core.errors import GrtError, Quarantine, Stopped
 from grt_batch.decode.decoder import FRAGMENT, salvage
+from grt_batch.ledger import ledger
 from grt_batch.ledger.ledger import ARCHIVE, RUN
+from grt_batch.modules import base, helpers
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
@@ -31,12 +39,15 @@ from grt_batch.pipeline.plan import mismatch
 from grt_batch.queries.definitions import KINDS, Parameter, Query
 from grt_batch.queries.definitions import read as read_queries
 from grt_batch.queries.results import tables_of
+from grt_batch.schema import records, visibility
+from grt_batch.schema import tables as schema_tables
 from grt_batch.schema.members import Kind, MemberType, layout_of
-from grt_batch.schema.records import Field
-from grt_batch.schema.tables import REJECT_COLUMNS, Column, Table
+from grt_batch.schema.records import RECORDS, Field, Job, Record
+from grt_batch.schema.tables import REJECT_COLUMNS, Column, Shown, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 SQL = ROOT / "config" / "sql"
+EXAMPLE = ROOT / "docs" / "examples" / "tool_wait.py"
 _NOTE = "<!-- Written by docs/generate.py from the code: run `make docs`, do not edit. -->"
 
 
@@ -96,7 +107,19 @@ def _facts(table: Table, publisher: str) -> str:
     tsv = "`run.json` in its place" if table is RUN else f"`<reports>/<as-of>/{table.name}.tsv`"
     if any(table in module.tables for module in discover().values() if isinstance(module, Export)):
         tsv = "none"
-    return f"- Key: {_codes(table.key)}{nullable}\n- Published by: {publisher}\n- TSV: {tsv}"
+    public = f"{_first_sentence(type(table.visibility))}{_hidden(table)}"
+    return f"- Key: {_codes(table.key)}{nullable}\n- Published by: {publisher}\n- TSV: {tsv}\n- Public: {public}"
+
+
+def _hidden(table: Table) -> str:
+    """What the public view leaves out of its columns."""
+    changed = [column for column in table.columns if column.shown is not Shown.AS_IT_IS]
+    return "".join(f" {_code(column.name)} is {column.shown.value}." for column in changed)
+
+
+def _first_sentence(kind: type) -> str:
+    """The docstring up to its first colon, semicolon or full stop."""
+    return re.split("[.:;]", _one_line(kind.__doc__))[0] + "."
 
 
 def _column(column: Column) -> tuple[str, ...]:
@@ -115,7 +138,100 @@ def modules() -> str:
         "A module asks a question. Its cubes count records, grouped by keys; its tables are computed from the cubes."
         " An export passes the records themselves on. A run without names of modules runs all but the opt-in ones.",
         _grid(("module", "opt-in", "question", "answered by"), rows),
+        "## Write a report",
+        "README has a first report, and [below](#a-second-report) is a second one. `grt-batch try FILE.py N.tar.gz`"
+        " shows the rows that a report makes of one archive. It then works in `grt_batch/modules/reports/`, or without"
+        " any change of the program in a folder of your own: `grt-batch run --modules-dir FOLDER`, or the key"
+        " `modules_dir` of the [configuration](configuration.md). Every `.py` file of that folder is a report; its"
+        " module and tables must have names that no other one has. All of what follows is imported from"
+        " `grt_batch.modules`.",
+        _described("Module", Module),
+        "## Fields of the records",
+        "A report names a field by its class: `Job.runtime`, `Param.value`. The fields of the job are in every record."
+        " An integer in `1e-7 s` counts ten-millionths of a second, so that sums are exact; `Job.runtime.in_units`"
+        " makes numbers of seconds of it. Null is what was not measured; a null text counts as the empty one.",
+        *(part for record in RECORDS.values() for part in _record(record)),
+        *(part for title, about in _AUTHOR.items() for part in (f"## {title}", *_names_of(about))),
+        "## A second report",
+        f"[examples/{EXAMPLE.name}](examples/{EXAMPLE.name}) has a window, percentiles and a value that is derived from"
+        " two sums:",
+        f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```",
     )
+
+
+_AUTHOR = {
+    "Cubes and measures": (measures, distributions),
+    "Numbers from cubes": (sketch, statistics),
+    "Helpers for `rows`": (base, helpers),
+    "Tables and who may see them": (schema_tables, visibility),
+    "What else a report is given": (ledger, records),
+}
+"""What else an author imports, by the files that define it."""
+
+
+def _record(record: type[Record]) -> Iterator[str]:
+    yield f"### {record.__name__}"
+    yield _one_line(record.__doc__)
+    shared = () if record is Job else Record.fields()
+    rows = [
+        (_code(f"{record.__name__}.{name}"), str(field.type), field.resolution, field.doc)
+        for name, field in ((field.name, field) for field in record.fields())
+        if field not in shared
+    ]
+    yield _grid(("field", "type", "unit", "meaning"), rows)
+
+
+def _names_of(files: Iterable[ModuleType]) -> Iterator[str]:
+    """The description of what `grt_batch.modules` has from these files, in their order."""
+    for file in files:
+        docs = _constants(file)
+        for name, value in vars(file).items():
+            defined = name in docs or getattr(value, "__module__", None) == file.__name__
+            if name in house.__all__ and defined and not (isinstance(value, type) and issubclass(value, _APART)):
+                yield _described(name, value, docs.get(name, ""))
+
+
+_APART = (Record, Module)
+"""What has a section of its own."""
+
+
+def _constants(file: ModuleType) -> dict[str, str]:
+    """The docstrings below the constants of a file."""
+    nodes = ast.parse(inspect.getsource(file)).body
+    return {
+        node.targets[0].id: doc.value.value
+        for node, doc in pairwise(nodes)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }
+
+
+def _described(name: str, value: object, doc: str = "") -> str:
+    """A heading with the name and its parameters, and the docstring."""
+    if isinstance(value, EnumType):
+        return f"### `{name}`\n\n{inspect.getdoc(value)} {_codes(map(str, value))}."
+    if doc:
+        return f"### `{name}`\n\n{inspect.cleandoc(doc)}"
+    parameters = inspect.signature(value).parameters.values() if callable(value) and value is not Module else ()
+    shown = f"({', '.join(map(_shown, parameters))})" if parameters or inspect.isfunction(value) else ""
+    return f"### `{name}{shown}`\n\n{inspect.getdoc(value)}"
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    match parameter.default:
+        case inspect.Parameter.empty:
+            return parameter.name
+        case type(__name__=default):
+            return f"{parameter.name}={default}"
+        case Enum() as default:
+            return f"{parameter.name}={default}"
+        case tuple((Field(), *_)):
+            return f"{parameter.name}=…"
+        case default:
+            return f"{parameter.name}={default!r}"
 
 
 def _answers(module: Module) -> str:
@@ -284,7 +400,7 @@ def _toml(value: object) -> str:
 
 
 def messages() -> str:
-    """Every error with its exit code, and the reasons for which an archive or a line is left out."""
+    """Every error with its cause and remedy by exit code, and the reasons for which an archive or line is left out."""
     parts = [
         "## Exit codes 0 and 1",
         "0: all archives are in. 1: the tables are published, but some archive is in quarantine.",
@@ -294,9 +410,16 @@ def messages() -> str:
         by_code.setdefault(error.exit_code, []).append(error)
     for code in sorted(by_code):
         parts.append(f"## Exit code {code}")
-        parts += [
-            f"**{error.__name__}**\n\n```\n{error.template().replace('!r}', '}')}\n```" for error in by_code[code]
+        rows = [
+            (error.__name__, _field_names(error.message), _one_line(error.__doc__), _field_names(error.remedy))
+            for error in by_code[code]
         ]
+        parts.append(_grid(("error", "what it says", "why it comes", "what to do"), rows))
+    parts += [
+        "## Exit codes from 128",
+        f"{_one_line(Stopped.__doc__)} The exit code is 128 plus the number of the signal: 130 for Ctrl-C, 143 for"
+        " SIGTERM. Nothing was published; computed results are kept.",
+    ]
     parts += ["## Quarantine", _one_line(Quarantine.__doc__), "\n".join(f"- {_code(text)}" for text in _quarantines())]
     parts += [
         "## Rejected lines",
@@ -304,13 +427,18 @@ def messages() -> str:
         " `line` counts from 1, the header included. The reasons, each with an example (⇥ is a tab):",
         _grid(("reason", "member", "line"), _rejects()),
     ]
-    return _page("Messages", "What stands in braces is filled in.", *parts)
+    return _page("Messages", "Names in braces are replaced by their values.", *parts)
+
+
+def _field_names(template: str) -> str:
+    """A message or remedy as Markdown; what may look like a tag is escaped."""
+    return template.replace("!r}", "}").replace("<", "\\<")
 
 
 def _errors(parent: type[GrtError]) -> Iterator[type[GrtError]]:
-    yield parent
     for child in parent.__subclasses__():
         if child.__module__ == parent.__module__:
+            yield child
             yield from _errors(child)
 
 

@@ -18,6 +18,7 @@ from grt_batch.commands import (
     cli,
     db,
     demo,
+    doctor,
     gc,
     modules,
     plan,
@@ -26,6 +27,7 @@ from grt_batch.commands import (
     run,
     sample,
     status,
+    try_report,
     verify,
     warm,
 )
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from grt_batch.ranks.transport import Transport
 
 
-COMMANDS = (run, plan, demo, sample, warm, modules, check, status, rejects, query, db, gc, verify)
+COMMANDS = (run, plan, demo, doctor, sample, warm, modules, try_report, check, status, rejects, query, db, gc, verify)
 """The modules of the commands; importing one registers its commands."""
 
 

@@ -21,6 +21,7 @@ from runs import copy_uploads, published
 
 from grt_batch.cli import main
 from grt_batch.commands import cli
+from grt_batch.core.errors import BadArguments, Stopped
 from grt_batch.modules.registry import discover
 from grt_batch.schema.members import Kind
 
@@ -150,7 +151,7 @@ def test_check_counts_by_reason(call: Call, tmp_path: Path) -> None:
     jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n" * 3
     write_archive(tmp_path / "uploads" / "3" / "archives", "0", {Kind.JOBS: jobs})
     answer = call("check", tmp_path / "uploads")
-    assert answer == Answer(0, "3/0: good: 1 jobs; 3 rejected; 3 × jobs: 2 columns instead of 5\n", "")
+    assert answer == Answer(0, "3/0: good: 1 job; 3 rejected; 3 × jobs: 2 columns instead of 5\n", "")
 
 
 def test_sample_writes_what_check_takes_and_writes_over_nothing(call: Call, tmp_path: Path) -> None:
@@ -161,8 +162,8 @@ def test_sample_writes_what_check_takes_and_writes_over_nothing(call: Call, tmp_
     assert answer.out.startswith(f"30 jobs in 2 archives of 2 instances written to {folder} (")
     assert call("check", folder).code == 0
     again = call(*arguments)
-    assert again.code == 2
-    assert again.complaint.startswith("The command cannot be carried out: ")
+    assert again.code == BadArguments.exit_code
+    assert str(folder) in again.complaint
 
 
 def test_warm_compiles(call: Call) -> None:
@@ -196,10 +197,18 @@ def test_a_run_ends_with_0_where_all_is_in(call: Call, options: list[object], tm
     assert (tmp_path / "reports" / "latest" / "tool_usage.tsv").is_file()
 
 
+def test_a_run_counts_one_and_many_in_english(call: Call, options: list[object], tmp_path: Path) -> None:
+    jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n"
+    write_archive(tmp_path / "one" / "3" / "archives", "0", {Kind.JOBS: jobs})
+    answer = call("run", *options, "--uploads", tmp_path / "one")
+    counts = "(0 archives in quarantine, 0 incomplete, 1 line rejected)"
+    assert answer.out == f"1 job of 1 archive published in {tmp_path}/reports/{AS_OF} {counts}\n"
+
+
 def test_a_run_ends_with_1_where_an_archive_is_in_quarantine(finished: SimpleNamespace) -> None:
     assert finished.answer.code == 1
     assert "2 archives published" in finished.answer.out
-    assert "(1 archives in quarantine, 1 incomplete, " in finished.answer.out
+    assert "(1 archive in quarantine, 1 incomplete, " in finished.answer.out
     assert (finished.reports / "latest").is_dir()
 
 
@@ -358,7 +367,7 @@ def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pyt
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 128 + signal.SIGTERM)
     answer = call("run", "--ranks", "2")
     assert answer.code == 143
-    assert answer.complaint == "stopped by SIGTERM; nothing was published, what was computed is kept"
+    assert answer.complaint == str(Stopped(signal.SIGTERM))
 
 
 def test_the_demo_shows_where_the_results_are(

@@ -62,24 +62,22 @@ def test_command_reference_holds_every_option(name: str, command: click.Command)
             assert option in section
 
 
-def test_messages_hold_every_error() -> None:
+ERRORS = [error for error in errors.GrtError.__subclasses__() if error.__module__ == errors.__name__]
+
+
+def test_messages_hold_every_error_under_its_exit_code() -> None:
     text = generate.messages()
-    for error in _errors(errors.GrtError):
-        assert f"**{error.__name__}**" in text
+    for error in ERRORS:
+        section = text.split(f"\n## Exit code {error.exit_code}\n")[1].split("\n## ")[0]
+        assert f"\n| {error.__name__} | " in section
     assert "{name}.json is no JSON: {error}" in text
     assert "fragment before a joined record" in text
 
 
-def _errors(parent: type[errors.GrtError]) -> Iterator[type[errors.GrtError]]:
-    yield parent
-    for child in parent.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from _errors(child)
-
-
-@pytest.mark.parametrize("error", [*_errors(errors.GrtError), errors.Quarantine], ids=lambda error: error.__name__)
-def test_error_says_what_it_is(error: type[Exception]) -> None:
+@pytest.mark.parametrize("error", [*ERRORS, errors.Quarantine, errors.Stopped], ids=lambda error: error.__name__)
+def test_error_says_why_it_comes(error: type[Exception]) -> None:
     assert error.__dict__.get("__doc__"), f"{error.__name__} has no docstring"
+    assert not error.__doc__.startswith(f"{error.__name__}("), f"{error.__name__} has the docstring of dataclass"
 
 
 def _public(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, ast.AST]]:

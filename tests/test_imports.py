@@ -21,7 +21,7 @@ SOURCES = {
 
 ORDER = """
 core | frames sample embedded_postgres | schema | kernels | aggregate uploads | ledger decode | modules store join
-| sinks | pipeline | queries verify ranks service advice | commands | cli
+| sinks | pipeline | queries verify ranks service advice | doctor | commands | cli
 """
 """The packages, from what everything rests on to what people call: each imports from those left of its bar alone."""
 
@@ -71,6 +71,12 @@ def test_a_report_imports_no_other_report() -> None:
     folders = ("grt_batch.modules.reports.", "grt_batch.modules.exports.")
     reports = [name for name in SOURCES if name.startswith(folders)]
     assert not [(name, other) for name in reports for other in own_imports(name) if other in reports]
+
+
+def test_sinks_import_no_report_and_do_not_look_for_any() -> None:
+    reports = ("grt_batch.modules.registry", "grt_batch.modules.reports", "grt_batch.modules.exports")
+    sinks = [name for name in SOURCES if package_of(name) == "sinks"]
+    assert not [(name, other) for name in sinks for other in own_imports(name) if other.startswith(reports)]
 
 
 def test_one_file_knows_mpi() -> None:

@@ -1,9 +1,9 @@
--- The instances: how popular they are, what they have, and whether their exports still come.
+-- Instances: their popularity, their tools, and whether their exports still arrive.
 
 -- name: instance-popularity(period, limit)
--- Which instances are popular? Users are those of the last archive that counted them.
+-- Which instances are popular? The numbers of users come from the last archive that contains them.
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 WITH used AS (
     SELECT instance_id, sum(jobs) AS jobs, count(DISTINCT tool_id) AS tools, sum(core_hours) AS core_hours
     FROM grt.tool_usage
@@ -33,8 +33,8 @@ ORDER BY jobs DESC, instance_id
 LIMIT nullif(:limit, 0);
 
 -- name: instances-with-tools(tools, period)
--- Which instances have these tools, that is, ran them? Those that have most of them come first.
--- :tools list                     ids or short names, with commas between
+-- Which instances have run these tools? Instances with the most of these tools come first.
+-- :tools list                     ids or short names, separated by commas
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 WITH wanted AS (
     SELECT DISTINCT asked FROM unnest(:tools::text[]) AS asked
@@ -63,8 +63,8 @@ HAVING count(ran.asked) > 0
 ORDER BY tools DESC, jobs DESC, instance_id;
 
 -- name: instance-statistics(instance)
--- What did each instance do, in all and of late?
--- :instance text = *              id of an instance, or * for each of them
+-- What did each instance do, in total and recently?
+-- :instance text = *              id of an instance, or * for every instance
 WITH months AS (
     SELECT
         instance_id,
@@ -113,9 +113,9 @@ WHERE :instance IN ('*', instance_id)
 ORDER BY instance.jobs DESC, instance_id;
 
 -- name: instance-exports(instance)
--- Does every export still come, does it fit its quota, and how far can its numbers be trusted? The worst comes first.
--- warning is 1 ok, 2 kinda ok, 3 not ok; GB are 10^9 bytes.
--- :instance text = *              id of an instance, or * for each of them
+-- Does every export still arrive, does it fit its quota, and can its numbers be trusted? The worst come first.
+-- warning is 1 for ok, 2 for kinda ok, 3 for not ok. A GB is 10^9 bytes.
+-- :instance text = *              id of an instance, or * for every instance
 SELECT
     instance_id,
     title,

@@ -1,9 +1,9 @@
--- Jobs by month and by state. Months are those of the jobs' creation, UTC; jobs without that date have no month.
+-- Jobs by month and by state. The month is that of the job's creation, in UTC; a job without that date has no month.
 
 -- name: monthly-jobs(instance, year)
 -- How many jobs ran in each month, and how many of them failed?
--- :instance text = *              id of an instance, or * for all together
--- :year count = 0                 one year; 0 for all
+-- :instance text = *              id of an instance, or * for all instances together
+-- :year count = 0                 a year; 0 for all
 SELECT
     month,
     sum(jobs) AS jobs,
@@ -19,9 +19,9 @@ ORDER BY month DESC NULLS LAST;
 
 -- name: monthly-cpu-years(instance, year)
 -- How many years of computing did each month take? A year has 365 days.
--- core_years is the runtime times the cores of each job, cpu_years what the CPUs measured, where they did.
--- :instance text = *              id of an instance, or * for all together
--- :year count = 0                 one year; 0 for all
+-- core_years is runtime times cores; cpu_years is the measured CPU time, of jobs that have it.
+-- :instance text = *              id of an instance, or * for all instances together
+-- :year count = 0                 a year; 0 for all
 SELECT
     month,
     sum(core_hours) / (365 * 24) AS core_years,
@@ -33,9 +33,9 @@ GROUP BY month
 ORDER BY month DESC NULLS LAST;
 
 -- name: monthly-data(instance, year)
--- How much data did the jobs of each month read and write? TB are 10^12 bytes.
--- :instance text = *              id of an instance, or * for all together
--- :year count = 0                 one year; 0 for all
+-- How much data did the jobs of each month read and write? A TB is 10^12 bytes.
+-- :instance text = *              id of an instance, or * for all instances together
+-- :year count = 0                 a year; 0 for all
 SELECT
     month,
     (sum(input_bytes) / 1e12)::float8 AS input_tb,
@@ -47,8 +47,8 @@ GROUP BY month
 ORDER BY month DESC NULLS LAST;
 
 -- name: total-jobs(instance)
--- How many jobs are there, by the state in which they were exported?
--- :instance text = *              id of an instance, or * for all together
+-- How many jobs are there in each state? The state is that of the export.
+-- :instance text = *              id of an instance, or * for all instances together
 SELECT
     state,
     sum(jobs) AS jobs,

@@ -1,12 +1,12 @@
--- What jobs of a tool take: time, memory, cores. All of jobs in state ok. Percentiles are within 1 percent.
+-- Time, memory and cores used by the jobs of a tool in state ok. Percentiles are accurate to 1 percent.
 
 -- name: tool-metrics(tool, metric, instance, period, limit)
--- How do the measurements of a tool's jobs in state ok spread? Each metric's name ends with its unit.
+-- How are the metrics of a tool's jobs in state ok distributed? The name of a metric ends with its unit.
 -- :tool text                      part of the tool's id
--- :metric text = all              name of one metric
--- :instance text = *              id of an instance, or * for all together
+-- :metric text = all              name of a metric
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id, tool_version, metric, n AS jobs, mean, stddev, minimum, p25, p50, p75, p90, p95, p99, maximum
 FROM grt.tool_metric
@@ -17,12 +17,12 @@ ORDER BY tool_id, tool_version, metric
 LIMIT nullif(:limit, 0);
 
 -- name: tool-histogram(tool, metric, instance, limit)
--- Into which bins do a tool's jobs in state ok fall, in the metric's unit?
--- share_up_to is the share of the jobs in this bin and those before.
+-- How many of a tool's jobs in state ok fall into each bin? The bounds of bins have the unit of the metric.
+-- share_up_to is the share of the jobs in this bin and all lower bins.
 -- :tool text                      part of the tool's id
 -- :metric runtime_seconds|memory_bytes|cpu_seconds = runtime_seconds    the metric
--- :instance text = *              id of an instance, or * for all together
--- :limit count = 200              rows at most; 0 for all
+-- :instance text = *              id of an instance, or * for all instances together
+-- :limit count = 200              maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,
@@ -38,11 +38,11 @@ ORDER BY tool_id, tool_version, low
 LIMIT nullif(:limit, 0);
 
 -- name: tool-runtimes(instance, period, tool, limit)
--- How long do jobs in state ok run? The tools that ran longest in all come first.
--- :instance text = *              id of an instance, or * for all together
+-- How long do jobs in state ok run? Tools with the longest total runtime come first.
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,
@@ -61,12 +61,12 @@ ORDER BY total DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-memory-efficiency(instance, period, tool, limit)
--- How much of the memory that it was given does a job in state ok use? memory_efficiency is peak / allocated.
--- GB are 10^9 bytes.
--- :instance text = *              id of an instance, or * for all together
+-- How much of its allocated memory does a job in state ok use? memory_efficiency is peak / allocated.
+-- A GB is 10^9 bytes.
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,
@@ -90,10 +90,11 @@ ORDER BY used.n DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-memory-per-inputs(tool, instance, limit)
--- How do memory and runtime of a tool's jobs in state ok grow with the size of the inputs? MB are 10^6, GB 10^9 bytes.
+-- How do memory and runtime of a tool's jobs in state ok grow with the size of the inputs?
+-- An MB is 10^6 bytes, a GB 10^9 bytes.
 -- :tool text                      part of the tool's id
--- :instance text = *              id of an instance, or * for all together
--- :limit count = 200              rows at most; 0 for all
+-- :instance text = *              id of an instance, or * for all instances together
+-- :limit count = 200              maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,
@@ -111,11 +112,11 @@ ORDER BY tool_id, tool_version, low
 LIMIT nullif(:limit, 0);
 
 -- name: queue-time(instance, period, tool, limit)
--- How long do jobs in state ok wait from their creation to their start?
--- :instance text = *              id of an instance, or * for all together
+-- How long do jobs in state ok wait between creation and start?
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,

@@ -1,12 +1,12 @@
--- What tools are told, and what they are given. The values of parameters are those of all instances together.
+-- Parameters and inputs of tools. The values of parameters are those of all instances together.
 
 -- name: popular-parameters(tool, parameter, top, limit)
--- Which values do the parameters of a tool take most?
--- sampled: there were too many values to keep all, and these are a sample; their jobs are exact.
+-- Which are the most common values of a tool's parameters?
+-- sampled is true if there were too many values to keep them all. The rows are then a sample, but their jobs are exact.
 -- :tool text = ''                 part of the tool's id
 -- :parameter text = ''            part of the parameter's name
--- :top count = 5                  values of each parameter
--- :limit count = 100              rows at most; 0 for all
+-- :top count = 5                  number of values per parameter
+-- :limit count = 100              maximum number of rows; 0 for all
 WITH ranked AS (
     SELECT
         tool_id,
@@ -31,11 +31,11 @@ ORDER BY parameter_jobs DESC, tool_id, tool_version, parameter, rank
 LIMIT nullif(:limit, 0);
 
 -- name: parameter-errors(tool, least, limit)
--- With which values of its parameters does a tool fail more often than usual?
--- Those with the most failed jobs beyond the usual come first.
+-- Which parameter values make a tool fail more often than usual?
+-- Values with the most failed jobs above the usual number come first.
 -- :tool text = ''                 part of the tool's id
--- :least count = 5                jobs that a value needs to be shown
--- :limit count = 50               rows at most; 0 for all
+-- :least count = 5                minimum number of jobs with the value
+-- :limit count = 50               maximum number of rows; 0 for all
 WITH rates AS (
     SELECT
         tool_id,
@@ -59,10 +59,10 @@ ORDER BY (error_rate - tool_error_rate) * jobs DESC, tool_id, tool_version, para
 LIMIT nullif(:limit, 0);
 
 -- name: parameters-against-inputs(tool, top)
--- What is a tool told beside what it is given: its parameters' popular values and the sizes of its inputs?
--- Each value, and each bin of the inputs' bytes, with its share of the tool's jobs of which that is known.
+-- How do a tool's popular parameter values compare with the sizes of its inputs?
+-- Lists each value and each bin of input bytes, with its share of the tool's jobs for which it is known.
 -- :tool text                      part of the tool's id
--- :top count = 5                  values of each parameter; all bins are shown
+-- :top count = 5                  number of values per parameter; all bins are shown
 WITH told AS (
     SELECT
         tool_id,
@@ -115,10 +115,10 @@ WHERE strpos(lower(tool_id), lower(:tool)) > 0
 ORDER BY tool_id, tool_version, kind, name, place;
 
 -- name: tool-formats(instance, tool, limit)
--- Which kinds of files does a tool read and write? GB are 10^9 bytes.
--- :instance text = *              id of an instance, or * for all together
+-- Which file types does a tool read and write? A GB is 10^9 bytes.
+-- :instance text = *              id of an instance, or * for all instances together
 -- :tool text = ''                 part of the tool's id
--- :limit count = 100              rows at most; 0 for all
+-- :limit count = 100              maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,

@@ -1,12 +1,12 @@
--- Which tools run, how often, and with what success. docs/queries.md says how these files are written.
--- A tool without its version is its id up to the Tool Shed's version: host/repos/owner/repository/name.
+-- Tools: how often they run, and how often they fail. docs/queries.md describes the format of these files.
+-- A tool without its version is its id without the version of the Tool Shed: host/repos/owner/repository/name.
 
 -- name: tool-usage(instance, period, tool, limit)
--- Which tools run most, and how often do they fail?
--- :instance text = *              id of an instance, or * for all together
+-- Which tools run most often, and how often do they fail?
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT tool_id, tool_version, jobs, ok, error, other, error_rate, instances, core_hours, cpu_hours, first_job, last_job
 FROM grt.tool_usage
 WHERE instance_id = :instance AND period = :period AND strpos(lower(tool_id), lower(:tool)) > 0
@@ -14,10 +14,10 @@ ORDER BY jobs DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-popularity(instance, months, top)
--- Which tools, all their versions together, ran most in each of the last months?
--- :instance text = *              id of an instance, or * for all together
--- :months count = 24              how many months back from the last one with a job
--- :top count = 10                 tools of each month
+-- Which tools, with all versions together, ran most often in each of the last months?
+-- :instance text = *              id of an instance, or * for all instances together
+-- :months count = 24              number of months, back from the last month with a job
+-- :top count = 10                 number of tools per month
 WITH monthly AS (
     SELECT
         to_char(day, 'YYYY-MM') AS month,
@@ -42,11 +42,11 @@ WHERE months_back <= :months AND rank <= :top
 ORDER BY month DESC, rank;
 
 -- name: tool-popular-recently(instance, period, limit)
--- Which tools, all their versions together, are popular recently, and is that more than ever?
--- times_as_popular is the tool's share of the recent jobs, divided by its share of all jobs.
--- :instance text = *              id of an instance, or * for all together
+-- Which tools, with all versions together, were popular recently, and more popular than overall?
+-- times_as_popular is the tool's share of recent jobs divided by its share of all jobs.
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period 30d|7d = 30d            the last 30 or 7 days
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 WITH counted AS (
     SELECT
         concat_ws('/', shed || '/repos', owner, repository, name) AS tool,
@@ -72,9 +72,9 @@ LIMIT nullif(:limit, 0);
 
 -- name: tool-last-used-date(instance, tool, limit)
 -- When was each tool last used?
--- :instance text = *              id of an instance, or * for all together
+-- :instance text = *              id of an instance, or * for all instances together
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT tool_id, tool_version, last_job::date AS last_used, jobs, instances
 FROM grt.tool_usage
 WHERE instance_id = :instance AND period = 'all' AND strpos(lower(tool_id), lower(:tool)) > 0
@@ -82,11 +82,11 @@ ORDER BY last_job DESC NULLS LAST, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-errors(instance, period, tool, limit)
--- Where do the most common errors come from: which tools fail, how often, and which share of all failed jobs is theirs?
--- :instance text = *              id of an instance, or * for all together
+-- Which tools cause the most errors, how often do they fail, and what is their share of all failed jobs?
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = 30d        all jobs, or those of the last 30 or 7 days
 -- :tool text = ''                 part of the tool's id
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 WITH failed AS (
     SELECT *, (error / sum(error) OVER ())::float8 AS share_of_errors
     FROM grt.tool_usage
@@ -99,10 +99,10 @@ ORDER BY error DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-likely-broken(instance, period, limit)
--- Which tools do little else than fail: more than 4 finished jobs, over 95 percent of them in error?
--- :instance text = *              id of an instance, or * for all together
+-- Which tools are likely broken, with more than 4 finished jobs and over 95 percent of them in error?
+-- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = 30d        all jobs, or those of the last 30 or 7 days
--- :limit count = 50               rows at most; 0 for all
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT tool_id, tool_version, jobs, ok, error, error_rate, instances, first_job, last_job
 FROM grt.tool_usage
 WHERE instance_id = :instance AND period = :period AND likely_broken
@@ -110,11 +110,11 @@ ORDER BY error DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-changes(instance, tool, change, limit)
--- Which tools fail more or less, or run longer or shorter, in the last 30 days than in the 30 days before?
--- :instance text = *              id of an instance, or * for all together
+-- Which tools changed their error rate or runtime in the last 30 days, compared with the 30 days before?
+-- :instance text = *              id of an instance, or * for all instances together
 -- :tool text = ''                 part of the tool's id
--- :change error_rate|runtime|all = all    what changed
--- :limit count = 50               rows at most; 0 for all
+-- :change error_rate|runtime|all = all    the quantity that changed
+-- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
     tool_version,

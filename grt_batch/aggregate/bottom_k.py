@@ -1,6 +1,6 @@
-"""A cube of bounded size: of a key with too many values in a group it keeps a sample, chosen by hash.
+"""A cube of bounded size: where a key has too many values in a group, it keeps a sample of them, chosen by hash.
 
-What is kept are the values with the least hashes, a bottom-k sample: E. Cohen, H. Kaplan, "Summarizing data using
+The sample holds the values with the least hashes, a bottom-k sample: E. Cohen, H. Kaplan, "Summarizing data using
 bottom-k sketches", PODC 2007. A value with one of the least hashes of all has one of the least wherever it occurs, so
 nothing of it is ever dropped: its counts are exact, and the sample of a union follows from the samples of its parts.
 """
@@ -22,7 +22,7 @@ from grt_batch.schema.records import Field
 
 @dataclass(frozen=True, kw_only=True)
 class BottomKCube(Cube):
-    """A cube that keeps `most` of the values that its key `sampled`, a text, has in a group of `by`, its first keys.
+    """A cube that keeps at most `most` values of its key `sampled`, a text, in each group of its first keys, `by`.
 
     Its frames hold one value more where there are more: that one says so, and how many there may be. Where two values
     share a hash, both are kept or none.
@@ -33,19 +33,20 @@ class BottomKCube(Cube):
     most: int
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The cube of a frame of records."""
+        """Count a frame of records."""
         return self._fewer(super().add(rows))
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
+        """Merge cubes to one, as if the jobs of all had been added to it; the order does not matter."""
         return self._fewer(super().merge(frames))
 
     def sample(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of at most `most` values in each group."""
+        """Return the rows of at most `most` values in each group."""
         return self._least(frame, self.most)
 
     def sizes(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """For each group of `by` the number of its `values`, the empty one among them, and whether they are `sampled`.
+        """Return for each group of `by` the number of distinct `values`, the empty one included, and whether they are
+        `sampled`.
 
         Of a sample the number is the unbiased estimate (k - 1) / h, where h is the k-th least hash as a fraction of all
         hashes, with a relative standard error of about 1 / sqrt(k): K. Beyer et al., "On synopses for distinct-value
@@ -62,12 +63,13 @@ class BottomKCube(Cube):
         )
 
     def _fewer(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of the values that are kept."""
+        """Return the rows of the values that are kept."""
         least = self._least(frame, self.most + 1)
         return frame if least.height == frame.height else self.typed(least)
 
     def _least(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
-        """The rows with the `count` least hashes in each group of `by`; rows are in the order of the keys, and stay."""
+        """Return the rows with the `count` least hashes in each group of `by`, in their order, which is that of the
+        keys."""
         _, begins = key_order(frame, [field.name for field in self.by])
         sizes = np.diff(begins, append=frame.height)
         large = np.flatnonzero(sizes > count)
@@ -80,7 +82,7 @@ class BottomKCube(Cube):
         return frame.filter(kept)
 
     def _hashes(self, frame: pl.DataFrame) -> pl.Series:
-        """The hash of the sampled key in each row."""
+        """Return the hash of the sampled key in each row."""
         values = frame[self.sampled.name]
         return pl.Series(_HASH, hashes(categories(values)))[values.to_physical()]
 

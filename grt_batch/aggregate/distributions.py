@@ -1,7 +1,7 @@
-"""Distributions of quantities in groups of jobs: how many there are, exact sums, extremes, and logarithmic bins.
+"""Distributions of quantities in groups of jobs: number, exact sums, extremes and logarithmic bins.
 
-Mean, variance, percentiles and histograms follow from them. Merging two results gives what adding all jobs to one would
-have given, to the last digit: everything that is kept is an integer.
+Mean, variance, percentiles and histograms follow from them (see `grt_batch.aggregate.statistics`). Merging two results
+gives what adding all jobs to one would have given, to the last digit, since everything that is kept is an integer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum, counted_rows
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.frames.composite_keys import Integers, key_order
 from grt_batch.frames.dictionaries import filled
@@ -23,7 +23,7 @@ from grt_batch.schema.members import NULL
 from grt_batch.schema.records import Field, Job, Record, Records
 
 ATTO = -18
-"""The exponent of the least unit that values are kept in."""
+"""The exponent of the smallest unit that values are kept in."""
 
 
 _RATIOS = {
@@ -34,7 +34,7 @@ _RATIOS = {
 
 
 class Measurement(Record):
-    """One row for each job and quantity that is known of it: the integer `value` times 10 to the `exponent`."""
+    """One known quantity of a job: the integer `value` times 10 to the `exponent`. Such rows are never made."""
 
     kind = "measurements"
     exponent = Field("exponent", pl.Int8(), "", "values are integers of 10 to this power, in the unit of the quantity")
@@ -47,7 +47,7 @@ SQUARES = Squares("squares", Measurement.value)
 
 @dataclass(frozen=True)
 class Ratio:
-    """What was used of what was given, both in their units; null where nothing was given."""
+    """The ratio of what was used to what was given, both in their units; null where nothing was given."""
 
     used: Field
     given: Field
@@ -64,8 +64,8 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The distribution of a quantity that is never negative: n, sum, squares, extent and bins of a field of integers,
-    or of a ratio of two fields."""
+    """The number, sum, squares, extent and bins of a field of integers that are not negative, or of a ratio of
+    fields."""
 
     name: str
     of: Field | Ratio
@@ -76,7 +76,7 @@ class Distribution:
         return (self.of,) if isinstance(self.of, Field) else (self.of.used, self.of.given)
 
     def series(self, values: pl.Series) -> Iterator[tuple[int, Integers]]:
-        """Yield exponents, and the values of that exponent, NULL where they are not known or have another exponent."""
+        """Yield each exponent with the values that have it; a value that is unknown or has another exponent is NULL."""
         if isinstance(self.of, Field):
             yield -self.of.scale, values.fill_null(NULL).to_numpy()
             return
@@ -89,11 +89,10 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Distributions:
-    """Distributions in groups of jobs with the same `keys`, in two cubes: `totals` and, by bin, `counts`. The first key
-    of both is the name of the distribution, `metric`. With a `state` only jobs in that state count; for `windowed` see
-    `Cube`.
+    """Distributions in groups of jobs with the same `keys`, kept in two cubes: `totals`, and `counts` by bin.
 
-    A module has them among its cubes: `cubes = (JOBS, *RUNTIMES.cubes)`.
+    The first key of both cubes is `metric`, the name of the distribution. `state` and `windowed` are as in `Cube`. A
+    module declares them among its cubes, `cubes = (JOBS, *RUNTIMES.cubes)`, and computes rows by `statistics`.
     """
 
     name: str
@@ -119,7 +118,7 @@ class Distributions:
 
     @cached_property
     def totals(self) -> Cube:
-        """For each group the number of values, their sum, squares and extent."""
+        """The number of values in each group, their sum, squares and extent."""
         value = Measurement.value
         measures = (Count("n"), Sum("total", value), SQUARES, Extent("value", value))
         return DistributionCube(
@@ -128,7 +127,7 @@ class Distributions:
 
     @cached_property
     def counts(self) -> Cube:
-        """For each group and bin the number of values."""
+        """The number of values in each group and bin."""
         keys = (*self._keys, Measurement.bin)
         return DistributionCube(
             f"{self.name}_counts", keys, (Count("jobs"),), Measurement, self.windowed, distributions=self
@@ -149,13 +148,11 @@ class Distributions:
         return (self.metric, *self.keys, Measurement.exponent)
 
     def add(self, jobs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Return both cubes of a frame of jobs, by their names: what `Cube.add` gives of measurements, in less time."""
-        if self.state is not None:
-            names = [field.name for field in self.fields]
-            jobs = jobs.lazy().filter(pl.col(Record.state.name) == self.state).select(names).collect()
+        """Count both cubes of a frame of jobs: what `Cube.add` gives for its measurements, in less time."""
+        jobs = counted_rows(jobs, self.keys, self.fields, self.state)
         if not jobs.height:
             return {cube.name: cube.empty() for cube in self.cubes}
-        # The jobs are sorted by their keys once, so that a group is a slice of them.
+        # Sorted by their keys once, the jobs of a group are a slice.
         texts = [key.name for key in self.keys if key.type == pl.String()]
         jobs = jobs.with_columns(filled(jobs[name]) for name in texts)
         order, begins = key_order(jobs, self.key_names)
@@ -179,7 +176,7 @@ class Distributions:
         series is a place in `of` and an exponent."""
         places, exponents = (pl.Series(numbers) for numbers in zip(*series, strict=True))
         numbers = places.to_numpy()[rows["series"].to_numpy()]
-        # A ratio has several series: those of a group stand together.
+        # A ratio has several series; those of a group become neighbours.
         order = np.argsort(numbers * groups.height + rows["group"].to_numpy(), kind="stable")
         rows, numbers = rows[order], numbers[order]
         names = pl.Series(self.metric.name, [one.name for one in self.of], self.metric.type)
@@ -195,13 +192,12 @@ class Distributions:
 
 @dataclass(frozen=True, kw_only=True)
 class DistributionCube(Cube):
-    """One of the two cubes of some distributions. Its records are measurements, which are never made: both cubes are
-    counted at once, from the jobs."""
+    """One of the two cubes of `distributions`, which are counted together, from the jobs."""
 
     distributions: Distributions
 
     def count(self, records: Records) -> dict[str, pl.DataFrame]:
-        """Return both cubes of the jobs."""
+        """Count both cubes."""
         return self.distributions.add(records.windowed(Job) if self.windowed else records[Job])
 
 

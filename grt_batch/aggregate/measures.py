@@ -6,7 +6,7 @@ given. It holds to the last digit, since nothing here is a floating-point number
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from grt_batch.schema.records import DerivedField, Field, Job, Record, Records
 
 @dataclass(frozen=True)
 class Count:
-    """How many jobs there are, or how many of which the boolean field `where` is true."""
+    """The number of records, or of those where the boolean field `where` is true."""
 
     name: str
     where: Field | None = None
@@ -30,22 +30,22 @@ class Count:
         return () if self.where is None else (self.where,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """The columns of this measure."""
+        """Return the columns of this measure, by name."""
         return {self.name: pl.Int64()}
 
     def add(self) -> list[pl.Expr]:
-        """From jobs to this measure's columns, within a group."""
+        """Return the expressions that aggregate the records of a group to these columns."""
         counted = pl.len() if self.where is None else self.where.expr.sum()
         return [counted.cast(pl.Int64).alias(self.name)]
 
     def merge(self) -> list[pl.Expr]:
-        """From such columns to one row of them."""
+        """Return the expressions that merge several rows of these columns to one."""
         return [pl.col(self.name).sum()]
 
 
 @dataclass(frozen=True)
 class Sum:
-    """The exact sum of an integer field over the jobs where it is not null, in 128 bits."""
+    """The exact sum of an integer field over the records where it is not null, in 128 bits."""
 
     name: str
     field: Field
@@ -56,21 +56,21 @@ class Sum:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """The columns of this measure."""
+        """Return the columns of this measure, by name."""
         return {self.name: pl.Int128()}
 
     def add(self) -> list[pl.Expr]:
-        """From jobs to this measure's columns, within a group."""
+        """Return the expressions that aggregate the records of a group to these columns."""
         return [self.field.expr.cast(pl.Int128).sum().alias(self.name)]
 
     def merge(self) -> list[pl.Expr]:
-        """From such columns to one row of them."""
+        """Return the expressions that merge several rows of these columns to one."""
         return [pl.col(self.name).sum()]
 
 
 @dataclass(frozen=True)
 class Squares:
-    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the jobs where it is not null.
+    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the records where it is not null.
 
     It may leave 128 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
     """
@@ -84,11 +84,11 @@ class Squares:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """The columns of this measure."""
+        """Return the columns of this measure, by name."""
         return {f"{self.name}_{part}": pl.Int128() for part in ("high", "mixed", "low")}
 
     def add(self) -> list[pl.Expr]:
-        """From jobs to this measure's columns, within a group."""
+        """Return the expressions that aggregate the records of a group to these columns."""
         high, low = self.field.expr // (1 << 32), self.field.expr & ((1 << 32) - 1)
         # The square of 32 bits needs the bit of the sign.
         products = (high * high, high * low, low.cast(pl.UInt64) * low.cast(pl.UInt64))
@@ -97,11 +97,11 @@ class Squares:
         ]
 
     def merge(self) -> list[pl.Expr]:
-        """From such columns to one row of them."""
+        """Return the expressions that merge several rows of these columns to one."""
         return [pl.col(name).sum() for name in self.schema()]
 
     def exact(self, rows: pl.DataFrame) -> list[int]:
-        """The sum in each row."""
+        """Return the sum in each row, as integers of Python."""
         parts = (rows[name].to_list() for name in self.schema())
         return [(high << 64) + (mixed << 33) + low for high, mixed, low in zip(*parts, strict=True)]
 
@@ -119,32 +119,52 @@ class Extent:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """The columns of this measure."""
+        """Return the columns of this measure, by name."""
         return {f"first_{self.name}": self.field.type, f"last_{self.name}": self.field.type}
 
     def add(self) -> list[pl.Expr]:
-        """From jobs to this measure's columns, within a group."""
+        """Return the expressions that aggregate the records of a group to these columns."""
         return [
             self.field.expr.min().alias(f"first_{self.name}"),
             self.field.expr.max().alias(f"last_{self.name}"),
         ]
 
     def merge(self) -> list[pl.Expr]:
-        """From such columns to one row of them."""
+        """Return the expressions that merge several rows of these columns to one."""
         return [pl.col(f"first_{self.name}").min(), pl.col(f"last_{self.name}").max()]
 
 
 Measure = Count | Sum | Squares | Extent
 
 
+def counted_rows(
+    rows: pl.DataFrame, keys: Collection[Field], fields: Iterable[Field], state: str | None
+) -> pl.DataFrame:
+    """Return the records of jobs in a state, None for any, that have a value for each derived key; with `fields`, which
+    the keys are among, and derived fields computed."""
+    known = dict.fromkeys(fields)
+    derived = [field for field in known if isinstance(field, DerivedField)]
+    if state is None and not derived:
+        return rows
+    # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
+    wanted = [key.source.expr.is_not_null() for key in keys if isinstance(key, DerivedField)]
+    if state is not None:
+        wanted.append(pl.col(Record.state.name) == state)
+    columns = (field.derived if isinstance(field, DerivedField) else pl.col(field.name) for field in known)
+    left = rows.lazy().filter(*wanted) if wanted else rows.lazy()
+    return left.select(columns).collect()
+
+
 @dataclass(frozen=True)
 class Cube:
-    """Measures of records, grouped by keys. A frame of a cube is sorted by its keys, which stand once each; its texts
-    are encoded (see `grt_batch.frames.dictionaries`), and none is null.
+    """Measures of records of the kind `of`, grouped by `keys`, which may be derived fields.
 
-    A cube with `windowed` has the day among its keys, and is only of the days that a window near the end of an archive
-    can reach (`grt_batch.modules.base.WINDOW_DAYS`): it stays small, however long the history is. A cube with a `state`
-    is only of the records of jobs in that state.
+    A frame of a cube has a row for each combination of keys that occurs, in the order of the keys. Texts are encoded
+    (see `grt_batch.frames.dictionaries`) and never null.
+
+    With a `state`, only records of jobs in that state count. A `windowed` cube has the day among its keys and holds
+    only the days that a window near the end of an archive can reach (`grt_batch.modules.base.WINDOW_DAYS`), so that it
+    stays small however long the history is.
     """
 
     name: str
@@ -160,7 +180,7 @@ class Cube:
         return [key.name for key in self.keys]
 
     def schema(self) -> pl.Schema:
-        """The columns of a frame of this cube: keys, then measures."""
+        """Return the columns of a frame of this cube: keys, then measures."""
         columns = {key.name: key.type for key in self.keys}
         for measure in self.measures:
             columns |= measure.schema()
@@ -172,30 +192,31 @@ class Cube:
         return [name for name, kind in self.schema().items() if kind == pl.String()]
 
     def empty(self) -> pl.DataFrame:
-        """The identity of `merge`."""
+        """Return the cube of no records, the identity of `merge`."""
         texts = dict.fromkeys(self.texts, pl.Enum([]))
         return pl.DataFrame(schema={**self.schema(), **texts})
 
     def count(self, records: Records) -> dict[str, pl.DataFrame]:
-        """The cube of the records that it is of, by its name, and all cubes that are counted with it at once."""
+        """Count the records of this cube's kind; return its frame by name, with those of cubes that it is counted
+        with."""
         return {self.name: self.add(records.windowed(self.of) if self.windowed else records[self.of])}
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The cube of a frame of records."""
-        rows = self._wanted(rows)
+        """Count a frame of records."""
+        rows = counted_rows(rows, self.keys, self._fields, self.state)
         codes = self._codes(rows)
         if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
             return self._counted(codes)
         return self._grouped(rows, [part for measure in self.measures for part in measure.add()], codes)
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """One cube of several, as if the jobs of all had been added to one; the order does not matter."""
+        """Merge cubes to one, as if the jobs of all had been added to it; the order does not matter."""
         if len(frames) < 2:
             return frames[0] if frames else self.empty()
         return self._ordered(pl.concat(alike(frames, self.texts), rechunk=True))
 
     def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` in the columns and types of this cube; texts that are encoded are so in their order."""
+        """Return `rows` in the columns and types of this cube; their texts are encoded already."""
         texts = set(self.texts)
         return pl.DataFrame(
             [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
@@ -206,18 +227,6 @@ class Cube:
         """The fields that the columns are made of."""
         return (*self.keys, *(field for measure in self.measures for field in measure.fields))
 
-    def _wanted(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The records that are counted, with the derived keys."""
-        derived = [key for key in self.keys if isinstance(key, DerivedField)]
-        if self.state is None and not derived:
-            return rows
-        # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
-        names = dict.fromkeys(field.name for field in self._fields if field not in derived)
-        wanted = [key.source.expr.is_not_null() for key in derived]
-        if self.state is not None:
-            wanted.append(pl.col(Record.state.name) == self.state)
-        return rows.lazy().filter(wanted).select(*names, *(key.derived for key in derived)).collect()
-
     def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
         return CompositeKeys.of(rows.select(self.key_names), self.texts)
 
@@ -227,7 +236,7 @@ class Cube:
         return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
 
     def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The counts of rows with the same keys, added up, in the order of the keys."""
+        """Add up the counts of rows with the same keys."""
         order, begins = key_order(rows, self.key_names)
         groups = rows.select(self.key_names)[order[begins]]
         return self.typed(
@@ -238,7 +247,7 @@ class Cube:
         )
 
     def _counted(self, codes: CompositeKeys) -> pl.DataFrame:
-        """How many rows of the same keys there are: to sort their codes takes less time than to group by them."""
+        """Count the rows with the same keys. Sorting their codes takes less time than grouping by them."""
         code = np.sort(codes.code)
         begins = begins_of(code)
         n = np.diff(begins, append=len(code))
@@ -248,9 +257,9 @@ class Cube:
     def _grouped(
         self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: CompositeKeys | None = None
     ) -> pl.DataFrame:
-        """`parts` of each group of rows with the same keys, in the order of the keys; `codes` of these, if known."""
+        """Aggregate the rows with the same keys by `parts`; `codes` are those of the keys, where they are known."""
         codes = codes or self._codes(rows)
-        # Lazily, so that only the columns that count are carried along.
+        # Lazily, so that only the needed columns are carried along.
         coded = rows.lazy().with_columns(pl.Series(_CODE, codes.code))
         if codes.values is None:
             firsts = [key.expr.first() for key in self.keys]
@@ -264,14 +273,14 @@ class Cube:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRows(Cube):
-    """The jobs themselves, with some of their fields and by job id: where cubes of so few days would be larger."""
+    """The jobs themselves, by job id, with some of their fields: for a few days this is smaller than a cube."""
 
     fields: tuple[Field, ...]
     keys: tuple[Field, ...] = (Job.job_id,)
     measures: tuple[Measure, ...] = ()
 
     def schema(self) -> pl.Schema:
-        """The columns of a frame: job_id, then the fields."""
+        """Return the columns of a frame: job_id, then the fields."""
         return pl.Schema({field.name: field.type for field in self._fields})
 
     @property
@@ -279,13 +288,13 @@ class JobRows(Cube):
         return (*self.keys, *self.fields)
 
     def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows of a frame of jobs."""
-        rows, texts = self._wanted(rows), set(self.texts)
+        """Take the fields of a frame of jobs."""
+        rows, texts = counted_rows(rows, self.keys, self._fields, self.state), set(self.texts)
         rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
         return self.typed(rows.sort(self.key_names))
 
     def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """The rows of all; no job stands in two."""
+        """Return the rows of all frames; no job is in two of them."""
         if len(frames) < 2:
             return frames[0] if frames else self.empty()
         return self.typed(pl.concat(alike(frames, self.texts), rechunk=True).sort(self.key_names))

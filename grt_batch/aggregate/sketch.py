@@ -29,8 +29,8 @@ def bin_field(source: Field) -> DerivedField:
 
 
 def bin_of(value: pl.Expr) -> pl.Expr:
-    """The bin of integers from 0 to 2^63 - 1, null of null; bins rise with their values."""
-    # A double has 53 bits: without its lowest ones a larger integer is not rounded up, perhaps into the next bin.
+    """Return the bins of integers from 0 to 2^63 - 1, in the order of the values; null for null."""
+    # A double has 53 bits. Without its lowest bits a larger integer is not rounded up, perhaps into the next bin.
     held = pl.when(value < 1 << 53).then(value).otherwise(value & -(1 << 10)).cast(pl.Float64)
     # The exponent of a double and the first bits of its fraction are the octave and the step.
     place = held.reinterpret(dtype=pl.Int64) // (1 << (52 - STEP_BITS)) - (1023 + STEP_BITS - 1) * STEPS
@@ -38,38 +38,38 @@ def bin_of(value: pl.Expr) -> pl.Expr:
 
 
 def low(bins: pl.Expr) -> pl.Expr:
-    """The least integer of a bin."""
+    """Return the least integer of a bin."""
     return _looked_up(bins, _LOWS[:-1])
 
 
 def end(bins: pl.Expr) -> pl.Expr:
-    """The integer after the greatest one of a bin, unsigned: that of the very last bin is 2^63."""
+    """Return the integer after the greatest one of a bin, unsigned: for the very last bin it is 2^63."""
     return _looked_up(bins, _LOWS[1:])
 
 
 def high(bins: pl.Expr) -> pl.Expr:
-    """The greatest integer of a bin."""
+    """Return the greatest integer of a bin."""
     return _looked_up(bins, [end - 1 for end in _LOWS[1:]])
 
 
 def middle(bins: pl.Expr) -> pl.Expr:
-    """The integer that stands for a bin."""
+    """Return the integer that stands for a bin."""
     return _looked_up(bins, [(low + end - 1) // 2 for low, end in pairwise(_LOWS)])
 
 
 def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
-    """The first of the bins that are one where each power of two is cut into 2^`step_bits` only (at most STEP_BITS)."""
+    """Return the first bin of the coarse bin that a bin is in, where a power of two has only 2^`step_bits` bins."""
     return _looked_up(bins, _coarse(step_bits))
 
 
 def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
-    """The last of the bins that are one there."""
+    """Return the last bin of the coarse bin that a bin is in."""
     first = _coarse(step_bits)
     return _looked_up(bins, [bisect_right(first, place) - 1 for place in first])
 
 
 def _low(place: int) -> int:
-    """The least integer of a bin: so many times a power of two."""
+    """Return the least integer of a bin, a small multiple of a power of two."""
     shift = max(0, place // STEPS - 1)
     return (place - shift * STEPS) << shift
 
@@ -78,7 +78,7 @@ _LOWS = [_low(place) for place in range(BINS + 1)]
 
 
 def _coarse(step_bits: int) -> list[int]:
-    """For each bin the first of those that are one where each power of two is cut into 2^`step_bits`."""
+    """Return for each bin the first bin of its coarse bin."""
     # Below STEPS the bins are those of ever smaller powers of two.
     steps = (place if place < STEPS else STEPS + place % STEPS for place in range(BINS))
     widths = (1 << max(0, step.bit_length() - 1 - step_bits) for step in steps)
@@ -86,16 +86,17 @@ def _coarse(step_bits: int) -> list[int]:
 
 
 def _looked_up(bins: pl.Expr, table: Sequence[int]) -> pl.Expr:
-    """What a table says of each bin."""
+    """Look up the value of each bin in a table."""
     kind = pl.Int64() if table[-1] < 1 << 63 else pl.UInt64()
     return pl.lit(pl.Series(table, dtype=kind)).gather(bins.cast(pl.UInt32))
 
 
 def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
-    """For each group of `keys` the value that stands for the order statistic of each percentage, as p50 and so on.
+    """Return for each group of `keys` the percentiles p50 and so on, as the values that stand for their bins.
 
-    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. The order statistic is that of rank
-    ceil(percent · n / 100), from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100.
+    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. A percentile is the order statistic of rank
+    ceil(percent · n / 100), counted from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100. Values
+    are integers of the field's scale: `Field.in_units` converts them.
     """
     order, begins = key_order(bins, (*keys, BIN.name))
     counts = np.add.reduceat(bins[count].to_numpy()[order], begins)
@@ -106,7 +107,7 @@ def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], 
 def order_statistics(
     rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
 ) -> pl.DataFrame:
-    """As `quantiles`, of rows that are in order: by the keys, and then by `value`, of which each row has `count`."""
+    """Compute `quantiles` of rows in the order of the keys and of `value`, which occurs `count` times in a row."""
     _, begins = key_order(rows, keys)
     jobs, some = rows[count].to_numpy(), rows.select(value.meta.root_names())
     reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)

@@ -1,6 +1,6 @@
-"""What follows from distributions: mean, variance, percentiles, histograms.
+"""Statistics of distributions: mean, variance, percentiles, histograms.
 
-Sums are exact, and mean and variance are so but for the last digit of a double: variance = (n · Σx² - (Σx)²) /
+Sums are exact; mean and variance are exact but for the last digit of a double: variance = (n · Σx² - (Σx)²) /
 (n · (n - 1)), as PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100), within 0.8 %.
 """
 
@@ -19,7 +19,7 @@ from grt_batch.frames.composite_keys import key_order
 from grt_batch.schema.tables import exact_text
 
 _ONES = 10**-ATTO
-"""How often the least unit of any value goes into 1."""
+"""The number of the smallest units in 1."""
 
 
 _EXACT = pl.Schema(
@@ -41,10 +41,10 @@ def statistics(
     """Return a row for each group and metric, in units: n, total (a decimal text), mean, minimum, maximum, variance and
     stddev (of a sample, null for one value), and the percentiles, as p50 and so on.
 
-    `partial` has both cubes, as they were counted or merged.
+    `partial` holds both cubes, as they were counted or merged.
     """
     key = _key(distributions)
-    # Both cubes are in the order of their keys, and have the same of them.
+    # Both cubes have the same groups, in the same order.
     row = pl.struct(key).rle_id().alias("row")
     ones = _ones(distributions)
     middles = middle(pl.col(BIN.name)) / ones
@@ -53,7 +53,7 @@ def statistics(
     totals = partial[distributions.totals.name].with_columns(row)
     rows = _exact(totals, key, ones).join(percentiles, on="row", maintain_order="left")
     return rows.drop("row").with_columns(
-        # What stands for a bin may lie beyond all values that are in it.
+        # The value that stands for a bin may lie beyond all values in it.
         *(pl.col(f"p{percent}").clip("minimum", "maximum") for percent in percents),
     )
 

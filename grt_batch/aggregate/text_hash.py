@@ -1,7 +1,7 @@
 """A hash of texts that is the same in every version and on every machine, compiled by numba.
 
-It is MurmurHash64A: A. Appleby, 2008, https://github.com/aappleby/smhasher. Nobody gains by texts of the same hash
-here, so that a cryptographic one, which takes far longer, would be no better.
+It is MurmurHash64A: A. Appleby, 2008, https://github.com/aappleby/smhasher. Nobody gains from texts with the same hash,
+so a cryptographic hash, which takes far longer, would be no better.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import polars as pl
 
 
 def hashes(texts: pl.Series) -> npt.NDArray[np.uint64]:
-    """The hash of each text's UTF-8; `texts` has no null."""
+    """Return the hash of the UTF-8 of each text; `texts` has no null."""
     from grt_batch.kernels.text_hash import hash_texts
 
     data = np.frombuffer(texts.str.join().cast(pl.Binary).item(), np.uint8)

@@ -57,6 +57,9 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "database": click.option("--database", metavar="URL", help="libpq URL or DSN, or `embedded`: a private server."),
     "reports": click.option("--reports", type=FOLDER, help="Where the TSV reports appear.  [default: reports]"),
     "work": click.option("--work", type=FOLDER, help="Partial results, lock, embedded server.  [default: work]"),
+    "modules-dir": click.option(
+        "--modules-dir", metavar="DIRECTORY", help="Folder of reports of your own, one .py file each."
+    ),
     "config": click.option(
         "--config",
         "config_file",

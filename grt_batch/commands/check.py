@@ -14,7 +14,7 @@ from grt_batch.core.config import load
 @click.argument("folder", type=FOLDER)
 @options("config", "debug")
 def check(folder: Path, config_file: Path | None, debug: bool) -> int:
-    """Validate the uploads below FOLDER, without a database: what would be published, rejected, in quarantine."""
+    """Validate the uploads below FOLDER without a database: what would be published, rejected or quarantined."""
     from grt_batch.uploads.scan import scan
     from grt_batch.verify.archives import check_archive
 

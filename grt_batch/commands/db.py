@@ -1,4 +1,4 @@
-"""The commands for the embedded server, and for the schema of any database."""
+"""The commands for the embedded server and the schema of any database."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from grt_batch.core.logs import without_passwords
 
 @cli.group()
 def db() -> None:
-    """The embedded server, and the schema of any database."""
+    """Manage the embedded server and the schema of any database."""
 
 
 @db.command("start")
 @options("work", "config", "debug")
 def db_start(work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Start the embedded server, and leave it running."""
+    """Start the embedded server and leave it running."""
     from grt_batch.embedded_postgres.server import start_persistent
 
     click.echo(start_persistent(load(config_file, {"work": work}).work))
@@ -69,13 +69,13 @@ def db_psql(
 
         program = str(binaries() / "psql")
     if program is None:
-        raise BadArguments(command="db psql", what="there is no psql on the PATH")
+        raise BadArguments(command="db psql", what="psql is not on PATH")
     from psycopg2.extensions import make_dsn
 
     from grt_batch.sinks.connection import parameters
 
     with database_of(config, borrow=True) as url:
-        # Whoever lists the processes sees their arguments.
+        # Other users can see the arguments of a process.
         rest, environment = parameters(url), dict(os.environ)
         if "password" in rest:
             environment["PGPASSWORD"] = rest.pop("password")
@@ -86,19 +86,21 @@ def db_psql(
 @db.command("upgrade")
 @options("database", "work", "config", "debug")
 def db_upgrade(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Bring the schema of the database to this program's version. A run does so by itself."""
+    """Upgrade the schema of the database to this program's version. A run does this itself."""
     from grt_batch.ledger.ledger import ARCHIVE
     from grt_batch.modules.registry import discover
     from grt_batch.sinks.postgres import upgrade
     from grt_batch.sinks.public_views import Threshold
 
-    tables = [ARCHIVE, *(table for module in discover().values() if not module.opt_in for table in module.tables)]
     config = load(config_file, {"database": database, "work": work})
+    modules = discover(config.modules_dir).values()
+    tables = [ARCHIVE, *(table for module in modules if not module.opt_in for table in module.tables)]
     with database_of(config) as url:
         before, now = upgrade(
             url,
             tables,
             Threshold(config.public_value_jobs, config.public_value_instances),
+            known=[table for module in modules for table in module.tables],
             lock_timeout_ms=config.lock_timeout_ms,
             lock_tries=config.lock_tries,
         )

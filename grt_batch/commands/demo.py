@@ -1,4 +1,4 @@
-"""The command that shows the whole program on sample uploads."""
+"""The command that demonstrates the program on sample uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grt_batch.commands.sample import write_uploads
 
 
 def _called() -> str:
-    """This program, as it was called."""
+    """Return the name that this program was called by."""
     program = Path(sys.argv[0])
     return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
 

@@ -1,4 +1,4 @@
-"""The command that looks after the store."""
+"""The command that cleans the store."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from grt_batch.core.config import load
 
 @cli.command()
 @options("work", "config")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @options("debug")
 def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) -> None:
-    """Remove from the store what no archive needs that is there, or is gone and still remembered."""
+    """Remove partial results that no archive needs any more, neither a present nor a remembered one."""
     from grt_batch.core.work_folder import lock, set_umask
     from grt_batch.pipeline.gc import EntryCount, collect
     from grt_batch.store.archive_index import ArchiveIndex
@@ -26,7 +26,9 @@ def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) 
     store = Store(config.work / "store")
     with lock(config.work):
         store.tidy()
-        counts = collect(store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run)
+        counts = collect(
+            store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run, modules_dir=config.modules_dir
+        )
     kept, removed = (sum((pair[column] for pair in counts.values()), EntryCount()) for column in (0, 1))
     rows = [
         [kind, *(str(number) for count in pair for number in (count.entries, count.bytes))]

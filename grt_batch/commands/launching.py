@@ -10,6 +10,7 @@ import click
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import SIGNALLED, RankLost, Stopped
+from grt_batch.core.wording import counted
 
 
 def launch_ranks(
@@ -38,7 +39,7 @@ def launch_ranks(
     for again in range(1, retries + 1):
         if code != RankLost.exit_code:
             break
-        click.echo(f"grt-batch: starting again ({again} of {retries} retries)", err=True)
+        click.echo(f"grt-batch: starting again ({again} of {counted(retries, 'retry')})", err=True)
         code = start()
     if code > SIGNALLED:
         raise Stopped(code - SIGNALLED)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from grt_batch.commands import cli
+from grt_batch.commands import cli, options
+from grt_batch.core.config import load
 
 
 @cli.command()
-def modules() -> None:
+@options("modules-dir", "config", "debug")
+def modules(modules_dir: str | None, config_file: Path | None, debug: bool) -> None:
     """List the modules: what each answers, and its tables."""
     from grt_batch.modules.registry import discover
 
-    for name, module in discover().items():
+    config = load(config_file, {"modules_dir": modules_dir})
+    for name, module in discover(config.modules_dir).items():
         click.echo(f"{name}{' (opt-in)' if module.opt_in else ''}: {' '.join((module.__doc__ or '').split())}")
         click.echo(f"    tables: {', '.join(table.name for table in module.tables)}")

@@ -9,13 +9,14 @@ import click
 
 from grt_batch.commands import cli, options, text_table
 from grt_batch.core.config import Config, load
+from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:
     from grt_batch.pipeline.plan import Planned
 
 
 @cli.command()
-@options("uploads", "reports", "work")
+@options("uploads", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Only this instance; may be repeated.")
 @options("config")
 @click.option(
@@ -32,6 +33,7 @@ def plan(
     uploads: Path | None,
     reports: Path | None,
     work: Path | None,
+    modules_dir: str | None,
     instances: tuple[str, ...],
     config_file: Path | None,
     form: str,
@@ -39,7 +41,7 @@ def plan(
     modules: tuple[str, ...],
 ) -> int:
     """Say what a run would do and why, how many bytes it would read, and the ranks and time that this suggests."""
-    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work})
+    config = load(config_file, {"uploads": uploads, "reports": reports, "work": work, "modules_dir": modules_dir})
     return show_plan(config, instances, modules, form)
 
 
@@ -55,7 +57,7 @@ def show_plan(
 
     index = ArchiveIndex(config.work, config.uploads)
     uploads = find_uploads(config, index, instances, forget=forget)
-    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules))
+    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules, config.modules_dir))
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config, model_of(config.reports))
     if form in ("ranks", "minutes"):
@@ -72,10 +74,10 @@ def show_plan(
     for line in uploads.passed_over:
         click.echo(f"passed over: {line}")
     if index.damaged:
-        click.echo(f"damaged: {index.file}; which archives are gone is not known any more")
+        click.echo(f"damaged: {index.file}; it is not known any more which archives were removed")
     click.echo(
-        f"about {advice.seconds} seconds for {advice.bytes_to_read} bytes to read; advised: --ranks {advice.ranks},"
-        f" {advice.minutes} minutes of a batch system"
+        f"about {counted(advice.seconds, 'second')} for {counted(advice.bytes_to_read, 'byte')} to read;"
+        f" advised: --ranks {advice.ranks}, {counted(advice.minutes, 'minute')} of a batch system"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""The command that asks the database what people keep asking."""
+"""The command that runs the ready queries."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import click
 from grt_batch.commands import FOLDER, cli, database_of, options, text_table
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
+from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:
     from grt_batch.queries.definitions import Query
 
 
 @cli.command()
-@click.option("--list", "listing", is_flag=True, help="The queries: what each answers, and its parameters.")
+@click.option("--list", "listing", is_flag=True, help="List the queries: what each answers, and its parameters.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
 @click.option(
     "--format",
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "tsv", "csv", "json"]),
     default="table",
     show_default=True,
-    help="table is for people: rounded and shortened; the others have all.",
+    help="table is rounded and shortened for people; the others are complete.",
 )
-@click.option("--sql", type=FOLDER, help="Queries of your own: a folder with *.sql.  [default: config/sql]")
+@click.option("--sql", type=FOLDER, help="Folder with *.sql files of your own.  [default: config/sql]")
 @options("database", "work", "config")
-@click.option("--debug", is_flag=True, help="Show the SQL and its time, and where in the program an error came from.")
+@click.option("--debug", is_flag=True, help="Show the SQL and its time, and the traceback of an error.")
 @click.argument("name", required=False)
 def query(
     name: str | None,
@@ -41,7 +42,7 @@ def query(
     config_file: Path | None,
     debug: bool,
 ) -> None:
-    """Ask the database a ready query by its NAME, as config/sql has it."""
+    """Run the ready query NAME, one of those in config/sql."""
     from grt_batch.queries.definitions import find_query, queries_folder, read
 
     config = load(config_file, {"database": database, "work": work})
@@ -51,7 +52,7 @@ def query(
         click.echo("\n".join(_described(item) for item in chosen.values()))
         return
     if name is None:
-        raise BadArguments(command="query", what="name a query; grt-batch query --list shows them")
+        raise BadArguments(command="query", what="it needs the name of a query; grt-batch query --list shows them")
     asked = find_query(queries, name)
     values = asked.values(_given(params))
     from grt_batch.queries import results as answers
@@ -59,7 +60,7 @@ def query(
     with database_of(config, borrow=True) as url:
         answer = answers.ask(url, asked, values, _show if debug else _hide)
     if debug:
-        _show(f"-- {answer.milliseconds:.1f} ms, {len(answer.rows)} rows")
+        _show(f"-- {answer.milliseconds:.1f} ms, {counted(len(answer.rows), 'row')}")
     if form == "table":
         click.echo(text_table(*answers.as_table(answer)) if answer.rows else f"no rows ({', '.join(answer.columns)})")
         return
@@ -68,12 +69,12 @@ def query(
 
 
 def _given(params: tuple[str, ...]) -> dict[str, str]:
-    """The parameters by name; the same twice, or one without =, is an error."""
+    """Return the parameters by name. A repeated one, or one without =, is an error."""
     given: dict[str, str] = {}
     for param in params:
         name, equals, value = param.partition("=")
         if not equals or name in given:
-            what = f"--param {name} stands twice" if equals else f"--param {param!r} is not NAME=VALUE"
+            what = f"--param {name} is given twice" if equals else f"--param {param!r} is not NAME=VALUE"
             raise BadArguments(command="query", what=what)
         given[name] = value
     return given

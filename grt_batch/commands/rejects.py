@@ -14,7 +14,7 @@ from grt_batch.core.config import load
 @options("reports")
 @click.option("--instance", metavar="ID", help="Only this instance.")
 @click.option("--archive", metavar="NAME", help="Only this archive.")
-@click.option("--lines", is_flag=True, help="The rejected lines themselves.")
+@click.option("--lines", is_flag=True, help="Show the rejected lines themselves.")
 @options("config", "debug")
 def rejects(
     reports: Path | None,
@@ -24,7 +24,7 @@ def rejects(
     config_file: Path | None,
     debug: bool,
 ) -> None:
-    """Show what was rejected, by archive and reason."""
+    """Show the rejected lines by archive and reason."""
     from grt_batch.queries.ledger import rejects_of
 
     config = load(config_file, {"reports": reports})

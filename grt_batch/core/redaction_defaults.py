@@ -1,25 +1,25 @@
-"""What is kept secret unless the configuration says otherwise, and how passwords stay out of what the program says."""
+"""The defaults of redact_patterns and redact_names."""
 
 from __future__ import annotations
 
 PATTERNS = (
-    # A URL with a user's name, or with a signature that lets whoever has it in.
+    # A URL with the name of a user, or with a signature that grants access.
     r"(?i)\b[a-z][a-z0-9+.-]*://[^\s/?#\x22\x27<>\\]*@[^\s\x22\x27<>\\]*",
     r"(?i)\bx-(?:amz|goog)-(?:signature|credential|security-token)=[^&\s\x22\x27<>\\]+",
     # An e-mail address.
     r"[\w.%+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}",
-    # A home folder, down to the user's name.
+    # A home folder, up to the user's name.
     r"(?:[/\\]+|\b)(?:home|Users)[/\\]+[^/\\\s\x22\x27,;:|<>&]+",
-    # Keys: Galaxy's, those of AWS, of GitHub, GitLab, Hugging Face, OpenAI, Slack and Google, and private ones.
+    # Keys of Galaxy, AWS, GitHub, GitLab, Hugging Face, OpenAI, Slack and Google, and private keys.
     r"\b[0-9a-fA-F]{32}\b",
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|xox[abeoprs]-|AIza)[\w-]{16,}",
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
-    # Tokens: JSON Web Tokens, and those of HTTP.
+    # JSON Web Tokens, and bearer tokens of HTTP.
     r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}(?:\.[\w-]+)?",
     r"(?i)\bbearer\s+[\w.~+/=-]{16,}",
 )
-"""Regular expressions of what is redacted wherever it stands in a value."""
+"""Regular expressions; what they match anywhere in a value is redacted."""
 
 
 NAMES = (
@@ -36,4 +36,4 @@ NAMES = (
     "authorization",
     "cookie",
 )
-"""Words; the value of whatever has one of them in its name is redacted."""
+"""Words; a value whose name contains one of them is redacted."""

@@ -1,4 +1,4 @@
-"""What a rank does with its time: seconds, CPU seconds, bytes and times by stage, and for a profile each by itself."""
+"""The time of a rank by stage: seconds, CPU seconds, bytes and counts, and for a profile every single span."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 
 class Stage(StrEnum):
-    """What a rank can be at. What is said in parentheses are the bytes that count."""
+    """The stages of the work. Parentheses name the bytes that are counted."""
 
     PLAN = "plan"
-    """looking through folders and the store: what is known of each archive"""
+    """looking up in folders and the store what is known of each archive"""
     REDUCE = "reduce"
-    """rank 0: handing out archives, and finding what newer ones replace"""
+    """rank 0: handing out archives, and finding the jobs that newer ones replace"""
     LEAD = "lead"
-    """of an archive what no other stage says: putting together what tasks gave"""
+    """a controller's work on an archive that is in no other stage: putting results of tasks together"""
     HELP = "help"
-    """the same of a worker"""
+    """a worker's, likewise"""
     READ = "read"
     """reading a tar.gz, and its hash (of the file)"""
     GUNZIP = "gunzip"
@@ -31,13 +31,13 @@ class Stage(StrEnum):
     JOIN = "join"
     """the members of an archive, by job (of text)"""
     AGGREGATE = "aggregate"
-    """joined records into partials (of the records, as they are in memory)"""
+    """joined records into partials (of the records in memory)"""
     STORE = "store"
-    """packing what is kept, and writing it (as packed)"""
+    """packing and writing entries of the store (packed)"""
     LOAD = "load"
-    """reading that again (as packed)"""
+    """reading entries of the store (packed)"""
     MERGE = "merge"
-    """partials of archives into one (of partials, as packed)"""
+    """partials of archives into one (of partials, packed)"""
     TABLES = "tables"
     """rows, and their text (of text)"""
     TSV = "tsv"
@@ -45,7 +45,7 @@ class Stage(StrEnum):
     EXPORT = "export"
     """writing the folders of exports"""
     COPY = "copy"
-    """filling new partitions, beside all else (of text)"""
+    """filling new partitions, in a thread of its own (of text)"""
     SWAP = "swap"
     """exchanging the partitions"""
     SEND = "send"
@@ -53,12 +53,12 @@ class Stage(StrEnum):
     RECEIVE = "receive"
     """receiving and unpacking messages (of them)"""
     WAITING = "waiting"
-    """for a message, or rank 0 for the COPY before"""
+    """for a message; rank 0 also for the previous COPY"""
 
 
 @dataclass(frozen=True)
 class Span:
-    """One time at a stage: what it was about, and when it began, in Unix seconds. `thread` is 0 for the main one."""
+    """One visit to a stage: its subject, and its beginning in Unix seconds. `thread` is 0 for the main thread."""
 
     stage: Stage
     of: str
@@ -68,13 +68,13 @@ class Span:
 
 
 class Clock:
-    """The time of one thread, by stage. A stage stops the one around it, so that no second counts twice.
+    """The time of one thread by stage. A stage interrupts the one around it, so that no second counts twice.
 
-    `whole` are the seconds of outermost stages, with all that stopped them; `spans` are recorded on request.
+    `whole` has the seconds of outermost stages, interruptions included; `spans` are recorded if `recording` is set.
     """
 
     def __init__(self, cpu: Callable[[], float] = time.process_time) -> None:
-        """`cpu` tells the CPU seconds: those of the process with all its threads, or time.thread_time."""
+        """`cpu` returns CPU seconds: those of the process with all its threads, or time.thread_time."""
         self.seconds: dict[Stage, float] = defaultdict(float)
         self.cpu_seconds: dict[Stage, float] = defaultdict(float)
         self.bytes: dict[Stage, int] = defaultdict(int)
@@ -89,7 +89,7 @@ class Clock:
 
     @contextmanager
     def stage(self, stage: Stage, size: int = 0, of: str = "") -> Iterator[None]:
-        """Count the time of the block to a stage, and `size` bytes. `of` says in a profile what it is about."""
+        """Count the time of the block for a stage, and `size` bytes. `of` is its subject in a profile."""
         self.bytes[stage] += size
         if self._open[-1:] == [stage]:
             yield
@@ -108,18 +108,18 @@ class Clock:
                 self.spans.append(Span(stage, of, self._epoch + begin, end - begin))
 
     def count(self, stage: Stage, size: int) -> None:
-        """Count bytes to a stage, whatever is open."""
+        """Count bytes for a stage, whichever stage is open."""
         self.bytes[stage] += size
 
     def add(self, other: Clock) -> None:
-        """Count what another thread did beside this one."""
+        """Add the counts of another thread."""
         for mine, others in zip(self._counts(), other._counts(), strict=True):
             for stage, value in others.items():
                 mine[stage] += value
         self.spans += (Span(span.stage, span.of, span.begin, span.seconds, 1) for span in other.spans)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """All that was counted up to now, for run.json."""
+        """Return all counts so far, for run.json."""
         self._turn()
         names = ("seconds", "cpu_seconds", "bytes", "times")
         return {
@@ -131,7 +131,7 @@ class Clock:
         return self.seconds, self.cpu_seconds, self.bytes, self.times, self.whole
 
     def _turn(self) -> float:
-        """Count the time since the last turn to the stage that is open, and give the time."""
+        """Count the time since the last turn for the open stage, and return the present time."""
         now, cpu = time.perf_counter(), self._cpu()
         if self._open:
             begun, cpu_begun = self._since

@@ -1,4 +1,4 @@
-"""A profile: every time at a stage of every rank, in the trace-event format that Perfetto and chrome://tracing read."""
+"""A profile: every span of every rank, in the trace-event format that Perfetto and chrome://tracing read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from grt_batch.core.logs import logger
 from grt_batch.core.timing import Clock
 
 THREADS = ("main", "COPY")
-"""The threads of a rank, by their number in a Span."""
+"""The threads of a rank, by the number in a Span."""
 
 
 def trace_folder(work: Path, run_id: str) -> Path:
-    """Where the profile of a run is."""
+    """Return the folder for the profile of a run."""
     return work / "profiles" / run_id
 
 
 def write(folder: Path, rank: int, host: str, clock: Clock) -> None:
-    """Write rank-N.json: a process a rank, times in µs since 1970, so that files can be put together. By then all is
-    published, so that where it cannot be written, a warning says so and nothing else comes of it."""
+    """Write rank-N.json. A rank is a process, and times are µs since 1970, so that the files can be put together. The
+    run has published by then, so a file that cannot be written is only worth a warning."""
     names = [("process_name", 0, f"rank {rank} on {host}"), *(("thread_name", *item) for item in enumerate(THREADS))]
     events: list[dict[str, object]] = [
         {"ph": "M", "name": name, "pid": rank, "tid": thread, "args": {"name": text}} for name, thread, text in names

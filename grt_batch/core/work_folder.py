@@ -1,4 +1,4 @@
-"""The rights of the files and folders that a run makes."""
+"""The work folder of a run: its lock, and the rights of files and folders."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from grt_batch.core.errors import CannotWrite, Locked
 
 
 def set_umask(config: Config) -> None:
-    """From now on what this process makes has the configured rights: files those of folders, but for x."""
+    """Give the configured rights to all files and folders that this process makes from now on."""
     os.umask(0o777 & ~int(config.folder_mode, 8))
 
 
 def make_work(work: Path) -> None:
-    """Make the work folder, where there is none. Raises CannotWrite."""
+    """Make the work folder if there is none. Raises CannotWrite."""
     try:
         before = work.exists()
         work.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0 and not before:
-            # The embedded server of root runs as another user, who must get through; what is inside has its own rights.
+            # The embedded server of root runs as another user, which must be able to pass through.
             work.chmod(work.stat().st_mode | 0o001)
     except OSError as error:
         raise CannotWrite(folder=work, what=error.strerror or error) from None
@@ -33,9 +33,9 @@ def make_work(work: Path) -> None:
 
 @contextmanager
 def lock(work: Path) -> Iterator[None]:
-    """Hold the lock of a work folder. The kernel frees it when its holder ends, however that comes.
+    """Hold the lock of a work folder. The kernel releases it when the process ends, for whatever reason.
 
-    Raises Locked where another run has it, and CannotWrite.
+    Raises Locked if another run holds it, and CannotWrite.
     """
     make_work(work)
     try:
@@ -49,7 +49,7 @@ def lock(work: Path) -> Iterator[None]:
             file.seek(0)
             raise Locked(holder=file.read().strip() or "unknown", work=work) from None
         holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        # On a full disk the lock holds all the same: who makes room there needs it.
+        # The lock holds on a full disk, too, without this line.
         with suppress(OSError):
             file.truncate(0)
             os.write(file.fileno(), holder.encode())

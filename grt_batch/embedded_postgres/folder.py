@@ -1,14 +1,14 @@
-"""The folder of the embedded server, and the user whom it belongs to.
+"""The folder of the embedded server, and the user who owns it.
 
-`<work>/postgres` is for the server's user alone, and for root: whoever reaches the socket may be trusted.
+Only the server's user and root have access to `<work>/postgres`, so the server trusts every connection to its socket.
 
-    lock            held by every process of the server while it lives: who gets it knows that there is none
-    postgres.log    what initdb and the server had to say
-    .s.PGSQL.5432   the socket; where its path would be too long, `socket` is a link to the folder that has it
+    lock            held by every process of the server; whoever gets it knows that no server runs
+    postgres.log    output of initdb and of the server
+    .s.PGSQL.5432   the socket; if its path is too long, `socket` is a link to a folder that has it
     18/data         the data, by the server's major version
 
-PostgreSQL refuses to run as root. There it runs as the owner of `<work>/postgres`, which is made for the user
-`postgres`, else `nobody`. Where that user may not go, the folder is a link into `/var/lib/grt_batch`.
+PostgreSQL refuses to run as root. For root it runs as the owner of `<work>/postgres`, which is created for the user
+`postgres`, else `nobody`. If that user has no access there, the folder is a link into `/var/lib/grt_batch`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SOCKET = f".s.PGSQL.{PORT}"
 
 
 MAX_SOCKET_BYTES = 103
-"""The longest path of a socket: sun_path of sys/un.h less the final null; 107 on Linux, 103 on macOS."""
+"""The longest path of a socket: sun_path of sys/un.h without the final null; 107 on Linux, 103 on macOS."""
 
 
 SYSTEM_FOLDER = Path("/var/lib/grt_batch")
@@ -41,17 +41,17 @@ SYSTEM_USERS = ("postgres", "nobody")
 
 
 class ServerFolder:
-    """The folder `<work>/postgres`, which need not exist yet."""
+    """The folder `<work>/postgres`, which may not exist yet."""
 
     def __init__(self, work: Path) -> None:
-        """Of the absolute path `work`; nothing is made before `make`."""
+        """Take the absolute path `work`; nothing is created before `make`."""
         self.work = work
         self.path = work / "postgres"
         self._log = self.path / "postgres.log"
         self._link = self.path / "socket"
 
     def make(self) -> None:
-        """See to it that the folder exists and is for the server's user alone. Raises OSError and NoEmbeddedServer."""
+        """Create the folder, for the server's user only, unless it exists. Raise OSError and NoEmbeddedServer."""
         self.work.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0 and not self.path.exists() and not open_to_all(self.work):
             self.path.unlink(missing_ok=True)
@@ -64,16 +64,16 @@ class ServerFolder:
             os.chown(self.path, *_system_user())
 
     def user(self) -> tuple[int, int]:
-        """The user and the group as whom the server runs."""
+        """Return the user and group that the server runs as."""
         if os.geteuid() != 0:
             return os.geteuid(), os.getegid()
         owner = self.path.stat()
         return owner.st_uid, owner.st_gid
 
     def lock(self) -> BinaryIO | None:
-        """The lock, to be closed; None while a server has it, or whoever is about to start one.
+        """Take the lock, which the caller closes; return None while a server runs or is being started.
 
-        Raises NoEmbeddedServer where there is no locking.
+        Raise NoEmbeddedServer if the file system has no locks.
         """
         lock = self._open("lock")
         try:
@@ -86,27 +86,27 @@ class ServerFolder:
         return lock
 
     def open_log(self) -> BinaryIO:
-        """What initdb and the server have to say, to append to. Raises NoEmbeddedServer."""
+        """Open the log of initdb and the server for appending. Raise NoEmbeddedServer."""
         return self._open(self._log.name)
 
     def complaint(self, said: int) -> str:
-        """What the log says about a failure, from its byte `said` on."""
+        """Return what the log says about a failure, from byte `said` on."""
         lines = self._log.read_bytes()[said:].decode(errors="replace").strip().splitlines()
         fatal = [line for line in lines if re.search(r"\b(FATAL|PANIC|error):", line)]
         return " / ".join([*(fatal or lines)[-2:], f"see {self._log}"])
 
     def noted(self) -> int | None:
-        """The process of the server started last, as postmaster.pid has it until a clean end."""
+        """Return the process id in the newest postmaster.pid, which a clean shutdown removes."""
         notes = sorted(self.path.glob("*/data/postmaster.pid"), key=lambda note: note.stat().st_mtime)
         number = notes[-1].read_text().partition("\n")[0] if notes else ""
         return int(number) if number.isdigit() else None
 
     def socket_folder(self) -> Path:
-        """The folder of the socket, as it was made last."""
+        """Return the current folder of the socket."""
         return (self._link if self._link.is_symlink() else self.path).resolve()
 
     def make_socket_folder(self) -> Path:
-        """The folder of the socket: `<work>/postgres`, or a temporary one if libpq cannot take that path."""
+        """Return the folder for the socket: `<work>/postgres`, or a new temporary one if libpq cannot use that path."""
         folder = self.path.resolve()
         if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_BYTES and "," not in str(folder):
             return folder
@@ -116,7 +116,7 @@ class ServerFolder:
         return short
 
     def remove_socket_folder(self) -> None:
-        """Remove the temporary folder, with what a killed server left in it; nothing else goes."""
+        """Remove the temporary folder and the socket that a killed server left in it."""
         if self._link.is_symlink():
             with suppress(OSError):
                 for rest in self._link.glob(f"{SOCKET}*"):
@@ -125,7 +125,7 @@ class ServerFolder:
             self._link.unlink()
 
     def _open(self, name: str) -> BinaryIO:
-        """A file of the server's user, to append to. Root follows no link in a folder of another user's."""
+        """Open a file of the server's user for appending. Root follows no link in the folder of another user."""
 
         def opener(path: str, flags: int) -> int:
             return os.open(path, flags | os.O_NOFOLLOW, 0o600)
@@ -140,7 +140,7 @@ class ServerFolder:
 
 
 def _system_user() -> tuple[int, int]:
-    """The user and group as whom the server of root runs."""
+    """Return the user and group that the server of root runs as."""
     for name in SYSTEM_USERS:
         with suppress(KeyError):
             user = pwd.getpwnam(name)
@@ -149,12 +149,12 @@ def _system_user() -> tuple[int, int]:
 
 
 def open_to_all(path: Path) -> bool:
-    """Whether any user may enter the folder, or run the program, at `path`."""
+    """Return whether any user may enter the folder, or run the program, at `path`."""
     return all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
 
 
 def system_folder() -> Path:
-    """The folder for what cannot be below the work folder: made where it is missing, and open to all."""
+    """Create the folder for files that cannot be below the work folder, open to all, and return it."""
     SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True)
     SYSTEM_FOLDER.chmod(0o755)
     return SYSTEM_FOLDER

@@ -1,4 +1,4 @@
-"""The programs of the embedded server: started as its user, with its settings, to end with the process that asks."""
+"""The processes of the embedded server: started as its user, with its settings, and ended with their parent."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from grt_batch.core.errors import NoEmbeddedServer
 from grt_batch.embedded_postgres.folder import PORT, ServerFolder, open_to_all, system_folder
 
 NAME = "grt"
-"""The database, and the superuser who owns it."""
+"""The name of the database and of its superuser."""
 
 
 INITDB = (
     f"--username={NAME}",
     "--auth=trust",
     "--encoding=UTF8",
-    # Text is ordered by code point, like the TSV reports.
+    # Text is ordered by code point, as in the TSV reports.
     "--locale=C",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 )
 
 
-# fsync and synchronous_commit stay on, as they are by default: what was committed survives a crash.
+# fsync and synchronous_commit keep their default, on: committed data survives a crash.
 SETTINGS = (
     "listen_addresses=",
     f"port={PORT}",
@@ -50,11 +50,11 @@ OWNER = "grt_batch.owner"
 
 
 STAYS = "db start"
-"""The OWNER of a server that stays until `db stop`; that of any other is the process for which it runs."""
+"""The OWNER of a server that runs until `db stop`; otherwise it is the process that the server runs for."""
 
 
-# Becomes the server, in an interpreter of its own: in a process with threads, Python is not safe between fork
-# and exec. The order counts: a change of user clears the parent-death signal, and may hide the libraries.
+# Becomes the server, in an interpreter of its own: in a process with threads, Python code is not safe between fork
+# and exec. The order matters: a change of user clears the parent-death signal, and may hide the libraries.
 BECOME = f"""
 import ctypes, os, sys
 parent, uid, gid, *command = sys.argv[1:]
@@ -77,9 +77,9 @@ os.execv(command[0], command)
 def start_server(
     folder: ServerFolder, programs: Path, lock: BinaryIO, log: BinaryIO, *, stays: bool
 ) -> subprocess.Popen[bytes] | None:
-    """Make the data when there are none, and start the server on them: a child, or None for one that `stays`.
+    """Initialize the data unless they exist, and start the server: a child process, or None for one that `stays`.
 
-    It may not answer yet. Raises NoEmbeddedServer when its programs do not run, and OSError.
+    The server may not answer yet. Raise NoEmbeddedServer if its programs do not run, and OSError.
     """
     if os.geteuid() == 0 and not open_to_all(programs / "postgres"):
         programs = _copy_for_all(programs)
@@ -108,11 +108,11 @@ def start_server(
 def _start(
     folder: ServerFolder, lock: BinaryIO, log: BinaryIO, program: Path, *arguments: str, stays: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start a program as the server's user. It ends with this process, unless it `stays`."""
+    """Start a program as the server's user. It ends with this process unless it `stays`."""
     guard = [0 if stays else os.getpid(), *folder.user()]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    # Whoever holds the lock knows that the server noted last is gone. PostgreSQL takes any process that has
-    # its number now for a server, unless it is told that it is none, as pg_ctl tells it about its shell.
+    # The holder of the lock knows that the last server is gone. PostgreSQL would take any process with the same id for
+    # that server, except for the one named here, as pg_ctl does for its shell.
     environment["PG_GRANDPARENT_PID"] = str(folder.noted() or 0)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", BECOME, *map(str, guard), program, *arguments],
@@ -128,7 +128,7 @@ def _start(
 
 
 def _major(programs: Path) -> int:
-    """The major version of the server in the folder `programs`."""
+    """Return the major version of the server in the folder `programs`."""
     answer = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False)
     version = re.search(r"\) (\d+)", answer.stdout)
     if version is None:
@@ -137,7 +137,7 @@ def _major(programs: Path) -> int:
 
 
 def _copy_for_all(programs: Path) -> Path:
-    """The `programs` where all may run them: a copy of their tree, one for each version of the wheel."""
+    """Return a copy of `programs` that all users may run, one for each version of the wheel."""
     tree = programs.parent
     package = tree.parent
     shared = system_folder()

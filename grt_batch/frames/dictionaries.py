@@ -1,5 +1,8 @@
-"""Text columns that are dictionary-encoded in the order of the texts, so that rows are grouped, joined and sorted as
-numbers: to do it with the texts themselves takes many times as long."""
+"""Text columns that are dictionary-encoded in the order of the texts.
+
+Rows are grouped, joined and sorted by the codes, which takes a fraction of the time that the texts themselves take. An
+encoded column has the type `pl.Enum`; unless it says otherwise, its dictionary is in order.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import polars as pl
 
 
 def encoded(column: pl.Series) -> pl.Series:
-    """A column of texts with a dictionary of just the texts that occur, in their order."""
+    """Return a column of texts encoded by just the texts that occur."""
     if column.dtype == pl.String():
         return column.cast(pl.Enum(column.unique().drop_nulls().sort()))
     names = categories(column)
@@ -27,40 +30,40 @@ def encoded(column: pl.Series) -> pl.Series:
 
 
 def with_own_texts(frame: pl.DataFrame) -> pl.DataFrame:
-    """A part of a frame, whose dictionaries may hold many times the texts that occur in it, with just these."""
+    """Return a part of a frame with dictionaries of just the texts that occur in it."""
     return frame.with_columns(encoded(column) for column in frame if isinstance(column.dtype, pl.Enum))
 
 
 def recoded(column: pl.Series, names: pl.Series) -> pl.Series:
-    """An encoded column with another dictionary, in order, that has all of its texts."""
+    """Return an encoded column with another dictionary, `names`, which has all of its texts."""
     return _recoded(column, names, pl.Series(names, dtype=pl.Enum(names)))
 
 
 def _recoded(column: pl.Series, names: pl.Series, texts: pl.Series) -> pl.Series:
-    """As `recoded`; `texts` are the names, encoded by themselves."""
+    """Do the same; `texts` are the names, encoded by themselves."""
     before = categories(column)
     if before.equals(names):
         return column
-    # A text that does not occur may stand behind all others.
+    # A text that does not occur may come after all names.
     return _gathered(column, names.search_sorted(before).to_numpy(), texts)
 
 
 def _gathered(column: pl.Series, places: npt.NDArray[np.integer[Any]], texts: pl.Series) -> pl.Series:
-    """A column of `texts`: for each code in the encoded `column` that at its place."""
+    """Replace each code of the encoded `column` by the text at its place in `places`."""
     codes = pl.Series(np.minimum(places, max(len(texts), 1) - 1).astype(np.uint32))[column.to_physical()]
     return texts_of(codes.alias(column.name), texts)
 
 
 def texts_of(codes: pl.Series, texts: pl.Series) -> pl.Series:
-    """The column of those of `texts` that stand at these places, null for null."""
+    """Return the texts with these codes, null for null."""
     if not len(texts):
         return pl.Series(codes.name, [None], texts.dtype).new_from_index(0, len(codes))
-    # Not gather, which takes several times as long.
+    # `gather` takes several times as long.
     return texts[codes].alias(codes.name)
 
 
 def filled(column: pl.Series) -> pl.Series:
-    """A column of texts, encoded in their order, with the empty text in place of null."""
+    """Return a column of texts, encoded, with the empty text in place of null."""
     column, names = in_order(column)
     if not column.null_count():
         return column
@@ -71,7 +74,7 @@ def filled(column: pl.Series) -> pl.Series:
 
 
 def in_order(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """A column of texts, encoded in their order, and the dictionary."""
+    """Return a column of texts, encoded, and its dictionary."""
     column = column if isinstance(column.dtype, pl.Enum) else encoded(column)
     names = categories(column)
     if names.is_sorted():
@@ -81,14 +84,14 @@ def in_order(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def categories(column: pl.Series) -> pl.Series:
-    """The dictionary of an encoded column."""
+    """Return the dictionary of an encoded column."""
     kind = column.dtype
     assert isinstance(kind, pl.Enum)
     return kind.categories
 
 
 def alike(frames: Sequence[pl.DataFrame], columns: Collection[str]) -> list[pl.DataFrame]:
-    """Frames with one dictionary for all encoded columns of the same name, so that they can be put together."""
+    """Return frames whose encoded columns of the same name share a dictionary, so that they can be concatenated."""
     found: dict[str, list[pl.Series]] = {}
     for frame in frames:
         for name in frame.columns:

@@ -1,6 +1,6 @@
-"""Frames as bytes: Arrow IPC, with each dictionary of texts once.
+"""Frames as bytes: Arrow IPC, with each dictionary of texts stored once.
 
-Arrow could hold the dictionaries itself; to read one back takes polars four times as long as to make it of its texts,
+Arrow could hold the dictionaries itself, but polars takes four times as long to read one as to make it from its texts,
 and the frames of a partial share theirs.
 """
 
@@ -24,18 +24,21 @@ _SIZE = struct.Struct("<I")
 
 
 def pack_frame(frame: pl.DataFrame, compression: Compression = "lz4") -> bytes:
-    """A frame."""
+    """Pack one frame."""
     return pack_frames({"": frame}, compression)
 
 
 def unpack_frame(raw: bytes, columns: list[str] | None = None) -> pl.DataFrame:
-    """The opposite of `pack_frame`, or of it these columns."""
+    """Unpack what `pack_frame` packed, or only these columns."""
     return unpack_frames(raw, columns=columns)[""]
 
 
 def pack_frames(frames: Frames, compression: Compression = "lz4") -> bytes:
-    """Frames by their names: as JSON the size of each dictionary, and of each frame its name, its size, and which
-    dictionary which of its columns has; then the dictionaries, and the frames, whose texts are numbers."""
+    """Pack frames by their names.
+
+    A JSON head lists the sizes of the dictionaries, and for each frame its name, its size, and the dictionary of each
+    encoded column. The dictionaries follow, then the frames with codes in place of texts.
+    """
     dictionaries: list[tuple[str, pl.Series]] = []
     head, packed = [], []
     for name, frame in frames.items():
@@ -55,7 +58,7 @@ def pack_frames(frames: Frames, compression: Compression = "lz4") -> bytes:
 def unpack_frames(
     raw: bytes, names: Container[str] | None = None, columns: list[str] | None = None
 ) -> dict[str, pl.DataFrame]:
-    """The opposite of `pack_frames`, or of it the frames of these names, or of all frames these columns."""
+    """Unpack what `pack_frames` packed, or only frames with these `names`, or of all frames only these `columns`."""
     (size,) = _SIZE.unpack_from(raw)
     at = _SIZE.size + size
     sizes, head = orjson.loads(raw[_SIZE.size : at])
@@ -79,13 +82,13 @@ def unpack_frames(
 
 
 def _names(column: pl.Series) -> pl.Series | None:
-    """The dictionary of an encoded column, None of another one."""
+    """Return the dictionary of an encoded column, None for any other column."""
     kind = column.dtype
     return kind.categories if isinstance(kind, pl.Enum) else None
 
 
 def _place(column: str, names: pl.Series, dictionaries: list[tuple[str, pl.Series]]) -> int:
-    """Which of the dictionaries is the one of a column of this name; it is added if none is."""
+    """Return the place of a column's dictionary among `dictionaries`, to which it is added where it is missing."""
     for place, (name, known) in enumerate(dictionaries):
         if name == column and known.equals(names):
             return place

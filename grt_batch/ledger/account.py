@@ -1,4 +1,4 @@
-"""The account of one archive: every line that was read of it, by what became of it."""
+"""The account of one archive: what became of every line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from grt_batch.schema.members import Kind
 
 @dataclass
 class Members:
-    """What was read of the members of one kind: lines = accepted + rejected; salvaged are among the accepted,
-    fragments (a piece of a salvaged line) apart. `redacted` are records and rejected lines of which something was
-    redacted; of records of which only the job ids are decoded, none."""
+    """The lines of the members of one kind: lines = accepted + rejected.
+
+    `salvaged` are among the accepted. `fragments`, pieces of salvaged lines, count apart. `redacted` are records and
+    rejected lines in which something was redacted; records of which only the job ids are decoded never count.
+    """
 
     lines: int = 0
     accepted: int = 0
@@ -54,15 +56,15 @@ class Account:
     quarantine: str | None = None
 
     def accepted(self, *kinds: Kind) -> int:
-        """Accepted records of these kinds."""
+        """Return the number of accepted records of these kinds."""
         return sum(self.members[kind.value].accepted for kind in kinds if kind.value in self.members)
 
     def total(self, count: str) -> int:
-        """The sum over all members of one of the counts of `Members`."""
+        """Return the sum of one of the counts of `Members` over all members."""
         return sum(getattr(members, count) for members in self.members.values())
 
     def to_json(self) -> builtins.bytes:
-        """As stored beside the partial results."""
+        """Return the account as it is stored."""
         return orjson.dumps(asdict(self))
 
     @classmethod

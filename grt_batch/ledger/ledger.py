@@ -1,4 +1,4 @@
-"""What is known of each archive once it was read, and the two tables that say so: `archive` and `run`."""
+"""The ledger: what is known of each archive after reading, and the tables `archive` and `run`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import orjson
 import polars as pl
 
 from grt_batch.core.config import Config
+from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account, Members
 from grt_batch.schema.members import Kind
-from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tables import Column, Shown, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, ShownToAll
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive
 
@@ -30,8 +32,11 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """An archive in the ledger. `superseded` are its jobs that a newer line or archive reports again, `key` the
-    store's key of what was read of it; `removed` says that its files are gone."""
+    """An archive in the ledger.
+
+    `superseded` is the number of its jobs that a newer line or archive reports again, `key` the store's key of what was
+    read; `removed` is true where its files are missing.
+    """
 
     archive: Archive
     state: State
@@ -43,25 +48,25 @@ class ArchiveEntry:
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers are in the tables; of an incomplete one those that were read when it was whole."""
+        """Return whether its numbers are in the tables; those of an incomplete one were read when it was complete."""
         return self.state is State.PUBLISHED or (self.state is State.INCOMPLETE and self.account is not None)
 
     @property
     def jobs(self) -> int:
-        """Its jobs that are in the tables."""
+        """Return the number of its jobs in the tables."""
         if self.account is None or not self.counts:
             return 0
         return self.account.accepted(Kind.JOBS) - self.superseded
 
     @property
     def generated(self) -> datetime | None:
-        """When the archive was made, in UTC."""
+        """Return when the archive was made, in UTC."""
         return None if self.archive.report is None else utc(self.archive.report.generated)
 
 
 @dataclass(frozen=True)
 class InstanceEntry:
-    """An instance in the ledger; its archives are in order, oldest first."""
+    """An instance in the ledger, with its archives, oldest first."""
 
     instance_id: str
     metadata: InstanceMetadata
@@ -69,13 +74,13 @@ class InstanceEntry:
 
     @property
     def published(self) -> tuple[ArchiveEntry, ...]:
-        """The archives whose numbers are in the tables."""
+        """Return the archives whose numbers are in the tables."""
         return tuple(entry for entry in self.archives if entry.counts)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that a table may depend on besides the partial results."""
+    """Everything but partials that a table may depend on."""
 
     as_of: date
     config: Config
@@ -83,23 +88,23 @@ class Ledger:
 
     @property
     def public(self) -> list[str]:
-        """The instances whose own numbers may be shown: that nothing is said of it is not enough."""
+        """Return the instances that declare themselves public: only their own numbers may be shown."""
         return [instance.instance_id for instance in self.instances if instance.metadata.public]
 
     @property
     def archives(self) -> Iterator[ArchiveEntry]:
-        """Every archive, instance by instance."""
+        """Yield every archive, instance by instance."""
         return (entry for instance in self.instances for entry in instance.archives)
 
 
 _ROWS_OF_A_LINE = 5
-"""Rows that the exporter ran together into one line, at most; more have not been seen."""
+"""The most rows that an exporter has been seen to join into one line."""
 
 
 def miscount(archive: Archive, account: Account) -> str | None:
-    """How N.json counts other jobs than were read, None where it counts none or the same.
+    """Return how the count of jobs in N.json differs from the archive, None where it agrees or is missing.
 
-    Releases of Galaxy differ in whether they count a row that they broke, and a line may hold several of them.
+    Releases of Galaxy differ in whether they count a row that they broke, and a line may hold several such rows.
     """
     if archive.report is None or not archive.report.jobs:
         return None
@@ -107,21 +112,21 @@ def miscount(archive: Archive, account: Account) -> str | None:
     broken = jobs.rejected + jobs.fragments
     if jobs.accepted <= claimed <= jobs.accepted + _ROWS_OF_A_LINE * broken:
         return None
-    rejected = f", and {broken} rejected" if broken else ""
-    return f"{archive.name}.json counts {claimed} jobs, and {jobs.accepted} were read{rejected}"
+    rejected = f" and {counted(broken, 'rejected line')}" if broken else ""
+    return f"{archive.name}.json counts {counted(claimed, 'job')}, and the archive has {jobs.accepted}{rejected}"
 
 
 def utc(seconds: Decimal) -> datetime:
-    """Unix seconds as UTC without a zone, to the microsecond."""
+    """Return Unix seconds as a UTC time without a zone, to the microsecond."""
     whole = int(seconds)
-    # Through text, since a subtraction would round to the digits of the decimal context.
+    # As text: a subtraction would round to the digits of the decimal context.
     fraction = f"{seconds:f}".partition(".")[2][:6].ljust(6, "0")
     moment = datetime.fromtimestamp(whole, UTC).replace(tzinfo=None)
     return moment.replace(microsecond=int(fraction))
 
 
 def json_text(value: Any) -> str:
-    """Canonical JSON: the same value is always the same text."""
+    """Return canonical JSON: equal values give equal texts."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -138,7 +143,12 @@ ARCHIVE = Table(
         Column("bytes", Type.BIGINT, "size of the tar.gz", "B"),
         Column("sha256", Type.TEXT, "hash of the tar.gz, as read"),
         Column("state", Type.TEXT, "published, quarantined or incomplete"),
-        Column("reason", Type.TEXT, "why it is not published; of a published one, that it was removed since"),
+        Column(
+            "reason",
+            Type.TEXT,
+            "why it is not published; of a published one, that it was removed since",
+            shown=Shown.AS_NULL,
+        ),
         Column("users_active", Type.BIGINT, "active users, by N.json"),
         Column("users_total", Type.BIGINT, "all users, by N.json"),
         Column("jobs", Type.BIGINT, "accepted job records"),
@@ -148,8 +158,9 @@ ARCHIVE = Table(
         Column("salvaged", Type.BIGINT, "accepted records that were put right"),
         Column("rejected", Type.BIGINT, "lines that are no record, kept in the reject file"),
         Column("superseded", Type.BIGINT, "accepted job records that a newer line or archive replaced"),
-        Column("metadata", Type.JSON, "N.json, without its list of tools"),
+        Column("metadata", Type.JSON, "N.json, without its list of tools", shown=Shown.AS_NULL),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -168,17 +179,18 @@ RUN = Table(
         Column("jobs", Type.BIGINT, "jobs in the tables"),
         Column("state", Type.TEXT, "published"),
     ),
+    visibility=ShownToAll(),
 )
 
 
 def archive_rows(ledger: Ledger) -> pl.DataFrame:
-    """The rows of the table `archive`."""
+    """Return the rows of the table `archive`."""
     return pl.DataFrame([_archive_row(entry) for entry in ledger.archives], schema=ARCHIVE.schema)
 
 
 def _archive_row(entry: ArchiveEntry) -> dict[str, Any]:
     archive, report, account = entry.archive, entry.archive.report, entry.account
-    # Of an archive in quarantine nothing is in the tables, so nothing is counted either.
+    # Nothing of an archive in quarantine is in the tables, so nothing is counted.
     read = account if entry.counts else None
     return {
         "instance_id": archive.instance_id,

@@ -1,1 +1,85 @@
-"""The reports, one a file. A class that derives from `grt_batch.module.Module` is found by being here."""
+"""Everything that the author of a report imports, in one place; `reports/` has a report in each file.
+
+A class that derives from `Module` is found by being in a file here, or in the folder `modules_dir` of the
+configuration. docs/modules.md describes all these names, and the fields of the records.
+"""
+
+from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.sketch import bin_field, quantiles
+from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
+from grt_batch.modules.helpers import (
+    PERIODS,
+    TOOL_KEY,
+    by_instance,
+    error_rate,
+    hours,
+    jobs_in,
+    outcomes,
+    put_together,
+    rows_of_each,
+    with_all_instances,
+    with_all_merged,
+    within,
+)
+from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
+from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import (
+    NOT_SHOWN,
+    OF_PUBLIC_INSTANCES,
+    CountedInstances,
+    FromPublicInstances,
+    OfPublicInstances,
+    ShownToAll,
+)
+
+__all__ = [
+    "ALL_INSTANCES",
+    "INSTANCE",
+    "NOT_SHOWN",
+    "OF_PUBLIC_INSTANCES",
+    "PERIODS",
+    "TOOL_KEY",
+    "Column",
+    "Count",
+    "CountedInstances",
+    "Cube",
+    "Dataset",
+    "DerivedField",
+    "Distribution",
+    "Distributions",
+    "Extent",
+    "Field",
+    "FromPublicInstances",
+    "Job",
+    "JobRows",
+    "Ledger",
+    "Metric",
+    "Module",
+    "OfPublicInstances",
+    "Param",
+    "Partial",
+    "Ratio",
+    "Records",
+    "ShownToAll",
+    "Squares",
+    "Sum",
+    "Table",
+    "Type",
+    "bin_field",
+    "by_instance",
+    "error_rate",
+    "histogram",
+    "hours",
+    "jobs_in",
+    "outcomes",
+    "put_together",
+    "quantiles",
+    "rows_of_each",
+    "statistics",
+    "with_all_instances",
+    "with_all_merged",
+    "within",
+]

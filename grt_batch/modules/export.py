@@ -23,12 +23,12 @@ PARTS = "parts"
 PART = pl.Schema(
     {"name": pl.String(), "jobs": pl.Int64(), "rows": pl.Int64(), "bytes": pl.Int64(), "data": pl.Binary()}
 )
-"""What a part belongs to, and its jobs, rows and bytes before compression; and the part itself."""
+"""The name of a part, its jobs, rows and bytes before compression, and its data."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of an export: `name` says what it belongs to; parts of the same name are put one behind the other."""
+    """A piece of an export; parts with the same `name` are concatenated. `bytes` is its size before compression."""
 
     name: str
     jobs: int
@@ -41,12 +41,12 @@ class LoadParts(Protocol):
     """Reads the parts of an archive."""
 
     def __call__(self, names: Collection[str] | None = None) -> Sequence[Part]:
-        """All of them, or those of these names, in their order."""
+        """Return all parts, or those with these names, in order."""
 
 
 @dataclass(frozen=True)
 class ArchiveParts:
-    """The parts of an archive. `key` is that of all they are made of: the same key, the same parts."""
+    """The parts of an archive. Archives with the same `key` have the same parts."""
 
     instance_id: str
     key: str
@@ -54,10 +54,11 @@ class ArchiveParts:
 
 
 class Export(Module):
-    """Passes records on instead of counting them. Its partial is what the workers have made of the records of an
-    archive, in parts, which the coordinator puts behind those of the archives before.
+    """Passes records on instead of counting them. Its partial is finished work, in parts, which the coordinator appends
+    to those of earlier archives.
 
-    The law of exports: where the jobs are cut, parts of the same name say together what the part of all of them says.
+    The law of exports: wherever the jobs are cut, parts with the same name hold together what one part of all jobs
+    would hold.
     """
 
     opt_in = True
@@ -65,36 +66,36 @@ class Export(Module):
     tables: ClassVar[tuple[Table, ...]] = ()
 
     def parts(self, records: Records) -> Iterator[Part]:
-        """The parts of some records, each name once."""
+        """Yield the parts of some records, each name once."""
         raise NotImplementedError
 
     def empty(self) -> Partial:
-        """No parts."""
+        """Return no parts."""
         return {PARTS: pl.DataFrame(schema=PART)}
 
     def aggregate(self, records: Records) -> Partial:
-        """The parts of some jobs and all that was recorded of them."""
+        """Return the parts of some jobs with all their records."""
         rows = [(part.name, part.jobs, part.rows, part.bytes, part.data) for part in self.parts(records)]
         return {PARTS: pl.DataFrame(rows, schema=PART, orient="row")}
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
-        """All parts, in the order of `partials`."""
+        """Return all parts, in the order of `partials`."""
         return {PARTS: pl.concat([partial[PARTS] for partial in partials])}
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """Nothing: what an export publishes does not go through the memory of one rank."""
+        """Return nothing: what an export publishes would not fit in the memory of one rank."""
         return {}
 
 
 class FolderExport(Export):
-    """An export into a folder of the report set, which readers see as a whole or not at all."""
+    """An export to a folder of the report set, which appears as a whole."""
 
     def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
-        """Fill `folder`, which is empty. `archives` are in order, instance by instance; `before` is the folder of an
-        earlier run, whose files never change and may be linked. Raises OSError, and GrtError."""
+        """Fill the empty `folder`. `archives` are in order, instance by instance; `before` is the folder of an earlier
+        run, whose files never change and may be linked. Raises OSError and GrtError."""
         raise NotImplementedError
 
 
 class TableExport(Export):
-    """An export into tables that are partitioned by instance; a part is named after its table, and holds rows in
-    PostgreSQL's binary COPY format, without header and trailer and without the column instance_id."""
+    """An export to tables that are partitioned by instance. A part has the name of its table and holds rows in
+    PostgreSQL's binary COPY format, without header, trailer and the column instance_id."""

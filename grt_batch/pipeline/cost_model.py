@@ -1,5 +1,7 @@
-"""How long a run takes: what each stage costs, and what ranks make of it. `grt-batch plan` advises by this model, and
-bench/simulator.py lets the ranks' own code run on its costs."""
+"""A model of how long a run takes: the cost of each stage, shared by ranks.
+
+`grt-batch plan` advises by it, and bench/simulator.py runs the ranks' own code on its costs.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,17 @@ from grt_batch.pipeline.plan import Planned
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one core: so many bytes in a second, and `each` time besides."""
+    """Seconds of one core: bytes at a rate of `per_second`, and `each` time on top."""
 
     per_second: float = math.inf
     each: float = 0.0
 
     def of(self, size: float, times: float = 1) -> float:
-        """The seconds of so many bytes, in so many times."""
+        """Return the seconds for `size` bytes in `times` pieces."""
         return size / self.per_second + times * self.each
 
     def slower(self, factor: float) -> Cost:
-        """The same on a machine that takes `factor` times as long."""
+        """Return the cost on a machine that takes `factor` times as long."""
         return Cost(self.per_second / factor, self.each * factor)
 
 
@@ -56,17 +58,17 @@ COSTS: Mapping[Stage, Cost] = MappingProxyType(
         Stage.RECEIVE: Cost(2_000e6, 40e-6),
     }
 )
-"""As measured: docs/scaling.md says when, on what, and how."""
+"""Measured costs; docs/scaling.md says when, where and how."""
 
 
 SHARES: Mapping[str, float] = MappingProxyType(
     {"metrics": 0.40, "params": 0.22, "inputs": 0.17, "errors": 0.10, "tools": 0.10, "instances": 0.01}
 )
-"""Of merging and of making tables what each module takes, measured in the same way."""
+"""The share of each module in merging and rendering, measured in the same way."""
 
 
 IN_AND_OUT = frozenset({Stage.READ, Stage.STORE, Stage.TSV, Stage.COPY, Stage.SWAP})
-"""Stages that wait for a disk or a server: of these the seconds count, of others the CPU seconds."""
+"""Stages that wait for a disk or a server: their wall time counts, for others the CPU time."""
 
 
 _ENOUGH_SECONDS = 0.5
@@ -77,26 +79,26 @@ _RUNS_LOOKED_AT = 20
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do: by instance the bytes of tar.gz of each archive that must be read, and of those known."""
+    """The work of a run: by instance the bytes of tar.gz of each archive that must be read, and of those known."""
 
     new: Mapping[str, Sequence[int]]
     known: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def archives(self) -> Iterator[int]:
-        """Those that must be read."""
+        """Yield the bytes of the archives that must be read."""
         return (size for sizes in self.new.values() for size in sizes)
 
     @property
     def instances(self) -> Mapping[str, int]:
-        """The bytes of all archives of each instance."""
+        """Return the bytes of all archives of each instance."""
         both = (self.new, self.known)
         return {name: sum(sum(part.get(name, ())) for part in both) for part in both for name in part}
 
 
 @dataclass(frozen=True)
 class Model:
-    """Costs, and the laws that say how much comes of how much. Seconds are those of one core that nobody shares."""
+    """Costs, and how much data each step makes of its input. Seconds are those of one core without other load."""
 
     costs: Mapping[Stage, Cost] = field(default_factory=lambda: COSTS)
     start: float = 1.5
@@ -124,41 +126,41 @@ class Model:
     """the same of all tables, by the text of an instance; summed over the instances"""
 
     def seconds_of(self, stage: Stage, size: float, times: float = 1) -> float:
-        """What a stage takes."""
+        """Return the seconds of a stage."""
         return self.costs[stage].of(size, times)
 
     def text(self, tar: float) -> float:
-        """The bytes of text of so many bytes of tar.gz."""
+        """Return the bytes of text in `tar` bytes of tar.gz."""
         return tar * self.text_per_byte
 
     def partials(self, tar: float) -> float:
-        """The bytes of the partials of an archive."""
+        """Return the bytes of the partials of an archive."""
         return float(self.partial_factor * self.text(tar) ** self.partial_power)
 
     def tables(self, instances: Mapping[str, int]) -> float:
-        """The bytes of all tables."""
+        """Return the bytes of all tables."""
         return float(self.table_factor * sum(self.text(size) ** self.table_power for size in instances.values()))
 
     def before(self, tar: float) -> float:
-        """What the leader of an archive does alone until all blocks are decoded, and to join them."""
+        """Return the seconds that the controller of an archive works alone, to unpack and to join it."""
         text = self.text(tar)
         stages = (Stage.GUNZIP, Stage.LEAD, Stage.JOIN)
         return self.seconds_of(Stage.READ, tar) + sum(self.seconds_of(stage, text) for stage in stages)
 
     def alone(self, tar: float) -> float:
-        """An archive from tar.gz to partials, done by one rank."""
+        """Return the seconds of one rank for an archive, from tar.gz to partials."""
         text = self.text(tar)
         rest = (Stage.DECODE, Stage.STORE, Stage.AGGREGATE)
         return self.before(tar) + sum(self.seconds_of(stage, text) for stage in rest)
 
     def helped(self, tar: float, jobs_at_once: int) -> float:
-        """The same, helped by as many as there is work for: decoding costs no time, aggregation that of one task."""
+        """Return the same with as many workers as there is work for: decoding is free, aggregation takes one task."""
         text = self.text(tar)
         longest = min(text, jobs_at_once * self.text_per_job)
         return self.before(tar) + self.seconds_of(Stage.STORE, text) + self.seconds_of(Stage.AGGREGATE, longest)
 
     def merging(self, work: Work) -> Mapping[str, float]:
-        """All partials of an instance into one, by instance: those of new archives, and what was merged before."""
+        """Return the seconds to merge, by instance: the partials of new archives with those merged before."""
         return {
             name: self.seconds_of(
                 Stage.MERGE, self.partials(sum(work.known.get(name, ()))) + sum(map(self.partials, sizes)), len(sizes)
@@ -168,12 +170,12 @@ class Model:
         }
 
     def merged(self, work: Work, ranks: int) -> float:
-        """Merging by all ranks; what a module counts in an instance is merged by one of them."""
+        """Return the seconds to merge with all ranks; each module of an instance is merged by one of them."""
         each = self.merging(work)
         return _spread(sum(each.values()), max(each.values(), default=0.0) * max(SHARES.values()), ranks)
 
     def publishing(self, work: Work, ranks: int) -> float:
-        """Rows, by all ranks, a module by one of them; reports and the database, where anything is new."""
+        """Return the seconds to render and publish; each module is rendered by one rank. 0 where nothing is new."""
         if not any(True for _ in work.archives):
             return 0.0
         size = self.tables(work.instances)
@@ -183,7 +185,7 @@ class Model:
         return max(made + self.waited_for * copied, copied) + self.seconds_of(Stage.SWAP, 0)
 
     def seconds(self, work: Work, ranks: int, jobs_at_once: int = 500_000) -> float:
-        """A run with so many ranks, each with a core of its own."""
+        """Return the seconds of a run with `ranks` ranks, each on a core of its own."""
         sizes = list(work.archives)
         together = sum(map(self.alone, sizes))
         longest = max((self.helped(size, jobs_at_once) for size in sizes), default=0.0)
@@ -191,12 +193,14 @@ class Model:
         return self.start + self.prepare + self.warm + reading + self.merged(work, ranks) + self.publishing(work, ranks)
 
     def busy(self, work: Work, jobs_at_once: int = 500_000) -> int:
-        """How many ranks there is work for, besides rank 0: those that an archive keeps busy, of all archives."""
+        """Return the number of ranks that all archives together keep busy, besides rank 0."""
         return sum(max(1, int(self.alone(size) / self.helped(size, jobs_at_once))) for size in work.archives)
 
     def fitted(self, numbers: Mapping[str, Any]) -> Model:
-        """The model of the machine that a run was on: each stage that took long enough there is slower or faster by as
-        much as it was there. `numbers` are a run.json; raises KeyError and TypeError for one without stages."""
+        """Return the model fitted to the machine of a run: each stage that took long enough gets the factor seen there.
+
+        `numbers` are a run.json. Raises KeyError or TypeError for one without stages.
+        """
         size, times, seconds = (_summed(numbers["stages"], what) for what in ("bytes", "times", "seconds"))
         cpu = _summed(numbers["stages"], "cpu_seconds")
         read, text, rendered = size.get(Stage.READ, 0), size.get(Stage.GUNZIP, 0), size.get(Stage.TABLES, 0)
@@ -215,12 +219,12 @@ class Model:
 
 
 def _spread(total: float, longest: float, ranks: int) -> float:
-    """The seconds of work that all ranks but the first share, of which no piece is longer than `longest`."""
+    """Return the seconds of work that all ranks but the first share, given the longest piece."""
     return max(total / max(1, ranks - 1), longest)
 
 
 def _summed(stages: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]:
-    """By stage, of all ranks."""
+    """Return the sum over all ranks, by stage."""
     found: dict[str, float] = {}
     for rank in stages:
         for stage, value in rank[what].items():
@@ -229,8 +233,7 @@ def _summed(stages: Sequence[Mapping[str, Any]], what: str) -> dict[str, float]:
 
 
 def model_of(reports: Path) -> Model:
-    """The model of where the last runs were that published into `reports`: of the newest that read enough to tell.
-    Without one, that of COSTS."""
+    """Return the model fitted to the newest run in `reports` that read enough, or the model of COSTS."""
     model = Model()
     files = sorted(reports.glob("[0-9]*/run.json"), key=lambda file: file.parent.name, reverse=True)
     for file in files[:_RUNS_LOOKED_AT]:
@@ -239,14 +242,14 @@ def model_of(reports: Path) -> Model:
             if _summed(numbers["stages"], "cpu_seconds").get(Stage.DECODE, 0) > 2 * _ENOUGH_SECONDS:
                 return model.fitted(numbers)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # A run of another version, or a damaged file, says nothing; the advice is careful anyway.
+            # A run.json of another version, or a damaged one, is of no use; the advice is generous anyway.
             continue
     return model
 
 
 @dataclass(frozen=True)
 class Advice:
-    """How a run may be started: MPI ranks, the seconds that it may take, and minutes to ask a batch system for."""
+    """How to start a run: the number of MPI ranks, the expected seconds, and the minutes to ask a batch system for."""
 
     bytes_to_read: int
     ranks: int
@@ -255,7 +258,7 @@ class Advice:
 
 
 def work_of(planned: Sequence[Planned]) -> Work:
-    """What there is to do, as the model has it."""
+    """Return the work of planned archives."""
     new: dict[str, list[int]] = {}
     known: dict[str, list[int]] = {}
     for item in planned:
@@ -266,10 +269,11 @@ def work_of(planned: Sequence[Planned]) -> Work:
 
 
 def advise(planned: Sequence[Planned], config: Config, model: Model) -> Advice:
-    """One rank coordinates; one more for each `bytes_per_rank` to read, but no more than the model has work for; 2 at
-    least, `max_ranks` at most in all.
+    """Advise ranks and time for a run.
 
-    Time for twice the work and a quarter of an hour, since a batch system kills whoever takes longer.
+    One rank coordinates, and `bytes_per_rank` are worth one more, up to as many as the model keeps busy: 2 workers at
+    least, `max_ranks` in all at most. The minutes are for twice the work and a quarter of an hour, since a batch system
+    ends a job that takes longer.
     """
     work = work_of(planned)
     to_read = sum(work.archives)

@@ -1,4 +1,4 @@
-"""What carries out the orders of a run: here the serial executor, over MPI the coordinator."""
+"""Executors carry out the orders of a run: here the serial one; over MPI the coordinator is another."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Made_co = TypeVar("Made_co", covariant=True)
 
 
 class Order(Protocol[Made_co]):
-    """Something that any rank can do, and do again: it puts what takes long to compute into the store."""
+    """Work that any rank can carry out, also repeatedly. Results that take long to compute go into the store."""
 
     @property
     def bytes(self) -> int:
-        """How many bytes of tar.gz there are to deal with."""
+        """Return the bytes of tar.gz to process."""
 
     @property
     def place(self) -> str:
-        """What it is about, for the error that it may end in."""
+        """Return what the order is about, for error messages."""
 
     def carry_out(self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]) -> Made_co:
-        """Do it. `run_tasks` carries out the tasks that it is cut into, `progress` is told the bytes dealt with."""
+        """Carry it out, cut into tasks for `run_tasks`; call `progress` with the bytes just done."""
 
 
 class Executor(Protocol):
-    """Those who do the work: this process alone, or the ranks of an MPI job. `clock` is that of this process."""
+    """This process alone, or the ranks of an MPI job. `clock` is that of this process."""
 
     clock: Clock
 
@@ -45,17 +45,17 @@ class Executor(Protocol):
         """Carry out the orders; outcomes come in any order."""
 
     def peak_memory(self) -> list[int]:
-        """The peak memory of each rank in bytes."""
+        """Return the peak memory of each rank in bytes."""
 
     def stages(self) -> list[Mapping[str, Any]]:
-        """What each rank did with its time up to now, for run.json."""
+        """Return how each rank spent its time up to now, for run.json."""
 
     def ranks_lost(self) -> int:
-        """How many ranks were lost while the others went on."""
+        """Return the number of ranks that were lost while the others went on."""
 
 
 class SerialExecutor:
-    """A executor of one: everything in this process."""
+    """The executor that does everything in this process."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -68,18 +68,18 @@ class SerialExecutor:
         return (order.carry_out(config, store, run_tasks, progress) for order in orders)
 
     def peak_memory(self) -> list[int]:
-        """The peak memory of this process in bytes."""
+        """Return the peak memory of this process in bytes."""
         return [peak_memory()]
 
     def stages(self) -> list[Mapping[str, Any]]:
-        """What this process did with its time up to now."""
+        """Return how this process spent its time up to now."""
         return [stages_of(0, "serial", gethostname(), self.clock.snapshot())]
 
     def ranks_lost(self) -> int:
-        """None can be."""
+        """Return 0."""
         return 0
 
 
-def stages_of(rank: int, role: str, host: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a rank did with its time, as run.json has it; `told` as by its clock."""
-    return {"rank": rank, "host": host, "role": role, **told}
+def stages_of(rank: int, role: str, host: str, snapshot: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how a rank spent its time, as in run.json; `snapshot` is that of its clock."""
+    return {"rank": rank, "host": host, "role": role, **snapshot}

@@ -13,6 +13,7 @@ from datetime import date
 from grt_batch.core.errors import NoIndex
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
+from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, StoreItem, items_derived, items_read, load_account, merged_keys
 from grt_batch.pipeline.merge import MergeInput, known_inputs, merges
@@ -36,7 +37,9 @@ class EntryCount:
         return EntryCount(self.entries + other.entries, self.bytes + other.bytes)
 
 
-def collect(store: Store, index: ArchiveIndex, *, dry_run: bool) -> dict[str, tuple[EntryCount, EntryCount]]:
+def collect(
+    store: Store, index: ArchiveIndex, *, dry_run: bool, modules_dir: str = ""
+) -> dict[str, tuple[EntryCount, EntryCount]]:
     """Drop the entries that no archive of the index needs, and return what was kept and what was dropped, by kind.
 
     With `dry_run` nothing is dropped. The caller holds the run's lock. Raises NoIndex and CannotWrite.
@@ -44,7 +47,7 @@ def collect(store: Store, index: ArchiveIndex, *, dry_run: bool) -> dict[str, tu
     entries = list(store.entries())
     if entries and (index.damaged or not index.file.is_file()):
         raise NoIndex(file=index.file)
-    wanted = set(needed(store, index))
+    wanted = set(needed(store, index, modules_dir=modules_dir))
     counts: dict[str, tuple[EntryCount, EntryCount]] = {}
     for entry in entries:
         kept, dropped = counts.get(entry.kind, (EntryCount(), EntryCount()))
@@ -58,7 +61,7 @@ def collect(store: Store, index: ArchiveIndex, *, dry_run: bool) -> dict[str, tu
     return counts
 
 
-def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Archive]) -> None:
+def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Archive], modules_dir: str = "") -> None:
     """Keep the store within `most` bytes; 0 is no limit.
 
     Entries that no archive needs are dropped first, then those that can be made again of `archives`, least recently
@@ -70,7 +73,7 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
     total = sum(entry.bytes for entry in entries)
     if total <= most:
         return
-    wanted = needed(store, index, [archive for archive in archives if not archive.remembered])
+    wanted = needed(store, index, [archive for archive in archives if not archive.remembered], modules_dir)
 
     def order(entry: Entry) -> tuple[bool, float, str, str]:
         return (entry.kind, entry.key) in wanted, entry.used, entry.kind, entry.key
@@ -87,7 +90,9 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
         logger.warning("the store has %d bytes, and store_max_bytes is %d: nothing more can be dropped", total, most)
 
 
-def needed(store: Store, index: ArchiveIndex, readable: Collection[Archive] = ()) -> dict[EntryName, bool]:
+def needed(
+    store: Store, index: ArchiveIndex, readable: Collection[Archive] = (), modules_dir: str = ""
+) -> dict[EntryName, bool]:
     """Return the entries that the archives of the index need, and whether each may be dropped all the same.
 
     An entry may be dropped where only a change of something else asks for it, and where it can be made again, of
@@ -95,6 +100,7 @@ def needed(store: Store, index: ArchiveIndex, readable: Collection[Archive] = ()
     """
     there = {(archive.instance_id, archive.name) for archive in readable}
     wanted: dict[EntryName, bool] = {}
+    modules = discover(modules_dir).values()
     as_of = index.as_of or date.max
 
     def want(item: StoreItem, *, may_go: bool) -> None:
@@ -110,9 +116,9 @@ def needed(store: Store, index: ArchiveIndex, readable: Collection[Archive] = ()
         for archive, newer, given in known_inputs(store, items, as_of):
             inputs.append(given)
             keys = (other.key for other in newer)
-            for made in items_derived(archive.key, keys, given.superseded, given.since, discover().values()):
+            for made in items_derived(archive.key, keys, given.superseded, given.since, modules):
                 want(made, may_go=made.bulky and archive.archive.name not in final)
-        for merged in _merged(store, inputs, as_of):
+        for merged in _merged(store, modules, inputs, as_of):
             want(merged, may_go=True)
     return wanted
 
@@ -124,9 +130,9 @@ def _published(store: Store, instance_id: str, name: str, known: IndexedArchive)
     return Planned(archive, Step.CACHED, "", known.key, account) if archive and archive.report and account else None
 
 
-def _merged(store: Store, inputs: Sequence[MergeInput], as_of: date) -> Iterator[StoreItem]:
+def _merged(store: Store, modules: Iterable[Module], inputs: Sequence[MergeInput], as_of: date) -> Iterator[StoreItem]:
     """Yield the merged entries of an instance."""
-    for module in discover().values():
+    for module in modules:
         known = [given for given in inputs if store.has(PARTIAL, given.partial(module))]
         for cubes, archives in merges(module, known, as_of):
             key = merged_keys(module, cubes, (archive.partial(module) for archive in archives))[-1]

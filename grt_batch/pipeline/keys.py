@@ -20,10 +20,14 @@ from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
 
 READ_BY = (
-    "grt_batch.schema",
+    "grt_batch.schema.members",
+    "grt_batch.schema.records",
+    "grt_batch.schema.escapes",
     "grt_batch.frames",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",
+    "grt_batch.uploads.strict_tar",
+    "grt_batch.uploads.unpacking",
     "grt_batch.decode",
     "grt_batch.join",
     "grt_batch.ledger.account",
@@ -42,6 +46,7 @@ COUNTED_BY = (
     "grt_batch.modules.export",
     "grt_batch.modules.helpers",
     "grt_batch.pipeline.tasks",
+    "grt_batch.pipeline.aggregation",
     "grt_batch.pipeline.reduce_archive",
 )
 """The code that turns joined records into partials and merges them, beside the module's own file."""

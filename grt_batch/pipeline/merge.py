@@ -1,5 +1,4 @@
-"""The partials of an instance's archives, merged: which they are, how any rank merges them, and where the store has
-what they were merged to."""
+"""The partials of an instance's archives: which are merged, how a rank merges them, and where the result is stored."""
 
 from __future__ import annotations
 
@@ -19,14 +18,17 @@ from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.store.store import Store
 
 _MERGED_AT_ONCE = 16 << 20
-"""Bytes of partials, as they are in the store, that are in memory at a time: whatever comes on top of what was merged
-so far is merged with all of that once more."""
+"""Bytes of stored partials that are in memory at a time. Each batch is merged with the result so far, so more batches
+take longer."""
 
 
 @dataclass(frozen=True)
 class MergeInput:
-    """An archive whose numbers are in the tables: the store's keys of what was read of it, and of its jobs that are
-    superseded. A `final` one cannot be read again."""
+    """An archive that counts, with the store's keys of what was read of it and of its superseded jobs, "" for none.
+
+    `since` is the first day that windows count by itself, `last_day` the last day of a job. A `final` archive cannot be
+    read again.
+    """
 
     key: str
     superseded: str
@@ -35,7 +37,7 @@ class MergeInput:
     final: bool
 
     def partial(self, module: Module) -> str:
-        """The store's key of its partial."""
+        """Return the store's key of its partial."""
         return partial_key(self.key, module, self.superseded, self.since)
 
 
@@ -56,7 +58,7 @@ def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> 
 
 
 def merge_input_of(item: Planned, superseded: str, as_of: date, *, final: bool) -> MergeInput:
-    """What of an archive counts, of which these jobs are superseded."""
+    """Return an archive as it is merged, without its `superseded` jobs."""
     last_day = item.account.last_day if item.account else None
     return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, final)
 
@@ -64,19 +66,19 @@ def merge_input_of(item: Planned, superseded: str, as_of: date, *, final: bool) 
 def merges(
     module: Module, archives: Sequence[MergeInput], as_of: date
 ) -> Iterator[tuple[frozenset[str], Sequence[MergeInput]]]:
-    """Which cubes are merged over which archives: those of the last days over the archives that have any."""
+    """Yield the cubes of a module with the archives to merge them over: windowed cubes over recent archives only."""
     first = (as_of - timedelta(days=WINDOW_DAYS - 1)).isoformat()
     recent = [archive for archive in archives if archive.last_day and archive.last_day >= first]
-    for lately, those in ((False, archives), (True, recent)):
-        cubes = frozenset(cube.name for cube in module.cubes if cube.windowed is lately)
+    for windowed, merged in ((False, archives), (True, recent)):
+        cubes = frozenset(cube.name for cube in module.cubes if cube.windowed is windowed)
         if cubes:
-            yield cubes, those
+            yield cubes, merged
 
 
 @dataclass(frozen=True)
 class MergedEntry:
-    """Where the store has some cubes of a module, merged over all archives of an instance: an entry of this kind and
-    key, which may hold other cubes too."""
+    """The entry of the store that holds some cubes of a module, merged over all archives of an instance. It may hold
+    other cubes too."""
 
     instance_id: str
     cubes: tuple[str, ...]
@@ -84,23 +86,23 @@ class MergedEntry:
     key: str
 
     def load(self, store: Store) -> Partial | None:
-        """The cubes, None where the entry is missing or damaged."""
+        """Return the cubes, None where the entry is missing or damaged."""
         raw = store.get(self.kind, self.key)
         return None if raw is None else unpack_frames(raw, self.cubes)
 
 
 @dataclass(frozen=True)
 class MergeOutcome:
-    """What came of a merge: the keys of partials that are missing or damaged, which it cannot do without."""
+    """The outcome of a merge: the keys of the partials that are missing or damaged."""
 
     damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class MergeOrder:
-    """Merge some cubes of a module over the archives of an instance, whose partials have these keys, and store that.
+    """Merge some cubes of a module over the archives of an instance, given by the keys of their partials.
 
-    With `again` what was merged before counts for nothing.
+    With `again` earlier merges are ignored.
     """
 
     instance_id: str
@@ -109,15 +111,16 @@ class MergeOrder:
     keys: tuple[str, ...]
     again: bool = False
     bytes: int = 0
+    modules_dir: str = ""
 
     @property
     def place(self) -> str:
-        """What it is about, for the error that it may end in."""
+        """Return what the order is about, for error messages."""
         return f"{self.instance_id}, {self.module}"
 
     @property
     def merged(self) -> MergedEntry:
-        """Where the store has it, then. Of a single archive its partial is all."""
+        """Return the entry with the result. A single archive needs no merging: the entry is its partial."""
         if len(self.keys) == 1:
             return MergedEntry(self.instance_id, self.cubes, PARTIAL, self.keys[0])
         return MergedEntry(self.instance_id, self.cubes, MERGED, self._prefixes[-1])
@@ -125,7 +128,7 @@ class MergeOrder:
     def carry_out(
         self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
     ) -> MergeOutcome:
-        """Merge; nothing is done where that was done before. Damaged partials are dropped."""
+        """Merge, unless the result is in the store. Drop damaged partials."""
         del config, run_tasks, progress
         with store.clock.stage(Stage.MERGE, of=self.place):
             damaged: tuple[str, ...]
@@ -140,8 +143,8 @@ class MergeOrder:
         return MergeOutcome(damaged)
 
     def _merge(self, store: Store) -> tuple[str, ...]:
-        """Merge from the longest prefix of the archives that was merged before; the keys that are damaged."""
-        module, prefixes = discover()[self.module], self._prefixes
+        """Merge on from the longest stored prefix of the archives. Return the keys of damaged partials."""
+        module, prefixes = self._module, self._prefixes
         done, result = 0, {name: frame for name, frame in module.empty().items() if name in self.cubes}
         if not self.again:
             for length in range(len(self.keys) - 1, 0, -1):
@@ -165,7 +168,7 @@ class MergeOrder:
 
     @staticmethod
     def _at_once(store: Store, keys: Sequence[str]) -> Iterator[list[str]]:
-        """The keys, so many at a time as may be in memory, and one at least."""
+        """Yield the keys in batches whose partials fit in memory, at least one in each."""
         some: list[str] = []
         size = 0
         for key in keys:
@@ -177,6 +180,10 @@ class MergeOrder:
         if some:
             yield some
 
+    @property
+    def _module(self) -> Module:
+        return discover(self.modules_dir)[self.module]
+
     @cached_property
     def _prefixes(self) -> list[str]:
-        return merged_keys(discover()[self.module], self.cubes, self.keys)
+        return merged_keys(self._module, self.cubes, self.keys)

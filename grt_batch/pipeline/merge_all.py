@@ -41,6 +41,7 @@ def merge_instances(context: RunContext, modules: Sequence[Module], inputs: Inpu
             tuple(sorted(cubes)),
             tuple(archive.partial(module) for archive in archives),
             context.again,
+            modules_dir=context.config.modules_dir,
         )
         for module in modules
         for instance_id, cubes, archives in _merges(context, module, inputs)

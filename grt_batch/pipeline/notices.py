@@ -1,4 +1,4 @@
-"""What a run says of the archives that it found, and of those that it did not find any more."""
+"""Log lines about the archives of a run: what was found, what was removed, and what was lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grt_batch.core.logs import logger
+from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
 from grt_batch.pipeline.plan import OLD, Planned
 from grt_batch.sinks.report_set import LATEST
@@ -13,28 +14,30 @@ from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Uploads
 
 _NAMED = 3
-"""So many archives a line names; the plan names all."""
+"""The number of archives that a line names; `grt-batch plan` lists all."""
 
 
-def say_what_was_found(uploads: Uploads, index: ArchiveIndex) -> None:
-    """What is no archive, what an instance says wrong of itself, and what is not there any more."""
+def log_uploads(uploads: Uploads, index: ArchiveIndex) -> None:
+    """Log files that are no archives, bad metadata, and archives whose files were removed."""
     if index.damaged:
-        logger.warning("%s is damaged: which archives are gone is not known any more", index.file)
+        logger.warning("%s is damaged: it is not known any more which archives were removed", index.file)
     for line in uploads.passed_over:
         logger.info("passed over %s", line)
     for instance in uploads.instances:
-        which = {"instance": instance.instance_id}
+        extra = {"instance": instance.instance_id}
         if instance.metadata.problem:
-            logger.warning(instance.metadata.problem, extra=which)
-        gone = sum(archive.remembered and not archive.incomplete for archive in instance.archives)
-        if gone == len(instance.archives):
-            logger.warning("all %d archives are gone; their numbers stay until --forget", gone, extra=which)
-        elif gone:
-            logger.info("%d archives are gone; their numbers stay until --forget", gone, extra=which)
+            logger.warning(instance.metadata.problem, extra=extra)
+        removed = sum(archive.remembered and not archive.incomplete for archive in instance.archives)
+        if removed == len(instance.archives):
+            message = "no archive is left, %s removed; the numbers stay until --forget"
+            logger.warning(message, counted(removed, "archive"), extra=extra)
+        elif removed:
+            logger.info("%s removed; the numbers stay until --forget", counted(removed, "archive"), extra=extra)
 
 
-def say_what_nobody_knows(reports: Path, ledger: Ledger) -> None:
-    """Archives that the last reports count and that are neither there nor remembered: the work folder is another."""
+def warn_of_unknown(reports: Path, ledger: Ledger) -> None:
+    """Warn of archives that the last reports count and that are neither found nor remembered, as after a change of the
+    work folder."""
     try:
         with (reports / LATEST / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", newline="\n") as lines:
             titles = next(lines, "").rstrip("\n").split("\t")
@@ -45,25 +48,24 @@ def say_what_nobody_knows(reports: Path, ledger: Ledger) -> None:
         return
     shown -= {f"{entry.archive.instance_id}/{entry.archive.name}" for entry in ledger.archives}
     if shown:
-        message = (
-            "the numbers of %d archives go, which the last reports count: they are neither there nor remembered (%s)"
-        )
-        logger.warning(message, len(shown), _listed(sorted(shown)))
+        message = "dropping the numbers of %s in the last reports, neither found nor remembered (%s)"
+        logger.warning(message, counted(len(shown), "archive"), _listed(sorted(shown)))
 
 
-def say_what_is_old(planned: Sequence[Planned]) -> None:
-    """Archives that are gone and that this run would read in another way: with a redaction, say, that is new."""
+def warn_of_outdated(planned: Sequence[Planned]) -> None:
+    """Warn of removed archives that this run would read in another way, for example with a new redaction."""
     old = [f"{item.archive.instance_id}/{item.archive.name}" for item in planned if OLD in item.why]
     if old:
-        logger.warning("the numbers of %d archives that are gone stay %s (%s)", len(old), OLD, _listed(old))
+        logger.warning("the numbers of %s stay %s (%s)", counted(len(old), "removed archive"), OLD, _listed(old))
 
 
-def say_what_is_lost(whole: Sequence[str], partly: Sequence[str], modules: Iterable[str]) -> None:
-    """Archives that are gone, and of which the store lost what was read: for all tables, or for those of `modules`."""
-    for names, what in ((whole, "their numbers"), (partly, f"their numbers in {', '.join(sorted(modules))}")):
+def warn_of_lost(whole: Sequence[str], partly: Sequence[str], modules: Iterable[str]) -> None:
+    """Warn of removed archives whose entries the store has lost: the numbers of `whole` are lost in all tables, those
+    of `partly` in the tables of `modules`."""
+    for names, where in ((whole, ""), (partly, f" in {', '.join(sorted(modules))}")):
         if names:
-            message = "the store lost what was read of %d archives that are gone, and so %s (%s)"
-            logger.warning(message, len(names), what, _listed(names))
+            message = "lost the numbers%s of %s: the store has not kept what was read (%s)"
+            logger.warning(message, where, counted(len(names), "removed archive"), _listed(names))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a run would do and why: each archive's state, the bytes to read, and the ranks and time that they suggest."""
+"""The plan of a run: what it would do with each archive, and why."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
 
-NUMBERS_LOST = "its numbers are lost: what was read of it is not in the store any more"
-"""Why an archive that cannot be read again does not count."""
+NUMBERS_LOST = "its numbers are lost: the store has not kept what was read"
+"""The reason why an archive that cannot be read again does not count."""
 
 
-OLD = "as another version or other settings read it"
-"""What there is to say of one that would not be read in the same way now."""
+OLD = "as read by another version or with other settings"
+"""Added for an archive that would be read in another way now."""
 
 
 class Step(Enum):
@@ -51,7 +51,7 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Planned:
-    """An archive before a run. `key` and `account` are what is known of it, empty and None where it must be read."""
+    """An archive before a run. `key` and `account` say what was read of it, empty and None where it must be read."""
 
     archive: Archive
     step: Step
@@ -61,26 +61,29 @@ class Planned:
 
     @property
     def must_be_read(self) -> bool:
-        """Whether the run reads its tar.gz."""
+        """Return whether the run reads its tar.gz."""
         return self.step in (Step.NEW, Step.CHANGED)
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers are to be had without reading it."""
+        """Return whether its numbers are available without reading it."""
         return self.account is not None and self.step is not Step.QUARANTINED
 
 
 def find_uploads(
     config: Config, index: ArchiveIndex, instances: Collection[str] = (), *, forget: bool = False
 ) -> Uploads:
-    """The archives that there are, and those that are remembered. With `forget` nothing is remembered of `instances`,
-    or without any of all. Raises NothingToRead, also where one of `instances` is neither there nor remembered."""
-    there = scan(config.uploads, settle_seconds=config.settle_seconds)
-    uploads = index.recall(there)
+    """Return the archives that are found, and those that are remembered.
+
+    With `forget`, removed archives of `instances` are left out, or all of them where `instances` is empty. Raises
+    NothingToRead, also where one of `instances` is neither found nor remembered.
+    """
+    found = scan(config.uploads, settle_seconds=config.settle_seconds)
+    uploads = index.recall(found)
     unknown = set(instances) - {instance.instance_id for instance in uploads.instances}
     if unknown:
         scan(config.uploads, only=tuple(unknown))
-    return index.recall(there, instances or None) if forget else uploads
+    return index.recall(found, instances or None) if forget else uploads
 
 
 def survey(
@@ -91,19 +94,19 @@ def survey(
     modules: Sequence[Module],
     as_of: date = date.max,
 ) -> list[Planned]:
-    """What is known of each archive before a run of `modules`, in the order of `uploads`."""
+    """Return what is known of each archive before a run of `modules`, in the order of `uploads`."""
     planned = [_planned(archive, store, index, config) for archive in uploads.archives]
     result = list(planned)
     for _, group in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
         places = [place for place in group if planned[place].counts]
         for place, newer in zip(places, newer_reports([planned[place] for place in places]), strict=True):
             item = planned[place]
-            result[place] = _told(item, newer, _uncounted(item, newer, store, modules, as_of))
+            result[place] = _explained(item, newer, _modules_lacking(item, newer, store, modules, as_of))
     return result
 
 
 def mismatch(archive: Archive, account: Account) -> str | None:
-    """Why an archive that was read belongs in quarantine, None for a good one."""
+    """Return why an archive that was read belongs in quarantine, None for a good one."""
     claimed = archive.report.sha256 if archive.report else None
     if claimed is not None and claimed != account.sha256:
         damage = f" ({account.quarantine})" if account.quarantine else ""
@@ -112,10 +115,10 @@ def mismatch(archive: Archive, account: Account) -> str | None:
 
 
 def unread(archive: Archive, account: Account) -> Planned:
-    """An archive whose file could not be read, which says nothing of its content."""
+    """Return an archive whose file could not be read: its content may be good."""
     if archive.tar.exists():
         return Planned(archive, Step.QUARANTINED, account.quarantine or "", account=account)
-    return Planned(archive, Step.INCOMPLETE, f"{archive.name}.tar.gz went away while the run was under way")
+    return Planned(archive, Step.INCOMPLETE, f"{archive.name}.tar.gz was removed during the run")
 
 
 def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
@@ -128,12 +131,12 @@ def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config
     sha256 = index.sha256(archive)
     if sha256 is None:
         if index.knows(archive):
-            return Planned(archive, Step.CHANGED, "its tar.gz is another than when it was read")
+            return Planned(archive, Step.CHANGED, "its tar.gz has changed since it was read")
         return Planned(archive, Step.NEW, "never read")
     key = account_key(sha256, config)
     account = load_account(store, key)
     if account is None:
-        return Planned(archive, Step.NEW, "its partial results are gone, or of another version")
+        return Planned(archive, Step.NEW, "its partial results are missing, or of another version")
     reason = mismatch(archive, account)
     if reason:
         return Planned(archive, Step.QUARANTINED, reason, key, account)
@@ -141,7 +144,7 @@ def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config
 
 
 def as_remembered(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
-    """An archive whose files cannot be read now, by what is known of it."""
+    """Return an archive whose files cannot be read now, as it was read before."""
     step = Step.INCOMPLETE if archive.incomplete else Step.REMOVED
     what = archive.incomplete or "its files were removed"
     key = index.key(archive)
@@ -152,10 +155,10 @@ def as_remembered(archive: Archive, store: Store, index: ArchiveIndex, config: C
     return Planned(archive, step, f"{what}; its numbers stay until --forget{old}", key, account)
 
 
-def _uncounted(
+def _modules_lacking(
     item: Planned, newer: Sequence[Planned], store: Store, modules: Sequence[Module], as_of: date
 ) -> list[Module]:
-    """The modules whose partial of an archive is not in the store, nor what it is made of."""
+    """Return the modules whose partial of an archive is missing, as are the records that it is made of."""
     gone = {kind for kind in (Job.kind, *wanted_by(modules)) if not store.has(kind, item.key)}
     lacking = [module for module in modules if not gone.isdisjoint((Job.kind, *wanted_by([module])))]
     superseded = known_superseded(store, item, newer) if lacking else None
@@ -166,12 +169,12 @@ def _uncounted(
     return [module for module, key in zip(lacking, keys, strict=True) if not store.has(PARTIAL, key)]
 
 
-def _told(item: Planned, newer: Sequence[Planned], uncounted: Sequence[Module]) -> Planned:
-    """`item`, and what else there is to say of it."""
-    names = " and ".join(module.name for module in uncounted)
-    if uncounted and not item.archive.remembered:
+def _explained(item: Planned, newer: Sequence[Planned], lacking: Sequence[Module]) -> Planned:
+    """Return an archive with what else is to say: modules that lack it, newer archives that report its jobs again."""
+    names = " and ".join(module.name for module in lacking)
+    if lacking and not item.archive.remembered:
         return Planned(item.archive, Step.NEW, f"what {names} must know of it is not in the store")
-    if uncounted:
+    if lacking:
         return replace(item, why=f"{item.why}, but not in {names}")
     if newer and item.step is Step.CACHED:
         again = ", ".join(other.archive.name for other in newer[:3])
@@ -180,16 +183,20 @@ def _told(item: Planned, newer: Sequence[Planned], uncounted: Sequence[Module]) 
 
 
 def first_day(archive: Archive, as_of: date) -> date:
-    """The first day that is counted by itself: all that a window can reach from the archive's own end, so that it does
-    not move with the as-of day; earlier only where that is far in the past."""
+    """Return the first day that an archive's partials count by itself, for windows.
+
+    It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
+    """
     assert archive.report is not None
     generated = utc(archive.report.generated).date()
     return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
 
 
 def known_superseded(store: Store, older: Planned, newer: Sequence[Planned]) -> tuple[str, int] | None:
-    """The store's key of the jobs of an archive that newer ones report again ("" for none), and their number; None
-    where that is not known (any more)."""
+    """Return the store's key of the jobs of an archive that newer ones report again, "" for none, and their number.
+
+    Return None where the store does not know.
+    """
     if not newer:
         return "", 0
     raw = store.get(SUPERSEDING, superseding_key(older.key, (other.key for other in newer)))
@@ -200,9 +207,9 @@ def known_superseded(store: Store, older: Planned, newer: Sequence[Planned]) -> 
 
 
 def newer_reports(archives: Sequence[Planned]) -> list[list[Planned]]:
-    """For each archive of an instance, oldest first, the newer ones that may report its jobs again.
+    """Return for each archive of an instance, oldest first, the newer ones that may report its jobs again.
 
-    Usually there are none, since job ids rise: then the range of all newer ones together is enough to tell.
+    Usually there are none, since job ids rise: then the id range of all newer ones together tells so at once.
     """
     result: list[list[Planned]] = []
     lowest, highest = inf, -inf
@@ -218,7 +225,7 @@ def newer_reports(archives: Sequence[Planned]) -> list[list[Planned]]:
 
 
 def overlaps(one: Account | None, other: Account | None) -> bool:
-    """Whether the ranges of job ids of two archives meet."""
+    """Return whether the ranges of job ids of two archives overlap."""
     if one is None or other is None or one.quarantine or other.quarantine:
         return False
     if one.first_id is None or one.last_id is None or other.first_id is None or other.last_id is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -11,6 +11,7 @@ from grt_batch.core.errors import CannotWrite, PublishedInPart
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import ARCHIVE, archive_rows
 from grt_batch.modules.export import Export
+from grt_batch.modules.registry import discover
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.keys import REJECT_FILE
 from grt_batch.pipeline.reduce_all import ReducedArchives
@@ -23,26 +24,9 @@ from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import ReportSet
 from grt_batch.sinks.sink import Sink, TableText
 
-OpenDatabase = Callable[[RunContext, str, Sequence[Table]], Sink]
-"""From a run, the URL of a database and the tables of the run to the database as a sink."""
-
-
-def open_database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
-    """Return the sink of a run that publishes to PostgreSQL."""
-    config = context.config
-    return Publication(
-        url,
-        tables,
-        lock_timeout_ms=config.lock_timeout_ms,
-        lock_tries=config.lock_tries,
-        run_id=context.request.run_id,
-        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
-        clock=context.executor.clock,
-    )
-
 
 def publish(
-    context: RunContext, reduced: ReducedArchives, url: str, database_sink: OpenDatabase = open_database
+    context: RunContext, reduced: ReducedArchives, url: str, instead_of_database: Sink | None = None
 ) -> RunSummary:
     """Publish a run to the database and as a report set."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
@@ -50,7 +34,7 @@ def publish(
         # Before the database is locked: an export may take long.
         _write_reject_files(reports, context, reduced)
         _write_exports(reports, context, reduced)
-        with database_sink(context, url, tables) as database:
+        with instead_of_database or _database(context, url, tables) as database:
             sinks = (database, reports)
             _write_tables(sinks, context, reduced)
             _write_exports(database, context, reduced)
@@ -62,8 +46,22 @@ def publish(
             summary = run_summary(run, reduced.ledger, context.executor, reduced.fingerprints)
             for sink in sinks:
                 sink.write_summary(summary)
-            _publish_all(sinks)
+            publish_to_all(sinks)
     return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
+
+
+def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
+    config = context.config
+    return Publication(
+        url,
+        tables,
+        lock_timeout_ms=config.lock_timeout_ms,
+        lock_tries=config.lock_tries,
+        run_id=context.request.run_id,
+        known=[table for module in discover(config.modules_dir).values() for table in module.tables],
+        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+        clock=context.executor.clock,
+    )
 
 
 def _report_set(context: RunContext) -> ReportSet:
@@ -127,7 +125,7 @@ def _rendered(context: RunContext, reduced: ReducedArchives) -> Iterator[TableTe
         yield from outcome.texts
 
 
-def _publish_all(sinks: Sequence[Sink]) -> None:
+def publish_to_all(sinks: Sequence[Sink]) -> None:
     """Publish to every sink. Raises the error of the first sink, which then has published nothing; where another one
     fails, publishes to the rest and raises PublishedInPart."""
     first, *others = sinks
@@ -140,7 +138,7 @@ def _publish_all(sinks: Sequence[Sink]) -> None:
             except CannotWrite as error:
                 failures.append(error)
     for failure in failures:
-        raise PublishedInPart(**failure.details)
+        raise PublishedInPart(folder=failure.folder, what=failure.what)
 
 
 @contextmanager
@@ -163,4 +161,4 @@ def already_published() -> Iterator[None]:
     try:
         yield
     except CannotWrite as error:
-        raise PublishedInPart(**error.details) from None
+        raise PublishedInPart(folder=error.folder, what=error.what) from None

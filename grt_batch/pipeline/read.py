@@ -14,24 +14,26 @@ from grt_batch.core.config import Config
 from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.timing import Clock, Stage
+from grt_batch.core.wording import counted
 from grt_batch.decode.columns import Decoded, Reject
 from grt_batch.decode.redaction import Redaction
 from grt_batch.join.jobs import Joiner
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.tasks import DecodeTask, RunTasks
+from grt_batch.schema.escapes import escape
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import Job
-from grt_batch.schema.tables import escape
-from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block, Header
+from grt_batch.uploads.unpacking import Limits
 
 
 def limits_of(config: Config) -> Limits:
-    """The limits of reading, as configured."""
+    """Return the configured limits of reading."""
     return Limits(config.block_bytes, config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
 
 
 def redaction_of(config: Config) -> Redaction:
-    """What is redacted, as configured. Raises BadConfig."""
+    """Return the configured redaction. Raises BadConfig."""
     redaction = Redaction(config.redact_patterns, config.redact_names)
     redaction.check()
     return redaction
@@ -43,12 +45,13 @@ def read_archive(
     wanted: tuple[str, ...],
     run_tasks: RunTasks,
     clock: Clock,
-    tell: Callable[[int], None],
+    progress: Callable[[int], None],
 ) -> tuple[Account, dict[str, pl.DataFrame] | None, bytes]:
-    """Decode and join all members of one tar.gz: its account, its jobs and the `wanted` kinds of records, and its
-    reject file.
+    """Decode and join all members of one tar.gz. Call `progress` with all bytes read so far.
 
-    For an archive that cannot be read the account says why, and there are no records; where the file itself cannot be
+    Return its account, its jobs and the `wanted` kinds of records, and its reject file.
+
+    For an archive that cannot be read the account says why, and there are no records. Where the file itself cannot be
     read, the hash is empty.
     """
     reader = ArchiveReader(tar, limits_of(config), clock)
@@ -67,7 +70,7 @@ def read_archive(
             if isinstance(item, Header):
                 rejects.begin(item)
             else:
-                tell(reader.bytes_read)
+                progress(reader.bytes_read)
                 waiting.append(item)
                 yield DecodeTask(item, next(numbers), wanted, redaction)
 
@@ -80,7 +83,7 @@ def read_archive(
     except Quarantine as error:
         sha256 = file_sha256(tar)
         size = tar.stat().st_size if sha256 else 0
-        # The name of a member is a path of the exporter's machine.
+        # The name of a member may be a path on the exporter's machine.
         reason = redaction.lines(pl.Series([error.reason])).item()
         return Account(sha256=sha256, bytes=size, quarantine=reason), None, b""
     for kind, redacted in rejects.redacted.items():
@@ -105,7 +108,7 @@ def read_archive(
 
 
 class _RejectFile:
-    """The reject file of one archive: member, line (from 1, the header counted), reason, bytes, text."""
+    """The reject file of one archive: member, line (from 1, with the header), reason, bytes, text."""
 
     def __init__(self, config: Config, redaction: Redaction) -> None:
         self._text_bytes = config.reject_text_bytes
@@ -129,7 +132,7 @@ class _RejectFile:
             self._content.append(b"".join(lines))
             self._size += len(self._content[-1])
             if 0 < self._most < self._size:
-                raise Quarantine(f"its rejected lines take more than {self._most} bytes")
+                raise Quarantine(f"its rejected lines take more than {counted(self._most, 'byte')}")
         self._lines[place] += decoded.lines
 
     def content(self) -> bytes:

@@ -72,5 +72,5 @@ def recheck(item: Planned, damaged: Collection[str], store: Store) -> Planned:
     if item.archive.remembered:
         return replace(item, why=NUMBERS_LOST, account=None) if item.key in damaged else item
     if item.key and item.account and not item.account.quarantine and not store.has(ACCOUNT, item.key):
-        return Planned(item.archive, Step.NEW, "its partial results are gone")
+        return Planned(item.archive, Step.NEW, "its partial results are missing")
     return item

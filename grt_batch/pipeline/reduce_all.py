@@ -14,7 +14,7 @@ from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.fingerprints import table_fingerprints, unchanged_modules
 from grt_batch.pipeline.merge import MergedEntry, counted_in
 from grt_batch.pipeline.merge_all import Inputs, export_parts, merge_instances, merged_digest
-from grt_batch.pipeline.notices import say_what_is_lost
+from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.plan import Planned
 from grt_batch.pipeline.read_all import read_archives, recheck
 from grt_batch.pipeline.supersede import settle
@@ -69,7 +69,7 @@ def _reduce(context: RunContext, uploads: Uploads, planned: Sequence[Planned], u
     merged = merge_instances(context, [module for module in reports if module.name not in known], settled.inputs)
     exports = [module for module in context.modules if isinstance(module, Export)]
     parts = {export.name: export_parts(context, export, settled.inputs) for export in exports}
-    _say_what_is_lost(context, planned, settled.inputs)
+    _warn_of_lost(context, planned, settled.inputs)
     return ReducedArchives(ledger, fingerprints, merged, parts)
 
 
@@ -82,7 +82,7 @@ def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequenc
     return Ledger(context.as_of, context.config, tuple(instances))
 
 
-def _say_what_is_lost(context: RunContext, planned: Sequence[Planned], inputs: Inputs) -> None:
+def _warn_of_lost(context: RunContext, planned: Sequence[Planned], inputs: Inputs) -> None:
     final = {archive.key: archive for archives in inputs.values() for archive in archives if archive.final}
     whole, partly, modules = [], [], set[str]()
     for item in planned:
@@ -95,4 +95,4 @@ def _say_what_is_lost(context: RunContext, planned: Sequence[Planned], inputs: I
             lacking = {module.name for module in context.modules if not counted_in(context.store, module, [archive])}
             partly += [name] if lacking else []
             modules |= lacking
-    say_what_is_lost(whole, partly, modules)
+    warn_of_lost(whole, partly, modules)

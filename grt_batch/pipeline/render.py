@@ -1,4 +1,4 @@
-"""From what was merged to the text of a module's tables, by any rank."""
+"""From merged partials to the text of a module's tables, by any rank."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RenderOutcome:
 
 @dataclass(frozen=True)
 class RenderOrder:
-    """Make the tables of a module, of what was merged; `instances` says of each whether it is public."""
+    """Render the tables of a module; `instances` says of each instance whether it is public."""
 
     module: str
     merged: tuple[MergedEntry, ...]
@@ -43,34 +43,34 @@ class RenderOrder:
 
     @property
     def place(self) -> str:
-        """What it is about, for the error that it may end in."""
+        """Return what the order is about, for error messages."""
         return f"the tables of {self.module}"
 
     def carry_out(
         self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
     ) -> RenderOutcome:
-        """Make the tables. Raises StoreDamaged."""
+        """Render the tables as a rank that knows no archives. Raises StoreDamaged."""
         del run_tasks, progress
         instances = (_known_by_any_rank(name, public=public) for name, public in self.instances.items())
         return self.render(Ledger(self.as_of, config, tuple(instances)), store)
 
     def render(self, ledger: Ledger, store: Store) -> RenderOutcome:
-        """Make the tables; a module that looks at archives wants them in the ledger. Raises StoreDamaged."""
+        """Render the tables. For a module that looks at archives the ledger must have them. Raises StoreDamaged."""
         clock = store.clock
         with clock.stage(Stage.TABLES, of=self.module):
-            module = discover()[self.module]
+            module = discover(ledger.config.modules_dir)[self.module]
             rows = module.rows(self._load(module, store), ledger_for(module, ledger))
             texts = tuple(table_text(table, rows.pop(table.name), ledger.config) for table in module.tables)
             clock.count(Stage.TABLES, sum(text.bytes for text in texts))
         return RenderOutcome(self.module, texts)
 
     def _load(self, module: Module, store: Store) -> Partial:
-        """The partials of all instances in one, with the column `instance_id`."""
+        """Return the partials of all instances as one, with the column `instance_id`."""
         partials: dict[str, Partial] = {name: module.empty() for name in self.instances}
         for merged in self.merged:
             cubes = merged.load(store)
             if cubes is None:
-                # Something may have been published of it already: the next run makes the entry again.
+                # Other tables may be written already: this run ends, and the next one makes the entry again.
                 store.drop(merged.kind, merged.key)
                 raise StoreDamaged(store=store.root)
             partials[merged.instance_id].update(cubes)
@@ -78,7 +78,7 @@ class RenderOrder:
 
 
 def table_text(table: Table, rows: pl.DataFrame, config: Config) -> TableText:
-    """The rows of a table, checked and in their order, as text."""
+    """Return the rows of a table, checked and in order, as text."""
     frame = table.frame(rows)
     text = tuple(render(table, frame))
     return TableText(

@@ -1,4 +1,4 @@
-"""What a run is asked for, and the summary that it returns."""
+"""The request of a run, and the summary that it returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grt_batch.core.config import Config
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run was asked for."""
+    """The options of a run."""
 
     config: Config
     as_of: date
@@ -29,7 +29,8 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did. `quarantined` are (instance, archive, reason)."""
+    """The result of a run: the folder of its reports, its run.json, and the archives in quarantine as (instance,
+    archive, reason)."""
 
     folder: Path
     numbers: Mapping[str, Any]
@@ -37,5 +38,5 @@ class RunSummary:
 
 
 def new_run_id(started: datetime) -> str:
-    """A name for a run: its start, and enough chance that two runs never share it."""
+    """Return a name for a run: its start, and a random part."""
     return f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

@@ -13,12 +13,13 @@ from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gc import hold_cap
-from grt_batch.pipeline.notices import say_what_is_old, say_what_nobody_knows, say_what_was_found
+from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
-from grt_batch.pipeline.publish import OpenDatabase, already_published, open_database, publish
+from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.reduce_all import ReducedArchives, reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
@@ -33,24 +34,25 @@ def execute(
     database: Callable[[], AbstractContextManager[str]],
     progress: Progress = lambda _: nullcontext(lambda _: None),
     *,
-    select: Callable[[Uploads], Uploads] = lambda uploads: uploads,
-    sink: OpenDatabase = open_database,
+    uploads: Uploads | None = None,
+    instead_of_database: Sink | None = None,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. A verification passes `select`, to choose the archives, and a `sink`
-    of its own.
+    `database` opens the server and yields its URL. A verification passes the `uploads` to read, and the sink to use
+    `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
     context = _context(request, executor)
-    uploads = select(find_uploads(request.config, context.index, request.instances, forget=request.forget))
+    if uploads is None:
+        uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
     planned = _plan(context, uploads)
     with database() as url:
         reduced = _reduce(context, uploads, planned, url, progress)
         if not request.forget:
-            say_what_nobody_knows(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, sink)
+            warn_of_unknown(request.config.reports, reduced.ledger)
+        summary = publish(context, reduced, url, instead_of_database)
     with already_published():
         _clean_up(context, uploads)
     return summary
@@ -59,7 +61,7 @@ def execute(
 def _context(request: RunRequest, executor: Executor) -> RunContext:
     # A bad pattern is reported here, not by the first rank that needs it.
     redaction_of(request.config)
-    modules = chosen(request.modules)
+    modules = chosen(request.modules, request.config.modules_dir)
     store = Store(request.config.work / "store", executor.clock)
     store.tidy()
     return RunContext(request, modules, store, ArchiveIndex(request.config.work, request.config.uploads), executor)
@@ -68,10 +70,10 @@ def _context(request: RunRequest, executor: Executor) -> RunContext:
 def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
     """Return what is known of each archive of the run."""
     with context.executor.clock.stage(Stage.PLAN):
-        say_what_was_found(uploads, context.index)
+        log_uploads(uploads, context.index)
         found = survey(uploads, context.store, context.index, context.config, context.modules, context.as_of)
         planned = [_as_requested(context, item) for item in found]
-        say_what_is_old(planned)
+        warn_of_outdated(planned)
         return [item for item in planned if _is_requested(context, item) or item.account is not None]
 
 
@@ -89,7 +91,8 @@ def _clean_up(context: RunContext, uploads: Uploads) -> None:
     context.index.save()
     if forgotten:
         logger.info("forgot %s: %s", counted(len(forgotten), "removed archive"), ", ".join(forgotten))
-    hold_cap(context.store, context.index, context.config.store_max_bytes, uploads.archives)
+    config = context.config
+    hold_cap(context.store, context.index, config.store_max_bytes, uploads.archives, config.modules_dir)
 
 
 def _is_requested(context: RunContext, item: Planned) -> bool:

@@ -1,8 +1,8 @@
-"""The tasks that the work at an archive is cut into: each needs nothing but itself, so that any rank can do it."""
+"""The tasks that an archive is cut into. A task holds all that it needs, so that any rank can carry it out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Protocol
@@ -15,7 +15,7 @@ from grt_batch.decode.decoder import decode
 from grt_batch.decode.redaction import Redaction, redacted
 from grt_batch.frames.dictionaries import filled
 from grt_batch.join.child_records import attached
-from grt_batch.modules.base import Partial
+from grt_batch.modules.base import Module, Partial
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
 from grt_batch.schema.records import NEVER_NULL, RECORDS, Job, Records
@@ -26,20 +26,20 @@ Frames = Mapping[str, pl.DataFrame]
 
 
 class Task(Protocol):
-    """A piece of work that needs nothing but itself: any rank can do it, and do it again."""
+    """A piece of work that holds all that it needs: any rank can carry it out, also repeatedly."""
 
     name: ClassVar[str]
 
     @property
     def place(self) -> str:
-        """What it is about, for the error that it may end in."""
+        """Return what the task is about, for error messages."""
 
     @property
     def bytes(self) -> int:
-        """How much it deals with."""
+        """Return the amount of data it processes."""
 
     def run(self) -> Any:
-        """Do it."""
+        """Carry it out."""
 
 
 @dataclass(frozen=True)
@@ -54,60 +54,70 @@ class DecodeTask:
 
     @property
     def place(self) -> str:
-        """The member that the block is of, and the block's number in the archive."""
+        """Return the kind of member and the block's number in the archive."""
         return f"{self.block.layout.kind.value}, block {self.number}"
 
     @property
     def bytes(self) -> int:
-        """The text of the block."""
+        """Return the size of the block."""
         return len(self.block.data)
 
     def run(self) -> Decoded:
-        """The columns and rejects of the block."""
+        """Return the columns and rejects of the block."""
         return redacted(decode(self.block, self.wanted), self.redaction)
 
 
 @dataclass(frozen=True)
 class AggregateTask:
-    """Aggregate the joined records of some jobs, by their kind. `since` as in `Records`."""
+    """Aggregate the joined records of some jobs, given by kind.
+
+    `since` is as in `Records`, `modules_dir` as in the configuration, which a worker does not know.
+    """
 
     modules: tuple[str, ...]
     frames: Mapping[str, pl.DataFrame]
     since: date
+    modules_dir: str = ""
     name: ClassVar[str] = "aggregate"
 
     @property
     def place(self) -> str:
-        """The range of the jobs' ids."""
+        """Return the range of the job ids."""
         ids = self.frames[Job.kind][Job.job_id.name]
         return f"the jobs from {ids[0]} to {ids[-1]}"
 
     @property
     def bytes(self) -> int:
-        """The records, as they are in memory."""
+        """Return the size of the records in memory."""
         return sum(int(frame.estimated_size()) for frame in self.frames.values())
 
     def run(self) -> dict[str, Partial]:
-        """A partial for each module, by its name."""
-        modules = [discover()[name] for name in self.modules]
-        partials: dict[str, Partial] = {}
-        for passed_on in (False, True):
-            some = [module for module in modules if isinstance(module, Export) is passed_on]
-            if some:
-                records = self._records(never_null=not passed_on)
-                partials |= {module.name: module.aggregate(records) for module in some}
-        return {name: partials[name] for name in self.modules}
+        """Return the partial of each module, by its name."""
+        known = discover(self.modules_dir)
+        return partials_of([known[name] for name in self.modules], self.frames, self.since)
 
-    def _records(self, *, never_null: bool) -> Records:
-        """The records. What counts takes a null text for the empty one, which is done for all modules at once; what
-        passes records on tells them apart."""
-        jobs = self.frames[Job.kind]
-        if never_null:
-            jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
-        joined = {
-            RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in self.frames.items()
-        }
-        return Records(joined, self.since)
+
+def partials_of(modules: Sequence[Module], frames: Frames, since: date) -> dict[str, Partial]:
+    """Return a partial of the joined records for each module, by its name."""
+    partials: dict[str, Partial] = {}
+    for exports in (False, True):
+        some = [module for module in modules if isinstance(module, Export) is exports]
+        if some:
+            records = _records(frames, since, never_null=not exports)
+            partials |= {module.name: module.aggregate(records) for module in some}
+    return {module.name: partials[module.name] for module in modules}
+
+
+def _records(frames: Frames, since: date, *, never_null: bool) -> Records:
+    """Return the records.
+
+    Reports take a null text for an empty one, which is filled in once for all of them; exports tell the two apart.
+    """
+    jobs = frames[Job.kind]
+    if never_null:
+        jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
+    joined = {RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in frames.items()}
+    return Records(joined, since)
 
 
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]

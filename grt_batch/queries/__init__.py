@@ -1,1 +1,1 @@
-"""Ready-made questions to the published tables."""
+"""Ready-made queries of the published tables and of the ledger."""

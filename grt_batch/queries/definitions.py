@@ -1,11 +1,11 @@
 """The ready queries: named SQL in files that aiosql reads.
 
-Above the SQL of a query stand comments: what it answers, and a line for each of its parameters,
+The comments above the SQL of a query say what it answers and describe each parameter on a line:
 
     -- :period all|30d|7d = 30d        the last 30 or 7 days
 
-with the name, the kind (one of KINDS, or the values that it can have), the default, where there is one ('' is empty),
-and, after two spaces or more, what it is for.
+The line gives the name, the kind (one of KINDS, or the allowed values), an optional default ('' is empty), and, after
+two spaces or more, the purpose.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FOLDER = Path("sql")
 
 
 _SHARE = f"share/{grt_batch.__name__}/{_FOLDER}/*.sql"
-"""Where setup.cfg has a wheel put the files."""
+"""Where a wheel installs the files, as setup.cfg tells it."""
 
 
 _PARAMETER = re.compile(r":(?P<name>\w+) +(?P<kind>\S+)(?: += +(?P<default>\S+))? {2,}(?P<doc>\S.*)")
@@ -44,7 +44,7 @@ _LARGEST = 2**63 - 1
 def _text(text: str) -> str:
     if "\0" in text:
         raise ValueError(text)
-    text.encode()  # An argument that is no UTF-8 holds lone surrogates, which cannot be sent.
+    text.encode()  # An argument that is not UTF-8 holds lone surrogates, which cannot be sent.
     return text
 
 
@@ -69,17 +69,17 @@ def _number(text: str) -> float:
 
 KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "text": (_text, "any text"),
-    "list": (_list, "texts with commas between"),
+    "list": (_list, "texts separated by commas"),
     "count": (_count, "a whole number from 0"),
     "number": (_number, "a number"),
     "date": (date.fromisoformat, "a date as YYYY-MM-DD"),
 }
-"""The kinds of parameters: what reads one, or raises ValueError; and what is to be written for it."""
+"""The kinds of parameters: a function that parses a value or raises ValueError, and a description of valid values."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a query is told. `kind` is one of KINDS, or values with | between; without a `default` it must be given."""
+    """A parameter of a query. `kind` is one of KINDS, or values separated by |; without a `default` it is required."""
 
     name: str
     kind: str
@@ -87,7 +87,7 @@ class Parameter:
     doc: str
 
     def value(self, text: str) -> Any:
-        """`text` as the database gets it. Raises ValueError for one that is not of this kind."""
+        """Parse `text` into the value that the database receives. Raise ValueError if it is not of this kind."""
         if self.kind in KINDS:
             return KINDS[self.kind][0](text)
         if text not in self.kind.split("|"):
@@ -96,7 +96,7 @@ class Parameter:
 
     @property
     def wanted(self) -> str:
-        """What is to be written for it."""
+        """A description of valid values."""
         return KINDS[self.kind][1] if self.kind in KINDS else " or ".join(self.kind.split("|"))
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Query:
-    """A named query: what it answers, what it is told, and its SQL, with places for that as psycopg2 has them."""
+    """A named query: the question it answers, its parameters, and its SQL with psycopg2's placeholders."""
 
     name: str
     question: str
@@ -114,7 +114,7 @@ class Query:
     file: Path
 
     def values(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """A value for each parameter. Raises BadParameter for what is unknown, missing or malformed in `given`."""
+        """Return the value of each parameter. Raise BadParameter if one is unknown, missing or malformed."""
         known = {parameter.name for parameter in self.parameters}
         for name in given:
             if name not in known:
@@ -135,8 +135,11 @@ class Query:
 
 
 def queries_folder(config_file: Path | None, chosen: Path | None = None) -> Path:
-    """Where the files are: in the folder that was `chosen`, else in `sql` beside the configuration file in use, else
-    where they came with this program: in its source tree, or where its wheel was installed."""
+    """Return the folder of the query files.
+
+    It is `chosen`, else `sql` beside the configuration file in use, else the one that came with the program: in its
+    source tree, or where its wheel was installed.
+    """
     if chosen is not None:
         return chosen
     if config_file is None and DEFAULT_FILE.is_file():
@@ -157,23 +160,23 @@ def _installed() -> Path | None:
 
 
 def read(folder: Path) -> dict[str, Query]:
-    """The queries of the files `*.sql` in `folder` by name, in the files' order.
+    """Return the queries in the files `*.sql` of `folder` by name, in the order of the files.
 
-    Raises BadQueries for a file that cannot be read, and for a query that does not say what its parameters are.
+    Raise BadQueries if a file cannot be read, or a query does not describe its parameters.
     """
     found: dict[str, Query] = {}
     for path in sorted(folder.glob("*.sql")):
         for query in _read_file(path):
             if query.name in found:
-                raise BadQueries(file=path, what=f"{query.name} stands in {found[query.name].file.name} already")
+                raise BadQueries(file=path, what=f"{query.name} is already in {found[query.name].file.name}")
             found[query.name] = query
     if not found:
-        raise BadQueries(file=folder, what="no file *.sql there has a query")
+        raise BadQueries(file=folder, what="no *.sql file there has a query")
     return found
 
 
 def find_query(queries: Mapping[str, Query], name: str) -> Query:
-    """The query of this name, in which _ may stand for -. Raises UnknownQuery."""
+    """Return a query by its name, where _ may replace -. Raise UnknownQuery."""
     query = queries.get(name.replace("_", "-"))
     if query is None:
         raise UnknownQuery(name=name)
@@ -189,7 +192,7 @@ def _read_file(path: Path) -> Iterator[Query]:
         raise BadQueries(file=path, what=error) from None
     functions = {name: getattr(loaded, name) for name in loaded.available_queries}
     for name in sorted(functions, key=lambda name: functions[name].__code__.co_firstlineno):
-        # Beside every query aiosql has a second one, which hands out its cursor.
+        # aiosql adds a second function for every query, which returns the cursor.
         if not (name.endswith("_cursor") and name.removesuffix("_cursor") in functions):
             try:
                 yield _query(name.replace("_", "-"), functions[name], path)
@@ -198,7 +201,7 @@ def _read_file(path: Path) -> Iterator[Query]:
 
 
 def _query(name: str, function: Any, path: Path) -> Query:
-    """A query that aiosql read, with what its comments say. Raises ValueError where they say too little."""
+    """Return the query of a function of aiosql. Raise ValueError if its comments are incomplete."""
     lines = (function.__doc__ or "").splitlines()
     question = " ".join(line for line in lines if not line.startswith(":"))
     if not question:
@@ -209,24 +212,22 @@ def _query(name: str, function: Any, path: Path) -> Query:
     described = sorted(parameter.name for parameter in parameters)
     used = sorted(set(function.__signature__.parameters) - {"self"})
     if described != used:
-        raise ValueError(f"its comments describe the parameters {described}, its SQL has {used}")
+        raise ValueError(f"its comments describe the parameters {described}, but its SQL has {used}")
     try:
         function.sql % dict.fromkeys(used, "")
     except (TypeError, ValueError):
-        raise ValueError("a percent sign is written %%") from None
+        raise ValueError("write a percent sign as %%") from None
     return Query(name, question, parameters, function.sql, path)
 
 
 def _parameter(line: str) -> Parameter:
     match = _PARAMETER.fullmatch(line)
     if match is None:
-        raise ValueError(f"{line!r} is not :name kind = default, two spaces, and what it is for")
+        raise ValueError(f"{line!r} is not of the form :name kind = default, two spaces, purpose")
     default = "" if match["default"] == _EMPTY else match["default"]
     parameter = Parameter(match["name"], match["kind"], default, match["doc"])
     if parameter.kind not in KINDS and "|" not in parameter.kind:
-        raise ValueError(
-            f"{parameter.kind!r} is no kind of parameter: there are {', '.join(KINDS)} and values|like|these"
-        )
+        raise ValueError(f"{parameter.kind!r} is not a kind of parameter: use {', '.join(KINDS)} or values|like|these")
     if default is not None:
         try:
             parameter.value(default)

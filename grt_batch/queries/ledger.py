@@ -1,4 +1,4 @@
-"""Questions to the ledger: what became of the archives, and of their lines."""
+"""Queries of the ledger: the state of the archives, and their rejected lines."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LEDGER = (
 
 
 def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """The parts of the ledger, each with its title, its columns and its rows. Raises DatabaseRefused, NoLedger."""
+    """Return the parts of the ledger as title, columns and rows. Raise DatabaseRefused or NoLedger."""
     parts: list[tuple[str, list[str], list[list[str]]]] = []
     with connection(url) as link, link.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{RUN.name}",))
@@ -61,7 +61,7 @@ def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
 
 
 def miscounted(config: Config) -> list[list[str]]:
-    """The published archives of which N.json counts other jobs than were read: instance, archive, and how."""
+    """Return the published archives whose N.json counts other jobs than were read: instance, archive, difference."""
     store, rows = Store(config.work / "store"), []
     for _, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances():
         for name, known in archives.items():
@@ -75,7 +75,7 @@ def miscounted(config: Config) -> list[list[str]]:
 def rejects_of(
     reports: Path, instance: str | None, archive: str | None, *, lines: bool
 ) -> tuple[list[str], list[list[str]]]:
-    """Rejected lines by instance, archive, member and reason, or with `lines` each of them."""
+    """Count the rejected lines by instance, archive, member and reason; with `lines`, return each of them."""
     rows: list[list[str]] = []
     for file in sorted((reports / REJECTS).glob("*/*.tsv")):
         if instance in (None, file.parent.name) and archive in (None, file.stem):

@@ -1,4 +1,4 @@
-"""The answers to the ready queries: what the database says, unchanged by it, and the forms that this is written in."""
+"""The results of the ready queries, and the formats they are written in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psycopg2
 
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
-from grt_batch.schema.tables import escape
+from grt_batch.schema.escapes import escape
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA
 
@@ -26,12 +26,12 @@ _MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(%s || 
 
 
 _WIDEST = 100
-"""Characters of a cell for people; values of parameters may be whole files."""
+"""The longest cell in a table for people; values of parameters may be whole files."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows that answer a query, with the values as psycopg2 gives them."""
+    """The rows that a query returned, with the values as psycopg2 gives them."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -39,15 +39,15 @@ class Answer:
 
 
 def tables_of(query: Query) -> list[str]:
-    """The published tables that a query reads."""
+    """Return the published tables that a query reads."""
     return list(dict.fromkeys(re.findall(rf"\b{SCHEMA}\.(\w+)", query.sql)))
 
 
 def ask(url: str, query: Query, values: Mapping[str, Any], show: Callable[[str], None] = lambda sql: None) -> Answer:
-    """Put `query` to the database in a transaction that can only read, and sees the tables of one run.
+    """Run a query in a read-only transaction, which sees the tables of one run.
 
-    The SQL is given to `show` before it is sent. Raises DatabaseRefused where the database cannot be reached, NoTable
-    where no run has published what the query reads, and QueryFailed for any other complaint of the database.
+    `show` receives the SQL before it is sent. Raise DatabaseRefused if the database cannot be reached, NoTable if no
+    run has published a table that the query reads, and QueryFailed for any other error of the database.
     """
     with connection(url) as link, link.cursor() as cursor:
         link.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -67,31 +67,31 @@ def ask(url: str, query: Query, values: Mapping[str, Any], show: Callable[[str],
 
 
 def as_table(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells for people: numbers are rounded, texts shortened, and none breaks the line or the terminal."""
+    """Return titles and cells for people: numbers are rounded, texts shortened, and control characters escaped."""
     return answer.columns, [[_visible(_rounded(value)) for value in row] for row in answer.rows]
 
 
 def as_tsv(answer: Answer) -> bytes:
-    """The form of the reports: a header, null is empty, tab and newline in a value are escaped."""
+    """Return TSV as the reports have it: a header, null is empty, tab and newline in a value are escaped."""
     lines = [answer.columns, *([cell_text(value) for value in row] for row in answer.rows)]
     return "".join("\t".join(map(escape, line)) + "\n" for line in lines).encode()
 
 
 def as_csv(answer: Answer) -> bytes:
-    """RFC 4180, with a header; null is empty."""
+    """Return CSV as in RFC 4180, with a header; null is empty."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([answer.columns, *([cell_text(value) for value in row] for row in answer.rows)])
     return text.getvalue().encode()
 
 
 def as_json(answer: Answer) -> bytes:
-    """A list of an object for each row. Decimals are numbers with all their digits, times as ISO 8601 has them."""
+    """Return a JSON list with an object for each row. Decimals keep all their digits; times are in ISO 8601."""
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     return orjson.dumps(rows, default=_json, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def cell_text(value: Any) -> str:
-    """A value with all its digits; times have a space between day and hour, as in the reports."""
+    """Return a value with all its digits; times have a space between day and hour, as in the reports."""
     match value:
         case None:
             return ""
@@ -112,7 +112,7 @@ def _json(value: Any) -> Any:
 
 
 def _rounded(value: Any) -> str:
-    """Fractions with four digits, or as many as their whole part has; times without parts of a second."""
+    """Round fractions to four digits, or to their whole part if that is longer, and times to seconds."""
     match value:
         case datetime():
             return cell_text(value.replace(microsecond=0))

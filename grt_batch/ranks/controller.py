@@ -1,5 +1,4 @@
-"""A controller: carries out an order, serves the tasks that it is cut into to the workers that ask, and puts together
-what comes back."""
+"""A controller: carries out an order, gives its tasks to workers, and puts their results together."""
 
 from __future__ import annotations
 
@@ -17,42 +16,42 @@ from grt_batch.ranks.transport import RankLostError, Transport
 from grt_batch.store.store import Store
 
 IN_FLIGHT = 2
-"""Tasks that a worker has at a time: one that it works at, and one that is there when it is done."""
+"""Tasks that a worker has at a time: one in progress, and one to go on with."""
 
 
 class Controller:
-    """Carries out one order. Its workers come and go; without any it does all tasks itself."""
+    """Carries out one order. Its workers come and go; without workers it does all tasks itself."""
 
     def __init__(self, transport: Transport, order: LeadOrder) -> None:
         self.transport = transport
         self.order = order
-        self._untold = 0
+        self._unreported = 0
         self._in_flight: dict[int, int] = {}
         self._results: dict[int, Any] = {}
 
     def lead(self, config: Config) -> None:
-        """Carry out the order and tell the coordinator what came of it."""
+        """Carry out the order and send its outcome to the coordinator."""
         store = Store(config.work / "store", self.transport.clock)
-        outcome = self.order.carry_out(config, store, self.run_tasks, self._tell)
-        self._tell_now()
+        outcome = self.order.carry_out(config, store, self.run_tasks, self._report)
+        self._report_now()
         self.transport.send(COORDINATOR, Tag.DONE, pack_outcome(outcome))
 
     def run_tasks(self, tasks: Iterator[Task]) -> Iterator[Any]:
-        """The results of the tasks, in their order. A task goes to a worker that has room, else it is done here.
+        """Yield the results in the order of the tasks. A task goes to a worker with room, or is done here.
 
-        However this ends, no result is under way afterwards, and all workers are free.
+        At the end, also after an error, no result is on its way and all workers are free.
         """
-        given = taken = 0
+        given = yielded = 0
         more = True
         try:
-            while more or taken < given:
-                self._hear_all()
-                if taken in self._results:
-                    yield self._results.pop(taken)
-                    taken += 1
+            while more or yielded < given:
+                self._handle_all()
+                if yielded in self._results:
+                    yield self._results.pop(yielded)
+                    yielded += 1
                     continue
-                # Results wait here for those before them; do not run far ahead of the slowest.
-                ahead = given - taken < (IN_FLIGHT + 1) * (len(self._in_flight) + 1)
+                # Results wait here for earlier ones; do not run far ahead of the slowest.
+                ahead = given - yielded < (IN_FLIGHT + 1) * (len(self._in_flight) + 1)
                 task = next(tasks, None) if more and ahead else None
                 if task is not None:
                     self._give(given, task)
@@ -60,12 +59,12 @@ class Controller:
                 elif more and ahead:
                     more = False
                 else:
-                    self._hear(self.transport.receive())
+                    self._handle(self.transport.receive())
         finally:
-            # Where a rank was lost its workers are free. The next message, if not this one, says it again.
+            # After the loss of a rank the workers are free anyway. The next message, if not this one, reports it again.
             with suppress(RankLostError):
                 while any(self._in_flight.values()):
-                    self._hear(self.transport.receive())
+                    self._handle(self.transport.receive())
                 for worker in self._in_flight:
                     self.transport.send(worker, Tag.RELEASE)
             self._in_flight.clear()
@@ -81,11 +80,11 @@ class Controller:
         with self.transport.clock.stage(Stage.SEND):
             self.transport.send(worker, Tag.TASK, pack_task(index, place, task))
 
-    def _hear_all(self) -> None:
+    def _handle_all(self) -> None:
         while (message := self.transport.poll()) is not None:
-            self._hear(message)
+            self._handle(message)
 
-    def _hear(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.tag is Tag.READY:
             self._in_flight[message.source] = 0
         elif message.tag is Tag.RESULT:
@@ -94,14 +93,14 @@ class Controller:
             self._in_flight[message.source] -= 1
             self._results[index] = result
         else:
-            raise AssertionError(f"a controller was told {message.tag.name} by rank {message.source}")
+            raise AssertionError(f"a controller got {message.tag.name} from rank {message.source}")
 
-    def _tell(self, done: int) -> None:
-        self._untold += done
-        if is_worth_reporting(self._untold, self.order.bytes):
-            self._tell_now()
+    def _report(self, done: int) -> None:
+        self._unreported += done
+        if is_worth_reporting(self._unreported, self.order.bytes):
+            self._report_now()
 
-    def _tell_now(self) -> None:
-        if self._untold:
-            self.transport.send(COORDINATOR, Tag.PROGRESS, pack(self._untold))
-        self._untold = 0
+    def _report_now(self) -> None:
+        if self._unreported:
+            self.transport.send(COORDINATOR, Tag.PROGRESS, pack(self._unreported))
+        self._unreported = 0

@@ -22,15 +22,15 @@ from grt_batch.store.store import Store
 
 
 class Coordinator:
-    """The executor of an MPI job. Ranks ask when they are idle; they are answered when there is work, or at the end."""
+    """The executor over MPI. Idle ranks ask for work, and get an answer when there is some, or at the end."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.clock = transport.clock
         self.settings = RunSettings()
         self._idle: set[int] = set()
-        self._said: dict[int, Ask] = {}
-        self._asked: dict[int, float] = {}
+        self._asks: dict[int, Ask] = {}
+        self._asked_at: dict[int, float] = {}
         self._lost = 0
         self._leading: dict[int, Order[Any]] = {}
         self._left: dict[int, int] = {}
@@ -39,9 +39,9 @@ class Coordinator:
     def carry_out(
         self, orders: Sequence[Order[Made]], config: Config, store: Store, progress: Callable[[int], None]
     ) -> Iterator[Made]:
-        """Hand out the orders, in their order; outcomes come in any order. At the end all ranks have asked again."""
+        """Hand out the orders in sequence, and yield outcomes as they come. At the end all ranks have asked again."""
         todo = list(reversed(orders))
-        while todo or self._leading or self._said.keys() - self._idle:
+        while todo or self._leading or self._asks.keys() - self._idle:
             try:
                 self._assign(todo, config)
                 message = self.transport.receive()
@@ -59,8 +59,7 @@ class Coordinator:
                 yield unpack_outcome(message)
 
     def end(self, code: int) -> None:
-        """Tell every rank, as it asks, that the run is over, and where its profile goes. Where one is still at work,
-        all are ended with `code`."""
+        """Answer every rank that the run is over, once it asks. If a rank is still at work, end all with `code`."""
         if self._leading:
             self.transport.abort(code)
         while True:
@@ -76,26 +75,27 @@ class Coordinator:
                 self._note_losses()
 
     def peak_memory(self) -> list[int]:
-        """The peak memory of each rank in bytes."""
-        return [peak_memory(), *(said.memory for said in self._said.values())]
+        """Return the peak memory of each rank in bytes."""
+        return [peak_memory(), *(ask.memory for ask in self._asks.values())]
 
     def stages(self) -> list[Mapping[str, Any]]:
-        """What each rank that has asked did with its time up to now: since then it waits."""
+        """Return the time that each rank spent at each stage so far. A rank waits since it has asked."""
         ranks = [stages_of(self.transport.rank, "coordinator", socket.gethostname(), self.clock.snapshot())]
-        for rank, said in sorted(self._said.items()):
-            told = said.snapshot
-            waited = told["seconds"].get(Stage.WAITING, 0.0) + time.perf_counter() - self._asked[rank]
-            seconds = told["seconds"] | {Stage.WAITING.value: round(waited, 4)}
-            ranks.append(stages_of(rank, "worker", said.host, told | {"seconds": seconds}))
+        for rank, ask in sorted(self._asks.items()):
+            snapshot = ask.snapshot
+            waited = snapshot["seconds"].get(Stage.WAITING, 0.0) + time.perf_counter() - self._asked_at[rank]
+            seconds = snapshot["seconds"] | {Stage.WAITING.value: round(waited, 4)}
+            ranks.append(stages_of(rank, "worker", ask.host, snapshot | {"seconds": seconds}))
         return ranks
 
     def ranks_lost(self) -> int:
-        """How many ranks were lost, as far as rank 0 has been told."""
+        """Return the number of lost ranks that rank 0 knows of."""
         return self._lost
 
     def _regroup(self, todo: list[Order[Any]], progress: Callable[[int], None]) -> None:
-        """Take back what was given to any rank, to be given again in the same order, and what was told of it. Raises
-        RankLost."""
+        """Take back all orders, to be given out again in the same sequence, and the progress reported for them.
+
+        Raises RankLost if no other rank is left."""
         for rank, order in self._leading.items():
             progress(self._left[rank] - order.bytes)
         todo += reversed(self._leading.values())
@@ -104,14 +104,14 @@ class Coordinator:
             raise RankLost(what="all ranks but the first")
 
     def _note_losses(self) -> None:
-        """Begin anew with the ranks that are left: each of them will ask."""
+        """Go on with the ranks that are left: each of them will ask again."""
         for rank in self.transport.regroup():
             self._lost += 1
             order = self._leading.get(self._helping.get(rank, rank))
-            doing = f" at work on {order.place}" if order else ""
-            said = self._said.pop(rank, None)
-            host = f" on {said.host}" if said else ""
-            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, doing, self.transport.size)
+            work = f" at work on {order.place}" if order else ""
+            ask = self._asks.pop(rank, None)
+            host = f" on {ask.host}" if ask else ""
+            logger.warning("rank %d%s was lost%s; the run goes on with %d", rank, host, work, self.transport.size)
         self._idle.clear()
         for given in (self._leading, self._left, self._helping):
             given.clear()
@@ -119,11 +119,11 @@ class Coordinator:
     def _ask(self, message: Message) -> None:
         self._idle.add(message.source)
         self._helping.pop(message.source, None)
-        self._said[message.source] = message.read(Ask)
-        self._asked[message.source] = time.perf_counter()
+        self._asks[message.source] = message.read(Ask)
+        self._asked_at[message.source] = time.perf_counter()
 
     def _assign(self, todo: list[Order[Any]], config: Config) -> None:
-        """Give idle ranks something to do: orders first, then helping where there are bytes to read."""
+        """Give work to idle ranks: orders first, then the role of a worker where there are bytes to read."""
         helped = Counter(self._helping.values())
         for rank in sorted(self._idle):
             if todo and len(self._leading) < controllers(self.transport.size, len(self._leading) + len(todo)):

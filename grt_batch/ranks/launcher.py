@@ -1,4 +1,4 @@
-"""Starts the program again under mpirun, hands on its output and the signals to it, and leaves no rank behind."""
+"""Start the program again under mpirun, pass on its output and the signals to it, and leave no rank behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, 
 from grt_batch.ranks.launch_folder import launch_folder, note_mpirun, note_segments
 from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun, is_tolerant
 
-# Each launch marks its ranks with a name of its own, so that no other's are taken for them.
+# The name of the launch, by which its ranks are told from those of other launches.
 LAUNCH_VARIABLE = "GRT_BATCH_LAUNCH"
 
 
@@ -44,11 +44,11 @@ def launch(
 ) -> int:
     """Run `program` with `arguments` on `ranks` ranks, and return the exit code of the run.
 
-    All ranks see the folder `work`. One that gives no sign of life for so many seconds is lost (0: none is looked for).
-    With `fault_tolerant` the others go on without a rank that is lost, where the MPI can do that.
+    All ranks see the folder `work`. A rank without a sign of life for `heartbeat_seconds` is lost (0: no limit).
+    With `fault_tolerant` the others go on without a lost rank, if the MPI can do that.
 
-    0 to 5 are the run's own; 6 stands for a lost rank, with one line on stderr where the ranks cannot have
-    written it; 128 + the signal for a run that was interrupted. Raises NoMpirun and CannotWrite.
+    Codes 0 to 5 are the run's own; 6 is a lost rank, with one line on stderr unless the ranks have written it;
+    128 + the signal is an interrupted run. Raises NoMpirun and CannotWrite.
     """
     mpirun = find_mpirun(os.environ)
     tolerant = fault_tolerant and heartbeat_seconds > 0 and is_tolerant(mpirun, os.environ)
@@ -77,7 +77,7 @@ def launch(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
-                process_group=0,  # Ctrl-C reaches the launcher alone, which ends the ranks in order
+                process_group=0,  # Ctrl-C reaches the launcher only, which ends the ranks in order
                 preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 (two system calls, no lock)
             )
             note_mpirun(folder, process.pid)
@@ -87,7 +87,7 @@ def launch(
             returncode, interrupted, lost = _attend(process, folder, banners, wakened, watch)
         foreign = returncode in (0, 1) if tolerant else returncode == 1
         if foreign and interrupted is None and program == PROGRAM and not has_published(folder):
-            # Open MPI's own code: after SIGTERM 1, where rank 0 was lost 0. A run with such a code has published.
+            # A run with such a code has published; otherwise it is Open MPI's: 1 after SIGTERM, 0 after the loss of rank 0.
             lost = lost or "mpirun was ended from outside, or a rank was"
     code, reason = (RankLost.exit_code, lost) if lost else exit_code(returncode, banners, interrupted)
     if reason:
@@ -96,17 +96,17 @@ def launch(
 
 
 class Relay:
-    """Takes what mpirun writes to one stream, and hands it on without the banners."""
+    """Copies one output stream of mpirun without the banners."""
 
     def __init__(self, source: IO[bytes], target: IO[bytes], banners: Banners) -> None:
-        """From `source` to `target`; what mpirun says itself goes to `banners`."""
+        """Copy from `source` to `target`; the banners of mpirun go to `banners`."""
         self.source = source
         self.target = target
         self.banners = banners
         self.rest = b""
 
     def pass_on(self) -> bool:
-        """Hand on what can be read now; False where nothing can, now or for ever."""
+        """Copy what can be read now; return False if there is nothing, now or ever."""
         try:
             data = os.read(self.source.fileno(), 1 << 16)
         except BlockingIOError:
@@ -117,13 +117,13 @@ class Relay:
         return bool(data)
 
     def finish(self) -> None:
-        """Hand on what is left."""
+        """Copy the rest."""
         while self.pass_on():
             pass
         self._write(self.banners.close(self.rest))
 
     def _write(self, data: bytes) -> None:
-        # Whoever read this may have gone; the run goes on, and its pipe must not fill up.
+        # The reader may be gone. The run goes on, and its pipe must not fill up.
         with suppress(OSError):
             self.target.write(data)
             self.target.flush()
@@ -131,9 +131,9 @@ class Relay:
 
 @contextmanager
 def _wakened_by_signals() -> Iterator[int]:
-    """Within it the signals that end a run, and SIGCHLD, do nothing but write their numbers to a pipe.
+    """Write the numbers of the signals that end a run, and of SIGCHLD, to a pipe, and ignore them otherwise.
 
-    A pipe and no thread: the kernel would send the parent-death signal once for each thread of the launcher, and
+    A pipe instead of a thread: the kernel would send the parent-death signal once for each thread of the launcher, and
     at the second SIGTERM Open MPI's mpirun leaves its ranks behind.
     """
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -152,11 +152,11 @@ def _wakened_by_signals() -> Iterator[int]:
 def _attend(
     process: subprocess.Popen[bytes], folder: Path, banners: Banners, wakened: int, watch: Watch | None
 ) -> tuple[int, int | None, str | None]:
-    """Relay the output of mpirun and the signals to it, until it ends; its return code, the first signal, and what the
-    `watch` found to be lost.
+    """Relay the output of mpirun and the signals to it, until it ends. Return its return code, the first signal, and a
+    description of what the `watch` found to be lost.
 
-    mpirun gets SIGTERM, whatever came: MPICH's would hand SIGINT on, for a traceback from each rank, and
-    does not know SIGHUP. A second signal, or GRACE_SECONDS of waiting, kills.
+    Every signal becomes SIGTERM for mpirun: MPICH's would pass SIGINT on, for a traceback from each rank, and does not
+    know SIGHUP. A second signal, or the end of GRACE_SECONDS, kills.
     """
     assert process.stdout is not None
     assert process.stderr is not None
@@ -178,18 +178,18 @@ def _attend(
                 continue
             silent = watch.lost() if watch and first is None and lost is None else None
             if watch and silent and watch.tolerant and silent.rank and silent.process and silent.rank not in killed:
-                # The others go on without it; where it cannot even be killed, they do not.
+                # The others go on without it once it is dead.
                 sys.stderr.write(f"grt-batch: {silent.what}, and is killed\n")
                 _kill_ranks(folder, silent.process)
                 killed.add(silent.rank)
                 watch.forgive(silent.rank)
             elif silent:
-                # A rank that does not run ends by SIGKILL alone. Then mpirun ends those on other hosts, and itself.
+                # A stopped rank ends by SIGKILL only. Then mpirun ends the ranks on other hosts, and itself.
                 lost = silent.what
                 _kill_ranks(folder)
                 deadline = time.monotonic() + GRACE_SECONDS
             wait = INTERVAL_SECONDS if watch else None
-            for number in _hand_on(selector, wait if deadline is None else max(0.0, deadline - time.monotonic())):
+            for number in _relay(selector, wait if deadline is None else max(0.0, deadline - time.monotonic())):
                 if first is None:
                     first = number
                     deadline = time.monotonic() + GRACE_SECONDS
@@ -203,8 +203,8 @@ def _attend(
     return process.returncode, first, lost
 
 
-def _hand_on(selector: selectors.BaseSelector, seconds: float | None) -> list[int]:
-    """Hand on the output that there is within so many seconds; the signals that came meanwhile."""
+def _relay(selector: selectors.BaseSelector, seconds: float | None) -> list[int]:
+    """Relay the output that arrives within `seconds`, and return the signals that arrived meanwhile."""
     signals: list[int] = []
     for key, _ in selector.select(seconds):
         if not isinstance(key.data, Relay):
@@ -220,7 +220,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def _kill(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Kill mpirun and the ranks on this host: those of an Open MPI whose mpirun is gone would run on."""
+    """Kill mpirun and the ranks on this host: Open MPI's ranks would outlive a killed mpirun."""
     _signal_group(process, signal.SIGKILL)
     _kill_ranks(folder)
 
@@ -229,7 +229,7 @@ def _kill_ranks(folder: Path, process: int | None = None) -> None:
     """Kill the ranks of the launch with this folder on this host, or only the rank with this process."""
     mark = f"{LAUNCH_VARIABLE}={folder.name}".encode()
     for entry in Path("/proc").glob("[0-9]*" if process is None else str(process)):
-        # Only Python's own: a server that a rank has started ends by itself, in order.
+        # Only Python itself: a server that a rank has started ends by itself, in order.
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
             if words[1:3] == [b"-m", b"mpi4py"] and mark in (entry / "environ").read_bytes().split(b"\0"):
@@ -238,7 +238,7 @@ def _kill_ranks(folder: Path, process: int | None = None) -> None:
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:
-    """To be called in the child: it gets SIGTERM when `parent` dies, however that happens."""
+    """Return a function for the child: it gets SIGTERM when `parent` dies, for whatever reason."""
     prctl = ctypes.CDLL(None).prctl  # loaded before the fork, after which little is safe
 
     def in_child() -> None:

@@ -1,4 +1,4 @@
-"""The mpirun that starts the ranks: which one it is, what it must be told, and what its end and its banners mean."""
+"""The mpirun that starts the ranks: which one, its command line, and the meaning of its exit code and its banners."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PROGRAM = ("-m", "grt_batch.cli", "run")
 MPIRUN_VARIABLE = "GRT_BATCH_MPIRUN"
 
 
-_HANDED_ON = ("GRT_BATCH_", "PG")
-"""How the variables begin that rank 0 needs wherever it is: this program's own, and those of PostgreSQL's clients."""
+_PASSED_ON = ("GRT_BATCH_", "PG")
+"""Prefixes of the variables that rank 0 needs on any host: those of this program and of PostgreSQL's clients."""
 
 
 LAST_OWN_CODE = 5
 
 
 class Flavour(enum.Enum):
-    """A family of MPIs with the same mpirun; the value is the number of its libmpi.so."""
+    """A family of MPIs with the same mpirun. The value has the number of its libmpi.so."""
 
     OPEN_MPI = "Open MPI", 40
     MPICH = "MPICH", 12
@@ -37,11 +37,11 @@ class Flavour(enum.Enum):
 
     @property
     def soname(self) -> str:
-        """The file name of the library that ranks of this family load."""
+        """The file name of the library that its ranks load."""
         return f"libmpi.so.{self.value[1]}"
 
 
-# In the order in which they are tried: Intel's mpirun calls itself Hydra, too.
+# Tried in this order: Intel's mpirun calls itself Hydra, too.
 FLAVOURS = (
     (re.compile(r"Intel\(R\) MPI"), Flavour.INTEL_MPI),
     (re.compile(r"Open MPI|OpenRTE|open-mpi\.org"), Flavour.OPEN_MPI),
@@ -51,7 +51,7 @@ FLAVOURS = (
 
 @dataclass(frozen=True)
 class Mpirun:
-    """An mpirun, its family, and the libmpi that belongs to it (None: wherever mpi4py finds one)."""
+    """An mpirun, its family, and its libmpi (None: the one that mpi4py finds)."""
 
     path: Path
     flavour: Flavour
@@ -59,9 +59,9 @@ class Mpirun:
 
 
 def find_mpirun(environment: Mapping[str, str]) -> Mpirun:
-    """The mpirun named in the environment, or that of the library named there, or beside Python, or on PATH.
+    """Return the mpirun named in the environment, or that of the library named there, or beside Python, or on PATH.
 
-    Raises NoMpirun where there is none, or one that is no MPI this program knows.
+    Raises NoMpirun if there is none, or only one of an unknown MPI.
     """
     path = _mpirun_path(environment)
     try:
@@ -83,7 +83,7 @@ def find_mpirun(environment: Mapping[str, str]) -> Mpirun:
     library = _library(path, flavour)
     hydra = path.with_name("mpiexec.hydra")
     if flavour is Flavour.INTEL_MPI and hydra.is_file():
-        # Intel's mpirun is a shell script around this one, and dies of a signal without passing it on.
+        # Intel's mpirun is a shell script around this one. A signal kills it, and is not passed on.
         path = hydra
     return Mpirun(path, flavour, library)
 
@@ -104,19 +104,19 @@ def _mpirun_path(environment: Mapping[str, str]) -> Path:
 
 
 def _search_path(mpirun: Path, environment: Mapping[str, str]) -> str:
-    """PATH, and at its end the folder of `mpirun`, which may need its neighbours."""
+    """Return PATH with the folder of `mpirun` at its end, since mpirun may need its neighbours."""
     return os.pathsep.join((environment.get("PATH", os.defpath), str(mpirun.parent)))
 
 
 def _library(mpirun: Path, flavour: Flavour) -> Path | None:
-    """The libmpi installed with `mpirun`: with another one every rank would believe itself alone."""
+    """Return the libmpi installed with `mpirun`: with another one every rank would take itself for the only one."""
     prefixes = dict.fromkeys((mpirun.parent.parent, mpirun.resolve().parent.parent))
     folders = [prefix / lib for prefix in prefixes for lib in ("lib", "lib64", "lib/release")]
     return next((folder / flavour.soname for folder in folders if (folder / flavour.soname).is_file()), None)
 
 
 def is_tolerant(mpirun: Mpirun, environment: Mapping[str, str]) -> bool:
-    """Whether ranks of this mpirun can go on when others are lost: an Open MPI from 5.0 on, made with ULFM."""
+    """Return whether its ranks can go on when others are lost: Open MPI 5.0 or newer, built with ULFM."""
     if mpirun.flavour is not Flavour.OPEN_MPI:
         return False
     try:
@@ -145,12 +145,12 @@ def command(
     cores: int = 1,
     tolerant: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
-    """The command line of `ranks` ranks and its whole environment; what the user has set there stays.
+    """Return the command line for `ranks` ranks and its whole environment, where the user's settings win.
 
-    `root`: is the caller the superuser? `cores`: how many of them the machine has. `tolerant`: where a rank is lost the
-    others go on.
+    `root`: the caller is the superuser. `cores`: the number of cores of this host. `tolerant`: the other ranks go on
+    when a rank is lost.
     """
-    # A rank is one core's work: libraries that start a thread for each core would fight over them.
+    # A rank uses one core: libraries that start a thread for each core would compete for them.
     added = dict.fromkeys(("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     if mpirun.library is not None:
         added["MPI4PY_LIBMPI"] = str(mpirun.library)
@@ -158,11 +158,11 @@ def command(
     crowded = ranks > cores
     match mpirun.flavour:
         case Flavour.OPEN_MPI:
-            # Without "none" the first rank's stdin is a pipe that never ends.
+            # Without "none" the stdin of the first rank is a pipe that never ends.
             options += ["--oversubscribe", "--bind-to", "none", "--stdin", "none"]
             if tolerant:
                 options += ["--with-ft", "ulfm"]
-            # Only one-sided messages use this transport, and it makes the start several times longer.
+            # This transport is for one-sided messages only, and makes the start several times longer.
             added["OMPI_MCA_btl"] = "^ofi"
             if root:
                 added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -170,18 +170,18 @@ def command(
                 added["OMPI_MCA_mpi_yield_when_idle"] = "1"
         case Flavour.MPICH:
             if crowded:
-                # Without it a rank that waits in a barrier takes the core from one that computes.
+                # Without it a rank that waits in a barrier takes the core of one that computes.
                 added["MPIR_CVAR_ENABLE_HEAVY_YIELD"] = "1"
         case Flavour.INTEL_MPI:
             added["I_MPI_PIN"] = "off"
             if crowded:
                 added["I_MPI_THREAD_YIELD"] = "2"
-    # Open MPI does not start without a HOME, and a job or a service need not have one.
+    # Open MPI does not start without HOME, which a batch job or a service need not have.
     complete = {"HOME": _home()} | added | dict(environment) | {"PATH": _search_path(mpirun.path, environment)}
     if mpirun.flavour is Flavour.OPEN_MPI:
-        # Hydra hands the whole environment to other hosts, Open MPI its own OMPI_ and what is named.
-        handed_on = {name for name in complete if name in added or name.startswith(_HANDED_ON)}
-        for name in sorted(name for name in handed_on if not name.startswith("OMPI_")):
+        # Hydra passes the whole environment to other hosts, Open MPI only its own variables and those named.
+        passed_on = {name for name in complete if name in added or name.startswith(_PASSED_ON)}
+        for name in sorted(name for name in passed_on if not name.startswith("OMPI_")):
             options += ["-x", name]
     python = [sys.executable, "-m", "mpi4py", *program]
     return [str(mpirun.path), "-n", str(ranks), *options, *python, *arguments], complete
@@ -195,13 +195,13 @@ def _home() -> str:
 
 
 def exit_code(returncode: int, banners: Banners, interrupted: int | None) -> tuple[int, str | None]:
-    """The run's exit code, and how a rank was lost where nobody else can say it.
+    """Return the run's exit code, and how a rank was lost unless it has been reported.
 
-    `returncode` is mpirun's, negative when a signal ended it; `interrupted` the signal that the launcher got.
+    `returncode` is mpirun's, negative when a signal ended it; `interrupted` is the signal that the launcher got.
     """
     if interrupted is not None and returncode != 0:
         return 128 + interrupted, None
-    # The banner goes first: MPICH's mpirun returns the bare number of the signal, like a code of the run.
+    # The banner comes first: MPICH's mpirun returns the bare number of the signal, like a code of the run.
     if banners.signalled is not None:
         return RankLost.exit_code, banners.signalled
     if returncode == 0:
@@ -233,9 +233,9 @@ def _signal_name(number: int) -> str:
 
 @dataclass
 class Banners:
-    """What mpirun itself says about the end of its ranks: taken out of the output, and kept.
+    """The messages of mpirun about the end of its ranks, which are taken out of the output and interpreted.
 
-    Its other messages stay in the output: nobody else tells why ranks cannot start.
+    Its other messages stay in the output: nothing else explains why ranks cannot start.
     """
 
     ended: bool = False
@@ -244,7 +244,7 @@ class Banners:
     signalled: str | None = None
 
     def split(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of `data` goes out, and the rest, which may be the beginning of a banner."""
+        """Return the output in `data`, and the rest, which may be the beginning of a banner."""
         out = bytearray()
         start = 0
         for match in BANNER.finditer(data):
@@ -257,15 +257,15 @@ class Banners:
         return bytes(out + data[start:cut]), data[cut:]
 
     def close(self, rest: bytes) -> bytes:
-        """What of the rest goes out when mpirun has ended. One thread of Open MPI's writes a banner, line by line, and
-        another one may meanwhile end it."""
+        """Return the output in the rest once mpirun has ended. Open MPI may end within a banner: one of its
+        threads writes it line by line while another one ends the process."""
         rule, _, text = rest.partition(b"\n")
         if rule != OPEN_MPI_RULE:
             return rest
         return rest if text and not self._take(text.decode(errors="replace")) else b""
 
     def _take(self, banner: str) -> bool:
-        """Note what `banner` says; True for one that tells how ranks ended."""
+        """Note what `banner` says; return True if it reports how ranks ended."""
         words = " ".join(banner.split())
         if not ENDING.search(words):
             self.foreign = True

@@ -1,10 +1,10 @@
-"""Who does what, as pure functions of the number of ranks and the work.
+"""The roles of the ranks, as pure functions of the number of ranks and the work.
 
-Rank 0 coordinates. Of the others some carry out an order each, as controllers, and the rest help them, as workers. Who
-has nothing to do asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
+Rank 0 coordinates. The other ranks are controllers, which carry out an order each, or workers, which help a controller.
+An idle rank asks, and gets the role that the work needs: so any number of ranks will do, and none idles.
 
-Whoever reduces an archive and does its tasks alone need not send anything, so that as many lead as there are orders.
-Helping is for the rest: for an instance whose archive is larger than others, and for the end of the run.
+A controller that does all tasks itself sends no data, so there are as many controllers as orders. Workers are for the
+rest of the ranks: for an archive that is larger than the others, and for the end of the run.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from dataclasses import dataclass
 COORDINATOR = 0
 
 
-_TOLD_BYTES = 16 << 20
+_REPORTED_BYTES = 16 << 20
 
 
 def controllers(ranks: int, orders: int) -> int:
-    """How many ranks carry out an order at the same time, of `ranks` in all and with `orders` still to do."""
+    """Return how many of `ranks` ranks carry out an order at the same time, with `orders` orders to do."""
     return min(orders, ranks - 1)
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a controller has left to do, in bytes of tar.gz, and how many workers it has."""
+    """The load of a controller: the bytes of tar.gz left to read, and the number of its workers."""
 
     bytes_left: int
     workers: int
 
 
 def most_loaded(loads: Mapping[int, Load]) -> int | None:
-    """The rank of the controller that one more worker helps most, None without controllers."""
+    """Return the rank of the controller that one more worker helps most, None without controllers."""
     if not loads:
         return None
     return max(
@@ -41,6 +41,6 @@ def most_loaded(loads: Mapping[int, Load]) -> int | None:
 
 
 def is_worth_reporting(done: int, order: int) -> bool:
-    """Whether it is worth a message that `done` bytes more of an order of so many are dealt with. Were it said of each
-    block, a thousand ranks would keep rank 0 busy with nothing else."""
-    return done >= min(order // 4, _TOLD_BYTES)
+    """Return whether `done` more bytes, of an order of `order` bytes, are worth a message. Messages for each block of a
+    thousand ranks would keep rank 0 busy."""
+    return done >= min(order // 4, _REPORTED_BYTES)

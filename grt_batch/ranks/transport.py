@@ -1,10 +1,10 @@
 """The one place that knows MPI: sending, receiving and waiting.
 
 Sends never block: two ranks that send large messages to each other would wait for ever. A waiting rank probes a few
-times and then sleeps ever longer, since a blocked receive of most MPIs burns a core.
+times and then sleeps for growing times, since a blocking receive uses a whole core in most MPIs.
 
-Most MPIs end all ranks when one is lost. Under Open MPI's `--with-ft ulfm` the others live on: all that they do with
-the transport then raises RankLostError, until each of them has regrouped. Messages that were under way are lost.
+Most MPIs end all ranks when one is lost. Under Open MPI's `--with-ft ulfm` the others live on: every use of the
+transport then raises RankLostError, until each rank has regrouped. Messages on their way are lost.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _LAUNCHERS = (
 
 
 _TOLERANT = "OMPI_MCA_mpi_ft_enable"
-"""What the ranks see of Open MPI's `--with-ft ulfm`."""
+"""The variable by which ranks know Open MPI's `--with-ft ulfm`."""
 
 
 _CODE, _OVER = 0xFF, 0x100
-"""What ranks agree on, by `and`: the complement of the exit code that ends them all, and whether the run is over."""
+"""Flags that ranks agree on, by `and`: the complement of the exit code that ends them all; whether the run is over."""
 
 
 class RankLostError(Exception):
@@ -53,7 +53,7 @@ class RankLostError(Exception):
 
 
 class Transport:
-    """The messages of one rank, and its clock."""
+    """The connection of one rank to the others, and its clock."""
 
     def __init__(self, comm: Any) -> None:
         self._comm = comm
@@ -63,14 +63,14 @@ class Transport:
         self._sending: list[tuple[Any, bytes]] = []
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
-        """Send a packed message, or one that is only its tag."""
+        """Send a packed message, or only a tag."""
         raw = pack() if raw is None else raw
         with self.clock.stage(Stage.SEND, len(raw)):
             self._reap()
             self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
 
     def receive(self) -> Message:
-        """The next message, from whoever; sleeps until there is one."""
+        """Wait for the next message from any rank."""
         message = self.poll()
         if message is None:
             with self.clock.stage(Stage.WAITING):
@@ -89,7 +89,7 @@ class Transport:
                 sleep = min(2 * sleep, _LONGEST_SLEEP)
 
     def poll(self) -> Message | None:
-        """The next message, None where none has come yet."""
+        """Return the next message, None if none has arrived."""
         from mpi4py import MPI
 
         status = MPI.Status()
@@ -104,14 +104,14 @@ class Transport:
             return unpack(status.Get_tag(), status.Get_source(), raw)
 
     def flush(self) -> None:
-        """Wait until all that was sent has left."""
+        """Wait until all messages have left."""
         while self._sending:
             self._reap()
             time.sleep(_SHORTEST_SLEEP)
 
     def finish(self, code: int = 0) -> None:
-        """Take part in the end of all ranks, before this one leaves with `code`; no message after it. An mpirun may end
-        the ranks as soon as one of them has left with an exit code: so all meet here, and only the first has one."""
+        """Meet all ranks at the end of the run, before this one exits with `code`; send nothing afterwards. An mpirun
+        may end all ranks as soon as one exits with a code, so all meet here, and only rank 0 has one."""
         from mpi4py import MPI
 
         self.flush()
@@ -119,11 +119,11 @@ class Transport:
         MPI.Finalize()
 
     def regroup(self) -> Sequence[int]:
-        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        """Go on without the lost ranks, and return their numbers. All other ranks must do so, too."""
         return ()
 
     def abort(self, code: int) -> None:
-        """End all ranks at once, with this exit code."""
+        """End all ranks at once with this exit code."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._comm.Abort(code)
@@ -133,34 +133,34 @@ class Transport:
 
 
 class FaultTolerantTransport(Transport):
-    """The messages of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
+    """The connection of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
 
     def __init__(self, comm: Any) -> None:
         super().__init__(comm)
         self._world = comm.Get_group()
         self._ranks = list(range(self.size))
         self._met = False
-        # MPI may still read what was being sent to others when one was lost.
+        # MPI may still read the messages that were on their way when a rank was lost.
         self._abandoned: list[tuple[Any, bytes]] = []
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
-        """Send a packed message, or one that is only its tag. Raises RankLostError."""
+        """Send a packed message, or only a tag. Raises RankLostError."""
         with self._losses():
             super().send(self._ranks.index(to), tag, raw)
 
     def poll(self) -> Message | None:
-        """The next message, None where none has come yet. Raises RankLostError."""
+        """Return the next message, None if none has arrived. Raises RankLostError."""
         with self._losses():
             message = super().poll()
         return message and replace(message, source=self._ranks[message.source])
 
     def flush(self) -> None:
-        """Wait until all that was sent has left. Raises RankLostError."""
+        """Wait until all messages have left. Raises RankLostError."""
         with self._losses():
             super().flush()
 
     def finish(self, code: int = 0) -> None:
-        """Leave with `code`, as soon as all ranks do. Raises RankLostError where not all know of the end."""
+        """Exit with `code` once all ranks do. Raises RankLostError if not all know of the end."""
         self.flush()
         self._met = True
         if not self._agree(_OVER | _CODE) & _OVER:
@@ -168,7 +168,7 @@ class FaultTolerantTransport(Transport):
         self._leave(code)
 
     def regroup(self) -> Sequence[int]:
-        """Begin anew without the ranks that were lost, and say which these are. Every other rank must do so, too."""
+        """Go on without the lost ranks, and return their numbers. All other ranks must do so, too."""
         from mpi4py import MPI
 
         if not self._met:
@@ -188,13 +188,13 @@ class FaultTolerantTransport(Transport):
         return lost
 
     def abort(self, code: int) -> None:
-        """End all ranks, each at its next message, with this exit code. MPI's own Abort would leave them waiting."""
+        """End each rank at its next message with this exit code. MPI's own Abort may leave them waiting."""
         self._comm.Revoke()
         self._agree(_CODE & ~code)
 
     @contextmanager
     def _losses(self) -> Iterator[None]:
-        """Raises RankLostError where MPI says that a rank was lost, and sees to it that all others are told."""
+        """Raise RankLostError when MPI reports a lost rank, and make MPI report it to all others."""
         from mpi4py import MPI
 
         try:
@@ -208,8 +208,7 @@ class FaultTolerantTransport(Transport):
             raise RankLostError from None
 
     def _agree(self, flags: int) -> int:
-        """What the flags of all ranks that live have in common, once all have come here; the same for each of them.
-        Where that ends them with an exit code it does not return."""
+        """Wait for all living ranks, and return the flags that all of them have. Exit if these include an exit code."""
         from mpi4py import MPI
 
         common = array("i", [flags])
@@ -218,7 +217,7 @@ class FaultTolerantTransport(Transport):
             while not request.Test():
                 time.sleep(_LONGEST_SLEEP)
         except MPI.Exception as error:
-            # Some rank did not come; the others have agreed.
+            # A rank was lost before it came; the others have agreed.
             if not _is_loss(error):
                 raise
         if code := _CODE & ~common[0]:
@@ -236,10 +235,10 @@ class FaultTolerantTransport(Transport):
                     raise
 
     def _leave(self, code: int) -> None:
-        """End this process. MPI's Finalize, which an orderly exit calls, too, may wait for a lost rank for ever."""
+        """End this process without MPI's Finalize, which may wait for a lost rank for ever."""
         from mpi4py import MPI
 
-        # By this rank others may have to hear what was agreed on: once they have come here, they have.
+        # Others may learn only from this rank what was agreed on; once they have come here, they know.
         common, deadline = array("i", [0]), time.monotonic() + _LONGEST_FAREWELL
         with suppress(MPI.Exception):
             request = self._comm.Iagree(common)
@@ -257,7 +256,7 @@ class FaultTolerantTransport(Transport):
 
 
 def _is_loss(error: Any) -> bool:
-    """Whether MPI raised this because a rank was lost."""
+    """Return whether MPI raised this because a rank was lost."""
     from mpi4py import MPI
 
     return error.Get_error_class() in (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
@@ -270,9 +269,10 @@ def _byte() -> Any:
 
 
 def world() -> Transport | None:
-    """The ranks that this process was started with; None for a process of its own, which then never loads MPI.
+    """Return the connection to the ranks that were started with this process. A process that was started by itself gets
+    None, and never loads MPI.
 
-    Raises WrongMpi where the launcher and the library are of different MPIs.
+    Raises WrongMpi if the launcher and the library belong to different MPIs.
     """
     started = next((int(os.environ[size]) for size, _ in _LAUNCHERS if os.environ.get(size, "").isdigit()), 1)
     if started == 1 and "mpi4py.run" not in sys.modules and "mpi4py.MPI" not in sys.modules:
@@ -296,10 +296,10 @@ def world() -> Transport | None:
 
 
 def is_first() -> bool:
-    """Whether the launcher calls this process its first rank; true for a process of its own."""
+    """Return whether this process is the first rank; true for a process that was started by itself."""
     return _launched_as() == 0
 
 
 def _launched_as() -> int:
-    """The rank that the launcher gave to this process; 0 for a process of its own."""
+    """Return the rank that the launcher gave to this process; 0 for a process that was started by itself."""
     return next((int(os.environ[rank]) for _, rank in _LAUNCHERS if os.environ.get(rank, "").isdigit()), 0)

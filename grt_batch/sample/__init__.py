@@ -1,4 +1,4 @@
-"""Sample uploads: instances of different sizes and releases, with the habits and the errors of real ones.
+"""Sample uploads: instances of different sizes and releases, with the habits and errors of real ones.
 
 The same arguments give the same bytes of every file.
 """
@@ -32,18 +32,18 @@ EARLIEST = date(2012, 1, 1)
 
 
 SIZE_EXPONENT = 1.6
-"""The instances have shares like rank ** -1.6: 62, 21, 11 and 7 % of the jobs."""
+"""The shares of the instances are proportional to rank ** -1.6: 62, 21, 11 and 7 % of the jobs."""
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What was written."""
+    """The number and size of what was written."""
 
     instances: int
     archives: int
     """of all instances"""
     jobs: int
-    """rows of all archives; one that is reported twice counts twice"""
+    """rows of all archives; a job that is reported twice counts twice"""
     bytes: int
     """of the tar.gz files"""
     text_bytes: int
@@ -59,12 +59,12 @@ def write_sample(
     seed: int = 1,
     until: date | None = None,
 ) -> SampleSummary:
-    """Write uploads into `folder`, which must be empty or not exist yet.
+    """Write uploads into `folder`, which must be empty or not exist.
 
-    `archives` is the number of each instance's archives, `jobs` that of the job rows in all of them together,
+    `archives` is the number of archives of each instance, `jobs` the number of job rows in all archives together,
     `until` the day of the newest archive (UNTIL by default).
 
-    Raises BadArguments for numbers that make no sample, and for a folder that is not empty.
+    Raise BadArguments for numbers that make no sample, and for a folder that is not empty.
     """
     until = until or UNTIL
     _check(folder, instances, archives, jobs, seed, until)
@@ -84,22 +84,22 @@ def write_sample(
 
 def _check(folder: Path, instances: int, archives: int, jobs: int, seed: int, until: date) -> None:
     if instances < 1 or archives < 1:
-        raise BadArguments(command="sample", what="it takes at least one instance with one archive")
+        raise BadArguments(command="sample", what="a sample needs at least one instance with one archive")
     if jobs < instances * archives:
         raise BadArguments(
             command="sample",
-            what=f"{instances * archives} archives cannot share {jobs} jobs: each holds one at least",
+            what=f"{instances * archives} archives need at least as many jobs, not {jobs}",
         )
     if seed < 0:
         raise BadArguments(command="sample", what=f"the seed {seed} is negative")
     if until < EARLIEST:
-        raise BadArguments(command="sample", what=f"there are no archives before {EARLIEST}, so none until {until}")
+        raise BadArguments(command="sample", what=f"the last day {until} is before the first archives, {EARLIEST}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadArguments(command="sample", what=f"{folder} is not an empty folder")
 
 
 def _shares(jobs: int, instances: int, archives: int) -> list[tuple[int, ...]]:
-    """The job rows of each archive of each instance: their sum is `jobs`, and none is 0."""
+    """Return the number of job rows of each archive of each instance: their sum is `jobs`, and none is 0."""
     weights = np.repeat(np.arange(1, instances + 1) ** -SIZE_EXPONENT, archives)
     bounds = np.rint(np.cumsum(weights) / weights.sum() * (jobs - len(weights))).astype(int)
     rows = 1 + np.diff(bounds, prepend=0)
@@ -107,7 +107,7 @@ def _shares(jobs: int, instances: int, archives: int) -> list[tuple[int, ...]]:
 
 
 def _write_archive(home: Path, history: History, archive: int) -> tuple[int, int]:
-    """Write the pair of files of an archive into `home`; the bytes of the tar.gz and of the text in it."""
+    """Write both files of an archive into `home`; return the bytes of the tar.gz and of the text in it."""
     release = history.profile.release(archive)
     generated = history.generated(archive)
     packed = home / f"{history.name(archive)}.tar.gz"
@@ -123,7 +123,7 @@ def _write_archive(home: Path, history: History, archive: int) -> tuple[int, int
 
 
 def _write_members(members: Mapping[str, Path], history: History, archive: int) -> Counter[str]:
-    """Write the text of each member to its path; the number of jobs in each state."""
+    """Write the text of each member to its path; return the number of jobs in each state."""
     exporter = Exporter(history.profile.release(archive), history.catalogue)
     newest = archive == len(history.rows) - 1
     states: Counter[str] = Counter()

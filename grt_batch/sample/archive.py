@@ -1,4 +1,4 @@
-"""The pair of files of an archive: N.tar.gz from its members, and N.json that describes it."""
+"""The two files of an archive: N.tar.gz with its members, and N.json, which describes it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ EXPORTER_FOLDER = "home/galaxy/galaxy/reports"
 
 
 SETTLED = 1_600_000_000
-"""Modification time of every file, Unix seconds: long enough ago that nobody waits for more."""
+"""The modification time of every file in Unix seconds, long enough ago for any settle_seconds."""
 
 
 def write_tar(file: Path, members: Mapping[str, Path], modified: int) -> None:
-    """Write `file` with the members under the exporter's full paths; the same contents give the same bytes.
+    """Write the members to the tar.gz `file` under the exporter's full paths; equal contents give equal bytes.
 
-    `members` holds the texts by the end of their names (`jobs`), `modified` is their time in Unix seconds.
+    `members` maps the ends of their names (`jobs`) to texts; `modified` is their time in Unix seconds.
     """
     archive = file.name.removesuffix(".tar.gz")
-    # igzip.open takes no mtime, and without one the bytes hold the time of day.
+    # igzip.open takes no mtime and would write the current time.
     packer: Any = igzip.IGzipFile
     with (
         file.open("wb") as raw,
@@ -42,7 +42,7 @@ def write_tar(file: Path, members: Mapping[str, Path], modified: int) -> None:
 
 
 def report_hash(file: Path) -> str:
-    """The key report_hash of N.json for a tar.gz."""
+    """Return the value of report_hash in N.json for a tar.gz."""
     with file.open("rb") as packed:
         return f"sha256:{hashlib.file_digest(packed, 'sha256').hexdigest()}"
 
@@ -54,5 +54,5 @@ def write_json(file: Path, document: Mapping[str, Any]) -> None:
 
 
 def settle(file: Path) -> None:
-    """Make `file` look as if nobody had written to it for long."""
+    """Set the modification time of `file` far enough back to count as settled."""
     os.utime(file, (SETTLED, SETTLED))

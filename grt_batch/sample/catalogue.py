@@ -1,4 +1,4 @@
-"""The tools of a sample: who they are, how often they run, and what a run of each costs."""
+"""The tools of a sample: their names, how often they run, and what a run costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOOLS = 300
 PLAIN_SHARE = 0.39
 
 
-# Of 300 tools with shares like rank ** -0.9, the first ten hold 40 %.
+# With 300 tools and shares proportional to rank ** -0.9, the first ten have 40 %.
 ZIPF_EXPONENT = 0.9
 
 
@@ -31,7 +31,7 @@ MEDIAN_RUNTIME = 16.0
 P95_RUNTIME = 1800.0
 
 
-# Runtimes are log-normal over all jobs: part of the spread lies between tools, the rest within them.
+# Runtimes are log-normal over all jobs: part of the spread is between tools, the rest within them.
 SIGMA = float(np.log(P95_RUNTIME / MEDIAN_RUNTIME)) / NormalDist().inv_cdf(0.95)
 
 
@@ -48,7 +48,7 @@ BROKEN_TOOLS = 3
 
 
 COMMON_PARAMETERS = 2
-"""So many of the first PARAMETERS are those of every tool."""
+"""The number of PARAMETERS, from the first, that every tool has."""
 
 
 MAX_FURTHER_PARAMETERS = 5
@@ -56,10 +56,10 @@ MAX_FURTHER_PARAMETERS = 5
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tools; each field holds one value for each tool, the most popular first, but for those of lists.
+    """The tools. Each field but the lists has one value for each tool, the most popular first.
 
     A variant is a tool in one version: tool t has the variants first_variant[t] .. first_variant[t + 1] - 1,
-    the most used first. Its parameters stand in parameter[first_parameter[t]] .. in the same way.
+    the most used first. Its parameters are parameter[first_parameter[t]] .. in the same way.
     """
 
     share: NDArray[np.float64]
@@ -82,11 +82,11 @@ class Catalogue:
     variant_versions: tuple[str, ...]
     first_parameter: NDArray[np.int64]
     parameter: NDArray[np.int64]
-    """number in PARAMETERS"""
+    """index in PARAMETERS"""
 
 
 def make_catalogue(rng: np.random.Generator) -> Catalogue:
-    """The same tools for the same state of `rng`; the names do not depend on it."""
+    """Draw the tools. The names do not depend on `rng`; equal states of it give equal tools."""
     share = np.arange(1, TOOLS + 1, dtype=np.float64) ** -ZIPF_EXPONENT
     share /= share.sum()
     names = _names(share)
@@ -116,7 +116,7 @@ def make_catalogue(rng: np.random.Generator) -> Catalogue:
 
 
 def _names(share: NDArray[np.float64]) -> list[str]:
-    """A name for each share: plain ones for PLAIN_SHARE of every prefix as nearly as it goes."""
+    """Return a name for each share; in every prefix, about PLAIN_SHARE have plain names."""
     plain, shed = _plain_names(), _shed_names()
     names: list[str] = []
     plain_so_far = 0.0
@@ -130,14 +130,14 @@ def _names(share: NDArray[np.float64]) -> list[str]:
 
 
 def _plain_names() -> Iterator[str]:
-    """Ids of Galaxy's own tools, then as many converters as anybody wants."""
+    """Yield the ids of Galaxy's own tools, then converters without end."""
     yield from PLAIN_TOOLS.replace("\n", " ").strip().split(", ")
     for source, target in itertools.permutations(CONVERTED_TYPES, 2):
         yield f"CONVERTER_{source}_to_{target}"
 
 
 def _shed_names() -> Iterator[str]:
-    """Tool Shed ids without their version."""
+    """Yield Tool Shed ids without their version."""
     for line in SHED_REPOSITORIES.replace("\n    ", " ").strip().splitlines():
         repository, _, tools = line.partition(":")
         for tool in tools.split() or [repository.rpartition("/")[2]]:
@@ -145,14 +145,14 @@ def _shed_names() -> Iterator[str]:
 
 
 def _versions(name: str, count: int) -> list[str]:
-    """`count` versions, newest first, in the fashion of the Tool Shed or of Galaxy's own tools."""
+    """Return `count` versions, newest first, in the style of the Tool Shed or of Galaxy's own tools."""
     if "/" in name:
         return [f"{len(name) % 4}.{7 + step}.{step % 3}+galaxy{step % 2}" for step in reversed(range(count))]
     return [f"1.{step}.{len(name) % 5}" for step in reversed(range(count))]
 
 
 def _parameters(rng: np.random.Generator) -> NDArray[np.int64]:
-    """About five parameters for a tool."""
+    """Draw about five parameters for a tool."""
     further = rng.choice(
         len(PARAMETERS) - COMMON_PARAMETERS, rng.integers(1, MAX_FURTHER_PARAMETERS + 1), replace=False
     )
@@ -160,7 +160,7 @@ def _parameters(rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _spread(share: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median log runtimes in the order of `weight`: normally distributed over the jobs, not the tools."""
+    """Draw median log runtimes in the order of `weight`, normally distributed over the jobs, not the tools."""
     order = np.argsort(weight)
     middle = np.cumsum(share[order]) - share[order] / 2
     normal = NormalDist(float(np.log(MEDIAN_RUNTIME)), TOOL_SIGMA)
@@ -170,7 +170,7 @@ def _spread(share: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[
 
 
 def _error_rates(share: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Rates with the mean ERROR_SHARE over all jobs; a few rare tools never work."""
+    """Draw error rates with the mean ERROR_SHARE over all jobs; a few rare tools never work."""
     rates = rng.gamma(1.5, size=len(share))
     rates *= ERROR_SHARE / (rates @ share)
     rates = np.minimum(rates, 0.6)

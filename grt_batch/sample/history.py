@@ -1,4 +1,4 @@
-"""The history of one instance: which jobs it ran when, and which of them each of its archives reports."""
+"""The history of an instance: its jobs over time, and which of them each archive reports."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from grt_batch.sample.population import Jobs, draw_jobs
 from grt_batch.sample.releases import Profile, instance_id_of, profile_of
 
 CHUNK = 20_000
-"""Jobs that are drawn at a time: bounds the memory."""
+"""The number of jobs drawn at a time, which bounds the memory."""
 
 
 REPEATED_SHARE = 0.2
-"""of the rows of an archive that reports again are those of jobs that the archive before held"""
+"""The share of rows that an archive repeats from the one before, if it repeats any."""
 
 
 GAP_EVERY = 50
-"""Job ids of which one is not used."""
+"""One of this many job ids is not used."""
 
 
 class Purpose(IntEnum):
-    """What random numbers are drawn for; none is 0, for numpy takes missing words of a seed for zeros."""
+    """The purpose of random numbers. None is 0, as numpy reads missing words of a seed as zeros."""
 
     TOOLS = 1
     TIMES = 2
@@ -37,13 +37,13 @@ class Purpose(IntEnum):
 
 
 def random_for(purpose: Purpose, seed: int, instance: int = 0, archive: int = 0, job: int = 0) -> np.random.Generator:
-    """Random numbers for one purpose and place, the same whatever else is drawn."""
+    """Return the generator for one purpose and place, which does not depend on other draws."""
     return np.random.default_rng([seed, instance, archive, job, purpose])
 
 
 @dataclass(frozen=True)
 class History:
-    """An instance, counted from 0, whose archives have these numbers of job rows, the oldest first."""
+    """The history of an instance, counted from 0, given the job rows of its archives, oldest first."""
 
     seed: int
     instance: int
@@ -53,16 +53,16 @@ class History:
 
     @property
     def profile(self) -> Profile:
-        """What the instance runs and how it presents itself."""
+        """The releases and the metadata of the instance."""
         return profile_of(self.instance)
 
     @property
     def instance_id(self) -> str:
-        """The name of its folder."""
+        """The name of the instance's folder."""
         return instance_id_of(self.instance)
 
     def generated(self, archive: int) -> float:
-        """When an archive was made, Unix seconds; that of archive -1 is when the first job was."""
+        """Return when an archive was made, in Unix seconds; archive -1 is the time of the first job."""
         newest = self.until - timedelta(days=self.profile.silent_days)
         end = datetime(newest.year, newest.month, newest.day, 4, tzinfo=UTC).timestamp()
         end += self.rng(Purpose.TIMES, len(self.rows)).uniform(0, 3600)
@@ -70,37 +70,37 @@ class History:
         return round(end - step * (len(self.rows) - 1 - archive), 2)
 
     def name(self, archive: int) -> str:
-        """The archive's name, `N`."""
+        """Return the archive's name, `N`."""
         return str(archive) if self.profile.counts_archives else str(self.generated(archive))
 
     def jobs_of(self, archive: int) -> Iterator[Jobs]:
-        """The jobs that an archive reports, in chunks of rising ids."""
+        """Yield the jobs that an archive reports, in chunks of rising ids."""
         repeated = self._repeated(archive)
         if repeated:
             yield from self._new_jobs(archive - 1, skip=self._new(archive - 1) - repeated)
         yield from self._new_jobs(archive)
 
     def rng(self, purpose: Purpose, archive: int, job: int = 0) -> np.random.Generator:
-        """Random numbers for one purpose and place in this history."""
+        """Return the generator for one purpose and place in this history."""
         return random_for(purpose, self.seed, self.instance, archive, job)
 
     @property
     def _change(self) -> float:
-        """When two tools began to fail, or to take longer: 30 days before the sample ends."""
+        """When one tool begins to fail and another to take longer: 30 days before the sample ends."""
         return datetime(self.until.year, self.until.month, self.until.day, tzinfo=UTC).timestamp() - 30 * 86400
 
     def _repeated(self, archive: int) -> int:
-        """How many jobs of the archive before an archive reports again."""
+        """Return the number of jobs that an archive repeats from the one before."""
         if archive == 0 or archive < len(self.rows) - 1 or not self.profile.reports_again:
             return 0
         return min(round(self.rows[archive] * REPEATED_SHARE), self.rows[archive - 1])
 
     def _new(self, archive: int) -> int:
-        """How many jobs an archive is the first to report."""
+        """Return the number of jobs that an archive reports for the first time."""
         return self.rows[archive] - self._repeated(archive)
 
     def _new_jobs(self, archive: int, skip: int = 0) -> Iterator[Jobs]:
-        """The jobs that an archive is the first to report, without the first `skip` of them."""
+        """Yield the jobs that an archive reports for the first time, without the first `skip`."""
         before = sum(self._new(earlier) for earlier in range(archive))
         begin, end = self.generated(archive - 1), self.generated(archive)
         count = self._new(archive)
@@ -119,5 +119,5 @@ class History:
 
 
 def _ids(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The id of the job at each position: rising, with gaps."""
+    """Return the job id at each position: rising, with gaps."""
     return position + 1 + position // (GAP_EVERY - 1)

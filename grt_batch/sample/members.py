@@ -1,7 +1,7 @@
-"""The text of the members: a row becomes a line, or what the exporter of its release made of it.
+"""The text of the members: each row as a line, or as the exporter of its release wrote it.
 
-Each function returns a series of texts that are to be written one after the other. Each holds its own
-newline, for a record that breaks off has none.
+Each function returns a series of texts to be written one after the other. Each text has its own newline, as a record
+that breaks off has none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from grt_batch.sample.releases import Release
 from grt_batch.sample.wordings import Wordings, wordings_of
 
 BATCH = 1000
-"""Job ids that the exporter asks the database for at a time; the order inside of it is the database's."""
+"""The number of job ids the exporter queries at a time; the order within a batch is the database's."""
 
 
 NO_LIMIT = 9223372036854771712
@@ -44,10 +44,10 @@ METRICS = tuple(
 
 
 METRICS_OF_CGROUPS = np.repeat([0, 1, 2], [8, 5, 5])
-"""The version of the control groups that each of METRICS needs; 0 for none."""
+"""The version of control groups that each of METRICS needs; 0 for none."""
 
 
-# One row in so many.
+# One row in this many.
 NULL_VERSION_EVERY = 1000
 
 
@@ -67,24 +67,24 @@ LONG_VALUE_BYTES = 120_000
 
 
 class Exporter:
-    """Writes jobs as the exporter of one release does."""
+    """Write jobs as the exporter of one release does."""
 
     def __init__(self, release: Release, catalogue: Catalogue) -> None:
-        """Prepare for the parameters of the tools in `catalogue`."""
+        """Prepare the parameters of the tools in `catalogue`."""
         self.release = release
         self.catalogue = catalogue
         self.wordings = wordings_of(release)
 
     def header(self, member: str) -> bytes:
-        """The first line of a member, empty where the release writes none."""
+        """Return the first line of a member, empty if the release writes none."""
         return "\t".join(self.release.columns(member)).encode() + b"\n" if self.release.headers else b""
 
     def records(
         self, member: str, seen: pl.DataFrame, datasets: pl.DataFrame, rng: np.random.Generator, torn: bool
     ) -> pl.Series:
-        """The texts of one member from the rows of Jobs.seen_at and their datasets.
+        """Return the texts of one member from the rows of Jobs.seen_at and their datasets.
 
-        If `torn`, the last record of `jobs` stops in the middle, as far as the release breaks lines.
+        If `torn`, the last record of `jobs` stops in the middle, provided that the release breaks lines.
         """
         match member:
             case "jobs":
@@ -100,7 +100,7 @@ class Exporter:
 
 
 def job_texts(seen: pl.DataFrame, release: Release, rng: np.random.Generator, torn: bool) -> pl.Series:
-    """Records of `jobs` from the rows of Jobs.seen_at; if `torn`, the last one stops in the middle."""
+    """Return the records of `jobs` from the rows of Jobs.seen_at; if `torn`, the last one stops in the middle."""
     rows = _batched(seen, rng)
     if not release.headers:
         return _texts(rows, release.columns("jobs"))
@@ -115,7 +115,7 @@ def job_texts(seen: pl.DataFrame, release: Release, rng: np.random.Generator, to
     if not release.breaks_lines:
         rows = rows.with_columns(_replaced("tool_version", null, "None"))
         return _texts(rows, release.columns("jobs"))
-    # Where one row stops, the next one may as well; a null tool_id stops it after the id.
+    # If one row stops, the next one may stop too; a null tool_id stops it after the id.
     null[1:] |= null[:-1] & (rng.random(len(rows) - 1) < 0.15)
     null[-1:] |= torn
     no_tool = pl.Series(rng.random(len(rows)) < 0.2)
@@ -124,7 +124,7 @@ def job_texts(seen: pl.DataFrame, release: Release, rng: np.random.Generator, to
 
 
 def dataset_texts(datasets: pl.DataFrame, release: Release, rng: np.random.Generator) -> pl.Series:
-    """Records of Jobs.datasets: in each batch first the inputs, then the outputs."""
+    """Return the records of Jobs.datasets: in each batch first the inputs, then the outputs."""
     rows = _batched(datasets, rng, then=datasets["type"] == "output")
     size = pl.col("file_size")
     if release.rounds_sizes:
@@ -134,7 +134,7 @@ def dataset_texts(datasets: pl.DataFrame, release: Release, rng: np.random.Gener
     columns = ("id", *release.columns("datasets")[1:])
     if not release.breaks_lines:
         return _texts(rows, columns)
-    # A name may hold what separates fields and lines.
+    # A name may contain separators of fields and lines.
     for name in ("new_file|sample\t7__", "new_file|sample\n8__"):
         rows = rows.with_columns(_replaced("param_name", _few(rng, len(rows), ODD_FIELD_EVERY), name))
     null = _few(rng, len(rows), ODD_FIELD_EVERY)
@@ -144,7 +144,7 @@ def dataset_texts(datasets: pl.DataFrame, release: Release, rng: np.random.Gener
 def param_texts(
     seen: pl.DataFrame, release: Release, rng: np.random.Generator, catalogue: Catalogue, wordings: Wordings
 ) -> pl.Series:
-    """Records of `params` from the rows of Jobs.seen_at, with one very long value at the end."""
+    """Return the records of `params` from the rows of Jobs.seen_at, with one very long value at the end."""
     rows = _batched(seen, rng)
     tool, ids = rows["tool"].to_numpy(), rows["id"].to_numpy()
     first = catalogue.first_parameter
@@ -175,13 +175,13 @@ def param_texts(
 
 
 def metric_texts(seen: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
-    """Records of `metric_num` of those jobs among the rows of Jobs.seen_at that ran."""
+    """Return the records of `metric_num` for those jobs of Jobs.seen_at that ran."""
     rows = _batched(seen.filter(pl.col("state").is_in(RAN)), rng)
     ids = rows["id"].to_numpy()
     needed = rows["cgroups"].to_numpy()[:, None]
     job, metric = np.nonzero((METRICS_OF_CGROUPS == 0) | (needed == METRICS_OF_CGROUPS))
     value = _measurements(rows)[job, metric]
-    # A row that repeats holds another value first.
+    # The first of two rows for the same metric has another value.
     times = 1 + _few(rng, len(value), REPEATED_METRIC_EVERY)
     job, metric, value = (np.repeat(column, times) for column in (job, metric, value))
     repeated = np.zeros(len(value), dtype=bool)
@@ -199,7 +199,7 @@ def metric_texts(seen: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
 
 
 def _measurements(rows: pl.DataFrame) -> NDArray[np.int64]:
-    """The values of METRICS, one row for each job."""
+    """Return the values of METRICS, one row for each job."""
     ids, start, end, memory = (rows[name].to_numpy() for name in ("id", "start", "end", "memory"))
     cpu_usec = (rows["cpu_seconds"].to_numpy() * 1e6).astype(np.int64)
     system_usec = cpu_usec // 9
@@ -212,7 +212,7 @@ def _measurements(rows: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def _batched(rows: pl.DataFrame, rng: np.random.Generator, then: pl.Series | None = None) -> pl.DataFrame:
-    """Rows by batches of job ids, inside of one by `then`; jobs in any order, the rows of each together."""
+    """Order rows by batches of job ids and within a batch by `then`; jobs in any order, the rows of each together."""
     ids = rows["id"].to_numpy()
     unique, job = np.unique(ids, return_inverse=True)
     chance = rng.random(len(unique))[job]
@@ -221,7 +221,7 @@ def _batched(rows: pl.DataFrame, rng: np.random.Generator, then: pl.Series | Non
 
 
 def _few(rng: np.random.Generator, rows: int, every: int) -> NDArray[np.bool_]:
-    """True for one in `every` rows, for at least one; for none where rows are scarce."""
+    """Choose one in `every` rows, but at least one; none if there are only a few rows."""
     mask = np.zeros(rows, dtype=bool)
     if rows >= MIN_ROWS_FOR_ODDITIES:
         mask[rng.choice(rows, -(-rows // every), replace=False)] = True
@@ -233,7 +233,7 @@ def _replaced(column: str, mask: NDArray[np.bool_], text: str) -> pl.Expr:
 
 
 def _stump(*columns: str) -> pl.Expr:
-    """What is written of a row before the exporter meets a null after these columns."""
+    """Return what is written of a row if the field after these columns is null."""
     return pl.concat_str(*columns, pl.lit(""), separator="\t")
 
 
@@ -243,7 +243,7 @@ def _texts(
     broken: NDArray[np.bool_] | None = None,
     stump: pl.Expr | None = None,
 ) -> pl.Series:
-    """Whole lines of `columns`, and `stump` for the rows that are `broken`."""
+    """Return lines of `columns`, but `stump` for the rows that are `broken`."""
     text = pl.concat_str(pl.concat_str(*columns, separator="\t"), pl.lit("\n"))
     if broken is not None:
         text = pl.when(pl.Series(broken)).then(stump).otherwise(text)

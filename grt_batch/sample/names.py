@@ -1,10 +1,10 @@
-"""The names that samples are made of: tools, file types, parameters."""
+"""The names in a sample: tools, file types, parameters."""
 
 from __future__ import annotations
 
 from enum import Enum
 
-# Separated by commas, for some names hold spaces.
+# Separated by commas, as some names contain spaces.
 PLAIN_TOOLS = """
 upload1, Cut1, Filter1, sort1, Grep1, Grouping1, cat1, join1, Show beginning1, Paste1, Convert characters1,
 Add_a_column1, Remove beginning1, __EXTRACT_DATASET__, Show tail1, Summary_Statistics1, comp1, wc_gnu,
@@ -19,7 +19,7 @@ lab.training.count_reads
 """
 
 
-# A repository of the Tool Shed with its tools; one without tools holds the tool of its own name.
+# Repositories of the Tool Shed and their tools; one without a list holds a tool of the same name.
 SHED_REPOSITORIES = """
 devteam/fastqc
 iuc/multiqc
@@ -133,11 +133,11 @@ EXTENSIONS = (
 
 
 NUMBER = 4_242_424_242
-"""Stands in a parameter's value where each job has a number of its own, such as the one of a dataset."""
+"""Marks the place in a parameter's value where each job has its own number, for example that of a dataset."""
 
 
 class Written(Enum):
-    """What the exporter writes instead of a value."""
+    """How the exporter writes a parameter instead of its value."""
 
     REDACTED = '"null"'
     NULL = "null"
@@ -147,7 +147,7 @@ class Written(Enum):
 _DATASET = {"id": NUMBER, "src": "hda"}
 
 
-# The name of a parameter and what it may hold, the most frequent first.
+# The names of the parameters and their values, the most frequent first.
 PARAMETERS: dict[str, tuple[object, ...]] = {
     "dbkey": ("?", "hg38", "mm10", "hg19", "dm6", "sacCer3", Written.REDACTED),
     "chromInfo": ("/galaxy/tool-data/shared/ucsc/chrom/?.len", Written.NULL),

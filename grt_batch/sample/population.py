@@ -1,4 +1,4 @@
-"""The jobs of a sample: what each asked for, how it ran, and which datasets it read and wrote."""
+"""The jobs of a sample: their tools, resources, outcomes and datasets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from grt_batch.sample.catalogue import JOB_SIGMA, VERSION_SHARES, Catalogue
 from grt_batch.sample.names import EXTENSIONS
 
 RAN = ("ok", "error", "stopped")
-"""The states of jobs that ran to their end and so have metrics."""
+"""The states of jobs that ran to the end and so have metrics."""
 
 
-# How the jobs end that are not in error, and how many of them.
+# The final states of jobs that are not in error, and their shares.
 ENDINGS = {
     "ok": 0.93, "deleted": 0.03, "paused": 0.012, "failed": 0.005, "skipped": 0.006, "stopped": 0.004,
     "deleted_new": 0.003, "resubmitted": 0.003, "queued": 0.002, "running": 0.002, "new": 0.001,
@@ -34,19 +34,19 @@ INPUT_SHARE_OF_RUNTIME = 0.5
 
 
 MEAN_HANDLER_LAG = 3 * 3600
-"""Seconds until the server notices that a job has ended: so long it is still reported as running."""
+"""Seconds until the server notices that a job has ended; until then it is reported as running."""
 
 
 NO_CGROUPS_SHARE = 0.05
-"""of the jobs, on nodes that do not measure them"""
+"""The share of jobs on nodes that do not measure them."""
 
 
 FAILING_TOOL, FAILING_RATE = 3, 0.5
-"""A popular tool that begins to fail, and how often from then on."""
+"""A popular tool that begins to fail, and its error rate from then on."""
 
 
 SLOWER_TOOL, SLOWER_FACTOR = 4, 3.0
-"""A popular tool that begins to take longer, and how many times as long from then on."""
+"""A popular tool that becomes slower, and by which factor."""
 
 
 MAX_OUTPUTS = 4
@@ -69,12 +69,12 @@ class Jobs:
     datasets: pl.DataFrame
 
     def newest(self, count: int) -> Jobs:
-        """The last `count` jobs, at least one, with their datasets."""
+        """Return the last `count` jobs, at least one, with their datasets."""
         jobs = self.jobs.tail(count)
         return Jobs(jobs, self.datasets.filter(pl.col("id") >= jobs["id"][0]))
 
     def seen_at(self, moment: float) -> pl.DataFrame:
-        """The rows of `jobs` with the column state: how far each was at `moment` (Unix seconds)."""
+        """Return the rows of `jobs` with the column state: the state of each at `moment` (Unix seconds)."""
         state = (
             pl.when(pl.col("settled") <= moment).then(pl.col("ending"))
             .when(pl.col("start") <= moment).then(pl.lit("running"))
@@ -93,10 +93,10 @@ def draw_jobs(
     change: float,
     cgroups: int,
 ) -> Jobs:
-    """Jobs with these rising `ids`, created from `begin` to `end`, under these control groups. From `change` on two
-    tools are not as they were. All times are Unix seconds.
+    """Draw jobs with rising `ids`, created from `begin` to `end` on nodes with this version of control groups.
 
-    The same arguments with `rng` in the same state give the same jobs.
+    From `change` on, two tools behave differently. All times are Unix seconds. The same arguments and state of `rng`
+    give the same jobs.
     """
     count = len(ids)
     tool = rng.choice(len(catalogue.share), count, p=catalogue.share)
@@ -143,14 +143,14 @@ def draw_jobs(
 
 
 def _variants(catalogue: Catalogue, rng: np.random.Generator, tool: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A version of each tool, mostly its newest."""
+    """Draw a version of each tool, mostly its newest."""
     wanted = rng.choice(len(VERSION_SHARES), len(tool), p=VERSION_SHARES)
     first = catalogue.first_variant
     return first[tool] + wanted % (first[tool + 1] - first[tool])
 
 
 def _endings(rng: np.random.Generator, error_rate: NDArray[np.float64]) -> pl.Series:
-    """A final state for each job that fails with the probability in `error_rate`."""
+    """Draw the final state of each job, given the probability `error_rate` that it fails."""
     states = [*ENDINGS, "error"]
     endings = rng.choice(len(ENDINGS), len(error_rate), p=list(ENDINGS.values()))
     failed = rng.random(len(error_rate)) < error_rate
@@ -164,7 +164,7 @@ def _draw_datasets(
     tool: NDArray[np.int64],
     input_bytes: NDArray[np.float64],
 ) -> pl.DataFrame:
-    """Outputs have numbers of their own, derived from the job's; inputs are outputs of earlier jobs."""
+    """Draw datasets. The ids of outputs follow from the job's id; inputs are outputs of earlier jobs."""
     inputs = np.minimum(rng.poisson(catalogue.inputs[tool]), MAX_INPUTS)
     outputs = np.minimum(1 + rng.poisson(catalogue.outputs[tool] - 1), MAX_OUTPUTS)
     counts = np.stack([inputs, outputs], axis=1).ravel()
@@ -176,7 +176,7 @@ def _draw_datasets(
     sizes = (mean_bytes * (0.5 + rng.random(len(job)))).astype(np.int64)
     sizes[rng.random(len(job)) < 0.01] = 0
     unknown = pl.lit(None)
-    # The extensions of a tool's outputs are mostly the same one.
+    # The outputs of a tool mostly have the same extension.
     extension = np.where(
         is_output & (rng.random(len(job)) < 0.8),
         tool[job] * 7 % len(EXTENSIONS),

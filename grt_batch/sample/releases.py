@@ -1,4 +1,4 @@
-"""What the exporters of the years write, and which instance of a sample runs which of them."""
+"""The formats of the exporters over the years, and the instances of a sample that run them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shape(Enum):
     BARE = "text as it is"
 
     def write(self, name: str, value: object) -> str:
-        """The text of a parameter's value in this shape."""
+        """Return the text of a parameter's value in this shape."""
         if isinstance(value, Written):
             return value.value
         match self:
@@ -49,7 +49,7 @@ class Shape(Enum):
                 return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     def split(self, name: str, value: object) -> tuple[str, str | None]:
-        """The text before and after the NUMBER in the value; all of it and None where there is none."""
+        """Return the text before and after the NUMBER in the value; all of it and None if it has none."""
         before, number, after = self.write(name, value).partition(str(NUMBER))
         return before, after if number else None
 
@@ -63,10 +63,10 @@ class Release:
     """of N.json"""
     members: tuple[str, ...]
     shapes: tuple[Shape, ...] = ()
-    """of the parameters, one after the other"""
+    """of the parameters, in turn"""
     headers: bool = True
     breaks_lines: bool = False
-    """writes a row field by field and stops in the middle where a field is null"""
+    """writes a row field by field and stops at the first null"""
     cgroups: int = 0
     """version of the control groups of the compute nodes; 0 for none"""
     rounds_sizes: bool = False
@@ -75,7 +75,7 @@ class Release:
     """the form of the tools in N.json: arrays, objects (with the rest of the design), or None for no list"""
 
     def columns(self, member: str) -> tuple[str, ...]:
-        """The columns of a member; the first real archives had neither headers nor the last job columns."""
+        """Return the columns of a member; the first real archives had neither headers nor the last job columns."""
         if member == "jobs" and not self.headers:
             return ("id", "tool_id", "state")
         return COLUMNS[member]
@@ -116,23 +116,23 @@ RELEASE_2401 = Release("24.1", 3, _NEWEST, cgroups=2, rounds_sizes=True)
 
 @dataclass(frozen=True)
 class Profile:
-    """An instance of the sample: what it runs, when it reported last, and how it presents itself."""
+    """An instance of the sample: its releases, its times and its metadata."""
 
     releases: tuple[Release, ...]
-    """of its archives, the oldest first; the last one stays"""
+    """of its archives, oldest first; further archives have the last one"""
     silent_days: int
     """between its newest archive and the newest one of the sample"""
     span_days: int
     """from its first job to its newest archive"""
     metadata: dict[str, Any] | None
-    """metadata.json; None for the old layout, which has neither that nor the folder archives/"""
+    """metadata.json; None for the old layout, which has neither this file nor the folder archives/"""
     counts_archives: bool = False
-    """names them 0, 1, 2 rather than by the time"""
+    """names its archives 0, 1, 2 rather than by the time"""
     reports_again: bool = False
-    """its newest archive holds the newest jobs of the one before once more"""
+    """its newest archive repeats the newest jobs of the one before"""
 
     def release(self, archive: int) -> Release:
-        """What wrote an archive, counted from 0."""
+        """Return the release that wrote an archive, counted from 0."""
         return self.releases[min(archive, len(self.releases) - 1)]
 
 
@@ -183,18 +183,18 @@ PROFILES = (
 
 
 FURTHER_PROFILES = PROFILES[:2]
-"""What the instances after the first four look like, in turn."""
+"""The profiles of the instances after the first four, in turn."""
 
 
 def profile_of(instance: int) -> Profile:
-    """The profile of an instance, counted from 0 and from the largest down."""
+    """Return the profile of an instance, counted from 0 for the largest."""
     if instance < len(PROFILES):
         return PROFILES[instance]
     return FURTHER_PROFILES[instance % len(FURTHER_PROFILES)]
 
 
 def instance_id_of(instance: int) -> str:
-    """A UUID that depends on the number alone; a plain integer in the old layout."""
+    """Return a UUID that depends only on the number; a plain integer in the old layout."""
     if profile_of(instance).metadata is None:
         return str(instance)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://example.org/galaxy/{instance}"))
@@ -208,7 +208,7 @@ def report_of(
     report_hash: str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """N.json: `states` are the numbers of jobs by state, `report_hash` is that of the tar.gz."""
+    """Return N.json, given the number of jobs by state and the report_hash of the tar.gz."""
     total = 5 + round(sum(states.values()) ** 0.6)
     common = {
         "version": release.version,
@@ -229,7 +229,7 @@ def report_of(
 
 
 def _tools(release: Release, catalogue: Catalogue) -> list[Any]:
-    """The tools that the server has installed, in the form of the release."""
+    """Return the tools installed on the server, in the format of the release."""
     tools: list[Any] = []
     for tool_id, version in zip(catalogue.variant_ids, catalogue.variant_versions, strict=True):
         shed, _, in_shed = tool_id.partition("/repos/")

@@ -1,4 +1,4 @@
-"""How the exporter of a release writes the parameters of a job."""
+"""The parameters of jobs as the exporter of a release writes them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from grt_batch.sample.releases import Release
 
 @dataclass(frozen=True)
 class Wordings:
-    """The fields name and value of every parameter and value, as one release writes them.
+    """The fields name and value for every value of every parameter, as one release writes them.
 
-    Parameter p has the wordings first[p] .. first[p + 1] - 1, the most frequent first. One with a
-    number of the job is head, number, tail; another is head alone, its tail null.
+    Parameter p has the wordings first[p] .. first[p + 1] - 1, the most frequent first. A wording with a
+    number of the job is head, number, tail; any other is the head, and its tail is null.
     """
 
     first: NDArray[np.int64]
@@ -27,7 +27,7 @@ class Wordings:
 
 
 def wordings_of(release: Release) -> Wordings:
-    """Every value of PARAMETERS in the shapes of `release`; a release without any writes no parameters."""
+    """Return every value of PARAMETERS in the shapes of `release`; one without shapes writes no parameters."""
     heads: list[str] = []
     tails: list[str | None] = []
     counts = [0]

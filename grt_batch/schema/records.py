@@ -1,7 +1,6 @@
-"""What a module can ask for: the records of an archive, joined with their jobs.
+"""The records of an archive, joined with their jobs: what a report can count.
 
-A class stands for each kind of row, and its fields for the columns, so that a module names them by neither a string
-nor a place.
+Each kind of row is a class, and each column a field of it, so that a report names `Job.runtime`, never a string.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
 @dataclass(frozen=True)
 class Field:
-    """A column of joined records, as a module names it: never by a free string.
+    """A column of joined records: its name and type, its unit, and what it means.
 
     Integers with a `scale` are multiples of 10 ** -scale of the unit, so that their sums are exact: with scale 7 a
     runtime of 15000000 is 1.5 s. Sums, extremes and percentiles of a field have its scale; `in_units` makes numbers of
@@ -61,7 +60,10 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedField(Field):
-    """A key of a cube that is computed from a field; records where it is null are not in the cube."""
+    """A key or a measured value that is computed from a field, its `source`, when a cube is counted.
+
+    Records without the source of a key are not in the cube.
+    """
 
     source: Field
     derive: Callable[[pl.Expr], pl.Expr] = field(repr=False)
@@ -73,7 +75,7 @@ class DerivedField(Field):
 
 
 class Record:
-    """A row, in the order of the job ids. The fields below are those of its job, and stand in every kind of row."""
+    """A row; rows are in the order of the job ids. Every kind of row has these fields of its job."""
 
     kind: ClassVar[str]
     job_id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
@@ -85,22 +87,22 @@ class Record:
 
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
-        """The fields of this kind of row, those of its job first."""
+        """Return the fields of this kind of row, those of its job first."""
         return tuple(known for base in reversed(cls.__mro__) for known in vars(base).values() if type(known) is Field)
 
     @classmethod
     def stored_fields(cls) -> tuple[Field, ...]:
-        """The fields that are stored with a row: but for the job's id, those of its job are in the jobs alone."""
+        """Return the fields that are stored with a row: of the fields of its job, other kinds store the id alone."""
         of_the_job = {known.name for known in Record.fields()} - {Record.job_id.name}
         return tuple(known for known in cls.fields() if cls is Job or known.name not in of_the_job)
 
 
 NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
-"""A null of these is the empty text in all tables, so that they can be joined."""
+"""Fields whose null is the empty text in all tables, so that tables can be joined by them."""
 
 
 class Job(Record):
-    """One row a job: what it was, and the measurements of it."""
+    """One row for each job: what it was, and what was measured."""
 
     kind = "jobs"
     create_time = Field("create_time", pl.Datetime("us"), "UTC", "when the job was created")
@@ -119,7 +121,7 @@ class Job(Record):
 
 
 class Param(Record):
-    """One row a parameter of a job. Of a parameter that stands more than once the last one counts."""
+    """One row for each parameter of a job; where a name is repeated, the last value."""
 
     kind = "params"
     name = Field("name", pl.String(), "", "the parameter")
@@ -128,7 +130,7 @@ class Param(Record):
 
 
 class Dataset(Record):
-    """One row a dataset of a job."""
+    """One row for each dataset of a job."""
 
     kind = "datasets"
     dataset_id = Field("dataset_id", pl.Int64(), "", "the history-dataset association")
@@ -139,7 +141,7 @@ class Dataset(Record):
 
 
 class Metric(Record):
-    """One row a metric of a job. Of a metric that stands more than once the last one counts."""
+    """One row for each metric of a job; where a name is repeated, the last value."""
 
     kind = "metrics"
     plugin = Field("plugin", pl.String(), "", "the plugin that measured it")
@@ -156,8 +158,7 @@ RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, P
 
 @dataclass(frozen=True)
 class Records:
-    """The records of some jobs, whole: every row of each of these jobs. `since` is the first day for which the last
-    days are counted one by one, None for all days."""
+    """All records of some jobs, by their kinds. `since` is the first day of the window, None where it is unlimited."""
 
     frames: Mapping[type[Record], pl.DataFrame]
     since: date | None = None
@@ -166,6 +167,6 @@ class Records:
         return self.frames[record]
 
     def windowed(self, record: type[Record]) -> pl.DataFrame:
-        """The records from the day `since` on."""
+        """Return the records of jobs that were created on the day `since` or later."""
         frame = self.frames[record]
         return frame if self.since is None else frame.filter(pl.col(Record.day.name) >= self.since)

@@ -1,4 +1,4 @@
-"""One specification of a table: its frame's check, its DDL, its COPY text, its TSV and its documentation follow."""
+"""Declarations of tables, from which checks, DDL, COPY text, TSV files and documentation follow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import polars as pl
 
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
+from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.records import Field
+from grt_batch.schema.visibility import NOT_SHOWN, Visibility
 
 _SLICE_ROWS = 200_000
-
-
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 class Type(Enum):
@@ -48,16 +47,28 @@ _FRAME_TYPES: dict[Type, pl.DataType] = {
 }
 
 
+class Shown(Enum):
+    """What readers of `grt_public` see of a column, in the rows that they see."""
+
+    AS_IT_IS = "the value"
+    WITHOUT_EMAILS = "the JSON value, with its e-mail addresses redacted"
+    AS_NULL = "null"
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column: what it says, and in which unit. In a frame a NUMERIC holds integers of 10 ** -`scale`; without a
-    scale, for a column whose rows are of different units, the decimal text itself."""
+    """A column: its type, what it says, and its unit.
+
+    In a frame a NUMERIC column holds integers of 10 ** -`scale`; with the scale None, for rows of different units, it
+    holds the decimal text itself.
+    """
 
     name: str
     type: Type
     doc: str
     unit: str = ""
     scale: int | None = 0
+    shown: Shown = Shown.AS_IT_IS
 
     @classmethod
     def sum_of(cls, field: Field, name: str, doc: str) -> Column:
@@ -66,14 +77,17 @@ class Column:
 
     @property
     def frame_type(self) -> pl.DataType:
-        """The type of this column in a frame."""
+        """The type of the column in a frame."""
         return _FRAME_TYPES[Type.TEXT if self.scale is None else self.type]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A published table; its rows are in the order of `key`. `nullable` are the columns of the key that may be null.
-    With an `index` rows are found by its columns alone, and a key may stand twice."""
+    """A published table, with its rows in the order of `key`.
+
+    The columns `nullable` of the key may be null. `visibility` says which rows are public: none, unless the table says
+    otherwise. With an `index`, rows are found by its columns alone, and a key may occur twice.
+    """
 
     name: str
     doc: str
@@ -81,6 +95,13 @@ class Table:
     columns: tuple[Column, ...]
     nullable: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    visibility: Visibility = NOT_SHOWN
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the visibility is about a column that is missing."""
+        missing = set(self.visibility.needs) - {column.name for column in self.columns}
+        if missing:
+            raise ValueError(f"table {self.name}: its visibility needs the column {', '.join(sorted(missing))}")
 
     @property
     def schema(self) -> pl.Schema:
@@ -88,10 +109,10 @@ class Table:
         return pl.Schema({column.name: column.frame_type for column in self.columns})
 
     def frame(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` in the columns and the order of this table. Texts may be encoded (`grt_batch.frames.dictionaries`).
+        """Return `rows` in the columns and the order of this table; texts may be encoded.
 
         Raises ValueError, naming the column and a value, for a column that is missing or of another type,
-        a null in the key, or a key that stands twice.
+        a null in the key, or a repeated key.
         """
         missing = [column.name for column in self.columns if column.name not in rows.columns]
         if missing:
@@ -104,7 +125,7 @@ class Table:
                 raise ValueError(f"table {self.name}: column {column.name} is {found}, not {column.frame_type}")
             if column.name in self.key and column.name not in self.nullable and rows[column.name].null_count():
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
-        # Encoded texts are sorted as numbers.
+        # Encoded texts are sorted by their codes.
         texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
         rows = rows.with_columns(encoded(rows[name]) for name in texts)
         order, begins = key_order(rows, self.key)
@@ -115,7 +136,7 @@ class Table:
         return rows
 
     def empty(self) -> pl.DataFrame:
-        """A frame without rows."""
+        """Return a frame without rows."""
         return pl.DataFrame(schema=self.schema)
 
 
@@ -124,9 +145,9 @@ COPY_NULL = "\\N"
 
 
 def render(table: Table, frame: pl.DataFrame, *, null: str = COPY_NULL) -> Iterator[bytes]:
-    r"""The rows of `frame` as tab-separated UTF-8 text, some thousand rows at a time.
+    r"""Yield the rows of `frame` as tab-separated UTF-8 text, many thousand rows at a time.
 
-    Tab, newline, carriage return and backslash in a text become \t, \n, \r, \\, as PostgreSQL's COPY has it too.
+    Tab, newline, carriage return and backslash in a text become \t, \n, \r, \\, as in PostgreSQL's COPY.
     """
     texts = frame.select(_as_text(column, frame[column.name]) for column in table.columns)
     for part in texts.iter_slices(_SLICE_ROWS):
@@ -138,10 +159,10 @@ def render(table: Table, frame: pl.DataFrame, *, null: str = COPY_NULL) -> Itera
 
 
 def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:
-    """The TSV file of a table, from what `render` gives of it: a header line, and null is empty. The first column is
-    never null."""
+    """Yield the TSV file of a table, from its text by `render`: a header line, then the rows with null left empty. The
+    first column is never null."""
     yield ("\t".join(column.name for column in table.columns) + "\n").encode()
-    # A backslash in a text is doubled: this is null, and the tab before it.
+    # In a text a backslash is doubled, so this can only be a tab and null.
     null = f"\t{COPY_NULL}".encode()
     for part in text:
         yield part.replace(null, b"\t")
@@ -161,23 +182,18 @@ def _as_text(column: Column, values: pl.Series) -> pl.Series | pl.Expr:
 
 
 def _escaped(values: pl.Series) -> pl.Series:
-    """Texts with their escapes; of encoded ones the few different texts are looked at alone."""
+    """Escape texts; where they are encoded, each text of the dictionary once."""
     texts = categories(values) if isinstance(values.dtype, pl.Enum) else values
-    # Hardly a text holds such a character, and one look is faster than four replacements.
-    if not texts.str.contains_any(list(_ESCAPES)).any():
+    # Few texts hold such a character, and one search is faster than four replacements.
+    if not texts.str.contains_any(list(ESCAPES)).any():
         return values
-    for character, escaped in _ESCAPES.items():
+    for character, escaped in ESCAPES.items():
         texts = texts.str.replace_all(character, escaped, literal=True)
     return texts.gather(values.to_physical()).alias(values.name) if isinstance(values.dtype, pl.Enum) else texts
 
 
-def escape(text: str) -> str:
-    """A text as it stands in a TSV file."""
-    return text.translate({ord(character): escaped for character, escaped in _ESCAPES.items()})
-
-
 def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
-    """The decimal text of integers of 10 ** -`scale`, without zeros at its end."""
+    """Return the decimal text of integers of 10 ** -`scale`, without trailing zeros."""
     if scale == 0:
         return value.cast(pl.String)
     unit = pl.lit(Decimal(1).scaleb(-scale), pl.Decimal(38, scale))
@@ -192,8 +208,8 @@ _FORMULA, _NUMBER = r"^[=+@-]", r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?
 
 
 def defused(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows with a ' before each text that a spreadsheet would run as a formula: that begins with =, +, - or @, and is
-    no number."""
+    """Put a ' before each text that a spreadsheet would run as a formula: one that begins with =, +, - or @ and is not
+    a number."""
     texts = [pl.col(column.name).cast(pl.String) for column in table.columns if column.type is Type.TEXT]
     return frame.with_columns(
         pl.when(text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER))

@@ -59,15 +59,19 @@ def upgrade(
     tables: Sequence[Table],
     threshold: Threshold | None = None,
     *,
+    known: Sequence[Table] = (),
     lock_timeout_ms: int = Config.lock_timeout_ms,
     lock_tries: int = Config.lock_tries,
 ) -> tuple[int, int]:
-    """Bring the schema to this program's version. Return the version before, 0 for none, and the version now."""
+    """Bring the schema to this program's version, and make the views of `tables` and of the `known` ones that exist.
+
+    Return the version before, 0 for none, and the version now.
+    """
     with connection(url) as link, link.cursor() as cursor:
         lock_database(cursor)
         before, request = patiently(
             cursor,
-            lambda: (prepare(cursor, tables), refresh(cursor, tables, threshold or Threshold())),
+            lambda: (prepare(cursor, tables), refresh(cursor, [*known, *tables], threshold or Threshold())),
             lock_timeout_ms=lock_timeout_ms,
             lock_tries=lock_tries,
         )
@@ -107,15 +111,19 @@ class Publication(Sink):
         lock_timeout_ms: int,
         lock_tries: int,
         run_id: str,
+        known: Sequence[Table] = (),
         threshold: Threshold | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`clock` counts the caller's time and, from `prepare` on, that of the thread that fills partitions."""
+        """The run fills `tables`; the `known` ones keep their views where they exist.
+
+        `clock` counts the caller's time and, from `prepare` on, that of the thread that fills partitions.
+        """
         self._clock = clock or Clock()
         self._beside = Clock(time.thread_time)
         self._beside.recording = self._clock.recording
         self._url = url
-        self._tables = tables
+        self._tables, self._known = tables, known
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
@@ -265,7 +273,7 @@ class Publication(Sink):
 
     def _swap(self, run: Mapping[str, Any]) -> str:
         self._exchange()
-        request = refresh(self._cursor, self._tables, self._threshold)
+        request = refresh(self._cursor, [*self._known, *self._tables], self._threshold)
         columns = [column.name for column in RUN.columns]
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(SCHEMA, RUN.name),

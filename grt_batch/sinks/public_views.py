@@ -1,15 +1,12 @@
 """Who may see what: the views of the schema `grt_public`, and the role `grt_reader`, which reads them and nothing else.
 
-A view has the columns of its table, and those of its rows that are public:
+A view has the columns of its table, and those of its rows that are public. Each table says which rows these are
+(`grt_batch.schema.visibility`), and each column what of it is shown; the rules are here:
 
-- of an instance, where `instance.public` is true; where it is null, or the table has no such instance, it is not;
-- of `*`, where a public instance contributed to the very row, which is to say, has a row of the same key;
-- of a tool that a public instance ran, and of a parameter that one used;
-- of a parameter's value that enough jobs of enough instances have, one of which is public at least.
+- an instance is public where `instance.public` is true; where that is null, or there is no such row, it is not;
+- a row of all instances together is public where a public instance contributed to that very row.
 
-So the jobs of all other instances count in `*` and show nowhere else. What nobody has said to be public is null: other
-keys of metadata.json, all of N.json, what is wrong with an archive; and owners lose their e-mail addresses. The records
-of single jobs have no view, nor has a table for which there is no rule.
+So the jobs of other instances count in `*`, and show nowhere else. A table that says nothing has no view.
 """
 
 from __future__ import annotations
@@ -23,19 +20,22 @@ from psycopg2 import errors, sql
 from grt_batch.core.digest import digest
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
-from grt_batch.modules.export import Export
-from grt_batch.modules.registry import discover
-from grt_batch.modules.reports.errors import TOOL_CHANGE
-from grt_batch.modules.reports.instances import INSTANCES
-from grt_batch.modules.reports.params import PARAM, PARAM_VALUE
-from grt_batch.modules.reports.tools import TOOL, TOOL_USAGE
-from grt_batch.schema.tables import Table
+from grt_batch.schema.tables import Column, Shown, Table
+from grt_batch.schema.visibility import (
+    CountedInstances,
+    Evidence,
+    FromPublicInstances,
+    NotShown,
+    OfPublicInstances,
+    ShownToAll,
+)
 from grt_batch.sinks.schema import PUBLIC, SCHEMA, has_schema, is_current, public_views
 
 ROLE = "grt_reader"
 
 
-_UNSAID = {INSTANCES.name: {"metadata"}, ARCHIVE.name: {"reason", "metadata"}}
+_INSTANCES = "instance"
+"""The table that says which instances are public."""
 
 
 _EMAIL = r'[^\s"@\\<>()]+@[^\s"@\\<>()]+'
@@ -43,15 +43,18 @@ _EMAIL = r'[^\s"@\\<>()]+@[^\s"@\\<>()]+'
 
 @dataclass(frozen=True)
 class Threshold:
-    """A parameter's value is shown that so many jobs of so many instances have."""
+    """How many jobs, of how many instances, a row needs for `CountedInstances(enough=True)`."""
 
     jobs: int = 5
     instances: int = 2
 
 
 def refresh(cursor: Any, tables: Iterable[Table], threshold: Threshold) -> str:
-    """Make the views of all published tables that there are, and give the role its rights. What is as it should be is
-    not touched, so that nobody who reads it is waited for. Gives what an admin has to do first, empty for nothing."""
+    """Make the views of those of `tables` that are in the database, drop all others, and give the role its rights.
+
+    A view that is as it should be is not touched, so that this waits for none of its readers. Return what an admin has
+    to do first, the empty text for nothing.
+    """
     schema = sql.SQL("CREATE SCHEMA {} AUTHORIZATION CURRENT_USER").format(sql.Identifier(PUBLIC))
     if not has_schema(cursor, PUBLIC) and not _allowed(cursor, schema):
         return _request(cursor, schema)
@@ -117,85 +120,81 @@ def _grant(cursor: Any) -> None:
 
 
 def _definitions(cursor: Any, tables: Iterable[Table], threshold: Threshold) -> dict[str, sql.Composed]:
-    """The query of the view of each table. A table of another version of the program has none until a run makes it
-    anew."""
-    known = {table.name: table for table in (ARCHIVE, RUN, *tables)}
-    for module in discover().values():
-        for table in module.tables:
-            known[table.name] = table
-            if isinstance(module, Export):
-                del known[table.name]
-    there = {name: table for name, table in known.items() if is_current(cursor, table)}
+    """Return the query of the view of each table. A table that another version of the program made has no view until a
+    run makes it again."""
+    there = {table.name: table for table in (ARCHIVE, RUN, *tables) if is_current(cursor, table)}
     rules = {name: _rule(table, there, threshold) for name, table in sorted(there.items())}
     return {name: _query(there[name], rule) for name, rule in rules.items() if rule is not None}
 
 
 def _rule(table: Table, there: Mapping[str, Table], threshold: Threshold) -> sql.Composable | None:
-    """Which rows of a table, called t, are public; None where that cannot be said."""
-    if table.name == RUN.name:
-        return sql.SQL("TRUE")
-    if table.name == PARAM.name:
-        return sql.SQL("t.public_instances > 0")
-    if table.name == PARAM_VALUE.name:
-        enough = sql.SQL("t.jobs >= {} AND t.instances >= {} AND t.public_instances > 0")
-        return enough.format(sql.Literal(threshold.jobs), sql.Literal(threshold.instances))
-    if INSTANCES.name not in there:
-        return None
-    if table.name == TOOL.name:
-        return _contributed(table, there, TOOL_USAGE, TOOL.key, "other.period = 'all'")
-    if INSTANCE not in table.key:
-        return None
-    of_instance = sql.SQL("t.{} IN (SELECT i.instance_id FROM {} AS i WHERE i.public)").format(
-        sql.Identifier(INSTANCE), _name(INSTANCES)
-    )
-    if table.name == TOOL_CHANGE.name:
-        # An instance has a row only where its own numbers changed: who had finished jobs has contributed.
-        recent = "other.period = '30d' AND other.ok + other.error > 0"
-        of_all = _contributed(table, there, TOOL_USAGE, TOOL.key, recent)
-    else:
-        of_all = _contributed(table, there, table, [name for name in table.key if name != INSTANCE])
-    if of_all is None:
-        return of_instance
-    # Not a union, whose parts PostgreSQL would take out of the barrier.
-    return sql.SQL("{} OR t.{} = {} AND {}").format(
-        of_instance, sql.Identifier(INSTANCE), sql.Literal(ALL_INSTANCES), of_all
-    )
+    """Return the condition on the public rows of a table, called t; None where no row is, or that cannot be said."""
+    match table.visibility:
+        case NotShown():
+            return None
+        case ShownToAll():
+            return sql.SQL("TRUE")
+        case CountedInstances(enough=False):
+            return sql.SQL("t.public_instances > 0")
+        case CountedInstances(enough=True):
+            enough = sql.SQL("t.jobs >= {} AND t.instances >= {} AND t.public_instances > 0")
+            return enough.format(sql.Literal(threshold.jobs), sql.Literal(threshold.instances))
+        case FromPublicInstances(evidence):
+            return _contributed(table, there, evidence)
+        case OfPublicInstances(evidence) if _INSTANCES in there:
+            of_instance = sql.SQL("t.{} IN (SELECT i.instance_id FROM {} AS i WHERE i.public)").format(
+                sql.Identifier(INSTANCE), _name(_INSTANCES)
+            )
+            of_all = _contributed(table, there, evidence or Evidence(table.name, "TRUE"))
+            if of_all is None:
+                return of_instance
+            # Not a union, whose parts PostgreSQL would take out of the barrier.
+            return sql.SQL("{} OR t.{} = {} AND {}").format(
+                of_instance, sql.Identifier(INSTANCE), sql.Literal(ALL_INSTANCES), of_all
+            )
+    return None
 
 
-def _contributed(
-    table: Table, there: Mapping[str, Table], other: Table, key: Iterable[str], condition: str = "TRUE"
-) -> sql.Composed | None:
-    """Whether a public instance has a row in the `other` table with the same `key`; None where that is not there."""
-    if other.name not in there:
+def _contributed(table: Table, there: Mapping[str, Table], evidence: Evidence) -> sql.Composed | None:
+    """Return the condition that a public instance has a row with the same key in the table of the evidence; None where
+    that table, or the one of instances, is missing."""
+    if not {_INSTANCES, evidence.table} <= there.keys():
         return None
     same = [
         sql.SQL("other.{0} IS NOT DISTINCT FROM t.{0}" if name in table.nullable else "other.{0} = t.{0}").format(
             sql.Identifier(name)
         )
-        for name in key
+        for name in table.key
+        if name != INSTANCE
     ]
     # OFFSET keeps the planner from joining all rows of all instances: to look into the index for each row that is
     # asked for is as fast where all are, and a thousand times as fast where few are.
     return sql.SQL(
         "EXISTS (SELECT FROM {} AS i JOIN {} AS other ON other.{} = i.instance_id WHERE i.public AND {} OFFSET 0)"
     ).format(
-        _name(INSTANCES), _name(other), sql.Identifier(INSTANCE), sql.SQL(" AND ").join([*same, sql.SQL(condition)])
+        _name(_INSTANCES),
+        _name(evidence.table),
+        sql.Identifier(INSTANCE),
+        sql.SQL(" AND ").join([*same, sql.SQL(evidence.where)]),
     )
 
 
 def _query(table: Table, rule: sql.Composable) -> sql.Composed:
-    columns = []
-    for column in table.columns:
-        name = sql.Identifier(column.name)
-        if column.name in _UNSAID.get(table.name, ()):
-            columns.append(sql.SQL("NULL::{} AS {}").format(sql.SQL(column.type.value), name))
-        elif (table.name, column.name) == (INSTANCES.name, "owners"):
+    columns = sql.SQL(", ").join(map(_column, table.columns))
+    return sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(columns, _name(table.name), rule)
+
+
+def _column(column: Column) -> sql.Composed:
+    name = sql.Identifier(column.name)
+    match column.shown:
+        case Shown.AS_IT_IS:
+            return sql.SQL("t.{}").format(name)
+        case Shown.AS_NULL:
+            return sql.SQL("NULL::{} AS {}").format(sql.SQL(column.type.value), name)
+        case Shown.WITHOUT_EMAILS:
             cleaned = sql.SQL("regexp_replace(t.{0}::text, {1}, '[redacted]', 'g')::jsonb AS {0}")
-            columns.append(cleaned.format(name, sql.Literal(_EMAIL)))
-        else:
-            columns.append(sql.SQL("t.{}").format(name))
-    return sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(sql.SQL(", ").join(columns), _name(table), rule)
+            return cleaned.format(name, sql.Literal(_EMAIL))
 
 
-def _name(table: Table) -> sql.Identifier:
-    return sql.Identifier(SCHEMA, table.name)
+def _name(table: str) -> sql.Identifier:
+    return sql.Identifier(SCHEMA, table)

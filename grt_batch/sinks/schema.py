@@ -1,7 +1,7 @@
-"""What the sink makes in the database: the tables of `grt`, which stay, and their partitions in `grt_data`. Their
-public views are in `grt_public` (see `grt_batch.sinks.public_views`).
+"""The database schema: permanent tables in `grt`, and their partitions in `grt_data`.
 
-A table is partitioned by the first column of its key: into one partition of each instance, or a single one.
+A table is partitioned by the first column of its key: one partition for each instance, or a single one. The public
+views are in `grt_public`, see `grt_batch.sinks.public_views`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SCHEMA, DATA, PUBLIC = "grt", "grt_data", "grt_public"
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition of a table: the rows of one instance, or all rows where there is no `instance_id`. `content` says
-    what they are made of: the same content, the same rows."""
+    """A partition of a table: the rows of one instance, or all rows where `instance_id` is None. Partitions with the
+    same `content` have the same rows."""
 
     table: Table
     instance_id: str | None
@@ -36,29 +36,31 @@ class Partition:
 
     @classmethod
     def of_all(cls, table: Table, run: str, content: str) -> Partition:
-        """A run's partition of all rows."""
+        """Return a run's partition of all rows."""
         return cls(table, None, content, sql.Identifier(DATA, f"{table.name}_{run}"))
 
     @classmethod
     def of_instance(cls, table: Table, run: str, instance_id: str, keys: Sequence[str]) -> Partition:
-        """A run's partition of an instance, of what has these keys. Its name has a hash for the instance: the id may
-        be longer than a name, and hold any characters."""
+        """Return a run's partition of an instance, made of what has these keys.
+
+        Its name has a hash of the instance's id, which may be longer than a name.
+        """
         columns = [f"{column.name} {column.type.value}" for column in table.columns]
         content = f"{instance_id}: {digest(instance_id, columns, table.key, table.index, *keys)}"
         return cls(table, instance_id, content, sql.Identifier(DATA, f"{table.name}_{digest(instance_id)[:16]}_{run}"))
 
     def create(self, cursor: Any) -> None:
-        """Make the table. What is said of the instance here spares `attach` a look at every row."""
+        """Create the table. Its check of the instance saves `attach` a scan of the rows."""
         cursor.execute(_create(self.name, self.table, instance_id=self.instance_id))
         cursor.execute(_comment("TABLE", self.name, self.content))
 
     def complete(self, cursor: Any) -> None:
-        """Add the index and the statistics: cheaper once than with every row."""
+        """Add the index and the statistics, which is cheaper after loading."""
         cursor.execute(_index(self.name, self.table))
         cursor.execute(sql.SQL("ANALYZE {}").format(self.name))
 
     def attach(self, cursor: Any) -> None:
-        """Show the rows in the table."""
+        """Attach the partition to its table."""
         rows: sql.Composable = sql.SQL("DEFAULT")
         if self.instance_id is not None:
             rows = sql.SQL("FOR VALUES IN ({})").format(sql.Literal(self.instance_id))
@@ -67,7 +69,7 @@ class Partition:
 
 
 def attached(cursor: Any, table: Table) -> dict[str, sql.Identifier]:
-    """The partitions that a table has now: the name of each, by its content."""
+    """Return the names of the partitions that are attached to a table, by their content."""
     cursor.execute(
         "SELECT coalesce(obj_description(c.oid, 'pg_class'), c.relname), n.nspname, c.relname"
         " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -78,7 +80,7 @@ def attached(cursor: Any, table: Table) -> dict[str, sql.Identifier]:
 
 
 def prepare(cursor: Any, tables: Iterable[Table]) -> int:
-    """Create or upgrade the schema in the current transaction; the version that was found, 0 for none."""
+    """Create or upgrade the schema in the current transaction. Return the version found, 0 for none."""
     cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.schema_version",))
     found = 0
     if cursor.fetchone()[0] is not None:
@@ -88,7 +90,7 @@ def prepare(cursor: Any, tables: Iterable[Table]) -> int:
         raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
     if found < SCHEMA_VERSION:
         for schema in (SCHEMA, DATA):
-            # An admin may have made it for a user who may not.
+            # An administrator may have created it for a user without that right.
             if not has_schema(cursor, schema):
                 cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         cursor.execute(
@@ -110,13 +112,13 @@ def prepare(cursor: Any, tables: Iterable[Table]) -> int:
 
 
 def has_schema(cursor: Any, name: str) -> bool:
-    """Whether there is a schema of this name."""
+    """Return whether there is a schema of this name."""
     cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (name,))
     return cursor.fetchone() is not None
 
 
 def is_current(cursor: Any, table: Table) -> bool | None:
-    """Whether the table is there with its columns; None where it is not there at all."""
+    """Return whether a table has the columns of this version, None where there is no such table."""
     cursor.execute(
         "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
         " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -129,7 +131,7 @@ def is_current(cursor: Any, table: Table) -> bool | None:
 
 
 def public_views(cursor: Any) -> dict[str, str]:
-    """The views of the schema `grt_public` that are called like a table, and what is noted of them."""
+    """Return the views of `grt_public` that have the name of a table, with their comments."""
     cursor.execute(
         "SELECT v.relname, coalesce(obj_description(v.oid, 'pg_class'), '') FROM pg_class v"
         " JOIN pg_class t ON t.relname = v.relname AND t.relnamespace = to_regnamespace(%s) AND t.relkind IN ('p', 'r')"
@@ -140,9 +142,11 @@ def public_views(cursor: Any) -> dict[str, str]:
 
 
 def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
-    """Create a table of the schema `grt`, or make it anew where its columns are of another version: its rows can be
-    computed again, and are, in the same transaction. The table of runs alone is never made anew: it gets the columns
-    that it lacks."""
+    """Create a table of `grt`, or recreate one whose columns are of another version.
+
+    Its rows are computed again in the same transaction. The table of runs is never recreated: it gets the columns that
+    it lacks.
+    """
     current = is_current(cursor, table)
     if current:
         return
@@ -153,7 +157,7 @@ def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
             cursor.execute(add.format(name, sql.Identifier(column.name), sql.SQL(column.type.value)))
         return
     if current is False:
-        # Several views read it, and are made anew with the exchange.
+        # Several views may read it; they are recreated with the exchange.
         for view in public_views(cursor):
             cursor.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(PUBLIC, view)))
         cursor.execute(sql.SQL("DROP TABLE {}").format(name))
@@ -172,7 +176,7 @@ def _comment(kind: str, name: sql.Identifier, text: str) -> sql.Composed:
 def _create(
     name: sql.Identifier, table: Table, *, partitioned: bool = False, instance_id: str | None = None
 ) -> sql.Composed:
-    """A table; that of an instance knows the instance of every row by itself."""
+    """Return the statement that creates a table; a partition of an instance fills in the instance by itself."""
     columns = []
     for column in table.columns:
         parts: list[sql.Composable] = [sql.Identifier(column.name), sql.SQL(column.type.value)]
@@ -187,7 +191,7 @@ def _create(
 
 
 def _index(name: sql.Identifier, table: Table) -> sql.Composed:
-    """The key: primary, or a plain index where one of its columns may be null, or others stand for it."""
+    """Return the statement that adds the primary key, or a plain index where a key column may be null."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.index or table.key))
     statement = "CREATE INDEX ON {} ({})" if table.index or table.nullable else "ALTER TABLE {} ADD PRIMARY KEY ({})"
     return sql.SQL(statement).format(name, columns)

@@ -1,7 +1,7 @@
-"""What the work folder remembers of archives: which file had which hash, and what was published of it.
+"""The index of archives in the work folder: the hash of each file that was read, and the N.json of what was published.
 
-An archive that was published and is not there any more still counts: its partial results are in the store, and here
-stands what its files said of it. So the numbers of an archive go when they are told to, not when a disk is away.
+A published archive whose files were removed still counts: its partial results are in the store, and its N.json is here.
+So its numbers go with `--forget`, not when a disk is missing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class IndexedArchive:
-    """An archive that was read: the stamp and the hash of its tar.gz, and the store's key of what was read of it.
+    """An archive that was read: the stamp and the hash of its tar.gz, and the store's key of what was read.
 
-    `document` is its N.json where its numbers are in the tables, None where they are not. `replaced` is when a run
-    found another content under this name, in UTC.
+    `document` is its N.json if its numbers are in the tables, else None. `replaced` is the time, in UTC, when a run
+    found other content under this name.
     """
 
     stamp: tuple[int, int, int]
@@ -43,7 +43,7 @@ class IndexedArchive:
 
     @classmethod
     def from_json(cls, values: Any) -> IndexedArchive:
-        """The opposite of `asdict`. Raises TypeError or ValueError for what is none."""
+        """Return the archive that `asdict` made these values of. Raises TypeError or ValueError."""
         known = cls(**values)
         size, modified, inode = map(int, known.stamp)
         texts = (known.sha256, known.key, known.replaced or "")
@@ -54,7 +54,7 @@ class IndexedArchive:
 
 @dataclass
 class _Remembered:
-    """An instance: what it said of itself, and its archives by name."""
+    """An instance: its metadata.json, and its archives by name."""
 
     metadata: InstanceMetadata = field(default_factory=InstanceMetadata)
     archives: dict[str, IndexedArchive] = field(default_factory=dict)
@@ -67,10 +67,10 @@ class _Remembered:
 
 
 class ArchiveIndex:
-    """The index of one folder of uploads; the file holds those of others too, which stay as they are."""
+    """The index of one folder of uploads. Its file also holds those of other folders, which stay as they are."""
 
     def __init__(self, work: Path, uploads: Path) -> None:
-        """`damaged` says that there is an index that cannot be read."""
+        """Read the index. `damaged` is true for a file that cannot be read."""
         self.file = work / FILE
         self.damaged = False
         self._saved = b""
@@ -82,7 +82,7 @@ class ArchiveIndex:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.damaged = True
-        # As it is called, not where it leads to: who moves the folder leaves a link, and keeps what is remembered.
+        # The path as given, not resolved: a moved folder with a link in its place keeps its index.
         root = os.fsencode(os.path.normpath(uploads.absolute())).decode("utf-8", "backslashreplace")
         self._instances = self._roots.setdefault(root, {})
 
@@ -97,21 +97,21 @@ class ArchiveIndex:
         }
 
     def sha256(self, archive: Archive) -> str | None:
-        """The hash of this very file, None where it is another one or not known."""
+        """Return the hash of this very file, None for a file that has changed or is not known."""
         known = self._known(archive)
         return known.sha256 if known and known.stamp == archive.stamp else None
 
     def knows(self, archive: Archive) -> bool:
-        """Whether a file of this name was read before."""
+        """Return whether a file of this name was read before."""
         return self._known(archive) is not None
 
     def key(self, archive: Archive) -> str:
-        """The store's key of what was read under this name, "" where nothing was."""
+        """Return the store's key of what was read under this name, "" for nothing."""
         known = self._known(archive)
         return known.key if known else ""
 
     def remember(self, archive: Archive, sha256: str, key: str) -> None:
-        """Take note of a file that was read."""
+        """Enter a file that was read."""
         before = self._known(archive)
         known = IndexedArchive(archive.stamp, sha256, key)
         if before and before.sha256 == sha256:
@@ -121,7 +121,7 @@ class ArchiveIndex:
         self._instances.setdefault(archive.instance_id, _Remembered()).archives[archive.name] = known
 
     def learn(self, ledger: Ledger) -> None:
-        """Take note of whose numbers are in the tables, for the day when it is not there any more."""
+        """Enter which archives are in the tables, in case their files are removed."""
         self.as_of = ledger.as_of
         for instance in ledger.instances:
             remembered = self._instances.setdefault(instance.instance_id, _Remembered())
@@ -134,18 +134,20 @@ class ArchiveIndex:
                     remembered.archives[entry.archive.name] = replace(known, key=key, document=document)
 
     def remembered(self, instance_id: str, name: str) -> Archive | None:
-        """An archive as it was published, None where none was under this name."""
+        """Return an archive as it was published, None where none was under this name."""
         known = self._instances.get(instance_id, _Remembered()).archives.get(name)
         return None if known is None else as_published(instance_id, name, known)
 
     def recall(self, uploads: Uploads, forget: Collection[str] | None = ()) -> Uploads:
-        """`uploads`, and what was published and is not there any more, or not whole; but for the instances that are to
-        be forgotten, which are all of them for None."""
-        there = {instance.instance_id: instance for instance in (*uploads.bare, *uploads.instances)}
+        """Return `uploads` with the published archives whose files are missing or incomplete.
+
+        The instances in `forget` get none of them; None stands for all instances.
+        """
+        found = {instance.instance_id: instance for instance in (*uploads.bare, *uploads.instances)}
         instances = []
-        for instance_id in sorted({*there, *self._instances}):
+        for instance_id in sorted({*found, *self._instances}):
             before = self._instances.get(instance_id, _Remembered())
-            instance = there.get(instance_id, Instance(instance_id, before.metadata, ()))
+            instance = found.get(instance_id, Instance(instance_id, before.metadata, ()))
             if forget is not None and instance_id not in forget:
                 instance = self._with_remembered(instance)
             if instance.archives:
@@ -163,7 +165,7 @@ class ArchiveIndex:
         return replace(instance, archives=tuple(sorted(archives.values(), key=lambda archive: archive.order)))
 
     def drop_all_but(self, wanted: Iterable[Archive]) -> list[str]:
-        """Forget all other archives of this folder; the names of those that were published, `<instance>/<archive>`."""
+        """Forget all other archives of this folder. Return those that were published, as `<instance>/<archive>`."""
         names = {(archive.instance_id, archive.name) for archive in wanted}
         forgotten = []
         for instance_id, instance in list(self._instances.items()):
@@ -176,20 +178,20 @@ class ArchiveIndex:
         return forgotten
 
     def instances(self) -> Iterator[tuple[bool, str, Mapping[str, IndexedArchive]]]:
-        """Every instance of every folder of uploads: whether it is this one's, its id, and its archives by name."""
+        """Yield every instance of every folder: whether the folder is this one, its id, and its archives by name."""
         for instances in self._roots.values():
             for instance_id, instance in instances.items():
                 yield instances is self._instances, instance_id, instance.archives
 
     def replaced(self) -> Iterator[tuple[str, str, str]]:
-        """The archives that took the place of others of the same name: instance, archive, and when that was, in UTC."""
+        """Yield the archives that replaced others of the same name: instance, archive, and the time in UTC."""
         for _, instance_id, archives in self.instances():
             for name, known in archives.items():
                 if known.replaced:
                     yield instance_id, name, known.replaced
 
     def save(self) -> None:
-        """Write the index, at one stroke, where it says something new. Raises CannotWrite."""
+        """Write the index atomically, if it has changed. Raises CannotWrite."""
         document = {
             "format": _FORMAT,
             "as_of": self.as_of,
@@ -205,7 +207,7 @@ class ArchiveIndex:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             aside = self.file.with_suffix(".damaged") if self.damaged else None
             atomic_write(self.file, [raw], self.file.with_suffix(".new"), aside=aside)
-            # From now on an archive that is remembered may be removed from the uploads.
+            # An archive in the index may be removed from the uploads: the index must survive a power cut.
             sync_folder(self.file.parent)
             self._saved, self.damaged = raw, False
         except OSError as error:
@@ -217,7 +219,7 @@ class ArchiveIndex:
 
 
 def as_published(instance_id: str, name: str, known: IndexedArchive) -> Archive | None:
-    """The archive whose numbers are in the tables; without a report where this program does not take its N.json."""
+    """Return an archive whose numbers are in the tables, without a report if this program rejects its N.json."""
     if known.document is None:
         return None
     try:

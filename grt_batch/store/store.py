@@ -1,7 +1,7 @@
 """The content-addressed store of partial results in the work folder.
 
-What is stored is a pure function of what its key is made of: an archive's bytes, a version, a module, a set of
-superseded jobs. So an entry is never changed, and one that is missing or damaged is computed again.
+An entry is a pure function of what its key is made of: an archive's bytes, code, settings, a set of superseded jobs. So
+it never changes, and one that is missing or damaged is computed again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DAY = 86400
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the store, its size in bytes, and when it was last used, in Unix seconds, to a day."""
+    """A file of the store: its size in bytes, and when it was last used, in Unix seconds, within a day."""
 
     kind: str
     key: str
@@ -48,32 +48,32 @@ class Store:
     """Entries by kind and key: one file each, `<root>/<kind>/<first two digits>/<key>`, with a checksum."""
 
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
-        """What goes in and out is counted by `clock`."""
+        """Reading and writing count to `clock`."""
         self.root = root
         self.clock = clock or Clock()
         self._unfinished = root / _UNFINISHED
 
     def tidy(self) -> None:
-        """Remove what a killed run left half written. Only for the holder of the run's lock."""
+        """Remove what a killed run left half written. The caller holds the run's lock."""
         shutil.rmtree(self._unfinished, ignore_errors=True)
 
     def path(self, kind: str, key: str) -> Path:
-        """Where an entry is kept."""
+        """Return the path of an entry."""
         return self.root / kind / key[:2] / key
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether there is such an entry; it may still turn out to be damaged."""
+        """Return whether there is such an entry. It may still turn out to be damaged."""
         return self.path(kind, key).is_file()
 
     def size(self, kind: str, key: str) -> int:
-        """The bytes of an entry's file, 0 without one."""
+        """Return the size of an entry's file, 0 without one."""
         try:
             return self.path(kind, key).stat().st_size
         except OSError:
             return 0
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """An entry, None where there is none or its checksum does not hold."""
+        """Return an entry, None where it is missing or its checksum is wrong."""
         with self.clock.stage(Stage.LOAD):
             try:
                 with self.path(kind, key).open("rb") as file:
@@ -82,14 +82,14 @@ class Store:
                     _mark_as_used(file.fileno())
             except (OSError, struct.error):
                 return None
-            good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
+            is_good = magic == _MAGIC and size == len(payload) and checksum == isal_zlib.crc32(payload)
             self.clock.count(Stage.LOAD, len(payload))
-            return payload if good else None
+            return payload if is_good else None
 
     def put(self, kind: str, key: str, payload: bytes) -> None:
-        """Keep an entry: written to a temporary name, synced and renamed. Raises CannotWrite.
+        """Store an entry atomically. Raises CannotWrite.
 
-        The folder is not synced: an entry whose name a power cut takes away is one that is missing, and computed again.
+        The folder is not synced: an entry that loses its name in a power cut is missing, and computed again.
         """
         path = self.path(kind, key)
         with self.clock.stage(Stage.STORE, len(payload)):
@@ -102,14 +102,14 @@ class Store:
                 raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 
     def drop(self, kind: str, key: str) -> None:
-        """Let an entry go. Raises CannotWrite."""
+        """Remove an entry, if there is one. Raises CannotWrite."""
         try:
             self.path(kind, key).unlink(missing_ok=True)
         except OSError as error:
             raise CannotWrite(folder=self.root, what=error.strerror or error) from None
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, in any order. Raises CannotWrite where the store cannot be looked through."""
+        """Yield every entry, in any order. Raises CannotWrite where the store cannot be listed."""
         try:
             for folder in self.root.glob("*/*/"):
                 if folder.parent.name != _UNFINISHED:
@@ -121,7 +121,7 @@ class Store:
 
 
 def _mark_as_used(file: int) -> None:
-    """Entries never change, so the date of one is free to say when it was used; once a day is enough."""
+    """Set the date of an entry to now, at most once a day. Entries never change, so the date is free for this."""
     if time.time() - os.fstat(file).st_mtime > _DAY:
         with suppress(OSError):
             os.utime(file)

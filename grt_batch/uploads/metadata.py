@@ -19,11 +19,11 @@ NEWEST_VERSION = 3
 
 
 MOST_BYTES = 16 << 20
-"""A document with more is refused: the tools of the largest servers take some MB."""
+"""The most bytes of a document; the list of tools of the largest servers takes some MB."""
 
 
 _DEEPEST = 100
-"""Documents nested deeper are refused: no Galaxy writes them, and every later step would need room for them."""
+"""The deepest nesting of a document: no Galaxy writes more, and every later step would need the stack for it."""
 
 
 _TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
@@ -40,7 +40,7 @@ _KNOWN_KEYS = (*_TEXT_KEYS, "public", "latitude", "longitude", "owners")
 
 @dataclass(frozen=True)
 class InstanceMetadata:
-    """What an instance says of itself. A missing `public` means not public."""
+    """metadata.json: what an instance says of itself. A missing `public` means not public."""
 
     url: str | None = None
     title: str | None = None
@@ -68,7 +68,7 @@ class Report:
 
 
 def read_instance(raw: bytes | None) -> InstanceMetadata:
-    """Read metadata.json; None where there is none. What cannot be read is left out, and said in `problem`."""
+    """Read metadata.json; `raw` is None for a missing one. Bad values are left out, and named in `problem`."""
     if raw is None:
         return InstanceMetadata()
     if len(raw) > MOST_BYTES:
@@ -109,7 +109,7 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
 
 
 def read_report(raw: bytes, name: str) -> Report:
-    """Read the N.json of the archive `name`. Raises Quarantine where it cannot be trusted."""
+    """Read the N.json of the archive `name`. Raises Quarantine for a bad one."""
     if len(raw) > MOST_BYTES:
         raise Quarantine(f"{name}.json has more than {MOST_BYTES} bytes")
     try:
@@ -129,17 +129,17 @@ def _version_1(document: dict[str, Any], name: str) -> Report:
     tools = document.get("tools")
     if tools is not None and not (isinstance(tools, list) and all(isinstance(item, list | dict) for item in tools)):
         raise Quarantine(f"{name}.json: tools is no list of tools")
-    # Hundreds of installed tools say nothing of the jobs; they stay in the raw archive.
+    # The list of installed tools says nothing about the jobs; it stays in the raw archive.
     return _common({key: value for key, value in document.items() if key != "tools"}, name)
 
 
 def _version_2(document: dict[str, Any], name: str) -> Report:
-    """Galaxy 18.09 to 19.01: no list of tools any more."""
+    """Galaxy 18.09 to 19.01: without a list of tools."""
     return _common(document, name)
 
 
 def _version_3(document: dict[str, Any], name: str) -> Report:
-    """Galaxy 19.05 to today: as version 2; what is new is in the members."""
+    """Galaxy 19.05 to today: as version 2, with other members in the tar."""
     return _common(document, name)
 
 
@@ -165,7 +165,7 @@ def _common(document: dict[str, Any], name: str) -> Report:
 
 
 def _generated(value: Any, name: str) -> Decimal:
-    """Unix seconds, from a number or a number as text."""
+    """Return Unix seconds, from a number or a number as text."""
     text = str(value) if isinstance(value, str | float) or type(value) is int else ""
     # 253402300800 is the first second of the year 10000.
     if not _TIME.fullmatch(text) or Decimal(text) >= 253402300800:
@@ -182,7 +182,7 @@ def _object(value: Any, what: str, name: str) -> dict[str, Any]:
 
 
 def _shown(text: str) -> str:
-    """The beginning of a text that may hold anything, on one line."""
+    """Return the beginning of any text on one line."""
     return ascii(text[:40])[1:-1]
 
 
@@ -206,7 +206,7 @@ class _TooDeep(ValueError):
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
-    """`value` without the NUL characters that JSON may hold and PostgreSQL may not."""
+    """Return `value` without NUL characters, which PostgreSQL rejects."""
     if depth > _DEEPEST:
         raise _TooDeep(f"it is nested deeper than {_DEEPEST}")
     if isinstance(value, str):

@@ -25,11 +25,11 @@ METADATA = "metadata.json"
 
 @dataclass(frozen=True)
 class Archive:
-    """One upload: the pair N.json + N.tar.gz as it lies in its folder.
+    """The pair N.json and N.tar.gz in the folder of an instance.
 
-    `report` is None where N.json is missing or bad. `incomplete` and `quarantine` hold the reason, one of them
-    at most; both are None for an archive that can be read. Of a `remembered` one the files are not there, or not whole
-    (`incomplete`), and everything else is as an earlier run found it.
+    `stamp` is the size, time and inode of the tar.gz. `report` is None where N.json is missing or bad. At most one of
+    `incomplete` and `quarantine` holds a reason; both are None for an archive that can be read. The files of a
+    `remembered` archive are missing or `incomplete`; everything else is as an earlier run found it.
     """
 
     instance_id: str
@@ -44,14 +44,14 @@ class Archive:
 
     @property
     def order(self) -> tuple[Decimal, Decimal, str]:
-        """Archives are ordered by the number in `generated`, then by the number in their name."""
+        """Return the sort key: the number in `generated`, then the number in the name."""
         number = Decimal(self.name)
         return (self.report.generated if self.report else number, number, self.name)
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One Galaxy server's folder; its archives are in order, oldest first."""
+    """The folder of one Galaxy server, with its archives, oldest first."""
 
     instance_id: str
     metadata: InstanceMetadata
@@ -60,8 +60,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Uploads:
-    """All instances, by id, and the files and folders that are none of ours, with the reason; `bare` are instances
-    without archives that say something of themselves."""
+    """All instances in the order of their ids, and the files and folders that were passed over, with the reason.
+
+    `bare` are instances that have a metadata.json and no archives.
+    """
 
     root: Path
     instances: tuple[Instance, ...]
@@ -70,14 +72,15 @@ class Uploads:
 
     @property
     def archives(self) -> Iterator[Archive]:
-        """Every archive, instance by instance."""
+        """Yield every archive, instance by instance."""
         return (archive for instance in self.instances for archive in instance.archives)
 
 
 def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now: float | None = None) -> Uploads:
     """Read the folders below `root`, or those of the instances in `only`.
 
-    Raises NothingToRead where there is no folder, no archive or not one of `only`.
+    Files that changed within the last `settle_seconds` are incomplete. Raises NothingToRead where there is no folder,
+    no archive, or none of one of `only`.
     """
     deadline = (time.time() if now is None else now) - settle_seconds
     instances: list[Instance] = []
@@ -117,7 +120,7 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
 
 
 def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
-    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote it."""
+    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them."""
     pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
     metadata = InstanceMetadata()
     inner = folder / "archives"
@@ -127,7 +130,7 @@ def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
             label = f"{folder.name}/{printable(entry.name)}"
             if match and _is(entry, "file"):
                 if match[2] in pairs.setdefault(match[1], {}):
-                    passed.append(f"{label}: stands in archives/ too")
+                    passed.append(f"{label}: is in archives/ too")
                 pairs[match[1]].setdefault(match[2], entry)
             elif entry.name == METADATA and place == folder:
                 metadata = _read_metadata(Path(entry.path))
@@ -136,6 +139,21 @@ def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
     archives = [_archive(folder, name, files, deadline) for name, files in pairs.items()]
     archives.sort(key=lambda archive: archive.order)
     return Instance(folder.name, metadata, tuple(archives))
+
+
+def archive_at(place: Path) -> Archive:
+    """Return the archive whose N.tar.gz or N.json is at `place`, with any instance's name. N.json may be missing.
+
+    Raise NothingToRead where the file has another name, or N.tar.gz is missing.
+    """
+    match = _ARCHIVE.fullmatch(place.name)
+    if match is None:
+        raise NothingToRead(folder=place.parent, what=f"{place.name} is not the name of an archive")
+    both = {f"{match[1]}.{ending}": ending for ending in ("json", "tar.gz")}
+    files = {both[entry.name]: entry for entry in _entries(place.absolute().parent) if entry.name in both}
+    if "tar.gz" not in files:
+        raise NothingToRead(folder=place.parent, what=f"{match[1]}.json has no {match[1]}.tar.gz")
+    return _archive(Path("instance"), match[1], files, float("inf"))
 
 
 def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadline: float) -> Archive:
@@ -170,9 +188,9 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadli
 
 
 def _read(path: Path) -> bytes | None:
-    """A document, None of one that cannot be read; of one that is too large, a byte more than it may have."""
+    """Return a document, one byte too many of one that is too large, or None for one that cannot be read."""
     try:
-        # Who opens a pipe waits for its other end.
+        # Opening a pipe would wait for its other end.
         if not path.is_file():
             return None
         with path.open("rb") as file:
@@ -192,7 +210,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:
-    """Whether an entry is a folder or a file; false for what leads nowhere or round in circles."""
+    """Return whether an entry is a folder or a file; false for a broken or circular link."""
     try:
         return entry.is_dir() if kind == "dir" else entry.is_file()
     except OSError:

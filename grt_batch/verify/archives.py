@@ -1,4 +1,4 @@
-"""Validation of single archives, without a database."""
+"""Check single archives, without a database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Clock
+from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import miscount
 from grt_batch.pipeline.plan import mismatch
@@ -16,14 +17,14 @@ from grt_batch.uploads.scan import Archive
 
 @dataclass(frozen=True)
 class ArchiveCheck:
-    """What became of an archive that was checked, on one line."""
+    """The result of a check, on one line."""
 
     text: str
     quarantined: bool = False
 
 
 def check_archive(archive: Archive, config: Config) -> ArchiveCheck:
-    """Read an archive as a run would, and keep nothing."""
+    """Read an archive as a run would, without storing anything."""
     if archive.incomplete:
         return ArchiveCheck(f"incomplete: {archive.incomplete}")
     if archive.quarantine:
@@ -36,7 +37,8 @@ def check_archive(archive: Archive, config: Config) -> ArchiveCheck:
 
 
 def _accounted(account: Account) -> str:
-    members = ", ".join(f"{members.accepted} {kind}" for kind, members in account.members.items())
+    accepted = {kind: members.accepted for kind, members in account.members.items()}
+    members = ", ".join(counted(count, kind.removesuffix("s"), kind) for kind, count in accepted.items())
     odd = {name: account.total(name) for name in ("salvaged", "rejected", "fragments", "orphans")}
     parts = [f"good: {members or 'no records'}", *(f"{count} {name}" for name, count in odd.items() if count)]
     parts += [f"{n} × {kind}: {reason}" for kind, reason, n in account.reasons]

@@ -1,4 +1,4 @@
-"""What is published, held against what was computed anew: a sink that compares where another would write."""
+"""Comparison of published tables with computed ones: a sink that compares where another would write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from psycopg2 import sql
 
+from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.base import INSTANCE
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
@@ -56,7 +57,7 @@ class Comparison(Sink):
         current = is_current(self._cursor, table)
         if current:
             self._found[table.name] = self._compared(table, text.copy)
-            # Readers do not wait for a verification, but a run of another work folder would.
+            # A run of another work folder would wait for the lock.
             self._link.rollback()
         else:
             self._found[table.name] = LOST if current is None else "has other columns"
@@ -134,7 +135,7 @@ class Comparison(Sink):
 
 
 def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
-    """How the TSV file that was found differs from that which was computed: SAME, or what is different."""
+    """Return how the TSV file found differs from the computed one, or SAME."""
     if found == computed:
         return SAME
     before, after = (raw.removesuffix(b"\n").split(b"\n") for raw in (computed, found))
@@ -152,18 +153,18 @@ def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
 
 
 def _key(line: bytes, places: Sequence[int]) -> list[str]:
-    """The key of a line, which may be damaged."""
+    """Return the key of a line, which may be damaged."""
     fields = line.decode("utf-8", "replace").split("\t")
     return [fields[place] if place < len(fields) else "" for place in places]
 
 
 def differing(names: Collection[str], what: str) -> str:
-    """How many of these there are, which differ, or SAME."""
+    """Return how many things of a kind differ, and the first of them, or SAME."""
     return _first(len(names), what, min(names)) if names else SAME
 
 
 def differing_numbers(names: Sequence[str]) -> str:
-    """Which numbers are different, or SAME."""
+    """Return which numbers differ, or SAME."""
     return f"differs in {', '.join(names)}" if names else SAME
 
 
@@ -173,17 +174,17 @@ def _differing(table: Table, rows: int, key: Sequence[str]) -> str:
 
 
 def _first(count: int, what: str, first: str) -> str:
-    return f"{count} {what} differs, first {first}" if count == 1 else f"{count} {what}s differ, first {first}"
+    return f"{counted(count, what)} {'differs' if count == 1 else 'differ'}, first {first}"
 
 
 def _in_order(column: Column) -> sql.Composable:
-    """A column in the order of the TSV reports: texts by their bytes."""
+    """Return a column in the order of the TSV reports: texts by their bytes."""
     name = sql.Identifier(column.name)
     return sql.SQL('{} COLLATE "C"').format(name) if column.type is Type.TEXT else name
 
 
 class _Lines:
-    """What `render` gives, as the file that COPY reads; a part may be longer than asked for."""
+    """Parts of text as a file for COPY. A read returns a part, which may be longer than asked for."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts

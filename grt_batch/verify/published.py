@@ -1,4 +1,4 @@
-"""What the last run published, as run.json and the tables `archive` and `run` say."""
+"""The last published run, by its run.json and the tables `archive` and `run`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _COLUMNS = ("instance_id", "archive", "state", "reason", "sha256")
 
 
 ArchiveName = tuple[str, str]
-"""An instance and an archive."""
+"""The names of an instance and an archive."""
 
 
 Row = Mapping[str, str]
-"""Of a row of the table `archive` at least the columns _COLUMNS, as texts; null is empty."""
+"""A row of the table `archive`, with at least the columns _COLUMNS, as texts; null is empty."""
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """A run: its run.json, its rows of the table `archive`, and the last run that the database knows of."""
+    """A run: its run.json, its rows of the table `archive`, and the id of the last run in the database."""
 
     summary: Mapping[str, Any]
     archives: Mapping[ArchiveName, Row]
@@ -39,18 +39,20 @@ class LastRun:
 
     @property
     def run_id(self) -> str:
-        """Its name."""
+        """Return the id of the run."""
         return str(self.summary["run_id"])
 
     @property
     def as_of(self) -> date:
-        """The end of its windows."""
+        """Return the end of its windows."""
         return date.fromisoformat(self.summary["as_of"])
 
 
 def last_run(reports: Path, url: str) -> LastRun:
-    """The last run that published into `reports`. A row of `archive` that the reports or the database lost, the other
-    still has. Raises NothingPublished, DatabaseRefused."""
+    """Return the last run that published into `reports`, with the rows of `archive` in the reports or in the database.
+
+    Raises NothingPublished and DatabaseRefused.
+    """
     summaries = [summary for file in reports.glob(f"[0-9]*/{SUMMARY}") if (summary := _summary(file))]
     if not summaries:
         raise NothingPublished(reports=reports)
@@ -66,7 +68,7 @@ def last_run(reports: Path, url: str) -> LastRun:
 
 
 def published_archives(folder: Path) -> dict[ArchiveName, Row]:
-    """The rows of the table `archive` of a report set; none where they cannot be read."""
+    """Return the rows of the table `archive` of a report set, none where they cannot be read."""
     try:
         with (folder / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", errors="replace", newline="\n") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -76,7 +78,7 @@ def published_archives(folder: Path) -> dict[ArchiveName, Row]:
 
 
 def _summary(file: Path) -> Mapping[str, Any] | None:
-    """A run.json, None where it is damaged."""
+    """Return a run.json, None for a damaged one."""
     try:
         summary = orjson.loads(file.read_bytes())
         date.fromisoformat(summary["as_of"])

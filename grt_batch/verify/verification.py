@@ -1,6 +1,6 @@
-"""Is what is published still what the raw archives say? A run into a scratch folder, whose tables are compared.
+"""Verification: run again into a scratch folder, and compare the tables with what is published.
 
-What is compared is the last published run: its as-of day, its modules, and those archives alone that it knew.
+The last published run is verified, with its as-of day, its modules, and only those archives that it knew.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import orjson
 from grt_batch import __version__
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite
+from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, RUN, State
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import FolderExport, TableExport
@@ -26,7 +27,7 @@ from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.keys import items_derived, items_read
 from grt_batch.pipeline.merge import known_inputs
-from grt_batch.pipeline.plan import survey
+from grt_batch.pipeline.plan import find_uploads, survey
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.run import execute
 from grt_batch.sinks import report_set
@@ -37,7 +38,7 @@ from grt_batch.verify.comparison import LOST, SAME, Comparison, compare_reports,
 from grt_batch.verify.published import ArchiveName, LastRun, last_run, published_archives
 
 _TOTALS = ("archives", "jobs", "lines", "accepted", "salvaged", "rejected", "fragments", "superseded", "bytes")
-"""The numbers of run.json that say what was read; the others tell of the run itself."""
+"""The numbers of run.json that depend on what was read, not on the run."""
 
 
 _SCRATCH = "verify-"
@@ -48,8 +49,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found. `reports` and `database` say by table whether what is published there is the same; `notes` what
-    else there is to know."""
+    """The result: by table how the reports and the database differ, SAME where they do not, and notes."""
 
     run_id: str
     as_of: date
@@ -59,7 +59,7 @@ class Verification:
 
     @property
     def different(self) -> list[str]:
-        """The tables and files that are not the same everywhere."""
+        """Return the tables and files that differ somewhere."""
         names = {**self.reports, **self.database}
         return [name for name in names if {self.reports.get(name, SAME), self.database.get(name, SAME)} != {SAME}]
 
@@ -67,17 +67,16 @@ class Verification:
 def verify_published(
     config: Config, url: str, executor: Executor, modules: Sequence[str] = (), scratch: Path | None = None
 ) -> Verification:
-    """Compute anew what the last run published, or of it these `modules`, and compare; nothing that is published or
-    kept is changed. For the holder of the run's lock; `url` is that of the database. The folder of scratch is made
-    below `scratch` or the work folder.
+    """Compute what the last run published, or only these `modules` of it, and compare. Nothing is changed.
 
-    Raises NothingPublished, and what a run raises.
+    The caller holds the run's lock. `url` is that of the database. The scratch folder is made in `scratch` or in the
+    work folder. Raises NothingPublished, and what a run raises.
     """
     published = last_run(config.reports, url)
     request_modules = tuple(modules or published.summary["modules"])
-    wanted = chosen(request_modules)
+    wanted = chosen(request_modules, config.modules_dir)
     with _scratch(scratch or config.work, config.work) as place:
-        anew = replace(
+        fresh = replace(
             config,
             work=place / "work",
             reports=place / "reports",
@@ -85,22 +84,24 @@ def verify_published(
             splitter_copy_to="",
             store_max_bytes=0,
         )
-        selection = _Selection(config, anew, published, wanted)
-        request = RunRequest(anew, published.as_of, request_modules, run_id="verification")
+        selection = _Selection(config, fresh, published, wanted)
+        request = RunRequest(fresh, published.as_of, request_modules, run_id="verification")
         in_database: dict[str, str] = {}
         comparison = Comparison(in_database, published.run_id, url)
-        execute(request, executor, lambda: nullcontext(url), select=selection.select, sink=lambda *_: comparison)
-        in_reports = dict(_compared(config.reports, anew.reports, published, wanted))
-        notes = [*selection.notes, *_changed(published, anew.reports), *_remarks(published, wanted)]
+        uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
+        execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_database=comparison)
+        in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))
+        remarks = _remarks(published, wanted, discover(config.modules_dir))
+        notes = [*selection.notes, *_changed(published, fresh.reports), *remarks]
     return Verification(published.run_id, published.as_of, in_reports, in_database, notes)
 
 
 @contextmanager
 def _scratch(parent: Path, work: Path) -> Iterator[Path]:
-    """A folder that is gone at the end, with the index, in which stands what is known of archives that are gone."""
+    """Make a temporary folder with a copy of the index, which knows the archives whose files were removed."""
     try:
         for left in work.glob(f"{_SCRATCH}*"):
-            # Of a verification that was killed.
+            # Left by a verification that was killed.
             shutil.rmtree(left, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=parent)
     except OSError as error:
@@ -114,30 +115,29 @@ def _scratch(parent: Path, work: Path) -> Iterator[Path]:
 
 @dataclass
 class _Selection:
-    """Which archives are computed anew: those that the published run knew. What cannot be read any more is taken from
-    the store, as a run does; `notes` say of what this is true, and which archives are not what they were."""
+    """The archives to verify: those that the published run knew.
+
+    The numbers of removed archives are taken from the store, as a run does. `notes` name these archives, and those that
+    have changed.
+    """
 
     config: Config
-    anew: Config
+    fresh: Config
     published: LastRun
     modules: Sequence[Module]
     notes: list[str] = field(default_factory=list)
 
     def select(self, uploads: Uploads) -> Uploads:
-        """The archives as the published run found them, as far as that can be had."""
+        """Return the archives as the published run found them, as far as possible."""
         known = self.published.archives
         there = {(archive.instance_id, archive.name): archive for archive in uploads.archives}
         whole = {name for name, archive in there.items() if not archive.remembered and not archive.incomplete}
         unfinished = {name for name, row in known.items() if row["state"] == State.INCOMPLETE.value}
         gone = {name for name, archive in there.items() if name in known and archive.remembered}
-        self._note(there.keys() - known.keys(), "came since that run, and are left out")
-        self._note(gone, "are gone: their numbers were taken from the store, not from the raw archives")
-        self._note(
-            known.keys() - there.keys(), "are gone, and nobody remembers them: their numbers cannot be computed again"
-        )
-        self._note(
-            unfinished & whole, "were incomplete when that run saw them, and are not any more: a run takes them in"
-        )
+        self._note(there.keys() - known.keys(), "came after that run: left out")
+        self._note(gone, "removed since that run: taken from the store, not from the raw archives")
+        self._note(known.keys() - there.keys(), "removed and forgotten since that run: cannot be computed again")
+        self._note(unfinished & whole, "completed since that run: left for the next run")
         instances = []
         for instance in uploads.instances:
             archives = tuple(
@@ -151,10 +151,10 @@ class _Selection:
         return selected
 
     def _take_over(self, uploads: Uploads) -> None:
-        """Put what the store has of archives that are gone into that of the scratch folder."""
+        """Copy the entries of removed archives from the store to that of the scratch folder."""
         if not any(archive.remembered for archive in uploads.archives):
             return
-        store, scratch = Store(self.config.work / "store"), Store(self.anew.work / "store")
+        store, scratch = Store(self.config.work / "store"), Store(self.fresh.work / "store")
         index = ArchiveIndex(self.config.work, self.config.uploads)
         planned = survey(uploads, store, index, self.config, self.modules, self.published.as_of)
         counted = [item for item in planned if item.counts]
@@ -174,27 +174,27 @@ class _Selection:
 
 
 def _noted(names: Iterable[ArchiveName], what: str) -> list[str]:
-    """A line for these archives, none for no archive."""
+    """Return a line about these archives, none for no archive."""
     texts = sorted("/".join(name) for name in names)
     if not texts:
         return []
     listed = ", ".join(texts[:_NAMED]) + (" …" if len(texts) > _NAMED else "")
-    return [f"{len(texts)} {'archive' if len(texts) == 1 else 'archives'} ({listed}) {what}"]
+    return [f"{counted(len(texts), 'archive')} ({listed}) {what}"]
 
 
-def _compared(reports: Path, anew: Path, published: LastRun, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """What became of each file that the published run has written."""
+def _compared(reports: Path, fresh: Path, published: LastRun, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """Yield each file that the published run has written, and how it differs."""
     day = published.as_of.isoformat()
     for table in (ARCHIVE, *(table for module in modules for table in module.tables)):
-        computed = _read(anew / day / f"{table.name}.tsv")
+        computed = _read(fresh / day / f"{table.name}.tsv")
         if computed is not None:
             found = _read(reports / day / f"{table.name}.tsv")
             yield table.name, LOST if found is None else compare_reports(table, computed, found)
     for module in modules:
         if isinstance(module, FolderExport):
-            yield f"{module.name}/", _compared_folders(anew / day / module.name, reports / day / module.name)
-    yield f"{report_set.REJECTS}/", _compared_folders(anew / report_set.REJECTS, reports / report_set.REJECTS)
-    totals = orjson.loads((anew / day / report_set.SUMMARY).read_bytes())
+            yield f"{module.name}/", _compared_folders(fresh / day / module.name, reports / day / module.name)
+    yield f"{report_set.REJECTS}/", _compared_folders(fresh / report_set.REJECTS, reports / report_set.REJECTS)
+    totals = orjson.loads((fresh / day / report_set.SUMMARY).read_bytes())
     yield RUN.name, differing_numbers([name for name in _TOTALS if totals[name] != published.summary.get(name)])
 
 
@@ -206,23 +206,23 @@ def _read(file: Path) -> bytes | None:
 
 
 def _compared_folders(computed: Path, found: Path) -> str:
-    """Compare two folders file by file."""
+    """Return how two folders differ, file by file."""
     names = {
         str(file.relative_to(folder)) for folder in (computed, found) for file in folder.rglob("*") if file.is_file()
     }
     return differing([name for name in names if _read(computed / name) != _read(found / name)], "file")
 
 
-def _changed(published: LastRun, anew: Path) -> list[str]:
-    """A line for the archives whose files are not those that were published."""
-    computed = published_archives(anew / published.as_of.isoformat())
+def _changed(published: LastRun, fresh: Path) -> list[str]:
+    """Return a line about the archives whose files are not those that were published."""
+    computed = published_archives(fresh / published.as_of.isoformat())
     rows = ((name, row, published.archives.get(name)) for name, row in computed.items())
     changed = [name for name, row, before in rows if before and row["sha256"] != before["sha256"]]
-    return _noted(changed, "hold another tar.gz than that run read")
+    return _noted(changed, "changed since that run: another tar.gz")
 
 
-def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
-    """What else there is to know of what was compared."""
+def _remarks(published: LastRun, modules: Sequence[Module], known: Mapping[str, Module]) -> list[str]:
+    """Return remarks on what was compared."""
     summary, remarks = published.summary, []
     if published.in_database != published.run_id:
         other = published.in_database or "none"
@@ -230,8 +230,8 @@ def _remarks(published: LastRun, modules: Sequence[Module]) -> list[str]:
     if summary.get("version") != __version__:
         remarks.append(f"grt_batch {summary.get('version')} published it, and this is {__version__}")
     if any(isinstance(module, TableExport) for module in modules):
-        remarks.append("of the tables of records only the number of rows and what they were made of was compared")
-    left = [name for name, module in discover().items() if module not in modules and not module.opt_in]
+        remarks.append("the tables of records were compared only by the number of rows and the digest of their inputs")
+    left = [name for name, module in known.items() if module not in modules and not module.opt_in]
     if left:
         remarks.append(f"not compared, since that run did not compute them: {', '.join(left)}")
     return remarks

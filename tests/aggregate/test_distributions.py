@@ -19,7 +19,7 @@ from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import Module, Partial, concat_instances
 from grt_batch.modules.helpers import by_instance, rows_of_each, with_all_merged
-from grt_batch.schema.records import Job, Records
+from grt_batch.schema.records import DerivedField, Job, Records
 
 DAYS = (None, date(2024, 1, 1), date(2024, 1, 2))
 USED = Distributions(
@@ -94,6 +94,29 @@ def test_bins_of_a_histogram_hold_all_values() -> None:
     partial = USED.add(frame([{**job, "memory": value} for value in (0, 5, 6, 7, 1000)]))
     bins = histogram(USED, partial, ("memory",), 0).select("low", "high", "jobs").rows()
     assert bins == [(0, 1, 1), (4, 8, 3), (512, 1024, 1)]
+
+
+def kib(size: pl.Expr) -> pl.Expr:
+    return size // 1024
+
+
+def test_keys_and_values_may_be_derived() -> None:
+    memory = DerivedField("kib", pl.Int64(), "KiB", "memory in KiB", source=Job.memory, derive=kib)
+    long = DerivedField(
+        "long", pl.Boolean(), "", "longer than a second", source=Job.runtime, derive=lambda value: value > 10**7
+    )
+    jobs = [
+        {"tool_id": "a", "state": "ok", "runtime": runtime, "memory": size}
+        for runtime, size in ((1, 1024), (2 * 10**7, 4096), (3 * 10**7, None), (None, 1))
+    ]
+    found = Distributions("d", (long,), (Distribution("kib", memory), Distribution("runtime", Job.runtime)))
+    rows = statistics(found, found.add(frame(jobs)), (50,)).select("long", "metric", "n", "total")
+    assert sorted(rows.rows()) == [
+        (False, "kib", 1, "1"),
+        (False, "runtime", 1, "0.0000001"),
+        (True, "kib", 1, "4"),
+        (True, "runtime", 2, "5"),
+    ]
 
 
 class Used(Module):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum
-from grt_batch.schema.records import Field
+from grt_batch.schema.records import DerivedField, Field
 
 TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
 DAY = Field("day", pl.Date(), "UTC", "a day")
@@ -175,3 +175,34 @@ def test_a_measure_gives_the_columns_that_it_declares(measure: Any) -> None:
     merged = added.group_by("tool").agg(measure.merge())
     for result in (added, merged):
         assert result.drop("tool").schema == measure.schema()
+
+
+def last_digit(value: pl.Expr) -> pl.Expr:
+    return value % 10
+
+
+DIGIT = DerivedField("digit", pl.Int64(), "", "the last digit of size", source=SIZE, derive=last_digit)
+
+
+@examples(60)
+@given(sizes=st.lists(st.tuples(st.sampled_from(["ok", "error", None]), st.none() | st.integers(0, 99)), max_size=20))
+def test_a_cube_of_a_state_by_a_derived_key_is_that_of_the_records_left(
+    sizes: list[tuple[str | None, int | None]],
+) -> None:
+    rows = pl.DataFrame(sizes, schema={"state": pl.Enum(["error", "ok"]), "size": pl.Int64}, orient="row")
+    cube = Cube("digits", (DIGIT,), (Count("jobs"), Sum("bytes", SIZE)), state="ok")
+    left = [size for state, size in sizes if state == "ok" and size is not None]
+    expected = {digit: [size for size in left if size % 10 == digit] for digit in {size % 10 for size in left}}
+    assert cube.add(rows).rows() == [(digit, len(expected[digit]), sum(expected[digit])) for digit in sorted(expected)]
+
+
+def test_a_state_that_no_record_has_gives_nothing() -> None:
+    rows = pl.DataFrame({"state": ["error"], "size": [1]}, schema={"state": pl.Enum(["error"]), "size": pl.Int64})
+    assert Cube("digits", (DIGIT,), (Count("jobs"),), state="ok").add(rows).height == 0
+
+
+def test_a_derived_value_is_measured_where_it_is_known() -> None:
+    tools = pl.Series("tool", ["a", "a", "b"], dtype=pl.Enum(["a", "b"]))
+    rows = pl.DataFrame([tools, pl.Series("size", [12, None, 9])])
+    cube = Cube("digits", (TOOL,), (Count("jobs"), Sum("digits", DIGIT), Extent("digit", DIGIT)))
+    assert cube.add(rows).rows() == [("a", 2, 2, 2, 2), ("b", 1, 9, 9, 9)]

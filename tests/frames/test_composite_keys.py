@@ -238,5 +238,5 @@ def test_no_kept_jobs_change_nothing() -> None:
 def test_jobs_are_kept_of_the_last_days_only() -> None:
     frames = {Job: jobs([(i, "a", day, i, "ok") for i, day in enumerate([DAY, None, DAY + timedelta(1)])])}
     since = DAY + timedelta(1)
-    assert KEPT.count(Records(frames, since))[Job.job_id.name].to_list() == [2]
-    assert KEPT.count(Records(frames))[Job.job_id.name].to_list() == [0, 1, 2]
+    assert KEPT.count(Records(frames, since))[KEPT.name][Job.job_id.name].to_list() == [2]
+    assert KEPT.count(Records(frames))[KEPT.name][Job.job_id.name].to_list() == [0, 1, 2]

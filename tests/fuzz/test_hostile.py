@@ -27,7 +27,8 @@ from grt_batch.pipeline.read import read_archive, redaction_of
 from grt_batch.pipeline.tasks import RunTasks, run_here
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.schema.records import RECORDS, Job, Records
-from grt_batch.uploads.archive import ArchiveReader, Block, Header, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block, Header
+from grt_batch.uploads.unpacking import Limits
 
 JOBS = HEADERS[Kind.JOBS] + line(1, "Cut1", "1.0", "ok", "2024-06-02 19:18:30")
 GOOD = member(Kind.JOBS, JOBS)

@@ -141,15 +141,15 @@ SHORT = line(9, "tool")
     [
         (JOBS, {}, None),
         (JOBS, {"ok": 2, "error": 1}, None),
-        (JOBS, {"ok": 2}, "counts 2 jobs, and 3 were read"),
-        (JOBS, {"ok": 3, "new": 1}, "counts 4 jobs, and 3 were read"),
-        ([], {"ok": 1}, "counts 1 jobs, and 0 were read"),
+        (JOBS, {"ok": 2}, "counts 2 jobs, and the archive has 3"),
+        (JOBS, {"ok": 3, "new": 1}, "counts 4 jobs, and the archive has 3"),
+        ([], {"ok": 1}, "counts 1 job, and the archive has 0"),
         # A fragment and a rejected line may be counted or not, and may be several rows.
         ([*JOBS, JOINED, SHORT], {"ok": 4}, None),
         ([*JOBS, JOINED, SHORT], {"ok": 6}, None),
         ([*JOBS, JOINED, SHORT], {"ok": 14}, None),
-        ([*JOBS, JOINED, SHORT], {"ok": 15}, "counts 15 jobs, and 4 were read, and 2 rejected"),
-        ([*JOBS, JOINED, SHORT], {"ok": 3}, "counts 3 jobs, and 4 were read, and 2 rejected"),
+        ([*JOBS, JOINED, SHORT], {"ok": 15}, "counts 15 jobs, and the archive has 4 and 2 rejected lines"),
+        ([*JOBS, JOINED, SHORT], {"ok": 3}, "counts 3 jobs, and the archive has 4 and 2 rejected lines"),
     ],
 )
 def test_other_numbers_than_were_read_are_seen(
@@ -176,7 +176,7 @@ def test_status_and_check_tell_of_it(config: Config, call: Call, tmp_path: Path)
     places: list[object] = ["--work", config.work, "--database", config.database]
     options = ["--uploads", config.uploads, "--reports", config.reports, *places, "--as-of", AS_OF, "instances"]
     assert call("run", *options).code == 0
-    what = "2.json counts 5 jobs, and 3 were read"
+    what = "2.json counts 5 jobs, and the archive has 3"
     assert f"a/2: good: 3 jobs; {what}\n" in call("check", config.uploads).out
     assert "a/1: good: 3 jobs\n" in call("check", config.uploads).out
     assert call("status", *places).out.partition("miscounted:")[2].splitlines()[2].split() == ["a", "2", *what.split()]

@@ -21,6 +21,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.digest import source_digest
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
+from grt_batch.pipeline.fingerprints import RENDERED_BY
 from grt_batch.pipeline.keys import COUNTED_BY, READ_BY, module_code, reader_code
 from grt_batch.pipeline.request import RunSummary
 
@@ -183,6 +184,17 @@ def test_the_keys_follow_all_code_that_reads() -> None:
 def test_the_keys_follow_all_code_that_counts() -> None:
     # What is read has the code that read it in its key.
     assert not {name for name in reached(COUNTED_BY, (*APART, *READ_BY)) if not within(name, COUNTED_BY)}
+
+
+def test_fingerprints_follow_all_code_that_renders() -> None:
+    # What is merged, and how it travels, is in the keys of the partials.
+    merged = (
+        "grt_batch.pipeline.merge",
+        "grt_batch.pipeline.tasks",
+        "grt_batch.sinks.sink",
+        "grt_batch.modules.export",
+    )
+    assert not {name for name in reached(RENDERED_BY, (*APART, *merged)) if not within(name, RENDERED_BY)}
 
 
 # Where it is installed.

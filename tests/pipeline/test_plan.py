@@ -107,7 +107,7 @@ def test_another_file_of_the_same_name_is_changed(site: Site) -> None:
     site.write("1", 1, 2)
     site.read()
     site.write("1", 1, 2, 3)
-    assert site.steps() == {"1": (Step.CHANGED, "its tar.gz is another than when it was read")}
+    assert site.steps() == {"1": (Step.CHANGED, "its tar.gz has changed since it was read")}
     site.read()
     assert site.steps() == {"1": CACHED}
 
@@ -116,7 +116,7 @@ def test_what_lost_its_partial_results_is_new(site: Site) -> None:
     site.write("1", 1)
     site.read()
     site.store.drop(ACCOUNT, site.plan()[0].key)
-    assert site.steps() == {"1": (Step.NEW, "its partial results are gone, or of another version")}
+    assert site.steps() == {"1": (Step.NEW, "its partial results are missing, or of another version")}
 
 
 def test_what_a_module_must_know_and_the_store_has_not_is_read(site: Site) -> None:
@@ -162,7 +162,7 @@ def test_what_was_read_under_other_limits_is_new(site: Site) -> None:
     site.write("1", 1)
     site.read()
     site.config = replace(site.config, max_line_bytes=1000)
-    assert site.steps() == {"1": (Step.NEW, "its partial results are gone, or of another version")}
+    assert site.steps() == {"1": (Step.NEW, "its partial results are missing, or of another version")}
 
 
 def test_what_a_newer_archive_may_report_again_is_superseded(site: Site) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
 from grt_batch.modules.base import Module, Partial
-from grt_batch.pipeline.reduce_archive import aggregate
+from grt_batch.pipeline.aggregation import aggregate
 from grt_batch.pipeline.tasks import AggregateTask, Task
 from grt_batch.schema.records import Dataset, Job
 

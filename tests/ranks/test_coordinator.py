@@ -28,12 +28,13 @@ from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.scheduling import controllers
 from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_task
 from grt_batch.ranks.worker import Rank
+from grt_batch.sample import write_sample
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.store.store import Store
 from grt_batch.uploads.archive import Block
 from grt_batch.uploads.scan import scan
 
-SECONDS = 60
+SECONDS = 600
 """Nobody waits so long unless a rank is stuck."""
 Sent = tuple[int, int, bytes]
 
@@ -166,7 +167,7 @@ def rows_of(raw: bytes) -> dict[str, tuple[object, object]]:
 
 def config_of(work: Path) -> Config:
     """Blocks and tasks so small that there are many of them."""
-    return Config(work=work, block_bytes=20_000, aggregate_jobs=100)
+    return Config(work=work, block_bytes=6000, aggregate_jobs=50)
 
 
 def serially(orders: Sequence[ReduceOrder], config: Config) -> list[ReduceOutcome]:
@@ -184,9 +185,10 @@ class Expected:
 
 
 @pytest.fixture(scope="module")
-def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
     work = tmp_path_factory.mktemp("serial")
-    orders = orders_of(sample)
+    write_sample(work / "uploads", jobs=1200, seed=5)
+    orders = orders_of(work / "uploads")
     return Expected(orders, serially(orders, config_of(work)), content(work))
 
 
@@ -234,8 +236,8 @@ def test_a_group_without_work_ends(tmp_path: Path) -> None:
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three archives: the gzip of one is cut off in its middle, the tar of another stops after some members."""
     folder = tmp_path_factory.mktemp("damaged")
-    jobs = b"".join(line(i, "tool", "1", "ok", "2020-01-01 00:00:00") for i in range(4000))
-    metrics = b"".join(line(i, "core", "runtime_seconds", f"{i}.5") for i in range(4000))
+    jobs = b"".join(line(i, "tool", "1", "ok", "2020-01-01 00:00:00") for i in range(800))
+    metrics = b"".join(line(i, "core", "runtime_seconds", f"{i}.5") for i in range(800))
     members = {Kind.JOBS: jobs, Kind.METRIC_NUM: metrics}
     tars = [write_archive(folder / "3" / "archives", name, members) for name in ("1", "2")]
     write_archive(folder / "3" / "archives", "3", members, entries=b"no header" * 100)
@@ -243,19 +245,25 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_an_archive_that_breaks_off_leaves_no_rank_stuck(damaged: Path, tmp_path: Path, ranks: int) -> None:
+@pytest.fixture(scope="module")
+def broken(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    work = tmp_path_factory.mktemp("broken")
     orders = orders_of(damaged)
-    wanted = serially(orders, config_of(tmp_path / "serial"))
-    assert [bool(outcome.account.quarantine) for outcome in wanted] == [False, True, True]
+    return Expected(orders, serially(orders, config_of(work)), content(work))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_an_archive_that_breaks_off_leaves_no_rank_stuck(broken: Expected, tmp_path: Path, ranks: int) -> None:
+    orders = broken.orders
+    assert [bool(outcome.account.quarantine) for outcome in broken.outcomes] == [False, True, True]
     told: list[int] = []
     with group_of(ranks) as group:
         config = config_of(tmp_path / "group")
         found = group.coordinator.carry_out(orders, config, Store(config.work / "store"), told.append)
-        assert outcomes_of(found) == wanted
+        assert outcomes_of(found) == broken.outcomes
         group.coordinator.end(0)
     assert group.ended_in_peace()
-    assert content(tmp_path / "group") == content(tmp_path / "serial")
+    assert content(tmp_path / "group") == broken.content
     assert sum(told) == sum(order.bytes for order in orders)
 
 

@@ -202,7 +202,7 @@ def test_a_rank_beats_until_its_folder_is_gone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(heartbeat.time, "sleep", sleep)
     thread = beat(tmp_path, 3)
     assert thread is not None
-    thread.join(timeout=60)
+    thread.join(timeout=600)
     assert not thread.is_alive()
     assert naps == 3
 
@@ -214,7 +214,7 @@ def test_a_rank_says_its_process_and_host(tmp_path: Path, clock: Clock) -> None:
     assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE} started"
     (tmp_path / "0").unlink()
     assert thread is not None
-    thread.join(timeout=60)
+    thread.join(timeout=600)
 
 
 def test_without_its_folder_a_rank_works_on(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ from grt_batch.ranks.serialization import RunSettings as Settings
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import RECORDS, Job
 from grt_batch.sinks.sink import TableText
-from grt_batch.uploads.archive import ArchiveReader, Block, Limits
+from grt_batch.uploads.archive import ArchiveReader, Block
 from grt_batch.uploads.scan import scan
+from grt_batch.uploads.unpacking import Limits
 
 BLOCK_BYTES = 20_000
 JSON = st.recursive(

@@ -1,10 +1,11 @@
-"""What each rank says of its time, over real messages: no byte is missing, and who waits is said to wait."""
+"""What each rank reports of its time, over real messages: no byte is missing, and waiting is counted as such."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runs import create_database
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import NoMpirun
 from grt_batch.pipeline.request import RunSummary
-from grt_batch.ranks.launcher import launch
-from grt_batch.ranks.mpirun import find_mpirun
+from grt_batch.sample import write_sample
+from tests.ranks.test_mpi import JOBS, MANY_SMALL_TASKS, Ranks, pytestmark  # noqa: F401 (needs an mpirun, too)
 
 RANKS = 3
 
@@ -30,19 +31,27 @@ def sums(numbers: dict[str, Any], what: str) -> Counter[str]:
     return total
 
 
-@pytest.fixture
-def profiled(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def config(server: str, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A configuration for all tests here, over small uploads."""
+    folder = tmp_path_factory.mktemp("stages")
+    write_sample(folder / "uploads", jobs=JOBS, seed=5)
+    places = {name: folder / name for name in ("uploads", "reports", "work")}
+    return Config(**places, database=create_database(server))
+
+
+@pytest.fixture(scope="module")
+def profiled(config: Config) -> dict[str, Any]:
     """The run.json of a run with several ranks, many small tasks and a profile."""
-    try:
-        find_mpirun(os.environ)
-    except NoMpirun:
-        pytest.skip("no mpirun")
-    for name, value in (("BLOCK_BYTES", "30000"), ("AGGREGATE_JOBS", "200")):
-        monkeypatch.setenv(f"GRT_BATCH_{name}", value)
-    places = {"--uploads": config.uploads, "--reports": config.reports, "--work": config.work}
-    options = [str(text) for option in places.items() for text in option]
-    options += ["--database", config.database, "--as-of", "2024-06-30", "--no-progress", "--profile"]
-    assert launch(RANKS, options, config.work) == 0, capfd.readouterr().err
+    done = subprocess.run(
+        [*Ranks(config).command(RANKS), "--profile"],
+        env={**os.environ, **MANY_SMALL_TASKS},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     numbers: dict[str, Any] = json.loads((config.reports / "latest" / "run.json").read_bytes())
     return numbers
 

@@ -427,6 +427,8 @@ def test_refuses_numbers_that_make_no_sample(tmp_path: Path, arguments: dict[str
 def test_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     for folder in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(BadArguments, match="not an empty folder"):
+        with pytest.raises(BadArguments) as raised:
             write_sample(folder, jobs=100)
+        assert raised.value.command == "sample"
+        assert str(folder) in str(raised.value.what)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]

@@ -270,7 +270,6 @@ def test_a_commit_that_nobody_can_be_asked_about_is_unknown(
     with proxy(database, reached=reached, back=False) as url, pytest.raises(CommitUnknown) as raised:
         publish(url, 2)
     assert raised.value.exit_code == 4
-    assert "what it showed before" not in str(raised.value)
     publish(database, 3)
     assert partitions(database) == ["one_r3", "two_r3"]
     assert len(query(database, "SELECT run_id FROM grt.run")) == 2 + reached
@@ -279,9 +278,9 @@ def test_a_commit_that_nobody_can_be_asked_about_is_unknown(
 def test_who_holds_the_lock_is_named(database: str) -> None:
     with publication(database, 1):
         ((process,),) = query(database, f"SELECT pid {SESSIONS}")
-        with pytest.raises(DatabaseLocked, match=f"pg_terminate_backend\\({process}\\)") as raised:
+        with pytest.raises(DatabaseLocked) as raised:
             publish(database, 2)
-    assert raised.value.exit_code == 5
+    assert (raised.value.exit_code, raised.value.process) == (5, process)
 
 
 HOLD = """
@@ -305,8 +304,10 @@ def test_the_locks_of_a_killed_run_are_free(database: str, tmp_path: Path) -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(Locked, match=f"process {process.pid}"), lock(tmp_path):
+        with pytest.raises(Locked) as raised, lock(tmp_path):
             raise AssertionError("both have the lock")
+        assert raised.value.work == tmp_path
+        assert raised.value.holder.startswith(f"process {process.pid} on ")
         with pytest.raises(DatabaseLocked):
             publish(database, 2)
         process.kill()
@@ -330,12 +331,13 @@ WIDER = Table("one", "wider", ("key",), (*ONE.columns, Column("more", Type.DOUBL
 def test_a_reader_of_a_table_that_is_made_anew_is_not_waited_for_for_ever(database: str, upgrading: bool) -> None:
     publish(database, 1)
     with locked(database, "SELECT * FROM grt.one"):
-        with pytest.raises(DatabaseRefused, match="held a lock on the tables through 2 tries"):
+        with pytest.raises(DatabaseRefused) as raised:
             if upgrading:
                 upgrade(database, [WIDER], lock_timeout_ms=10, lock_tries=2)
             else:
                 with Publication(database, [WIDER], lock_timeout_ms=10, lock_tries=2, run_id="wider"):
                     raise AssertionError("it has the lock")
+        assert "2 tries" in str(raised.value.what)
         assert query(database, "SELECT count(*) FROM grt.one") == [(3,)]
     assert upgrade(database, [WIDER]) == (SCHEMA_VERSION, SCHEMA_VERSION)
 
@@ -383,8 +385,9 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pyte
     monkeypatch.setitem(connection_file._PATIENCE, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/grt"
-        with pytest.raises(DatabaseRefused, match="timeout expired"), connection(url):
+        with pytest.raises(DatabaseRefused) as raised, connection(url):
             raise AssertionError("nobody has answered")
+        assert "timeout expired" in str(raised.value.what)
 
 
 def test_a_connection_has_an_end_wherever_the_url_gives_none(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import psycopg2
 import pytest
 
-from grt_batch.core.errors import DatabaseRefused, Locked, SchemaTooNew
+from grt_batch.core.errors import DatabaseLocked, DatabaseRefused, SchemaTooNew
 from grt_batch.schema.tables import Column, Table, Type, render
 from grt_batch.sinks.postgres import Publication, upgrade
 from grt_batch.sinks.schema import SCHEMA_VERSION
@@ -165,13 +165,13 @@ def held(database: str) -> Iterator[str]:
 
 
 def test_a_reader_that_never_ends_makes_the_run_give_up_with_code_4(held: str) -> None:
-    refused = pytest.raises(DatabaseRefused, match="held a lock on the tables through 3 tries")
-    with refused as raised, publication(held, 2, timeout=10, tries=3) as sink:
+    with pytest.raises(DatabaseRefused) as raised, publication(held, 2, timeout=10, tries=3) as sink:
         for table in TABLES:
             sink.copy(table, list(render(table, frames(2)[table.name])), "of a test")
         sink.swap(row(2))
         sink.commit()
     assert raised.value.exit_code == 4
+    assert "3 tries" in str(raised.value.what)
     assert query(held, "SELECT DISTINCT run FROM grt.one") == [(1,)]
 
 
@@ -187,7 +187,7 @@ def test_a_reader_that_ends_lets_the_swap_through(database: str) -> None:
 
 
 def test_two_publications_at_once_are_one_too_many(database: str) -> None:
-    with publication(database, 1), pytest.raises(Locked), publication(database, 2):
+    with publication(database, 1), pytest.raises(DatabaseLocked), publication(database, 2):
         raise AssertionError("both have the lock")
 
 
@@ -208,8 +208,9 @@ def test_a_schema_of_a_newer_program_is_refused(database: str) -> None:
     with closing(psycopg2.connect(database)) as link, link.cursor() as cursor:
         cursor.execute("INSERT INTO grt.schema_version (version, program) VALUES (99, 'later')")
         link.commit()
-    with pytest.raises(SchemaTooNew, match="99"):
+    with pytest.raises(SchemaTooNew) as raised:
         publish(database, 2)
+    assert (raised.value.found, raised.value.known) == (99, SCHEMA_VERSION)
     assert query(database, "SELECT DISTINCT run FROM grt.one") == [(1,)]
 
 

@@ -197,7 +197,7 @@ def test_an_instance_that_is_gone_stays_as_it_was(site: Site, warnings: pytest.L
         site.run()
         assert site.tables(*OF_THE_FILES) == before
         assert [row["title"] for row in site.rows("instance")] == ["", "The second"]
-        assert warnings.messages == ["all 1 archives are gone; their numbers stay until --forget"]
+        assert warnings.messages == ["no archive is left, 1 archive removed; the numbers stay until --forget"]
 
 
 def test_what_an_instance_without_archives_says_of_itself_counts(site: Site) -> None:
@@ -394,7 +394,7 @@ def test_an_archive_that_is_not_whole_any_more_counts_as_it_was(site: Site, tmp_
 def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Site, tmp_path: Path) -> None:
     site.run()
     site.write("a", "1", [1, 2, 9])
-    assert site.plan()["a/1"] == (Step.CHANGED, "its tar.gz is another than when it was read")
+    assert site.plan()["a/1"] == (Step.CHANGED, "its tar.gz has changed since it was read")
     assert not list(site.index().replaced())
     site.run()
     fresh = site.fresh(tmp_path / "fresh")
@@ -424,7 +424,7 @@ def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monk
     summary = site.run()
     assert summary.numbers["archives"]["incomplete"] == 1
     (went,) = [reason for state, reason in site.states().values() if state == "incomplete"]
-    assert went.endswith(".tar.gz went away while the run was under way")
+    assert went.endswith(".tar.gz was removed during the run")
     assert not site.store.has(ACCOUNT, account_key("", site.config))
 
 
@@ -493,7 +493,7 @@ def test_what_is_gone_here_and_there_is_said_and_counted(
     warnings.clear()
     summary = site.run()
     said = [message for message in warnings.messages if "lost" in message]
-    assert said == ["the store lost what was read of 1 archives that are gone, and so their numbers (a/1)"]
+    assert said == ["lost the numbers of 1 removed archive: the store has not kept what was read (a/1)"]
     assert summary.numbers["archives"] == {"found": 3, "published": 3, "quarantined": 0, "incomplete": 1, "removed": 1}
     state, reason = site.states()["a/1"]
     assert (state, reason.removeprefix("its files were removed; ")) == ("incomplete", NUMBERS_LOST)
@@ -523,7 +523,7 @@ def test_what_one_module_must_know_is_lost_to_that_module_alone(
     warnings.clear()
     site.run()
     (said,) = [message for message in warnings.messages if "lost" in message]
-    assert said == ("the store lost what was read of 1 archives that are gone, and so their numbers in params (a/3)")
+    assert said == ("lost the numbers in params of 1 removed archive: the store has not kept what was read (a/3)")
     assert site.tables(*OF_THE_FILES, "param", "param_value") == before
     assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
 
@@ -546,7 +546,7 @@ def test_what_is_gone_stays_as_it_was_read_and_that_is_said(site: Site, warnings
     other.run()
     assert site.tables(*OF_THE_FILES) == before
     assert other.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, {OLD}")
-    assert warnings.messages[1:] == [f"the numbers of 1 archives that are gone stay {OLD} (a/3)"]
+    assert warnings.messages[1:] == [f"the numbers of 1 removed archive stay {OLD} (a/3)"]
     assert site.plan()["a/3"] == (Step.REMOVED, STAYS)
 
 
@@ -594,8 +594,8 @@ def test_a_lost_index_is_said(site: Site, warnings: pytest.LogCaptureFixture) ->
     warnings.clear()
     site.run()
     assert warnings.messages == [
-        f"{site.config.work}/index.json is damaged: which archives are gone is not known any more",
-        "the numbers of 1 archives go, which the last reports count: they are neither there nor remembered (a/3)",
+        f"{site.config.work}/index.json is damaged: it is not known any more which archives were removed",
+        "dropping the numbers of 1 archive in the last reports, neither found nor remembered (a/3)",
     ]
     assert site.jobs() == {"a": 4, "b": 1}
     warnings.clear()
@@ -612,7 +612,7 @@ def test_a_lost_work_folder_is_said(site: Site, warnings: pytest.LogCaptureFixtu
     warnings.clear()
     site.run()
     assert warnings.messages == [
-        "the numbers of 2 archives go, which the last reports count: they are neither there nor remembered (a/1, a/2)"
+        "dropping the numbers of 2 archives in the last reports, neither found nor remembered (a/1, a/2)"
     ]
 
 
@@ -629,7 +629,7 @@ def test_other_instances_keep_what_is_known_of_them(site: Site) -> None:
     state, reason = site.states()["a/3"]
     assert (state, reason.partition(";")[0]) == (
         "incomplete",
-        "its tar.gz is another than when it was read, and not asked for",
+        "its tar.gz has changed since it was read, and not asked for",
     )
     site.run()
     assert site.jobs() == {"a": 7, "b": 2}

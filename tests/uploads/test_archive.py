@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from grt_batch.core.errors import Quarantine
 from grt_batch.schema.members import Kind
-from grt_batch.uploads import archive
-from grt_batch.uploads.archive import ArchiveReader, Header, Limits
+from grt_batch.uploads import unpacking
+from grt_batch.uploads.archive import ArchiveReader, Header
+from grt_batch.uploads.unpacking import Limits
 
 JOBS = build.HEADERS[Kind.JOBS] + b"".join(line(i, "Cut1", "1.0", "ok", "2017-06-02 19:18:30") for i in range(1, 40))
 METRICS = build.HEADERS[Kind.METRIC_NUM] + b"".join(line(i, "core", "galaxy_slots", "1.0000000") for i in range(1, 40))
@@ -255,7 +256,7 @@ def test_a_bomb_is_known_by_its_ratio_but_a_small_one_hurts_nobody(
 ) -> None:
     content = packed(member(Kind.JOBS, JOBS * 3000))
     assert read(scratch, content, max_ratio=10).texts
-    monkeypatch.setattr(archive, "_FREE_BYTES", MIB)
+    monkeypatch.setattr(unpacking, "_FREE_BYTES", MIB)
     assert reason(scratch, content, max_ratio=10) == "it unpacks to more than 10 times its size"
     assert read(scratch, content, max_ratio=100_000).texts
     assert read(scratch, content, max_ratio=0).texts
@@ -273,13 +274,13 @@ def test_an_entry_that_claims_to_be_larger_than_the_archive_ends_in_quarantine(
     scratch: Path, name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A counter stands in for patience: to skip 2^80 bytes tarfile would read on behind the end for ever."""
-    calls, unpack = itertools.count(), archive._Gunzip.read
+    calls, unpack = itertools.count(), unpacking.Gunzip.read
 
-    def count(self: archive._Gunzip, size: int = -1) -> bytes:
+    def count(self: unpacking.Gunzip, size: int = -1) -> bytes:
         assert next(calls) < 100_000
         return unpack(self, size)
 
-    monkeypatch.setattr(archive._Gunzip, "read", count)
+    monkeypatch.setattr(unpacking.Gunzip, "read", count)
     assert reason(scratch, packed(header(name, size), b"1\n", end=b""))
 
 

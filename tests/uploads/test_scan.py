@@ -76,7 +76,7 @@ def test_of_an_archive_in_both_places_one_is_read_and_the_other_said(tmp_path: P
     archive = only_archive(uploads)
     assert archive.tar.parent.name == "archives"
     assert archive.report is not None and archive.report.generated == 200
-    assert sorted(uploads.passed_over) == [f"uni/1.{ending}: stands in archives/ too" for ending in ("json", "tar.gz")]
+    assert sorted(uploads.passed_over) == [f"uni/1.{ending}: is in archives/ too" for ending in ("json", "tar.gz")]
 
 
 def test_metadata_is_read_beside_the_archives(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from calling import NOWHERE, Call, query
 from coming_and_going import AS_OF, MODULES, Site, small_site
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import CannotWrite
+from grt_batch.core.errors import CannotWrite, NothingPublished
 from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.modules.reports.tools import TOOL_USAGE
@@ -138,7 +138,7 @@ def test_an_archive_that_is_another_now_is_named(site: Site) -> None:
     assert {"archive", "instance", "tool_day", "tool_usage"} <= odd(verdict).keys()
     assert "1 row" in verdict.database["archive"]
     assert "archive='3'" in verdict.reports["archive"]
-    assert "1 archive (a/3) hold another tar.gz than that run read" in verdict.notes
+    assert "1 archive (a/3) changed since that run: another tar.gz" in verdict.notes
     # Damaged on the disk: its size and date may be as they were.
     site.write("a", "3", [5, 6])
     assert odd(verified(site.config)) == {}
@@ -153,7 +153,7 @@ def test_an_archive_that_came_since_is_left_out(site: Site) -> None:
     site.write("c", "1", [1])
     verdict = verified(site.config)
     assert odd(verdict) == {}
-    assert "2 archives (a/4, c/1) came since that run, and are left out" in verdict.notes
+    assert "2 archives (a/4, c/1) came after that run: left out" in verdict.notes
 
 
 def test_an_archive_that_was_incomplete_is_so_again(site: Site) -> None:
@@ -166,7 +166,7 @@ def test_an_archive_that_was_incomplete_is_so_again(site: Site) -> None:
     # N.json tells when it was made, which was not known.
     assert "archive='4'" in odd(verdict)["archive"][0]
     assert "tool_usage" not in odd(verdict)
-    note = "1 archive (a/4) were incomplete when that run saw them, and are not any more: a run takes them in"
+    note = "1 archive (a/4) completed since that run: left for the next run"
     assert note in verdict.notes
 
 
@@ -179,9 +179,7 @@ def test_what_is_gone_is_taken_from_the_store_and_named(site: Site, keep: str) -
         shutil.rmtree(site.config.work / "store" / kind)
     verdict = verified(site.config)
     assert odd(verdict) == {}
-    assert (
-        "1 archive (a/2) are gone: their numbers were taken from the store, not from the raw archives" in verdict.notes
-    )
+    assert "1 archive (a/2) removed since that run: taken from the store, not from the raw archives" in verdict.notes
 
 
 def test_what_is_gone_and_not_remembered_is_named(site: Site) -> None:
@@ -190,7 +188,7 @@ def test_what_is_gone_and_not_remembered_is_named(site: Site) -> None:
     shutil.rmtree(site.config.work)
     verdict = verified(site.config)
     assert {"archive", "tool_usage"} <= odd(verdict).keys()
-    note = "1 archive (a/2) are gone, and nobody remembers them: their numbers cannot be computed again"
+    note = "1 archive (a/2) removed and forgotten since that run: cannot be computed again"
     assert note in verdict.notes
 
 
@@ -234,7 +232,9 @@ def test_exports_are_compared(site: Site) -> None:
     verdict = verified(site.config)
     assert odd(verdict) == {}
     assert {"lake/", "splitter/"} <= verdict.reports.keys()
-    assert "of the tables of records only the number of rows and what they were made of was compared" in verdict.notes
+    assert (
+        "the tables of records were compared only by the number of rows and the digest of their inputs" in verdict.notes
+    )
     query(site.config.database, "DELETE FROM grt.job WHERE instance_id = 'b'; COMMIT")
     file = next((site.config.reports / LAST / "lake").rglob("*.parquet"))
     file.unlink()
@@ -275,7 +275,7 @@ def test_the_command_says_all_on_a_page(site: Site, call: Call) -> None:
     with lock(config.work):
         assert call("verify", *options).code == 5
     assert call("verify", *options, "--database", NOWHERE).code == 4
-    assert "no run has left" in call("verify", *options, "--reports", config.work).complaint
+    assert call("verify", *options, "--reports", config.work).complaint == str(NothingPublished(reports=config.work))
     shutil.rmtree(config.uploads)
     assert call("verify", *options).code == 3
     assert call("verify", *options, "nothing").code == 2

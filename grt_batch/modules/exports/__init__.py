@@ -1,1 +1,1 @@
-"""The exports, one per file: they pass records on instead of counting them."""
+"""The exports, one per file, which pass records on instead of counting them."""

@@ -1,12 +1,12 @@
-"""The lake: Parquet files in the folders that Hive, Spark, Hadoop and DuckDB know.
+"""The lake: Parquet files in folders as Hive, Spark, Hadoop and DuckDB know them.
 
 `<table>/instance=<id>/month=<YYYY-MM>/<digest>-<n>.parquet`, the month that of the job's create_time in UTC, or
-`__HIVE_DEFAULT_PARTITION__`; a table without rows has no folder. Readers guess the types of what stands in the folders'
-names, and would make a number of an instance called 3: DuckDB wants `hive_types = {'instance': VARCHAR, 'month':
-VARCHAR}`, Spark `spark.sql.sources.partitionColumnTypeInference.enabled = false`.
+`__HIVE_DEFAULT_PARTITION__`; a table without rows has no folder. Readers guess the types of values in folder names, and
+would take an instance called 3 for a number: DuckDB wants `hive_types = {'instance': VARCHAR, 'month': VARCHAR}`, Spark
+`spark.sql.sources.partitionColumnTypeInference.enabled = false`.
 
-A file's bytes follow from its rows alone, and its name from what it is made of. So it does not matter how the jobs were
-cut, and a file that an earlier run has written is linked instead of written again.
+A file's bytes follow from its rows alone, and its name from its bytes. So it does not matter how the jobs were cut, and
+the name is the same after a change of the program. A file that an earlier run wrote of the same is linked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ SCHEMA_VERSION = 1
 
 
 FILE_ROWS, GROUP_ROWS = 1_000_000, 250_000
-"""A file has so many rows at most, which are 4 to 40 MB, and a row group so many: what one core of a reader takes."""
+"""The most rows of a file, which take 4 to 40 MB, and of a row group, which one core of a reader works on."""
 
 
 BATCH_ROWS = 8_000_000
-"""Rows that are put together at a time, 30 to 300 MB of parts. An archive is read once for each batch that it is in."""
+"""The rows that are concatenated at a time, 30 to 300 MB of parts. An archive is read once for each of its batches."""
 
 
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
@@ -62,7 +62,7 @@ _TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class LakeColumn:
-    """A column of the lake: what it says, in which unit, and how it comes from joined records."""
+    """A column of the lake: its type, how it is computed from joined records, what it means, and its unit."""
 
     name: str
     type: pl.DataType
@@ -72,18 +72,18 @@ class LakeColumn:
 
 
 def _same(field: Field, name: str = "") -> LakeColumn:
-    """A field as it is, the texts without a dictionary: all files have one schema, whatever their rows are."""
+    """Return a column for a field as it is. Texts are plain, so that all files of a table have the same schema."""
     expr = field.expr if field in NEVER_NULL else pl.col(field.name)
     return LakeColumn(name or field.name, field.type, expr, field.doc, field.unit)
 
 
 def _scaled(field: Field, name: str) -> LakeColumn:
-    """A field of integers as numbers of its unit."""
+    """Return a column for a field of integers, as numbers of its unit."""
     return LakeColumn(name, pl.Float64(), field.in_units(field.expr), field.doc, field.unit)
 
 
 _SHED = Job.tool_id.expr.str.extract_groups(SHED_ID).struct
-"""What the tool's id says of where it comes from, as in the table `tool`."""
+"""The origin of a tool by its id, as in the table `tool`."""
 
 
 _NAME = _SHED.field("name").fill_null(Job.tool_id.expr)
@@ -99,7 +99,7 @@ class LakeTable:
     columns: tuple[LakeColumn, ...]
 
     def by_month(self, records: Records) -> Iterator[tuple[str, pl.DataFrame]]:
-        """The rows of each month, in the order of the jobs."""
+        """Yield the rows of each month, in the order of the jobs."""
         columns = (column.expr.cast(column.type).alias(column.name) for column in self.columns)
         rows = records[self.record].select(pl.col(Record.month.name), *columns)
         months = rows.partition_by(Record.month.name, maintain_order=True, include_key=False, as_dict=True)
@@ -114,7 +114,7 @@ TABLES = (
     LakeTable(
         "jobs",
         Job,
-        "Every job, as the newest archive that has it says.",
+        "Every job, as in the newest archive that has it.",
         (
             *_OF_THE_JOB,
             LakeColumn("tool_owner", pl.String(), _SHED.field("owner"), "owner of the tool's repository"),
@@ -172,28 +172,44 @@ class Lake(FolderExport):
     needs = (Job, Param, Dataset, Metric)
 
     def parts(self, records: Records) -> Iterator[Part]:
-        """A Parquet file for each table and month."""
+        """Yield a Parquet file for each table and month."""
         for table in TABLES:
             for month, rows in table.by_month(records):
                 jobs = rows[Job.job_id.name].n_unique()
                 yield Part(f"{table.name}/{month}", jobs, rows.height, _plain_bytes(rows), _parquet(rows))
 
     def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
-        """The files of every table, instance and month, and a manifest of them."""
+        """Write the files of every table, instance and month, and their manifest."""
         earlier = Earlier.read(before)
         partitions = _partitions(archives, earlier)
+        files: dict[LakePartition, Sequence[LakeFile]] = {}
         for instance_id, of_instance in groupby(partitions, key=lambda partition: partition.instance_id):
             its_archives = [archive for archive in archives if archive.instance_id == instance_id]
-            missing = [partition for partition in of_instance if not earlier.link(partition, folder)]
+            missing = []
+            for partition in of_instance:
+                linked = earlier.link(partition, folder)
+                if linked is None:
+                    missing.append(partition)
+                else:
+                    files[partition] = linked
             for batch in _batches(missing):
-                _write(folder, batch, its_archives)
-        manifest = orjson.dumps(_manifest(folder, partitions, ledger), option=orjson.OPT_INDENT_2)
+                files |= _write(folder, batch, its_archives)
+        manifest = orjson.dumps(_manifest(partitions, files, ledger), option=orjson.OPT_INDENT_2)
         write_synced(folder / MANIFEST, [manifest, b"\n"])
 
 
 @dataclass(frozen=True)
+class LakeFile:
+    """A file: its path below the folder of the lake, its rows and bytes."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class LakePartition:
-    """The rows of a table of one instance and month. `made_of` are the archives' keys and their rows, in order."""
+    """The rows of a table of one instance and month. `made_of` lists the archives' keys and rows, in order."""
 
     instance_id: str
     month: str
@@ -211,41 +227,41 @@ class LakePartition:
         return sum(rows for _, rows in self.made_of)
 
     @property
-    def files(self) -> list[tuple[str, int]]:
-        """The paths of its files below the folder of the lake, and their rows."""
-        digest = hashlib.sha256("\n".join(key for key, _ in self.made_of).encode()).hexdigest()[:16]
-        place = f"{self.table}/instance={self.instance_id}/month={self.month}/{digest}"
-        begins = enumerate(range(0, self.rows, FILE_ROWS))
-        return [(f"{place}-{number}.parquet", min(FILE_ROWS, self.rows - begin)) for number, begin in begins]
+    def folder(self) -> str:
+        """The folder of its files below that of the lake."""
+        return f"{self.table}/instance={self.instance_id}/month={self.month}"
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier run has written: the bytes of its files by their paths; and by the keys of archives what parts
-    they have, with their rows, so that no archive needs to be read for that."""
+    """What an earlier run wrote: the files of each partition, and the rows of each archive's parts, by its key, so that
+    the archive need not be read for that."""
 
-    folder: Path | None
-    files: Mapping[str, int]
+    folder: Path
+    files: Mapping[LakePartition, Sequence[LakeFile]]
     outlines: Mapping[str, Mapping[str, int]]
 
     @classmethod
     def read(cls, folder: Path | None) -> Earlier:
-        """What the manifest in `folder` says; nothing where there is none of this version."""
+        """Read the manifest in `folder`; without one of this version, nothing is known."""
         outlines: dict[str, dict[str, int]] = defaultdict(dict)
         try:
             manifest = orjson.loads((folder / MANIFEST).read_bytes()) if folder else {}
         except (OSError, ValueError):
             manifest = {}
         if manifest.get("schema_version") != SCHEMA_VERSION:
-            return cls(None, {}, {})
-        for partition in manifest["partitions"]:
-            for key, rows in partition["made_of"]:
-                outlines[key][f"{partition['table']}/{partition['month'] or NO_MONTH}"] = rows
-        files = {file["path"]: file["bytes"] for partition in manifest["partitions"] for file in partition["files"]}
-        return cls(folder, files, outlines)
+            return cls(Path(), {}, {})
+        files = {}
+        for listed in manifest["partitions"]:
+            made_of = tuple((key, rows) for key, rows in listed["made_of"])
+            partition = LakePartition(listed["instance"], listed["month"] or NO_MONTH, listed["table"], made_of)
+            files[partition] = [LakeFile(**file) for file in listed["files"]]
+            for key, rows in made_of:
+                outlines[key][partition.part] = rows
+        return cls(folder or Path(), files, outlines)
 
     def outline(self, archive: ArchiveParts) -> Mapping[str, int]:
-        """The rows of all parts of an archive, by their names."""
+        """Return the rows of all parts of an archive, by their names."""
         known = self.outlines.get(archive.key)
         if known is not None:
             return known
@@ -254,21 +270,23 @@ class Earlier:
             rows[part.name] += part.rows
         return rows
 
-    def link(self, partition: LakePartition, folder: Path) -> bool:
-        """Link all files of a partition into `folder`; false where some are not there, or not whole."""
-        if self.folder is None:
-            return False
-        files = [(self.folder / path, folder / path, self.files.get(path)) for path, _ in partition.files]
-        if not all(source.is_file() and source.stat().st_size == size for source, _, size in files):
-            return False
-        for source, target, _ in files:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(source, target)
-        return True
+    def link(self, partition: LakePartition, folder: Path) -> Sequence[LakeFile] | None:
+        """Link all files of a partition into `folder`; None where some are not there, or not whole."""
+        files = self.files.get(partition)
+        if files is None or not all(_size(self.folder / file.path) == file.bytes for file in files):
+            return None
+        (folder / partition.folder).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            os.link(self.folder / file.path, folder / file.path)
+        return files
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _partitions(archives: Sequence[ArchiveParts], earlier: Earlier) -> list[LakePartition]:
-    """All partitions, by instance, month and table."""
+    """Return all partitions, in the order of instance, month and table."""
     made_of: dict[tuple[str, str, str], list[tuple[str, int]]] = defaultdict(list)
     for archive in archives:
         for name, rows in earlier.outline(archive).items():
@@ -278,7 +296,7 @@ def _partitions(archives: Sequence[ArchiveParts], earlier: Earlier) -> list[Lake
 
 
 def _batches(partitions: Sequence[LakePartition]) -> Iterator[list[LakePartition]]:
-    """Cut into batches of BATCH_ROWS at most, or of a single partition."""
+    """Yield batches of at most BATCH_ROWS rows, or of a single partition."""
     batch: list[LakePartition] = []
     rows = 0
     for partition in partitions:
@@ -291,8 +309,10 @@ def _batches(partitions: Sequence[LakePartition]) -> Iterator[list[LakePartition
         yield batch
 
 
-def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[ArchiveParts]) -> None:
-    """Write the files of some partitions of one instance, whose archives these are."""
+def _write(
+    folder: Path, batch: Sequence[LakePartition], archives: Sequence[ArchiveParts]
+) -> dict[LakePartition, list[LakeFile]]:
+    """Write the files of some partitions of one instance, from its archives."""
     wanted: dict[str, list[str]] = defaultdict(list)
     for partition in batch:
         for key, _ in partition.made_of:
@@ -302,14 +322,22 @@ def _write(folder: Path, batch: Sequence[LakePartition], archives: Sequence[Arch
         if archive.key in wanted:
             for part in archive.load(wanted[archive.key]):
                 found[part.name].append(part)
-    for partition in batch:
-        for (path, _), content in zip(partition.files, _contents(found.pop(partition.part)), strict=True):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(folder / path, [content])
+    return {partition: _write_partition(folder, partition, found.pop(partition.part)) for partition in batch}
+
+
+def _write_partition(folder: Path, partition: LakePartition, parts: Sequence[Part]) -> list[LakeFile]:
+    """Write the files of one partition, and return them."""
+    (folder / partition.folder).mkdir(parents=True, exist_ok=True)
+    files = []
+    for number, content in enumerate(_contents(parts)):
+        path = f"{partition.folder}/{hashlib.sha256(content).hexdigest()[:16]}-{number}.parquet"
+        write_synced(folder / path, [content])
+        files.append(LakeFile(path, min(FILE_ROWS, partition.rows - number * FILE_ROWS), len(content)))
+    return files
 
 
 def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
-    """The files that parts make. A part that fits is a file: to write its rows anew would give the same bytes."""
+    """Yield the files of some parts. A single part that fits is a file: writing its rows again gives the same bytes."""
     if len(parts) == 1 and parts[0].rows <= FILE_ROWS:
         yield parts[0].data
         return
@@ -326,26 +354,28 @@ def _contents(parts: Sequence[Part]) -> Iterator[bytes]:
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
-    """A Parquet file of these rows, and of nothing else."""
+    """Return a Parquet file that depends on these rows alone."""
     buffer = io.BytesIO()
     rows.write_parquet(buffer, compression="zstd", row_group_size=GROUP_ROWS)
     return buffer.getvalue()
 
 
 def _plain_bytes(rows: pl.DataFrame) -> int:
-    """The bytes of all texts, and 8 for any other value."""
+    """Return the bytes of all texts, and 8 for any other value."""
     texts = [column for column in rows.iter_columns() if column.dtype == pl.String]
     sizes = (column.str.len_bytes().sum() for column in texts)
     return sum(map(int, sizes)) + 8 * rows.height * (rows.width - len(texts))
 
 
-def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger) -> dict[str, Any]:
-    """What the lake holds. With `made_of` the next run knows what it need not write."""
+def _manifest(
+    partitions: Sequence[LakePartition], files: Mapping[LakePartition, Sequence[LakeFile]], ledger: Ledger
+) -> dict[str, Any]:
+    """Describe the lake. By `made_of` the next run finds what it need not write."""
     listed: list[dict[str, Any]] = []
     totals = {table.name: {"rows": 0, "bytes": 0, "files": 0} for table in TABLES}
     for partition in partitions:
-        sizes = [(path, rows, (folder / path).stat().st_size) for path, rows in partition.files]
-        found = {"rows": partition.rows, "bytes": sum(size for _, _, size in sizes), "files": len(sizes)}
+        own = files[partition]
+        found = {"rows": partition.rows, "bytes": sum(file.bytes for file in own), "files": len(own)}
         for count, value in found.items():
             totals[partition.table][count] += value
         listed.append(
@@ -353,7 +383,7 @@ def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger)
                 "table": partition.table,
                 "instance": partition.instance_id,
                 "month": None if partition.month == NO_MONTH else partition.month,
-                "files": [{"path": path, "rows": rows, "bytes": size} for path, rows, size in sizes],
+                "files": [asdict(file) for file in own],
                 "made_of": partition.made_of,
             }
         )
@@ -367,7 +397,7 @@ def _manifest(folder: Path, partitions: Sequence[LakePartition], ledger: Ledger)
 
 
 def _described(table: LakeTable) -> dict[str, Any]:
-    """A table and its columns, those of the folders' names last, as readers see them."""
+    """Describe a table and its columns as readers see them, with those from folder names last."""
     columns = [(column.name, _TYPES[column.type], column.unit, column.doc) for column in table.columns]
     columns.append(("instance", "string", "", "the instance, from the folder's name"))
     columns.append(

@@ -1,8 +1,8 @@
 """What do the archives say of every single job, parameter, metric and dataset?
 
-One row a record, as the newest archive that reports the job has it: salvaged lines are put right, of a metric or
-parameter that stands twice the last counts, numbers at or above 2^62 are null, parameters are unwrapped. The tables are
-partitioned by instance; a partition of which nothing changed is kept.
+One row for each record, as in the newest archive that reports the job: salvaged lines are repaired, the last value of a
+repeated metric or parameter counts, numbers at or above 2^62 are null, parameters are unwrapped. The tables are
+partitioned by instance; a partition is kept while nothing in it changes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _TRAILER = b"\xff\xff"
 
 @dataclass(frozen=True)
 class Source:
-    """The records of a kind and the fields of them that are the rows of a table: `key` tells those of an instance
-    apart, as far as anything does, and `rest` says more. The key may be null in the fields `nullable`."""
+    """A table of the records of one kind, with some of their fields as columns.
+
+    The fields `key` tell the records of an instance apart, as far as anything does; those in `nullable` may be null.
+    """
 
     record: type[Record]
     name: str
@@ -49,8 +51,8 @@ class Source:
 
     @property
     def table(self) -> Table:
-        """The table, whose columns say what the fields say. Nothing but a job has a key to rely on (a metric may be
-        given as number and as text), nor one that an index can hold: a name may be as long as a line."""
+        """The table. Only jobs have a unique key (a metric may be a number and a text) that fits in an index (a name
+        may be as long as a line)."""
         return Table(
             self.name,
             self.doc,
@@ -61,7 +63,7 @@ class Source:
         )
 
     def rows(self, records: Records) -> pl.DataFrame:
-        """The rows of the table, all of one instance, without its id."""
+        """Return the rows of the table, all of one instance, without its id."""
         return records[self.record].select(
             (field.expr if field in NEVER_NULL else pl.col(field.name).cast(field.type)).alias(field.name)
             for field in self.fields
@@ -77,7 +79,7 @@ SOURCES = (
     Source(
         Job,
         "job",
-        "Every job, as the newest archive that holds it has it.",
+        "Every job, as in the newest archive that has it.",
         (Job.job_id,),
         (Job.tool_id, Job.tool_version, Job.state, Job.create_time),
     ),
@@ -99,7 +101,7 @@ SOURCES = (
     Source(
         Dataset,
         "job_dataset",
-        "Every dataset of every job; one that a job has twice stands here twice.",
+        "Every dataset of every job; one that a job has twice is listed twice.",
         (Dataset.job_id, Dataset.dataset_id),
         (Dataset.extension, Dataset.file_size, Dataset.param_name, Dataset.type),
         nullable=(Dataset.dataset_id,),
@@ -116,7 +118,7 @@ class RawRecords(TableExport):
     tables = tuple(source.table for source in SOURCES)
 
     def parts(self, records: Records) -> Iterator[Part]:
-        """The rows of each table that has any."""
+        """Yield the rows of each table that has any."""
         jobs = records[Job].height
         for source in SOURCES:
             rows = source.rows(records)
@@ -126,7 +128,7 @@ class RawRecords(TableExport):
 
 
 def encoded(rows: pl.DataFrame) -> bytes:
-    """The rows in PostgreSQL's binary COPY format, without header and trailer.
+    """Return the rows in PostgreSQL's binary COPY format, without header and trailer.
 
     Raises NoEncoder where a package is missing.
     """
@@ -135,10 +137,10 @@ def encoded(rows: pl.DataFrame) -> bytes:
         from pgpq import ArrowToPostgresBinaryEncoder
     except ModuleNotFoundError as error:
         raise NoEncoder(package=error.name) from None
-    # The newest form of Arrow is that of polars itself: no text is copied.
+    # The newest level of Arrow is the layout of polars itself, so no text is copied.
     table = rows.to_arrow(compat_level=pl.CompatLevel.newest())
     encoder = ArrowToPostgresBinaryEncoder(table.schema)
     encoder.write_header()
     pieces = [encoder.write_batch(batch) for batch in table.to_batches()]
-    # The encoder keeps what is too little to be sent by itself, and gives it with the trailer.
+    # The encoder holds small batches back, and returns them with the trailer.
     return b"".join([*pieces, encoder.finish().removesuffix(_TRAILER)])

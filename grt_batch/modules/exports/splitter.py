@@ -1,12 +1,12 @@
 r"""The records of each tool in files of its own.
 
 `<instance_id>/<tool>/<jobs|metrics|params|datasets>.tsv.gz` have the columns and the form of the exporter's members,
-`None` for null, and hold what was accepted of them: salvaged lines are put right, of what stands twice the last counts,
-parameters are unwrapped, numbers at or above 2^62 are null; metrics are numbers and texts. Other than in a member, tab,
-newline, carriage return and backslash in a text are `\t`, `\n`, `\r`, `\\`. A file is a row of gzip members, which
-readers take for one: the header line, then what each archive has, in order.
+`None` for null, and hold their accepted records: salvaged lines are repaired, the last of repeated records counts,
+parameters are unwrapped, numbers at or above 2^62 are null; metrics are numbers and texts. Unlike in a member, tab,
+newline, carriage return and backslash in a text are `\t`, `\n`, `\r`, `\\`. A file is a sequence of gzip members, which
+readers take for one: the header line, then the records of each archive, in order.
 
-`index.tsv` lists the tools. It is written last, and copied last where `splitter_copy_to` says so.
+`index.tsv` lists the tools. It is written last, and with `splitter_copy_to` copied last.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from grt_batch.schema.records import Dataset, Job, Metric, Param, Record, Record
 from grt_batch.schema.tables import Column, Table, Type, as_report, render
 
 START_SECONDS, BYTES_PER_SECOND = 1, 40_000_000
-"""What it takes to work through a tool: to start a Python, and a loop of it that unpacks with gzip and splits each line
-at its tabs (42 to 47 MB/s of text, measured over 26 MB of metrics)."""
+"""The time to work through a tool: the start of Python, and the speed of a loop that unpacks with gzip and splits each
+line at its tabs (42 to 47 MB/s of text, measured over 26 MB of metrics)."""
 
 
 WAITING_BYTES = 64 << 20
-"""What waits in memory for a file to be opened."""
+"""The most bytes that wait in memory before files are opened."""
 
 
 WAITS = (1.0, 4.0, 16.0)
-"""Seconds before each further try to copy."""
+"""The seconds before each further try to copy."""
 
 
 COPIED_AT_ONCE = 64
-"""Files that are copied, and where it fails tried again, together."""
+"""The files that are copied, and after a failure tried again, together."""
 
 
 INDEX_FILE = "index.tsv"
@@ -73,7 +73,7 @@ INDEX = Table(
 
 @dataclass(frozen=True, eq=False)
 class ToolFile:
-    """One of the files of a tool, and how its columns come from joined records."""
+    """One of the files of a tool, and how its columns are computed from joined records."""
 
     name: str
     record: type[Record]
@@ -81,18 +81,18 @@ class ToolFile:
 
     @property
     def header(self) -> bytes:
-        """Its first line."""
+        """The first line."""
         return "\t".join(self.columns).encode() + b"\n"
 
     def texts(self, records: Records) -> Iterator[tuple[str, pl.DataFrame, memoryview]]:
-        """Of each tool the rows and the lines, in the order of the jobs."""
+        """Yield each tool with its rows and its lines, in the order of the jobs."""
         tool = "*tool"
         columns = (expr.alias(name) for name, expr in self.columns.items())
         rows = records[self.record].select(Record.tool_id.expr.alias(tool), *columns)
         rows = rows.sort(tool, maintain_order=True)
         kinds = ((name, Type.BIGINT if rows.schema[name] == pl.Int64 else Type.TEXT) for name in self.columns)
         table = Table(self.name, "", (), tuple(Column(name, kind, "") for name, kind in kinds))
-        # All lines at once, since a call for each tool takes longer than the lines of most of them.
+        # All lines at once: a call for each tool would take longer than its lines, for most tools.
         text = memoryview(b"".join(render(table, rows, null=NONE_TEXT.decode())))
         ends = np.append(0, np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1)
         first = 0
@@ -164,7 +164,7 @@ class Splitter(FolderExport):
     needs = (Job, Param, Dataset, Metric)
 
     def parts(self, records: Records) -> Iterator[Part]:
-        """A gzip member for each file of each tool."""
+        """Yield a gzip member for each file of each tool."""
         for file in FILES.values():
             for tool_id, rows, text in file.texts(records):
                 jobs = rows[next(iter(file.columns))].n_unique()
@@ -172,7 +172,7 @@ class Splitter(FolderExport):
                 yield Part(f"{file.name}/{tool_id}", jobs, rows.height, text.nbytes, data)
 
     def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
-        """The files of every tool of every instance, and the index; then, where it is wanted, a copy elsewhere."""
+        """Write the files of every tool of every instance, and the index; then copy them where that is configured."""
         counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         files = GrowingFiles()
         for archive in archives:
@@ -191,13 +191,13 @@ class Splitter(FolderExport):
 
 @lru_cache(1 << 16)
 def slug(tool_id: str) -> str:
-    """The name of a tool's folder: what can be read of its id, and a hash that tells it from any other."""
+    """Return the name of a tool's folder: the readable part of its id, and a hash that makes it unique."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", tool_id.rpartition("/repos/")[2]).strip(".-")[:80]
     return f"{readable or 'tool'}-{hashlib.sha256(tool_id.encode()).hexdigest()[:12]}"
 
 
 class GrowingFiles:
-    """Files of gzip members. What is appended waits for more of it: to open a file takes longer than to write to it."""
+    """Files of gzip members. Members wait in memory for more, since opening a file takes longer than writing to it."""
 
     def __init__(self) -> None:
         self._begun: set[Path] = set()
@@ -205,7 +205,7 @@ class GrowingFiles:
         self._bytes = 0
 
     def append(self, path: Path, header: bytes, member: bytes) -> None:
-        """Append a member, to a new file one of its header before."""
+        """Append a member, to a new file after one of its header."""
         if path not in self._begun:
             self._begun.add(path)
             self._waiting[path].append(igzip.compress(header, mtime=0))
@@ -215,7 +215,7 @@ class GrowingFiles:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the members that wait."""
         for path, members in self._waiting.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab") as file:
@@ -239,8 +239,8 @@ def _index(counts: Mapping[tuple[str, str], Mapping[str, int]]) -> pl.DataFrame:
 
 
 def copy(folder: Path, url: str, name: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Copy the files of `folder` to the folder `name` at `url`, the index last: who waits for it never sees half. What
-    an earlier run has copied there goes, its index first.
+    """Copy the files of `folder` to the folder `name` at `url`, the index last, so that whoever waits for it finds all
+    files. What an earlier run has copied there goes, its index first.
 
     Raises NoFilesystem where fsspec does not know such a URL, and NotCopied.
     """
@@ -266,14 +266,14 @@ def copy(folder: Path, url: str, name: str, *, sleep: Callable[[float], None] = 
 
 @dataclass(frozen=True)
 class Remote:
-    """A folder of a file system of fsspec. What fails there is tried again, and raises NotCopied in the end."""
+    """A folder in a file system of fsspec. Operations that fail are tried again, and raise NotCopied in the end."""
 
     system: Any
     folder: str
     sleep: Callable[[float], None]
 
     def files(self) -> list[str]:
-        """The paths of all files in it."""
+        """Return the paths of all files in the folder."""
         self.system.invalidate_cache()
         found = self._persistently(lambda: self.system.find(self.folder))
         return [path for path in found if path.startswith(f"{self.folder}/")]
@@ -283,7 +283,7 @@ class Remote:
 
         def put() -> None:
             if not self.system.async_impl:
-                # The asynchronous ones are object stores, which have no folders.
+                # Asynchronous file systems are object stores, which have no folders.
                 for parent in sorted({path.rpartition("/")[0] for path in some}):
                     self.system.makedirs(parent, exist_ok=True)
             self.system.put([str(files[path]) for path in some], some)
@@ -296,14 +296,14 @@ class Remote:
         """Remove a file."""
 
         def remove() -> None:
-            # A try that seemed to fail may have removed it.
+            # An earlier try that seemed to fail may have removed it.
             with suppress(FileNotFoundError):
                 self.system.rm_file(path)
 
         self._persistently(remove)
 
     def _persistently(self, deed: Callable[[], Any]) -> Any:
-        """Do it, and again where it fails: every file system has errors of its own."""
+        """Call `deed`, and again where it fails with any exception: each file system has its own."""
         for wait in WAITS:
             try:
                 return deed()
@@ -317,5 +317,5 @@ class Remote:
 
 
 def _line(error: Exception) -> str:
-    """An error on one line, with its kind where it says nothing else."""
+    """Return an error on one line, with its class where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__

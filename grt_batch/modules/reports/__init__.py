@@ -1,1 +1,1 @@
-"""The reports, one per file. A subclass of `Module` is found by being here."""
+"""The reports, one per file. Every subclass of `Module` in this package is one."""

@@ -1,7 +1,7 @@
 """Which tools have begun to fail, or to take longer or shorter, in the last 30 days?
 
-Error rates are compared by the two-proportion z-test. Medians of a few widely spread runtimes differ by much without
-any change: that a median has changed must also hold by Mood's median test, which compares the shares of the runs that
+Error rates are compared by the two-proportion z-test. Medians of a few widely spread runtimes differ much without any
+change, so a changed median must also pass Mood's median test, which compares the shares of the runs that
 lie above the median of both periods, by the same z-test (A. M. Mood, "Introduction to the Theory of Statistics", 1950).
 """
 
@@ -20,6 +20,7 @@ from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import Evidence, OfPublicInstances
 
 JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), windowed=True)
 
@@ -34,7 +35,7 @@ RUNTIMES = Cube(
 
 
 PERIOD_DAYS = WINDOW_DAYS // 2
-"""Two periods side by side, and nothing more, are what the cubes reach back to."""
+"""The days of each of the two periods that are compared: the windowed cubes reach back to both."""
 
 
 _KEY = (INSTANCE, *TOOL_KEY)
@@ -45,7 +46,7 @@ _BEFORE, _AFTER = f"in the {PERIOD_DAYS} days before those", f"in the last {PERI
 
 TOOL_CHANGE = Table(
     "tool_change",
-    f"Tools whose error rate or median runtime is not what it was: the last {PERIOD_DAYS} UTC days of create_time, the"
+    f"Tools whose error rate or median runtime has changed: the last {PERIOD_DAYS} UTC days of create_time, the"
     f" as-of day the last of them, against the {PERIOD_DAYS} days before. The keys change_… of the configuration say"
     " what a change is.",
     _KEY,
@@ -74,6 +75,10 @@ TOOL_CHANGE = Table(
         ),
         Column("changed", Type.TEXT, "what changed: error_rate, runtime, or both with a space between"),
     ),
+    visibility=OfPublicInstances(
+        # An instance has a row only where its own numbers changed: any instance with finished jobs has contributed.
+        Evidence("tool_usage", "other.period = '30d' AND other.ok + other.error > 0")
+    ),
 )
 
 
@@ -86,7 +91,7 @@ class Errors(Module):
     tables = (TOOL_CHANGE,)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The table, from what the two periods have in common: a tool that is new or gone did not change."""
+        """Return the table, from tools in both periods: one that is new or gone did not change."""
         median = quantiles(_runtimes(partial, within(ledger, WINDOW_DAYS)), _KEY, (50,)).select(
             *_KEY, bin_of(pl.col("p50")).alias("median")
         )
@@ -105,8 +110,8 @@ def _runtimes(partial: Partial, days: pl.Expr) -> pl.DataFrame:
 
 
 def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFrame:
-    """By instance and tool, what the jobs of some days did: jobs, error, runs, p50, their median in 1e-7 s, and longer,
-    the runs above the `median` bin of both periods."""
+    """Return for each instance and tool, over some days: jobs, error, runs, their median p50 in the integers of
+    `Job.runtime`, and longer, the runs above the bin `median` of both periods."""
     jobs, runtimes = with_all_instances(partial[JOBS.name]).filter(days), _runtimes(partial, days)
     finished = jobs.group_by(_KEY).agg(jobs=jobs_in("ok") + jobs_in("error"), error=jobs_in("error"))
     runs = (
@@ -119,10 +124,10 @@ def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFra
 
 
 def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
-    """A row of the table, `changed` empty where nothing did."""
+    """Return a row of the table; `changed` is empty where nothing changed."""
     jobs, error = (row["jobs"], row["jobs_after"]), (row["error"], row["error_after"])
     runs, p50 = (row["runs"], row["runs_after"]), (row["p50"], row["p50_after"])
-    # The difference of the rates, in parts of the product of the jobs: an integer.
+    # The difference of the rates times the product of the jobs is an integer.
     difference, whole = error[1] * jobs[0] - error[0] * jobs[1], jobs[0] * jobs[1]
     z, p_value = two_proportions(error, jobs)
     _, runtime_p_value = two_proportions((row["longer"], row["longer_after"]), runs)
@@ -157,14 +162,15 @@ def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _differ(before: int, after: int, percent: int) -> bool:
-    """Whether the larger is the smaller and `percent` of it at least; false where `before` is 0, without a ratio."""
+    """Whether the larger exceeds the smaller by `percent` or more; false where `before` is 0."""
     smaller, larger = sorted((before, after))
     return before > 0 and larger * 100 >= smaller * (100 + percent)
 
 
 def two_proportions(x: tuple[int, int], n: tuple[int, int]) -> tuple[float, float] | tuple[None, None]:
-    """z and the two-sided p-value of x[1] of n[1] against x[0] of n[0]; null where all x together are 0 or all of n,
-    and where one n is 0.
+    """Return z and the two-sided p-value of x[1] of n[1] against x[0] of n[0].
+
+    Both are None where an n is 0, and where the x together are 0 or all of the n.
 
     The statistic, with the pooled proportion, is that of the NIST/SEMATECH e-Handbook of Statistical Methods, 7.3.3,
     https://www.itl.nist.gov/div898/handbook/prc/section3/prc33.htm, multiplied out: the counts stay exact up to one
@@ -174,5 +180,5 @@ def two_proportions(x: tuple[int, int], n: tuple[int, int]) -> tuple[float, floa
     if all_x in (0, all_n) or 0 in n:
         return None, None
     z = (x[1] * n[0] - x[0] * n[1]) * math.sqrt(all_n / (n[0] * n[1] * all_x * (all_n - all_x)))
-    # The last digits of erfc are the C library's: without them a report is the same on every machine.
+    # The last digits of erfc depend on the C library; without them a report is the same on every machine.
     return z, float(f"{math.erfc(abs(z) / math.sqrt(2)):.12g}")

@@ -1,7 +1,7 @@
 """How do runtime and memory go with the size of the input, and which file types does a tool read and write?
 
-Only jobs in state ok whose input has a known size count in `tool_input`; their sizes are added up over all input
-datasets. The rows of `low` 0 are the jobs whose inputs hold nothing at all. Percentiles come from logarithmic bins,
+In `tool_input` only jobs in state ok count whose input has a known size, which is the sum over all input datasets. The
+rows with `low` 0 are jobs whose inputs are empty. Percentiles come from logarithmic bins,
 within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts datasets of all jobs, whatever
 became of them.
 """
@@ -17,6 +17,7 @@ from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
 from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 
 def _binary_digits(value: pl.Expr) -> pl.Expr:
@@ -86,6 +87,7 @@ TOOL_INPUT = Table(
         Column("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B"),
         Column("memory_max", Type.BIGINT, "the most memory, exactly; null where none of the jobs has it", "B"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -100,6 +102,7 @@ TOOL_EXTENSION = Table(
         Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
         Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -112,7 +115,7 @@ class Inputs(Module):
     tables = (TOOL_INPUT, TOOL_EXTENSION)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables, each instance by itself and all together."""
+        """Return the tables, for each instance and for all together."""
         extensions = with_all_instances(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
         return {
             TOOL_INPUT.name: _inputs(partial),
@@ -121,7 +124,7 @@ class Inputs(Module):
 
 
 def _inputs(partial: Partial) -> pl.DataFrame:
-    """The rows of TOOL_INPUT."""
+    """Return the rows of TOOL_INPUT."""
     sizes = with_all_instances(partial[SIZES.name]).group_by(_BINS)
     rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max())
     rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
@@ -129,7 +132,7 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
     return rows.with_columns(
         low.alias("low"),
-        # Twice the low, but 1 of 0; and 2^63 would leave 64 bits.
+        # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
         *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
         pl.col("last_memory").alias("memory_max"),
@@ -137,10 +140,10 @@ def _inputs(partial: Partial) -> pl.DataFrame:
 
 
 def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """`rows` with the percentiles of a measure of which `bins` are the sketches, null where they hold none."""
+    """Add the percentiles of a measure to `rows`, from the cube of its bins; null where no job has it."""
     percentiles_of = quantiles(with_all_instances(bins), _BINS, _PERCENTS)
     found = rows.join(percentiles_of, on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
-    # What stands for a bin may lie beyond all that is in it.
+    # The value that stands for a bin may lie beyond all values in it.
     inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)
     return found.with_columns(inside).rename(percentiles)

@@ -21,7 +21,8 @@ from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.records import Job
-from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tables import Column, Shown, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 MONTH = Cube(
     "month",
@@ -63,12 +64,13 @@ INSTANCES = Table(
         Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
         Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
         Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
-        Column("owners", Type.JSON, "names of its owners"),
+        Column("owners", Type.JSON, "names of its owners", shown=Shown.WITHOUT_EMAILS),
         Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
         Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),
         Column("jobs", Type.BIGINT, "jobs in the tables"),
-        Column("metadata", Type.JSON, "other keys of its metadata.json"),
+        Column("metadata", Type.JSON, "other keys of its metadata.json", shown=Shown.AS_NULL),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -90,6 +92,7 @@ INSTANCE_MONTH = Table(
         Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
     ),
     nullable=("month",),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -103,6 +106,7 @@ INSTANCE_USERS = Table(
         Column("active", Type.BIGINT, "active users"),
         Column("total", Type.BIGINT, "all users"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -137,6 +141,7 @@ INSTANCE_STATUS = Table(
         Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
         Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -150,7 +155,7 @@ class Instances(Module):
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables; what is not counted comes from the ledger."""
+        """Return the tables; what is not counted comes from the ledger."""
         counts = _counts(partial[DAY.name], ledger)
         entries = ledger.instances
         instance = [_instance(entry, counts[entry.instance_id]) for entry in entries]
@@ -174,7 +179,7 @@ _COUNTS = ("jobs", "jobs_7d", "jobs_30d", *_SHARES)
 
 
 def _counts(day: pl.DataFrame, ledger: Ledger) -> dict[str, dict[str, int]]:
-    """The counts of jobs behind each instance's status, 0 for an instance without jobs."""
+    """Return the counts of jobs behind each instance's status, 0 for an instance without jobs."""
 
     def jobs_of_last(days: int) -> pl.Expr:
         return pl.col("jobs").filter(within(ledger, days)).sum()
@@ -221,7 +226,7 @@ def _months(month: pl.DataFrame) -> pl.DataFrame:
 
 
 def _users(entry: InstanceEntry) -> list[dict[str, Any]]:
-    """One row a moment: of two archives of the same moment the later in order counts."""
+    """Return one row for each moment; of two archives of the same moment the later in order counts."""
     rows = {
         archive.generated: {
             "instance_id": entry.instance_id,
@@ -241,7 +246,7 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
     growth = _bytes_per_day(entry, config.prediction_days)
 
     def predicted(days: int) -> int:
-        # Two archives made within a moment promise more than a bigint holds.
+        # Two archives within a moment predict more than a bigint holds.
         return min(size + int(growth * days), _MOST_BYTES)
 
     last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
@@ -262,7 +267,7 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
 
 
 def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: Config) -> int:
-    """The highest of the levels whose fraction of the quota the bytes predicted for its days are over."""
+    """Return the highest level whose fraction of the quota is exceeded by the bytes predicted for its days."""
     if quota is None:
         return 1
     # Through text, since 0.29 × 100 is less than 29 in floating point.
@@ -271,15 +276,15 @@ def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: C
 
 
 def _silence_warning(days_silent: int | None, config: Config) -> int:
-    """2 over the limit of freshness, 3 over twice the limit."""
+    """Return 2 over the limit of freshness, 3 over twice the limit."""
     if days_silent is None or config.fresh_days == 0:
         return 1
     return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
 
 
 def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
-    """The slope of the least-squares line through the archives' dates, in days, and their bytes so far, exactly; 0 at
-    least. Of the archives those count that are at most `window` days older than the last: older growth is history."""
+    """Return the exact slope of the least-squares line through the archives' dates, in days, and the bytes so far; at
+    least 0. Only archives at most `window` days older than the last count, since older growth is history."""
     dated = [
         (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
         for archive in entry.archives

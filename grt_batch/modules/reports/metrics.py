@@ -1,6 +1,6 @@
 """How long do tools run, and how much memory and CPU do they really need?
 
-Only jobs in state ok count. Of the metrics
+Only jobs in state ok count. The metrics:
 
 - runtime_seconds is what the exporter says; where it is missing, end_epoch - start_epoch;
 - memory_bytes is memory.peak (cgroup v2), else memory.max_usage_in_bytes (v1); 0 and 2^62 or more are no measurements;
@@ -37,6 +37,7 @@ from grt_batch.modules.helpers import (
 )
 from grt_batch.schema.records import Job, Records
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
 NEEDED = Distributions(
     "needed",
@@ -58,7 +59,7 @@ NEEDED = Distributions(
 
 
 RECENT = JobRows(name="recent", fields=(*NEEDED.fields, Job.day), windowed=True)
-"""The jobs in state ok of the last days: what they needed is for the window to tell."""
+"""The jobs in state ok of the last days, whose distributions follow once the window is known."""
 
 
 _WINDOW = max(days for days in PERIODS.values() if days)
@@ -99,11 +100,11 @@ TOOL_METRIC = Table(
         Column("period", Type.TEXT, "all, 30d or 7d: the UTC days of create_time up to the as-of day"),
         *_TOOL[1:],
         _METRIC,
-        Column("n", Type.BIGINT, "jobs of which the metric is known"),
+        Column("n", Type.BIGINT, "jobs whose metric is known"),
         Column(
             "total",
             Type.NUMERIC,
-            "exact sum, of efficiencies with 18 decimals or 16 digits",
+            "exact sum; efficiencies are kept with 18 decimals or 16 digits",
             _UNIT,
             scale=None,
         ),
@@ -117,6 +118,7 @@ TOOL_METRIC = Table(
             for percent in _PERCENTS
         ),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -132,6 +134,7 @@ TOOL_HISTOGRAM = Table(
         Column("high", Type.DOUBLE, "the values of the bin are less than this, the low of the next bin", _UNIT),
         Column("jobs", Type.BIGINT, "jobs"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -143,15 +146,15 @@ class Metrics(Module):
     tables = (TOOL_METRIC, TOOL_HISTOGRAM)
 
     def aggregate(self, records: Records) -> Partial:
-        """The partial of some jobs."""
+        """Return the partial of some jobs."""
         columns = RECENT.schema().names()
         jobs = records[Job].lazy().filter(pl.col(Job.state.name) == "ok").select(columns).collect()
-        # Other modules look back further.
+        # Windowed cubes of other modules reach back further.
         since = records.since and records.since + timedelta(days=WINDOW_DAYS - _WINDOW)
         return NEEDED.add(jobs) | RECENT.count(Records({Job: jobs}, since))
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables, each instance by itself and all together."""
+        """Return the tables, for each instance and for all together."""
         parts = {
             period: with_all_merged(
                 by_instance(partial, NEEDED.cubes) if days is None else _recent(partial, within(ledger, days)),
@@ -168,6 +171,6 @@ class Metrics(Module):
 
 
 def _recent(partial: Partial, days: pl.Expr) -> dict[str, Partial]:
-    """Count what the jobs of some of the last days needed, by instance."""
+    """Count what the jobs of some recent days needed, by instance."""
     jobs = by_instance({RECENT.name: partial[RECENT.name].filter(days)}, [RECENT])
     return {instance_id: NEEDED.add(part[RECENT.name]) for instance_id, part in jobs.items()}

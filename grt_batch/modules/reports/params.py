@@ -1,10 +1,10 @@
 """Which parameters and settings are popular, and how often does each end in error?
 
-A value is unwrapped from the JSON that exporters of different years put around it. One that names datasets says nothing
-of the settings: `{"values": [{"src": "hda", "id": 12}]}`, or the bare id of an input of the same job and name. It is
-left out, and counted in `naming_datasets`. Of a parameter with more than a thousand different values those with the
-least hashes are kept, with exact counts; `sampled` says so, and `values` is an estimate then. The numbers of instances
-decide which values the schema grt_public shows.
+A value is unwrapped from the JSON that exporters of different years put around it. A value that names datasets,
+`{"values": [{"src": "hda", "id": 12}]}` or the bare id of an input of the same job and name, says nothing about the
+settings: it is left out, and counted in `naming_datasets`. Where a parameter has more than a thousand different values,
+those with the least hashes are kept, with exact counts; then `sampled` is true and `values` an estimate. The numbers of
+instances decide which values the schema grt_public shows.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import outcomes
 from grt_batch.schema.records import Param, Records
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import CountedInstances
 
 MOST_VALUES = 1000
-"""Different values that are counted of each parameter of a tool's version; beyond them, a sample of so many."""
+"""The most values that are counted of each parameter of a tool's version; of more values, a sample of this size."""
 
 
 _PARAM = (Param.tool_id, Param.tool_version, Param.name)
@@ -69,6 +70,7 @@ PARAM = Table(
         Column("instances", Type.BIGINT, "instances with such jobs"),
         Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
+    visibility=CountedInstances(),
 )
 
 
@@ -85,6 +87,7 @@ PARAM_VALUE = Table(
         Column("instances", Type.BIGINT, "instances with such jobs"),
         Column("public_instances", Type.BIGINT, "those of them that are public"),
     ),
+    visibility=CountedInstances(enough=True),
 )
 
 
@@ -97,12 +100,12 @@ class Params(Module):
     tables = (PARAM, PARAM_VALUE)
 
     def aggregate(self, records: Records) -> Partial:
-        """The parameters, and the values of those that do not name datasets."""
+        """Return the parameters, and the values of those that do not name datasets."""
         params = records[Param]
         return {PARAMS.name: PARAMS.add(params), VALUES.name: VALUES.add(params.filter(~Param.names_data.expr))}
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables, of all instances together."""
+        """Return the tables, over all instances."""
         parts = [partial[cube.name] for cube in self.cubes]
         merged = [
             cube.merge(part.partition_by(INSTANCE, include_key=False))
@@ -121,7 +124,7 @@ class Params(Module):
 
 
 def _spread(part: pl.DataFrame, key: tuple[str, ...], public: pl.Expr) -> pl.DataFrame:
-    """By key, over how many instances the jobs are spread."""
+    """Return for each key the number of instances with such jobs, and of public ones."""
     instance = pl.col(INSTANCE)
     return part.group_by(key).agg(
         instances=instance.n_unique().cast(pl.Int64),

@@ -24,6 +24,7 @@ from grt_batch.modules.helpers import (
 )
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, Evidence, FromPublicInstances
 
 DAY = Cube(
     "day",
@@ -51,7 +52,7 @@ _INSTANCE = Column("instance_id", Type.TEXT, "the instance, or * for all togethe
 
 TOOL = Table(
     "tool",
-    "Every tool that a job ran, and what its id says of where it comes from.",
+    "Every tool that a job ran, and what its id says about its origin.",
     TOOL_KEY,
     (
         *_TOOL,
@@ -60,6 +61,7 @@ TOOL = Table(
         Column("repository", Type.TEXT, "repository in the Tool Shed"),
         Column("name", Type.TEXT, "the tool's short name"),
     ),
+    visibility=FromPublicInstances(Evidence("tool_usage", "other.period = 'all'")),
 )
 
 
@@ -80,6 +82,7 @@ TOOL_DAY = Table(
         Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
     ),
     nullable=("day",),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -103,6 +106,7 @@ TOOL_USAGE = Table(
         Column("first_job", Type.TIMESTAMP, "first create_time", "UTC"),
         Column("last_job", Type.TIMESTAMP, "last create_time", "UTC"),
     ),
+    visibility=OF_PUBLIC_INSTANCES,
 )
 
 
@@ -114,7 +118,7 @@ class Tools(Module):
     tables = (TOOL, TOOL_DAY, TOOL_USAGE)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """The tables, all from the one cube."""
+        """Return the tables, all from one cube."""
         day = partial[DAY.name]
         usage = with_all_instances(day)
         periods = [

@@ -208,6 +208,17 @@ def test_files_that_did_not_change_are_linked(
     assert inodes(third).items() - inodes(second).items() == {(MANIFEST, inodes(third)[MANIFEST])}
 
 
+def test_a_file_has_the_same_name_after_a_change_of_the_program(
+    archives: list[tuple[str, Records]], written: Path, tmp_path: Path
+) -> None:
+    found = Archives(Lake())
+    for number, (instance_id, records) in enumerate(archives):
+        found.add(instance_id, f"another key{number}", records)
+    again = contents(found.write(tmp_path / "again", written))
+    assert again.keys() == contents(written).keys()
+    assert {name for name in again if again[name] != contents(written)[name]} == {MANIFEST}
+
+
 def test_an_archive_is_read_once_for_its_parts_and_once_for_all_of_them(
     archives: list[tuple[str, Records]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

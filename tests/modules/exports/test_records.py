@@ -184,7 +184,7 @@ def test_without_the_encoder_the_run_says_what_to_install(
     answer = call("run", *where, "records")
     assert answer.code == NoEncoder.exit_code == 2
     assert package in answer.complaint
-    assert answer.complaint.endswith("pip install 'grt-batch[records]'.")
+    assert answer.complaint.endswith(NoEncoder.remedy)
     assert call("run", *where, "tools").code == 0, "who does not want the records needs no encoder"
 
 

@@ -26,9 +26,9 @@ from grt_batch.decode.decoder import decode
 from grt_batch.modules.exports import splitter
 from grt_batch.modules.exports.splitter import FILES, INDEX_FILE, Splitter, copy, slug
 from grt_batch.pipeline.request import RunSummary
+from grt_batch.schema.escapes import escape
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.schema.records import Job, Records
-from grt_batch.schema.tables import escape
 from grt_batch.uploads.archive import Block
 
 Run = Callable[..., RunSummary]
@@ -372,7 +372,8 @@ def test_who_fails_too_often_says_so_on_one_line(small: Path, shaky: Shaky, wron
     with pytest.raises(NotCopied) as caught:
         copy(small, "shaky://bucket/raw", "2024-06-30", sleep=no_sleep)
     assert caught.value.exit_code == 4
-    assert f"bucket/raw/2024-06-30: the cable was bitten by a {deed}" in str(caught.value)
+    assert caught.value.target.endswith("bucket/raw/2024-06-30")
+    assert str(caught.value.what) == f"the cable was bitten by a {deed}"
     assert "\n" not in str(caught.value)
     assert INDEX_FILE not in copied("shaky://bucket/raw/2024-06-30")
 
@@ -404,16 +405,17 @@ def test_a_package_that_is_missing_is_named(small: Path, monkeypatch: pytest.Mon
         registry = pytest.importorskip("fsspec.registry", reason="no fsspec: pip install 'grt-batch[s3]'")
         monkeypatch.setattr(registry, "_registry", {})
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
-    with pytest.raises(NoFilesystem, match=r"pip install 'grt-batch\[s3\]'") as caught:
+    with pytest.raises(NoFilesystem) as caught:
         copy(small, "s3://bucket", "2024-06-30", sleep=no_sleep)
     assert caught.value.exit_code == 2
-    assert package.partition(".")[0] in str(caught.value)
+    assert package.partition(".")[0] in str(caught.value.what)
 
 
 def test_a_url_that_nobody_knows_is_refused(small: Path) -> None:
     pytest.importorskip("fsspec", reason="no fsspec: pip install 'grt-batch[s3]'")
-    with pytest.raises(NoFilesystem, match="nonsense"):
+    with pytest.raises(NoFilesystem) as caught:
         copy(small, "nonsense://bucket", "2024-06-30", sleep=no_sleep)
+    assert "nonsense" in str(caught.value.what)
 
 
 @pytest.fixture
@@ -454,5 +456,6 @@ def test_a_run_copies_to_s3(
         assert len(contents(latest)) == number + 3
         assert copied(f"{bucket}/raw/{summary.folder.name}") == contents(latest)
     monkeypatch.setattr(splitter, "WAITS", (0.0,))
-    with pytest.raises(NotCopied, match="nobody"):
+    with pytest.raises(NotCopied) as caught:
         copy(latest, "s3://nobody-has-this-bucket", "2024-06-30")
+    assert "nobody-has-this-bucket" in caught.value.target

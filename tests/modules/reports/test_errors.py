@@ -272,6 +272,8 @@ def test_the_p_value_of_the_configuration_is_a_probability(tmp_path: Path) -> No
         assert (type(read), read) == (float, value)
     for text in ("0", "0.0", "-0.1", "1.1", "nan", "inf", "true", "'0.1'", "[0.1]"):
         file.write_text(f"[reports]\nchange_p_value = {text}\n")
-        with pytest.raises(BadConfig, match="change_p_value is probability above 0, 1 at most, not "):
+        with pytest.raises(BadConfig) as caught:
             load(file, environment={})
+        assert caught.value.file == str(file)
+        assert "change_p_value" in str(caught.value.what)
     assert load(environment={"GRT_BATCH_CHANGE_P_VALUE": "0.2"}).change_p_value == 0.2

@@ -1,0 +1,67 @@
+"""Joined records to partials: cut into tasks, and merged again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import polars as pl
+
+from grt_batch.core.config import Config
+from grt_batch.frames.dictionaries import with_own_texts
+from grt_batch.modules.base import Module, Partial, wanted_by
+from grt_batch.pipeline.tasks import AggregateTask, Frames, RunTasks
+from grt_batch.schema.records import Job
+
+
+def aggregate(
+    frames: dict[str, pl.DataFrame], modules: Sequence[Module], since: date, config: Config, run_tasks: RunTasks
+) -> Iterator[tuple[Module, Partial]]:
+    """Yield the partials of joined records, which are cut into tasks between jobs, so that any cut gives the same.
+
+    To save memory, `frames` is emptied before the first partial is yielded, and the pieces of each partial before the
+    next.
+    """
+    needed = {Job.kind, *wanted_by(modules)}
+    for kind in frames.keys() - needed:
+        del frames[kind]
+    names = tuple(module.name for module in modules)
+    parts: dict[str, list[Partial]] = {name: [] for name in names}
+    tasks = (AggregateTask(names, part, since, config.modules_dir) for part in _cut(frames, config.aggregate_jobs))
+    for result in run_tasks(tasks):
+        for name, partial in result.items():
+            parts[name].append(partial)
+    for module in modules:
+        yield module, module.merge(parts.pop(module.name) or [module.empty()])
+
+
+def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:
+    """Yield the records of `jobs` jobs at a time, with dictionaries of their own texts only.
+
+    `frames` is emptied column by column, and each part is released once it is yielded, so that no record is in memory
+    twice.
+    """
+    name = Job.job_id.name
+    firsts = frames[Job.kind][name].gather_every(jobs)
+    if len(firsts) == 1:
+        # There is nothing to cut, and all texts are its own.
+        whole = dict(frames)
+        frames.clear()
+        yield whole
+        return
+    parts = [{kind: list[pl.Series]() for kind in frames} for _ in firsts]
+    for kind in list(frames):
+        frame = frames.pop(kind)
+        bounds = [*frame[name].search_sorted(firsts, "left"), frame.height]
+        for column in frame.columns:
+            values = frame.drop_in_place(column)
+            for part, (begin, end) in zip(parts, itertools.pairwise(bounds), strict=True):
+                part[kind].append(_copy(values[begin:end]))
+    while parts:
+        yield {kind: with_own_texts(pl.DataFrame(columns)) for kind, columns in parts.pop(0).items()}
+
+
+def _copy(piece: pl.Series) -> pl.Series:
+    """Return a piece of a column that does not hold the memory of the whole."""
+    return pl.concat([piece[:1], piece[1:]], rechunk=True)
