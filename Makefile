@@ -32,6 +32,9 @@ spark: env-dev ## add PySpark (450 MB), for one test that reads the lake with it
 demo: env ## run everything on sample uploads, with several ranks and the embedded database
 	$(BIN)/grt-batch demo
 
+# One thread, as each rank of a run has.
+quick test: export POLARS_MAX_THREADS := 1
+
 quick: env-dev ## run the tests that need no database, no MPI and no further process; under a minute
 	$(BIN)/python -m pytest -n 2 --dist worksteal --quick
 

@@ -56,8 +56,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(pytestconfig: pytest.Config) -> Iterator[str]:
     """The URL of an embedded PostgreSQL for the whole session."""
+    if pytestconfig.getoption("quick"):
+        pytest.skip("no database with --quick")
     # pytest's own folders are closed to the user that the server of root runs as.
     folder = Path(tempfile.mkdtemp(prefix="grt_batch-server-"))
     folder.chmod(0o755)

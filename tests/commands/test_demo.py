@@ -23,7 +23,7 @@ def demo(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: 
         return int(ended.value.code or 0)
 
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
-    answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "20000")
+    answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "8000")
     assert (answer.code, answer.err) == (0, "")
     return tmp_path / "demo"
 
