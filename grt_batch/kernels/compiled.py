@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import numba
 from numba.core import caching
 from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
 from numba.extending import intrinsic
 
 from grt_batch.core.logs import logger
@@ -39,7 +42,7 @@ def compiled(function: _Function) -> _Function:
     """Compile a function at its first call, and keep it on disk for the next process."""
     dispatcher: Any = numba.njit(**_OPTIONS)(function)
     if not _config.DISABLE_JIT:
-        dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
+        dispatcher._cache = _Cache(function)
     return dispatcher  # type: ignore[no-any-return]
 
 
@@ -110,10 +113,39 @@ class _Storage(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012
 
 
+class _Files:
+    """One file for each signature of a function.
+
+    numba's own index of numbered files can mix up two signatures that two processes compile at the same time.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _file(self, key: object) -> Path:
+        return cache_folder() / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def load(self, key: object) -> Any:
+        try:
+            return pickle.loads(self._file(key).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def save(self, key: object, data: object) -> None:
+        file = self._file(key)
+        part = file.with_suffix(f".{uuid4().hex}")
+        part.write_bytes(dumps(data))  # type: ignore[no-untyped-call]
+        part.replace(file)
+
+
 class _Cache(caching.FunctionCache):
     """A cache that a kernel can do without."""
 
     _impl_class = _Storage
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file: Any = _Files(self._impl.filename_base)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         with suppress(OSError):

@@ -138,3 +138,13 @@ def test_without_a_cache_kernels_run_and_one_warning_says_so(installation: Insta
     assert not ran.found
     assert ran.stderr.count("compiled kernels cannot be kept in") == 1
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_each_signature_has_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two processes may compile two signatures of one function at once: neither takes the other's code."""
+    monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path)
+    one, other = compiled._Files("f"), compiled._Files("f")
+    assert (one.load("int64"), other.load("float64")) == (None, None)
+    one.save("int64", 1)
+    other.save("float64", 2)
+    assert [files.load(key) for files in (one, other) for key in ("int64", "float64")] == [1, 2, 1, 2]
