@@ -416,4 +416,4 @@ def test_without_psql_that_is_said(call: Call, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PATH", str(tmp_path))
     answer = call("db", "psql", "--database", NOWHERE)
     assert answer.code == 2
-    assert "there is no psql on the PATH" in answer.complaint
+    assert "psql is not on PATH" in answer.complaint

@@ -162,7 +162,7 @@ def test_an_abort_is_a_lost_rank_of_which_the_rank_has_told(launch: Launch) -> N
 def test_a_rank_that_a_signal_ends_is_lost_and_one_line_says_how(launch: Launch, number: int) -> None:
     code, out, err = launch.run("signal", number)
     assert (code, out) == (6, "")
-    assert re.fullmatch(r"A rank was lost and nothing was published: [^\n]* was ended by signal .*\n", err)
+    assert re.fullmatch(r"A rank was lost, and nothing was published: [^\n]* was ended by signal .*\n", err)
     if number != signal.SIGILL:  # MPICH's mpirun joins the bits of several signals: 4 and 9 make 13
         assert f"signal {int(number)} (" in err
 
@@ -183,14 +183,14 @@ def test_so_it_does_where_mpirun_ends_within_its_banner(tmp_path: Path, lines: i
     code, out, err = Launch(tmp_path, {**os.environ, "GRT_BATCH_MPIRUN": str(mpirun)}).run("signal", signal.SIGTERM)
     assert (code, out) == (6, "")
     assert re.fullmatch(
-        r"A rank was lost and nothing was published: [^\n]* was ended by signal 15 \(Terminated\)\. .*\n", err
+        r"A rank was lost, and nothing was published: [^\n]* was ended by signal 15 \(Terminated\)\. .*\n", err
     )
 
 
 def test_a_rank_that_leaves_with_an_unknown_code_is_lost(launch: Launch) -> None:
     code, _, err = launch.run("leave", 77)
     assert code == 6
-    assert err.startswith("A rank was lost and nothing was published: ")
+    assert err.startswith("A rank was lost, and nothing was published: ")
     assert err.count("\n") == 1
 
 

@@ -19,7 +19,8 @@ from places import FAULTY, ROOT
 from runs import administer, copy_uploads, create_database, name_of, published
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import NoMpirun
+from grt_batch.core.errors import Locked, NoMpirun
+from grt_batch.core.work_folder import lock
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.ranks.mpirun import find_mpirun, is_tolerant
 from grt_batch.sample import write_sample
@@ -317,7 +318,7 @@ def test_a_tolerant_run_loses_a_rank_and_gives_the_same(
         ),
         ("coordinator", "raise", "a fault that was asked for"),
         ("coordinator", "kill", r"rank 0 \(coordinator\) was lost: without it nothing can be published"),
-        ("controller", "kill", "A rank was lost and nothing was published: all ranks but the first"),
+        ("controller", "kill", "A rank was lost, and nothing was published: all ranks but the first"),
     ],
     ids=["worker raises", "controller raises", "coordinator raises", "coordinator killed", "all others killed"],
 )
@@ -390,8 +391,19 @@ def test_an_mpirun_that_is_killed_takes_all_ranks_with_it(
     assert published(ranks.config.reports) == expected
 
 
+def is_free(work: Path) -> bool:
+    """Whether nobody holds the lock of a work folder."""
+    try:
+        with lock(work):
+            return True
+    except Locked:
+        return False
+
+
 def assert_as_before(ranks: Ranks, before: dict[str, str]) -> None:
     """No process is left, and readers see what they saw."""
     wait_for(lambda: not processes_of(ranks.config.work), f"still there: {processes_of(ranks.config.work)}")
+    # A process that ends has no command line any more before it lets its locks go.
+    wait_for(lambda: is_free(ranks.config.work), "the lock of the work folder is still held")
     assert ranks.tables() == before
     assert not (ranks.config.reports / "latest").exists()

@@ -523,7 +523,14 @@ def test_an_embedded_server_that_ends_in_the_middle_is_there_for_the_next_run(
 ) -> None:
     def kill() -> None:
         (note,) = home.glob("postgres/*/data/postmaster.pid")
-        os.kill(int(note.read_text().split()[0]), number)
+        server = int(note.read_text().split()[0])
+        # A server that is killed leaves its processes, which may go on for a moment: all of them are gone in a crash.
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        os.kill(server, number)
+        if number is signal.SIGKILL:
+            for child in map(int, children):
+                with suppress(ProcessLookupError):
+                    os.kill(child, number)
 
     with monkeypatch.context() as patch:
         patched(patch, "swap", before=kill)
