@@ -47,7 +47,6 @@ class Module:
     ledger's archives, which only the first rank knows; any other knows the id of an instance and whether it is public.
     `settings` are the keys of the configuration that its rows depend on; it sees the others at their defaults.
 
-    `settings` are the keys of the configuration that its rows depend on; it sees all others at their defaults.
     The store recomputes a module when its file, its cubes or the code that counts change: no version has to be raised.
     """
 
