@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from build import QUICK
 from calling import Call, calling
 from places import ROOT
 
@@ -36,7 +37,17 @@ NOT_QUICK = {"server", "grt_batch", "subprocess", "find_mpirun", "threading"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --bless, which writes the gold files again, and --quick, which leaves out what starts processes."""
     parser.addoption("--bless", action="store_true", help="replace the gold files by what the modules give now")
-    parser.addoption("--quick", action="store_true", help="leave out tests that start processes or ranks")
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="leave out tests that start processes or ranks, and try half as many examples",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say --quick to the settings of hypothesis, which are made when test files are read."""
+    if config.getoption("quick"):
+        os.environ[QUICK] = "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

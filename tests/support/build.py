@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,8 +33,17 @@ HEADERS = {
 }
 
 
+QUICK = "GRT_BATCH_TEST_QUICK"
+"""The variable that conftest sets with --quick, before test files are read."""
+
+
 def examples(count: int) -> settings:
-    """So many examples, the same in every run; a first call compiles kernels, so no example has a deadline."""
+    """Return settings for `count` examples, half of them with --quick, which are the same in every run.
+
+    A first call may compile kernels, so no example has a deadline.
+    """
+    if os.environ.get(QUICK):
+        count = max(count // 2, 1)
     return settings(max_examples=count, deadline=None, derandomize=True, database=None)
 
 
