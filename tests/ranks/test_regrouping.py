@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -32,6 +33,14 @@ from tests.ranks.test_coordinator import (
 Parcel = tuple[int, int, int, bytes] | None
 
 
+class Agreement(NamedTuple):
+    """What all who lived agreed on: whether it is over, and what was lost until then."""
+
+    over: bool
+    age: int
+    gone: frozenset[int]
+
+
 @dataclass
 class LossyNetwork(Network):
     """Loses as many ranks as it is told to, when they are about to send such a message, and says so to the others."""
@@ -45,7 +54,7 @@ class LossyNetwork(Network):
     def __post_init__(self) -> None:
         self.parcels: list[queue.SimpleQueue[Parcel]] = [queue.SimpleQueue() for _ in range(self.size)]
         self._there: dict[int, bool] = {}
-        self._answers: dict[int, bool] = {}
+        self._answers: dict[int, Agreement] = {}
         self._changed = threading.Condition()
 
     def is_lost(self, rank: int, tag: Tag) -> bool:
@@ -63,8 +72,9 @@ class LossyNetwork(Network):
             self._settle()
             return True
 
-    def meet(self, rank: int, *, over: bool) -> bool:
-        """Whether it is over for all who live, once all have come."""
+    def meet(self, rank: int, *, over: bool) -> Agreement:
+        """What all who live agree on, once all have come. A rank that is lost before one of them is told is not in it:
+        the next agreement is about that."""
         with self._changed:
             self._there[rank] = over
             self._settle()
@@ -74,8 +84,8 @@ class LossyNetwork(Network):
     def _settle(self) -> None:
         living = set(range(self.size)) - self.gone
         if self._there.keys() >= living:
-            answer = all(self._there[rank] for rank in living)
-            self._answers |= dict.fromkeys(living, answer)
+            over = all(self._there[rank] for rank in living)
+            self._answers |= dict.fromkeys(living, Agreement(over, self.age, frozenset(self.gone)))
             self._there.clear()
             self._changed.notify_all()
 
@@ -88,8 +98,8 @@ class LossyTransport(FakeTransport):
     def __init__(self, network: LossyNetwork, rank: int) -> None:
         super().__init__(network, rank)
         self._age = 0
-        self._gone: set[int] = set()
-        self._met = False
+        self._gone: frozenset[int] = frozenset()
+        self._agreed: Agreement | None = None
 
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         self._see()
@@ -116,17 +126,15 @@ class LossyTransport(FakeTransport):
         self._see()
         if self.network.is_lost(self.rank, Tag.END):
             raise Aborted
-        self._met = True
-        if not self.network.meet(self.rank, over=True):
+        self._agreed = self.network.meet(self.rank, over=True)
+        if not self._agreed.over:
             raise RankLostError
         super().finish(code)
 
     def regroup(self) -> Sequence[int]:
-        if not self._met:
-            self.network.meet(self.rank, over=False)
-        self._met = False
-        self._age = self.network.age
-        lost, self._gone = self.network.gone - self._gone, set(self.network.gone)
+        agreed = self._agreed or self.network.meet(self.rank, over=False)
+        self._agreed, self._age = None, agreed.age
+        lost, self._gone = agreed.gone - self._gone, agreed.gone
         self.size = self.network.size - len(self._gone)
         return sorted(lost)
 
