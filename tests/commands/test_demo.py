@@ -1,4 +1,4 @@
-"""The demo shows something of everything: no table, report or export of it is empty."""
+"""The demo shows something of everything, and where it is: no table, report or export of it is empty."""
 
 from __future__ import annotations
 
