@@ -1,4 +1,4 @@
-"""The demo shows something of everything: no table, report or export of it is empty."""
+"""The demo shows something of everything, and where it is: no table, report or export of it is empty."""
 
 from __future__ import annotations
 
@@ -46,3 +46,31 @@ def test_the_demo_fills_everything(demo: Path, database: str) -> None:
     for name, module in discover().items():
         if isinstance(module, FolderExport):
             assert any(file.stat().st_size for file in (latest / name).rglob("*") if file.is_file()), f"{name} is empty"
+
+
+def test_the_demo_shows_where_the_results_are(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str
+) -> None:
+    def launch(ranks: int, arguments: list[str], *_: object, fault_tolerant: bool = False) -> int:
+        assert ranks == 3
+        assert arguments[6:8] == ["--database", "embedded"]
+        assert arguments[10:] == list(discover())
+        with pytest.raises(SystemExit) as ended:
+            main(["run", *arguments, "--database", database])
+        return int(ended.value.code or 0)
+
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
+    for _ in range(2):
+        answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "60")
+        assert (answer.code, answer.err) == (0, "")
+        assert f"The reports are in {tmp_path}/demo/reports/latest/:" in answer.out
+        assert "  tool_usage.tsv\n" in answer.out
+        assert "  lake/\n" in answer.out
+        assert f" db psql --work {tmp_path}/demo/work\n" in answer.out
+
+
+def test_a_demo_that_fails_says_no_more(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 6)
+    answer = call("demo", "--folder", tmp_path / "demo", "--jobs", "60")
+    assert answer.code == 6
+    assert answer.out.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 
 import click
 import pytest
-from calling import AS_OF
+from calling import AS_OF, Answer, Call
 
 from grt_batch.commands.launching import arguments_of
 from grt_batch.commands.run import run
 from grt_batch.commands.verify import verify
-from grt_batch.core.errors import NoMpirun
+from grt_batch.core.errors import NoMpirun, Stopped
 from grt_batch.ranks.mpirun import find_mpirun
 
 COMMANDS = (run, verify)
@@ -101,3 +102,51 @@ def test_ranks_publish_what_main_was_asked_for(good: Path, tmp_path: Path, datab
     assert (verified.returncode, verified.stderr) == (0, "")
     assert f"as of {AS_OF}: all " in verified.stdout
     assert "instance " not in verified.stdout
+
+
+@pytest.mark.parametrize("code", [0, 1, 6])
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_with_ranks_the_command_starts_itself_again(
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    started: list[tuple[int, list[str], tuple[str, ...]]] = []
+
+    def launch(
+        ranks: int, arguments: list[str], *_: object, program: tuple[str, ...], fault_tolerant: bool = False
+    ) -> int:
+        started.append((ranks, arguments, program))
+        return code
+
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
+    monkeypatch.setattr(sys, "argv", ["caller", "run", "--retries", "5", "params"])
+    assert call(command, "--uploads", "u", "--ranks", "4", "--ranks=5", "tools") == Answer(code, "", "")
+    ((ranks, arguments, program),) = started
+    assert (ranks, program) == (5, ("-m", "grt_batch.cli", command))
+    assert arguments[0] == "--uploads=u"
+    assert arguments[-2:] == ["--", "tools"]
+    assert not [word for word in arguments if word.startswith("--ranks")]
+    assert ("--no-progress" in arguments) == (command == "run")
+
+
+@pytest.mark.parametrize(
+    ("codes", "started", "code"),
+    [([0], 1, 0), ([6, 1], 2, 1), ([6, 6, 0], 3, 0), ([6, 6, 6], 3, 6), ([4], 1, 4), ([6, 143], 2, 143)],
+)
+def test_with_retries_it_starts_again_where_a_rank_was_lost(
+    call: Call, monkeypatch: pytest.MonkeyPatch, codes: list[int], started: int, code: int
+) -> None:
+    left = iter(codes)
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: next(left))
+    answer = call("run", "--ranks", "2", "--retries", "2")
+    assert answer.code == code
+    assert [line for line in answer.err.splitlines() if "starting again" in line] == [
+        f"grt-batch: starting again ({again} of 2 retries)" for again in range(1, started)
+    ]
+    assert next(left, None) is None
+
+
+def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 128 + signal.SIGTERM)
+    answer = call("run", "--ranks", "2")
+    assert answer.code == 143
+    assert answer.complaint == str(Stopped(signal.SIGTERM))

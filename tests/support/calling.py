@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg2
 import pytest
 
 from grt_batch import cli
+from grt_batch.core.config import Config
 from grt_batch.core.logs import logger
 
 AS_OF = "2024-06-30"
@@ -74,3 +76,11 @@ def query(database: str, statement: str) -> list[tuple[Any, ...]]:
         rows = cursor.fetchall() if cursor.description else []
     link.close()
     return rows
+
+
+def planned(call: Call, config: Config, *arguments: object) -> dict[str, tuple[str, str]]:
+    """Return the state of each archive, and why, as the command `plan` prints them."""
+    answer = call("plan", "--uploads", config.uploads, "--work", config.work, "--print", "json", *arguments)
+    assert (answer.code, answer.err) == (0, "")
+    rows = orjson.loads(answer.out)["archives"]
+    return {f"{row['instance']}/{row['archive']}": (row["state"], row["why"]) for row in rows}

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import orjson
 import pytest
-from calling import NOWHERE, Call, query
+from calling import query
 from coming_and_going import AS_OF, MODULES, Site, small_site
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import CannotWrite, NothingPublished
+from grt_batch.core.errors import CannotWrite
 from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen, discover
-from grt_batch.modules.reports.tools import TOOL_USAGE
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import PARTIAL, partial_key
 from grt_batch.pipeline.plan import first_day
 from grt_batch.pipeline.request import RunSummary
-from grt_batch.verify.comparison import SAME, compare_reports
+from grt_batch.verify.comparison import SAME
 from grt_batch.verify.verification import Verification, verify_published
 
 LAST = AS_OF.isoformat()
@@ -258,70 +257,3 @@ def test_scratch_is_gone_whatever_happens(site: Site, monkeypatch: pytest.Monkey
     assert not list(site.config.work.glob("verify-*"))
     with pytest.raises(CannotWrite, match="nowhere"):
         verified(site.config, scratch=tmp_path / "nowhere")
-
-
-def test_the_command_says_all_on_a_page(site: Site, call: Call) -> None:
-    site.run()
-    config = site.config
-    options: list[object] = ["--uploads", config.uploads, "--work", config.work, "--reports", config.reports]
-    options += ["--database", config.database]
-    good = call("verify", *options)
-    assert (good.code, good.out.splitlines()[-1].partition(",")[2]) == (0, f" as of {LAST}: all 12 are the same")
-    (config.reports / LAST / "tool.tsv").unlink()
-    bad = call("verify", *options)
-    assert bad.code == 1
-    assert "tool             lost     same" in bad.out
-    assert bad.out.endswith("1 of 12 differ\n")
-    with lock(config.work):
-        assert call("verify", *options).code == 5
-    assert call("verify", *options, "--database", NOWHERE).code == 4
-    assert call("verify", *options, "--reports", config.work).complaint == str(NothingPublished(reports=config.work))
-    shutil.rmtree(config.uploads)
-    assert call("verify", *options).code == 3
-    assert call("verify", *options, "nothing").code == 2
-
-
-def test_ranks_verify_the_same(site: Site, grt_batch: Callable[..., object]) -> None:
-    site.run()
-    config = site.config
-    done = grt_batch(
-        "verify", "--ranks", 3, "--uploads", config.uploads, "--work", config.work, "--reports", config.reports,
-        "--database", config.database,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")  # type: ignore[attr-defined]
-    assert done.stdout.endswith("all 12 are the same\n")  # type: ignore[attr-defined]
-
-
-HEADER = b"\t".join(column.name.encode() for column in TOOL_USAGE.columns) + b"\n"
-ROWS = [b"a\tall\tt\t%d\tx\n" % version for version in range(4)]
-ALL = b"".join(ROWS)
-
-
-@pytest.mark.parametrize(
-    ("found", "rows", "version"),
-    [
-        (HEADER, "4 rows differ", "0"),
-        (HEADER + ALL.replace(b"3\tx", b"3\ty"), "1 row differs", "3"),
-        (HEADER + ROWS[0] + ALL, "1 row differs", "0"),
-        (HEADER + ROWS[0] + b"".join(ROWS[2:]), "1 row differs", "1"),
-        (HEADER + ALL + b"?", "1 row differs", ""),
-    ],
-    ids=["none", "changed", "twice", "deleted", "damaged"],
-)
-def test_the_first_row_that_differs_is_named(found: bytes, rows: str, version: str) -> None:
-    text = compare_reports(TOOL_USAGE, HEADER + ALL, found)
-    assert text.startswith(f"{rows}, first instance_id=")
-    assert text.endswith(f"tool_version={version!r}")
-
-
-@pytest.mark.parametrize(
-    ("found", "verdict"),
-    [
-        (HEADER + ALL, SAME),
-        (b"", "another header"),
-        (HEADER + b"".join(ROWS[::-1]), "the same rows, but not byte by byte"),
-        ((HEADER + ALL)[:-1], "the same rows, but not byte by byte"),
-    ],
-)
-def test_a_report_may_differ_without_a_row(found: bytes, verdict: str) -> None:
-    assert compare_reports(TOOL_USAGE, HEADER + ALL, found) == verdict

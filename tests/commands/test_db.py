@@ -1,0 +1,47 @@
+"""The commands for the schema of a database, its URL and psql."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from calling import NOWHERE, Answer, Call, query
+
+
+def test_the_schema_is_upgraded_once(call: Call, database: str) -> None:
+    first, second = (call("db", "upgrade", "--database", database) for _ in range(2))
+    assert first == Answer(0, "schema version 2, from nothing\n", "")
+    assert second == Answer(0, "schema version 2 already\n", "")
+    assert query(database, "SELECT count(*) FROM grt.schema_version") == [(1,)]
+
+
+def test_an_upgrade_after_a_run_changes_nothing(call: Call, finished: SimpleNamespace) -> None:
+    before = query(finished.database, "SELECT count(*) FROM grt.tool_day")
+    assert call("db", "upgrade", "--database", finished.database).out == "schema version 2 already\n"
+    assert query(finished.database, "SELECT count(*) FROM grt.tool_day") == before
+
+
+def test_the_url_is_the_configured_one(call: Call) -> None:
+    assert call("db", "url", "--database", NOWHERE) == Answer(0, f"{NOWHERE}\n", "")
+
+
+def test_psql_is_given_its_arguments(finished: SimpleNamespace, grt_batch: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "psql").write_text('#!/bin/sh\necho "$@"\nexit 7\n')
+    (tmp_path / "psql").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        done = grt_batch("db", "psql", "--database", finished.database, "-c", "SELECT 1", "--csv")
+    assert (done.returncode, done.stderr) == (7, "")
+    assert done.stdout == f"{finished.database} -c SELECT 1 --csv\n"
+
+
+def test_without_psql_that_is_said(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    answer = call("db", "psql", "--database", NOWHERE)
+    assert answer.code == 2
+    assert "psql is not on PATH" in answer.complaint

@@ -1,0 +1,87 @@
+"""What a run prints and logs, its exit code, and its options."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+from build import line, write_archive
+from calling import AS_OF, Call, planned, query
+from coming_and_going import Site
+
+from grt_batch.schema.members import Kind
+
+
+def test_a_run_ends_with_0_where_all_is_in(call: Call, options: list[object], tmp_path: Path, database: str) -> None:
+    answer = call("run", *options)
+    assert (answer.code, answer.err) == (0, "")
+    ((jobs,),) = query(database, "SELECT jobs FROM grt.run")
+    said = (
+        f"{jobs} jobs of 4 archives published in {tmp_path}/reports/{AS_OF} (0 archives in quarantine, 0 incomplete, "
+    )
+    assert answer.out.startswith(said)
+    assert (tmp_path / "reports" / "latest" / "tool_usage.tsv").is_file()
+
+
+def test_a_run_counts_one_and_many_in_english(call: Call, options: list[object], tmp_path: Path) -> None:
+    jobs = line(1, "a", "1", "ok", "2020-01-01 00:00:00") + b"2\ta\n"
+    write_archive(tmp_path / "one" / "3" / "archives", "0", {Kind.JOBS: jobs})
+    answer = call("run", *options, "--uploads", tmp_path / "one")
+    counts = "(0 archives in quarantine, 0 incomplete, 1 line rejected)"
+    assert answer.out == f"1 job of 1 archive published in {tmp_path}/reports/{AS_OF} {counts}\n"
+
+
+def test_a_run_ends_with_1_where_an_archive_is_in_quarantine(finished: SimpleNamespace) -> None:
+    assert finished.answer.code == 1
+    assert "2 archives published" in finished.answer.out
+    assert "(1 archive in quarantine, 1 incomplete, " in finished.answer.out
+    assert (finished.reports / "latest").is_dir()
+
+
+def test_each_line_of_a_json_log_says_who_and_what(finished: SimpleNamespace) -> None:
+    events = [json.loads(event) for event in finished.answer.err.splitlines()]
+    (run_id,) = {event["run"] for event in events}
+    assert run_id == json.loads((finished.reports / "latest" / "run.json").read_text())["run_id"]
+    assert {(event["rank"], event["role"]) for event in events} == {(0, "serial")}
+    assert all({"time", "level", "instance", "message"} <= event.keys() for event in events)
+    (warning,) = [event for event in events if event["level"] == "warning"]
+    assert warning["instance"]
+    assert "is in quarantine: the hash in " in warning["message"]
+
+
+def test_a_text_log_says_the_same_on_a_line(call: Call, bad: Path, options: list[object]) -> None:
+    answer = call("run", *options, "--uploads", bad)
+    assert answer.code == 1
+    passed, quarantined = answer.err.splitlines()
+    assert passed.endswith(" rank=0 role=serial: passed over stray: not a folder")
+    assert " rank=0 role=serial instance=" in quarantined
+    assert " is in quarantine: the hash in " in quarantined
+
+
+def test_a_progress_bar_is_drawn_where_it_is_asked_for(call: Call, options: list[object]) -> None:
+    assert "archives: 100%" in call("run", *options, "--progress").err
+    assert call("run", *options, "--no-progress").err == ""
+
+
+def test_options_of_a_run_reach_it(call: Call, options: list[object], tmp_path: Path, good: Path) -> None:
+    name = min(path.name for path in good.iterdir())
+    answer = call("run", *options, "--instance", name, "--recalculate", "--as-of", "2020-02-29", "tools")
+    assert answer.code == 0, answer.err
+    folder = tmp_path / "reports" / "2020-02-29"
+    assert json.loads((folder / "run.json").read_text())["modules"] == ["tools"]
+    assert {row.split("\t")[0] for row in (folder / "archive.tsv").read_text().splitlines()[1:]} == {name}
+
+
+def test_forget_is_an_option_of_a_run(call: Call, site: Site, site_options: list[object]) -> None:
+    call("run", *site_options, "tools", "instances")
+    site.remove("a", "1")
+    shutil.rmtree(site.config.uploads / "b")
+    looked = call("run", *site_options, "--forget", "--dry-run", "tools")
+    assert [line.split()[:2] for line in looked.out.splitlines()[1:-1]] == [["a", "2"], ["a", "3"]]
+    assert set(planned(call, site.config)) == {"a/1", "a/2", "a/3", "b/1"}
+    answer = call("run", *site_options, "--forget", "--instance", "b", "tools", "instances")
+    assert (answer.code, answer.err.count("forgot 1 removed archive: b/1\n")) == (0, 1)
+    assert set(planned(call, site.config)) == {"a/1", "a/2", "a/3"}
+    assert call("plan", "--uploads", site.config.uploads, "--work", site.config.work, "--instance", "b").code == 3

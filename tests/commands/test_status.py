@@ -1,0 +1,66 @@
+"""The command that shows the ledger."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from calling import Call, planned
+from coming_and_going import Site
+
+
+def status(call: Call, *options: object) -> dict[str, str]:
+    """The parts of the ledger, by their titles."""
+    answer = call("status", *options)
+    assert (answer.code, answer.err) == (0, "")
+    return {(lines := part.partition(":"))[0]: lines[2].strip() for part in answer.out.strip().split("\n\n")}
+
+
+def test_status_shows_the_ledger(call: Call, finished: SimpleNamespace) -> None:
+    parts = status(call, "--database", finished.database)
+    assert list(parts) == ["instances", "archives", "not published", "removed", "last runs", "replaced", "miscounted"]
+    assert len(parts["instances"].splitlines()) == 3
+    assert {row.split()[1] for row in parts["archives"].splitlines()[1:]} == {"published", "quarantined", "incomplete"}
+    assert "the hash in " in parts["not published"]
+    assert json.loads((finished.reports / "latest" / "run.json").read_text())["run_id"] in parts["last runs"]
+
+
+def test_archives_that_change_and_go_are_seen_in_plan_and_status(
+    call: Call, site: Site, site_options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", *site_options, "tools", "instances").code == 0
+    ledger = ["--database", site.config.database, "--work", site.config.work]
+    parts = status(call, *ledger)
+    assert (parts["removed"], parts["replaced"]) == ("none", "none")
+    stays = "its numbers stay until --forget"
+    site.remove("a", "1")
+    site.write("a", "2", [3, 4, 7])
+    (site.config.uploads / "a" / "archives" / "3.json").unlink()
+    assert planned(call, site.config, "tools", "instances") == {
+        "a/1": ("removed", f"its files were removed; {stays}"),
+        "a/2": ("changed", "its tar.gz has changed since it was read"),
+        "a/3": ("incomplete", f"3.tar.gz has no 3.json; {stays}"),
+        "b/1": ("cached", "read before"),
+    }
+    answer = call("run", *site_options, "tools", "instances")
+    assert answer.code == 0
+    assert answer.out.endswith(" (0 archives in quarantine, 1 incomplete, 4 lines rejected, 1 removed)\n")
+    parts = status(call, *ledger)
+    (removed,) = parts["removed"].splitlines()[1:]
+    assert removed.split()[:2] == ["a", "1"]
+    assert removed.endswith(f"its files were removed; {stays}")
+    (incomplete,) = parts["not published"].splitlines()[1:]
+    assert incomplete.split()[:3] == ["a", "3", "incomplete"]
+    assert incomplete.endswith(f"3.tar.gz has no 3.json; {stays}")
+    (replaced,) = parts["replaced"].splitlines()[1:]
+    assert replaced.split()[:2] == ["a", "2"]
+    assert set(planned(call, site.config)) == {"a/1", "a/2", "a/3", "b/1"}
+    # What is young is left alone, and counts as it was.
+    monkeypatch.setenv("GRT_BATCH_SETTLE_SECONDS", "3600")
+    young = f"changed within the settle time; {stays}"
+    assert planned(call, site.config, "--instance", "b", "tools") == {"b/1": ("incomplete", young)}
+    # What it was not read for then cannot be had of it now.
+    assert planned(call, site.config, "--instance", "b", "params") == {
+        "b/1": ("incomplete", f"{young}, but not in params")
+    }
