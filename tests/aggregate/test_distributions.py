@@ -1,25 +1,19 @@
-"""Distributions in any groups, against plain Python; tests of the module `metrics` look at units and ratios."""
+"""Distributions in any groups: merged, and of derived keys and values."""
 
 from __future__ import annotations
 
 from datetime import date
-from fractions import Fraction
 from typing import Any
 
 import polars as pl
-import pytest
 from build import examples, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.aggregate import distributions
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.statistics import histogram, statistics
-from grt_batch.core.config import Config
-from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import Module, Partial, concat_instances
-from grt_batch.modules.helpers import by_instance, rows_of_each, with_all_merged
-from grt_batch.schema.records import DerivedField, Job, Records
+from grt_batch.aggregate.statistics import statistics
+from grt_batch.modules.base import Partial
+from grt_batch.schema.records import DerivedField, Job
 
 DAYS = (None, date(2024, 1, 1), date(2024, 1, 2))
 USED = Distributions(
@@ -61,39 +55,12 @@ def merged(parts: list[Partial]) -> Partial:
     return {cube.name: cube.merge([part[cube.name] for part in parts]) for cube in USED.cubes}
 
 
-@examples(60)
-@given(jobs=JOBS)
-def test_what_follows_is_what_python_finds(jobs: list[Row]) -> None:
-    rows = statistics(USED, USED.add(frame(jobs)), (50,))
-    groups: dict[tuple[str, date | None, str], list[Fraction]] = {}
-    for job in jobs:
-        for name, field in (("runtime", Job.runtime), ("memory", Job.memory)):
-            if job["state"] == "ok" and job[name] is not None:
-                key = job["tool_id"] or "", job["day"], name
-                groups.setdefault(key, []).append(Fraction(job[name], field.one))
-    found = {(row["tool_id"], row["day"], row["metric"]): row for row in rows.iter_rows(named=True)}
-    assert {key for key in found if key[2] != "share"} == groups.keys()
-    for key, values in groups.items():
-        row = found[key]
-        assert (row["n"], Fraction(row["total"])) == (len(values), sum(values))
-        assert (row["minimum"], row["maximum"]) == (float(min(values)), float(max(values)))
-        assert row["mean"] == pytest.approx(float(sum(values) / len(values)), rel=1e-15)
-        assert row["p50"] == pytest.approx(float(sorted(values)[(len(values) - 1) // 2]), rel=0.008, abs=0)
-
-
 @examples(40)
 @given(parts=st.lists(JOBS, min_size=1, max_size=4))
 def test_merging_is_as_adding_all_jobs_to_one(parts: list[list[Row]]) -> None:
     whole = USED.add(frame([job for jobs in parts for job in jobs]))
     assert same(merged([USED.add(frame(jobs)) for jobs in parts]), whole)
     assert same(merged([USED.add(frame(jobs)) for jobs in reversed(parts)]), whole)
-
-
-def test_bins_of_a_histogram_hold_all_values() -> None:
-    job = {"tool_id": "a", "day": None, "state": "ok"}
-    partial = USED.add(frame([{**job, "memory": value} for value in (0, 5, 6, 7, 1000)]))
-    bins = histogram(USED, partial, ("memory",), 0).select("low", "high", "jobs").rows()
-    assert bins == [(0, 1, 1), (4, 8, 3), (512, 1024, 1)]
 
 
 def kib(size: pl.Expr) -> pl.Expr:
@@ -117,35 +84,3 @@ def test_keys_and_values_may_be_derived() -> None:
         (True, "kib", 1, "4"),
         (True, "runtime", 2, "5"),
     ]
-
-
-class Used(Module):
-    """How long do tools run?"""
-
-    name = "used"
-    cubes = USED.cubes
-
-    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        parts = with_all_merged(by_instance(partial, self.cubes), self.cubes)
-        return {"used": rows_of_each(parts, lambda part: statistics(USED, part, (50, 95)))}
-
-
-def test_a_report_has_percentiles_by_declaring_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    tally = distributions.tally
-    monkeypatch.setattr(distributions, "tally", lambda *arguments: calls.append(None) or tally(*arguments))
-    module = Used()
-    job = {"day": None, "state": "ok"}
-    partials = {
-        name: module.aggregate(Records({Job: frame([{**job, "tool_id": "a", "runtime": value} for value in values])}))
-        for name, values in {"one": [10**7, 3 * 10**7], "two": [5 * 10**7]}.items()
-    }
-    assert len(calls) == 2 * 2, "both cubes are counted at once, fields whether known or not"
-    rows = module.rows(concat_instances(module.cubes, partials), Ledger(date(2024, 1, 1), Config(), ()))["used"]
-    found = {row["instance_id"]: (row["n"], row["total"], row["p50"], row["p95"]) for row in rows.to_dicts()}
-    assert {name: (n, total) for name, (n, total, _, _) in found.items()} == {
-        "one": (2, "4"),
-        "two": (1, "5"),
-        "*": (3, "9"),
-    }
-    assert found["*"][2:] == pytest.approx((3, 5), rel=0.008)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -14,8 +14,9 @@ from build import examples, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum
-from grt_batch.schema.records import DerivedField, Field
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.frames.dictionaries import categories
+from grt_batch.schema.records import DerivedField, Field, Job, Records
 
 TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
 DAY = Field("day", pl.Date(), "UTC", "a day")
@@ -27,7 +28,7 @@ SQUARES = Squares("squares", SIZE)
 SQUARED = Cube("squared", (TOOL,), (SQUARES,))
 CUBE = Cube("cube", (TOOL, DAY), (Count("jobs"), Count("flagged", FLAG), Sum("bytes", SIZE), Extent("moment", MOMENT)))
 TEXTS = ("", "a", "b", "é")
-Job = tuple[str | None, date | None, int | None, bool, datetime | None]
+Row = tuple[str | None, date | None, int | None, bool, datetime | None]
 JOBS = st.lists(
     st.tuples(
         st.sampled_from([None, *TEXTS]),
@@ -40,15 +41,15 @@ JOBS = st.lists(
 )
 
 
-def frame(jobs: Sequence[Job]) -> pl.DataFrame:
+def frame(jobs: Sequence[Row]) -> pl.DataFrame:
     """The jobs as the join makes them: texts by a dictionary."""
     schema = {"tool": pl.Enum(TEXTS), "day": pl.Date, "size": pl.Int64, "flag": pl.Boolean, "moment": pl.Datetime("us")}
     return pl.DataFrame(jobs, schema=schema, orient="row")
 
 
-def counted(jobs: Sequence[Job]) -> list[tuple[Any, ...]]:
+def counted(jobs: Sequence[Row]) -> list[tuple[Any, ...]]:
     """The rows of CUBE by plain Python."""
-    groups: dict[tuple[str, date | None], list[Job]] = {}
+    groups: dict[tuple[str, date | None], list[Row]] = {}
     for job in jobs:
         groups.setdefault((job[0] or "", job[1]), []).append(job)
     rows = []
@@ -63,7 +64,7 @@ def counted(jobs: Sequence[Job]) -> list[tuple[Any, ...]]:
 
 @examples(100)
 @given(jobs=JOBS)
-def test_a_cube_counts_sums_and_spans_as_plain_python_does(jobs: list[Job]) -> None:
+def test_a_cube_counts_sums_and_spans_as_plain_python_does(jobs: list[Row]) -> None:
     cube = CUBE.add(frame(jobs))
     assert cube.with_columns(cs.enum().cast(pl.String)).schema == CUBE.schema()
     assert cube.rows() == counted(jobs)
@@ -71,7 +72,7 @@ def test_a_cube_counts_sums_and_spans_as_plain_python_does(jobs: list[Job]) -> N
 
 @examples(50)
 @given(parts=st.lists(JOBS, min_size=1, max_size=4))
-def test_merging_cubes_is_as_adding_all_jobs_to_one(parts: list[list[Job]]) -> None:
+def test_merging_cubes_is_as_adding_all_jobs_to_one(parts: list[list[Row]]) -> None:
     merged = plain(CUBE.merge([CUBE.add(frame(jobs)) for jobs in parts]))
     assert merged.equals(plain(CUBE.add(frame([job for jobs in parts for job in jobs]))))
     assert merged.equals(plain(CUBE.merge([CUBE.add(frame(jobs)) for jobs in reversed(parts)])))
@@ -85,7 +86,7 @@ def test_the_empty_cube_changes_nothing() -> None:
 
 
 def test_a_sum_goes_beyond_64_bits() -> None:
-    jobs: list[Job] = [("a", None, 2**62, False, None)] * 9
+    jobs: list[Row] = [("a", None, 2**62, False, None)] * 9
     once = CUBE.add(frame(jobs))
     assert once["bytes"].to_list() == [9 * 2**62]
     assert CUBE.merge([once] * 9)["bytes"].to_list() == [81 * 2**62]
@@ -125,7 +126,7 @@ def test_a_sum_of_nulls_is_0_and_their_extent_null() -> None:
 
 
 def test_a_null_text_and_an_empty_one_are_one_key() -> None:
-    jobs: list[Job] = [(None, None, 1, False, None), ("", None, 2, False, None)]
+    jobs: list[Row] = [(None, None, 1, False, None), ("", None, 2, False, None)]
     (row,) = CUBE.add(frame(jobs)).rows(named=True)
     assert (row["tool"], row["day"], row["jobs"], row["bytes"]) == ("", None, 2, 3)
 
@@ -206,3 +207,80 @@ def test_a_derived_value_is_measured_where_it_is_known() -> None:
     rows = pl.DataFrame([tools, pl.Series("size", [12, None, 9])])
     cube = Cube("digits", (TOOL,), (Count("jobs"), Sum("digits", DIGIT), Extent("digit", DIGIT)))
     assert cube.add(rows).rows() == [("a", 2, 2, 2, 2), ("b", 1, 9, 9, 9)]
+
+
+JobRow = tuple[Any, ...]
+KEPT_TEXTS = ["", "a", "b", "B", "é", "大"]
+FIRST_DAY = date(2024, 1, 1)
+KEPT = JobRows(name="kept", fields=(Job.tool_id, Job.day, Job.runtime, Job.state), windowed=True)
+NAMES = [Job.job_id.name, *(field.name for field in KEPT.fields)]
+KEPT_JOB = st.tuples(
+    st.none() | st.sampled_from(KEPT_TEXTS),
+    st.none() | st.integers(0, 3).map(lambda days: FIRST_DAY + timedelta(days)),
+    st.none() | st.integers(0, 2**62),
+    st.sampled_from(["ok", "new", None]),
+)
+
+
+def jobs(rows: Sequence[JobRow], names: Sequence[str] = KEPT_TEXTS) -> pl.DataFrame:
+    """Jobs as the join makes them, in the order given, with a column that nobody keeps."""
+    schema: dict[str, Any] = {
+        Job.job_id.name: pl.Int64,
+        Job.tool_id.name: pl.Enum(names),
+        Job.day.name: pl.Date,
+        Job.runtime.name: pl.Int64,
+        Job.state.name: pl.Enum(["new", "ok", "unused"]),
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.lit(1).alias("more"))
+
+
+def kept_rows(rows: Sequence[JobRow]) -> list[JobRow]:
+    """Sorted by job; null texts are empty."""
+    return sorted((job, tool or "", day, runtime, state or "") for job, tool, day, runtime, state in rows)
+
+
+some_jobs = st.dictionaries(st.integers(-5, 30), KEPT_JOB, max_size=12).map(
+    lambda drawn: [(job, *values) for job, values in drawn.items()]
+)
+
+
+@examples(100)
+@given(rows=some_jobs)
+def test_kept_jobs_are_the_jobs_by_id_with_the_fields_that_are_kept(rows: list[JobRow]) -> None:
+    found = KEPT.add(jobs(rows))
+    assert found.rows() == kept_rows(rows)
+    assert found.columns == NAMES == list(KEPT.schema())
+    for name in (Job.tool_id.name, Job.state.name):
+        assert sorted(set(found[name])) == [text for text in categories(found[name]) if text in set(found[name])]
+    assert found.select(Job.day.name, Job.runtime.name).dtypes == [pl.Date(), pl.Int64()]
+    assert KEPT.typed(found).equals(found)
+
+
+@examples(100)
+@given(rows=some_jobs, places=st.lists(st.integers(0, 3), min_size=12, max_size=12))
+def test_merging_kept_jobs_is_as_adding_all_to_one(rows: list[JobRow], places: list[int]) -> None:
+    parts: list[list[JobRow]] = [[], [], [], []]
+    for row, place in zip(rows, places, strict=False):
+        parts[place].append(row)
+    # Each archive has a dictionary of its own.
+    added = [KEPT.add(jobs(part, KEPT_TEXTS[i:] + KEPT_TEXTS[:i])) for i, part in enumerate(parts)]
+    whole = KEPT.add(jobs(rows))
+    for order in (added, added[::-1], [KEPT.merge(added[:2]), KEPT.merge(added[2:])]):
+        merged = KEPT.merge(order)
+        assert plain(merged).equals(plain(whole))
+        assert plain(merged).schema == plain(whole).schema
+
+
+def test_no_kept_jobs_change_nothing() -> None:
+    some = KEPT.add(jobs([(1, "b", FIRST_DAY, 5, "ok")]))
+    assert KEPT.merge([]).equals(KEPT.empty())
+    assert KEPT.merge([KEPT.empty(), some, KEPT.add(jobs([]))]).rows() == some.rows()
+    assert KEPT.empty().columns == NAMES
+    assert plain(KEPT.add(jobs([]))).equals(plain(KEPT.empty()))
+
+
+def test_jobs_are_kept_of_the_last_days_only() -> None:
+    frames = {Job: jobs([(i, "a", day, i, "ok") for i, day in enumerate([FIRST_DAY, None, FIRST_DAY + timedelta(1)])])}
+    since = FIRST_DAY + timedelta(1)
+    assert KEPT.count(Records(frames, since))[KEPT.name][Job.job_id.name].to_list() == [2]
+    assert KEPT.count(Records(frames))[KEPT.name][Job.job_id.name].to_list() == [0, 1, 2]

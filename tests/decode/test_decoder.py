@@ -5,63 +5,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
+from block_rows import CREATED, MICROS, SECOND, datasets, jobs, metrics, only_reason, rejects
 from build import HEADERS, decoded, examples, line
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import FRAGMENT, decode
-from grt_batch.schema.members import METRICS, NULL, RUNTIME, START, Kind, layout_of
+from grt_batch.schema.members import NULL, RUNTIME, Kind, layout_of
 from grt_batch.uploads.archive import Block
 
 SHED = "toolshed.g2.bx.psu.edu/repos"
-CREATED = "2018-03-01 15:03:43.801539"
-MICROS = int(datetime(2018, 3, 1, 15, 3, 43, tzinfo=UTC).timestamp()) * 1_000_000 + 801_539
-SECOND = 10**7
-
-Job = tuple[int, int, str | None, str | None, str | None]
-
-
-def jobs(result: Decoded) -> list[Job]:
-    """(id, created, tool_id, tool_version, state) of each record."""
-    columns = (result.columns[name].tolist() for name in ("id", "create_time", "tool", "state"))
-    return [
-        (job, created, *result.texts["tool"][tool], *result.texts["state"][state])
-        for job, created, tool, state in zip(*columns, strict=True)
-    ]
-
-
-def datasets(result: Decoded) -> list[tuple[int, int, int]]:
-    """(job id, size, output) of each record."""
-    return list(zip(*(result.columns[name].tolist() for name in ("id", "size", "output")), strict=True))
-
-
-def metrics(result: Decoded) -> dict[int, dict[int, int]]:
-    """The values of each job that were seen, by metric."""
-    rows = zip(*(result.columns[name].tolist() for name in ("id", "values", "seen")), strict=True)
-    found = [(job, {i: value for i, value in enumerate(values) if seen[i]}) for job, values, seen in rows]
-    assert len({job for job, _ in found}) == len(found)
-    return dict(found)
-
-
-def rejects(result: Decoded) -> list[tuple[int, str, bytes]]:
-    """(line, reason, text) of each rejected line or fragment."""
-    assert all((reject.reason == FRAGMENT) == reject.fragment for reject in result.rejects)
-    return [(reject.line, reject.reason, reject.text) for reject in result.rejects]
-
-
-def only_reason(kind: Kind, text: bytes, **more: Any) -> str:
-    """The reason of the one line, which is rejected."""
-    result = decoded(kind, text, **more)
-    assert (result.lines, result.accepted, result.salvaged) == (1, 0, 0)
-    [reject] = result.rejects
-    assert reject.line == 0
-    assert not reject.fragment
-    return reject.reason
 
 
 # The lines of FORMAT, "Lines that the exporter broke"
@@ -170,76 +125,6 @@ def test_hundreds_of_columns_are_rejected() -> None:
 # Values
 
 
-def test_none_is_null_in_every_column_but_the_job_id() -> None:
-    result = decoded(Kind.JOBS, line(1, "None", "None", "None", "None"))
-    assert jobs(result) == [(1, NULL, None, None, None)]
-    assert only_reason(Kind.JOBS, line("None", "Cut1", "1.0", "ok", CREATED)) == "id is not an integer"
-    assert metrics(decoded(Kind.METRIC_NUM, line(1, "core", "runtime_seconds", "None"))) == {1: {RUNTIME: NULL}}
-    assert datasets(decoded(Kind.DATASETS, line(1, "None", "None", "None", "None", "input"))) == [(1, NULL, 0)]
-    assert decoded(Kind.PARAMS, line(1, "None", "None")).accepted == 1
-
-
-def test_texts_are_kept_as_they_are_written() -> None:
-    odd = line(1, " Convert characters1+x:y ", "", "a new state", CREATED) + line(2, "none", "NONE", "ok ", CREATED)
-    assert [job[2:] for job in jobs(decoded(Kind.JOBS, odd))] == [
-        (" Convert characters1+x:y ", "", "a new state"),
-        ("none", "NONE", "ok "),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("-1", NULL),
-        ("None", NULL),
-        ("0", 0),
-        ("7", 7),
-        ("-2", -2),
-        (2**62 - 1, 2**62 - 1),
-        (2**62, NULL),
-        (2**63, NULL),
-    ],
-)
-def test_the_size_minus_one_and_none_and_no_limit_are_null(text: object, size: int) -> None:
-    assert datasets(decoded(Kind.DATASETS, line(1, 2, "bam", text, "a", "output"))) == [(1, size, 1)]
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("4.0000000", 4 * SECOND),
-        ("0E-7", 0),
-        ("1E-7", 1),
-        ("-1.5", -15_000_000),
-        ("-1", -SECOND),
-        ("9223372036854771712", NULL),
-        ("9223372036854771712.0000000", NULL),
-        (str(2**63), NULL),
-        (str(2**62), NULL),
-    ],
-)
-def test_metric_values_are_exact_and_no_limit_is_null(text: str, value: int) -> None:
-    assert metrics(decoded(Kind.METRIC_NUM, line(1, "core", "runtime_seconds", text))) == {1: {RUNTIME: value}}
-
-
-def test_a_metric_is_known_by_plugin_and_name_and_others_are_counted_only() -> None:
-    known = b"".join(line(7, metric.plugin, metric.name, i) for i, metric in enumerate(METRICS))
-    others = line(7, "cor", "runtime_seconds", 9) + line(7, "core", "runtime_second", 9) + line(8, "env", "X", 9)
-    swapped = line(7, "runtime_seconds", "core", 9) + line(7, "corer", "untime_seconds", 9) + line(7, "", "", 9)
-    result = decoded(Kind.METRIC_NUM, known + others + swapped)
-    assert metrics(result) == {
-        7: {i: i * 10**metric.scale for i, metric in enumerate(METRICS)},
-        8: {},
-    }
-    assert result.accepted == result.lines == len(METRICS) + 6
-
-
-def test_of_a_metric_that_repeats_the_last_value_counts() -> None:
-    text = line(1, "core", "runtime_seconds", 1) + line(2, "core", "runtime_seconds", 5)
-    text += line(1, "core", "runtime_seconds", 3) + line(2, "core", "runtime_seconds", "None")
-    assert metrics(decoded(Kind.METRIC_NUM, text)) == {1: {RUNTIME: 3 * SECOND}, 2: {RUNTIME: NULL}}
-
-
 @pytest.mark.parametrize(
     ("kind", "fields", "expected"),
     [
@@ -306,19 +191,6 @@ def test_bytes_that_are_no_text_are_replaced_and_counted() -> None:
         ("Caf\u00e9 \ufffd", "\ufffd\ufffd\ufffd"),
     ]
     assert jobs(decoded(Kind.JOBS, b"9\t" + good.replace(b"ok", b"o\0k")))[0][4] == "o\ufffdk"
-
-
-def test_columns_are_found_by_the_header() -> None:
-    text = line("ok", 5, "x", CREATED, "Cut1")
-    assert jobs(decoded(Kind.JOBS, text, columns=b"state\tid\tgalaxy\tcreate_time\ttool_id\n")) == [
-        (5, MICROS, "Cut1", None, "ok")
-    ]
-    text = line("output", 9, 7)
-    assert datasets(decoded(Kind.DATASETS, text, columns=b"type\tfile_size\tjob_id\n")) == [(7, 9, 1)]
-    text = line("3.5", "runtime_seconds", "core", 7)
-    assert metrics(decoded(Kind.METRIC_NUM, text, columns=b"value\tname\tplugin\tjob_id\n")) == {
-        7: {RUNTIME: 35_000_000}
-    }
 
 
 # Laws
@@ -445,94 +317,3 @@ def test_datasets_whose_header_names_no_type_are_no_records(text: bytes) -> None
     """Either its lines are rejected, or it is no header: the archive goes into quarantine."""
     with contextlib.suppress(ValueError):
         assert only_reason(Kind.DATASETS, text, columns=b"job_id\tdataset_id\n")
-
-
-def test_metrics_that_start_or_end_the_name_of_another_are_told_apart() -> None:
-    text = line(1, "core", "start_epoc", 1) + line(1, "core", "tart_epoch", 2) + line(1, "core", "start_epoch", 3)
-    assert metrics(decoded(Kind.METRIC_NUM, text)) == {1: {START: 3 * SECOND}}
-
-
-WHOLES = [0, 12345678, 99999999, 10**16, 10**17, 10**18, 2**62 - 1, 2**62, 2**63, 10**19, 461168601842]
-WHOLES += [10**15 - 1, 10**15, 10**15 + 7, 4611686018427387999, 4611686018427388000]
-WHOLES += [922337203684, 922337203685, 461168601843, 4611686018500000000]
-VALUES = [f"{whole}.{fraction}" for whole in WHOLES for fraction in ("0000000", "4999999", "5000000", "9999999")]
-VALUES += [
-    "0E-7",
-    "0E-8",
-    "1E-7",
-    "None",
-    "-1.0000000",
-    ".0000000",
-    "1.000000",
-    "1.00000000",
-    "1.00000x0",
-    "1x.0000000",
-]
-VALUES += ["1234567x12345678.0000000", "x2345678.0000000", "x23456789.0000000", "1.000000/", "1.000000:"]
-NAMES = [(metric.plugin, metric.name) for metric in METRICS]
-NAMES += [("core", "galaxy_slotsx"), ("core", "other"), ("", ""), ("a", "b"), ("x" * 90, "y" * 90)]
-METRIC_LINES = st.lists(
-    st.tuples(
-        st.sampled_from(["1", "22", "-3", "", "x", "1" * 7, "1" * 8, "1" * 15, "1" * 16, "1" * 18, "1" * 19]),
-        st.sampled_from(NAMES),
-        st.sampled_from(VALUES),
-    )
-)
-LAST_METRIC = [("1", ("core", "z" * 90), "1.0000000")]
-
-
-def check_that_expected_metrics_are_read_like_others(found: list[tuple[str, tuple[str, str], str]]) -> None:
-    """With one column more, every line is taken apart."""
-    text = b"".join(line(job, *names, value) for job, names, value in found + LAST_METRIC)
-    usual, other = (
-        decode(Block(layout_of(Kind.METRIC_NUM, [header])[0], 0, lines))
-        for header, lines in (
-            (b"job_id\tplugin\tname\tvalue", text),
-            (b"job_id\tplugin\tname\tvalue\tmore", text.replace(b"\n", b"\tmore\n")),
-        )
-    )
-    assert metrics(usual) == metrics(other)
-    assert usual.columns["records"].tolist() == other.columns["records"].tolist()
-    assert [(reject.line, reject.reason) for reject in usual.rejects] == [(r.line, r.reason) for r in other.rejects]
-
-
-@pytest.mark.parametrize("names", NAMES, ids="/".join)
-def test_a_metric_that_follows_itself_is_read_like_any_other(names: tuple[str, str]) -> None:
-    check_that_expected_metrics_are_read_like_others([(str(i), names, value) for i, value in enumerate(3 * VALUES)])
-
-
-@examples(100)
-@given(METRIC_LINES.map(lambda lines: 3 * lines))
-def test_a_metric_that_is_expected_is_read_like_any_other(lines: list[tuple[str, tuple[str, str], str]]) -> None:
-    check_that_expected_metrics_are_read_like_others(lines)
-
-
-NUMBERS = ["0", "1", "007", "1234567", "12345678", "123456789", "1" * 15, "1" * 16, "1" * 19, "9" * 19]
-NUMBERS += ["", "-1", "+1", "None", "x", "12x", "1234567x", "12345678x", "1 ", "1/", "1:", "\xff12"]
-GOOD = ("1", "2", "bam", "3", "input1", "input")
-DATASETS = st.lists(
-    st.tuples(
-        st.sampled_from(NUMBERS),
-        st.sampled_from(NUMBERS),
-        st.sampled_from(["bam", "", "None", "fastqsanger.gz"]),
-        st.sampled_from(NUMBERS),
-        st.sampled_from(["input1", "", "None", "a|b", "é", "x" * 80]),
-        st.sampled_from(["input", "output", "inputs", "outpuz", "INPUT", "None", ""]),
-    )
-)
-
-
-@examples(200)
-@given(DATASETS)
-@example([(*GOOD[:place], number, *GOOD[place + 1 :]) for place in (0, 1, 3) for number in NUMBERS])
-def test_a_dataset_in_its_usual_form_is_read_like_any_other(found: list[tuple[str, ...]]) -> None:
-    """With one column more, every line is taken apart; as are the last ones of a block, which end where it ends."""
-    header = b"job_id\tdataset_id\textension\tfile_size\tparam_name\ttype"
-    lines = [line(*fields) for fields in [*found, *[GOOD] * 4]]
-    usual = decode(Block(layout_of(Kind.DATASETS, [header])[0], 0, b"".join(lines)))
-    more = (text.replace(b"\n", b"\tmore\n") for text in lines)
-    other = decode(Block(layout_of(Kind.DATASETS, [header + b"\tmore"])[0], 0, b"".join(more)))
-    assert usual.texts == other.texts
-    for name, column in other.columns.items():
-        assert usual.columns[name].tolist() == column.tolist()
-    assert [(reject.line, reject.reason) for reject in usual.rejects] == [(r.line, r.reason) for r in other.rejects]

@@ -1,4 +1,4 @@
-"""The codes of keys, and the jobs that are kept as they are, against plain Python."""
+"""The codes of keys, and the order that they give rows, against plain Python."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from build import examples, plain
+from build import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.aggregate.measures import JobRows
 from grt_batch.frames.composite_keys import CompositeKeys, key_order
-from grt_batch.frames.dictionaries import categories
-from grt_batch.schema.records import Field, Job, Records
+from grt_batch.schema.records import Field
 
 Row = tuple[Any, ...]
 TEXTS = ["", "a", "b", "B", "é", "大"]
@@ -164,79 +162,3 @@ def test_rows_are_put_in_the_order_of_their_key(rows: list[Row]) -> None:
     assert given_rows[order].rows() == wanted
     firsts = [place for place, (one, other) in enumerate(pairwise(wanted), 1) if one[:5] != other[:5]]
     assert begins.tolist() == [0, *firsts][: len(rows)]
-
-
-# JobRows
-
-KEPT = JobRows(name="kept", fields=(Job.tool_id, Job.day, Job.runtime, Job.state), windowed=True)
-NAMES = [Job.job_id.name, *(field.name for field in KEPT.fields)]
-JOB = st.tuples(
-    st.none() | st.sampled_from(TEXTS),
-    st.none() | st.integers(0, 3).map(lambda days: DAY + timedelta(days)),
-    st.none() | st.integers(0, 2**62),
-    st.sampled_from(["ok", "new", None]),
-)
-
-
-def jobs(rows: Sequence[Row], names: Sequence[str] = TEXTS) -> pl.DataFrame:
-    """Jobs as the join makes them, in the order given, with a column that nobody keeps."""
-    schema: dict[str, Any] = {
-        Job.job_id.name: pl.Int64,
-        Job.tool_id.name: pl.Enum(names),
-        Job.day.name: pl.Date,
-        Job.runtime.name: pl.Int64,
-        Job.state.name: pl.Enum(["new", "ok", "unused"]),
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.lit(1).alias("more"))
-
-
-def kept_rows(rows: Sequence[Row]) -> list[Row]:
-    """Sorted by job; null texts are empty."""
-    return sorted((job, tool or "", day, runtime, state or "") for job, tool, day, runtime, state in rows)
-
-
-some_jobs = st.dictionaries(st.integers(-5, 30), JOB, max_size=12).map(
-    lambda drawn: [(job, *values) for job, values in drawn.items()]
-)
-
-
-@examples(100)
-@given(rows=some_jobs)
-def test_kept_jobs_are_the_jobs_by_id_with_the_fields_that_are_kept(rows: list[Row]) -> None:
-    found = KEPT.add(jobs(rows))
-    assert found.rows() == kept_rows(rows)
-    assert found.columns == NAMES == list(KEPT.schema())
-    for name in (Job.tool_id.name, Job.state.name):
-        assert sorted(set(found[name])) == [text for text in categories(found[name]) if text in set(found[name])]
-    assert found.select(Job.day.name, Job.runtime.name).dtypes == [pl.Date(), pl.Int64()]
-    assert KEPT.typed(found).equals(found)
-
-
-@examples(100)
-@given(rows=some_jobs, places=st.lists(st.integers(0, 3), min_size=12, max_size=12))
-def test_merging_kept_jobs_is_as_adding_all_to_one(rows: list[Row], places: list[int]) -> None:
-    parts: list[list[Row]] = [[], [], [], []]
-    for row, place in zip(rows, places, strict=False):
-        parts[place].append(row)
-    # Each archive has a dictionary of its own.
-    added = [KEPT.add(jobs(part, TEXTS[i:] + TEXTS[:i])) for i, part in enumerate(parts)]
-    whole = KEPT.add(jobs(rows))
-    for order in (added, added[::-1], [KEPT.merge(added[:2]), KEPT.merge(added[2:])]):
-        merged = KEPT.merge(order)
-        assert plain(merged).equals(plain(whole))
-        assert plain(merged).schema == plain(whole).schema
-
-
-def test_no_kept_jobs_change_nothing() -> None:
-    some = KEPT.add(jobs([(1, "b", DAY, 5, "ok")]))
-    assert KEPT.merge([]).equals(KEPT.empty())
-    assert KEPT.merge([KEPT.empty(), some, KEPT.add(jobs([]))]).rows() == some.rows()
-    assert KEPT.empty().columns == NAMES
-    assert plain(KEPT.add(jobs([]))).equals(plain(KEPT.empty()))
-
-
-def test_jobs_are_kept_of_the_last_days_only() -> None:
-    frames = {Job: jobs([(i, "a", day, i, "ok") for i, day in enumerate([DAY, None, DAY + timedelta(1)])])}
-    since = DAY + timedelta(1)
-    assert KEPT.count(Records(frames, since))[KEPT.name][Job.job_id.name].to_list() == [2]
-    assert KEPT.count(Records(frames))[KEPT.name][Job.job_id.name].to_list() == [0, 1, 2]

@@ -6,78 +6,26 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
 import polars as pl
-import polars.selectors as cs
 import pytest
 from build import plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
-from grt_batch.core.timing import Clock
 from grt_batch.frames.dictionaries import categories
 from grt_batch.frames.ipc import pack_frames, unpack_frames
-from grt_batch.join.child_records import attached
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial, concat_instances
-from grt_batch.modules.export import PART, PARTS, Export
+from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
-from grt_batch.pipeline.read import read_archive
-from grt_batch.pipeline.tasks import run_here
-from grt_batch.schema.records import RECORDS, Job, Metric, Record, Records
 from grt_batch.schema.tables import render
 from grt_batch.uploads.metadata import InstanceMetadata
-from grt_batch.uploads.scan import scan
 
 MODULES = [module for module in discover().values() if not isinstance(module, Export)]
 """Those that count. What an export makes depends on where the jobs are cut; its own test says what stays the same."""
-
-
 PartialOf = Callable[[Module, pl.Series], Partial]
-Joined = dict[type[Record], pl.DataFrame]
-SINCE = date(2018, 6, 1)
-"""Some of the sample's jobs were created before, and some after."""
-
-
-@pytest.fixture(scope="module")
-def joined(sample: Path) -> Joined:
-    """Joined records of an archive of each instance, of all metadata versions; no job id stands twice."""
-    frames: dict[type[Record], list[pl.DataFrame]] = {record: [] for record in RECORDS.values()}
-    wanted = tuple(kind for kind in RECORDS if kind != Job.kind)
-    for number, instance in enumerate(scan(sample).instances):
-        _, found, _ = read_archive(instance.archives[0].tar, Config(), wanted, run_here, Clock(), lambda _: None)
-        assert found is not None
-        for kind, record in RECORDS.items():
-            frame = found[kind] if record is Job else attached(found[Job.kind], found[kind])
-            frames[record].append(
-                frame.with_columns(pl.col(Job.job_id.name) + number * 10**6, cs.enum().cast(pl.String))
-            )
-    return {record: _as_read(pl.concat(parts)) for record, parts in frames.items()}
-
-
-def _as_read(frame: pl.DataFrame) -> pl.DataFrame:
-    """Texts of the types that they have out of an archive: with a dictionary, but for those of metrics."""
-    texts = [name for name in frame.select(cs.string()).columns if Metric.plugin.name not in frame.columns]
-    return frame.with_columns(pl.col(name).cast(pl.Enum(frame[name].drop_nulls().unique())) for name in texts)
-
-
-@pytest.fixture(scope="module")
-def jobs(joined: Joined) -> pl.Series:
-    """The ids of all jobs, in no order at all."""
-    return joined[Job][Job.job_id.name].sample(fraction=1.0, shuffle=True, seed=1)
-
-
-@pytest.fixture(scope="module")
-def partial_of(joined: Joined) -> Callable[[Module, pl.Series], Partial]:
-    """A module's partial of some jobs, with all that was recorded of them."""
-
-    def aggregate(module: Module, ids: pl.Series) -> Partial:
-        some = pl.col(Job.job_id.name).is_in(ids.implode())
-        return module.aggregate(Records({record: joined[record].filter(some) for record in module.needs}, SINCE))
-
-    return aggregate
 
 
 def same(one: Partial, other: Partial) -> bool:
@@ -185,19 +133,3 @@ def test_a_module_says_what_it_is(module: Module) -> None:
         assert set(table.key) <= {column.name for column in table.columns}
         assert table.doc
         assert all(column.doc for column in table.columns)
-
-
-@pytest.mark.parametrize(
-    "export", [module for module in discover().values() if isinstance(module, Export)], ids=lambda export: export.name
-)
-def test_parts_of_an_export_stand_in_the_order_of_the_jobs(
-    export: Export, jobs: pl.Series, partial_of: PartialOf
-) -> None:
-    ids = jobs[:300].sort()
-    one, other = partial_of(export, ids[:150]), partial_of(export, ids[150:])
-    merged = export.merge([export.empty(), one, export.empty(), other])[PARTS]
-    assert merged.schema == PART
-    assert merged.equals(pl.concat([one[PARTS], other[PARTS]]))
-    assert same(unpack_frames(pack_frames(one)), one)
-    assert same(partial_of(export, ids[:150]), one), "the same jobs give the same bytes"
-    assert one[PARTS]["name"].is_unique().all()

@@ -1,0 +1,79 @@
+"""Statistics of distributions, against plain Python; tests of the module `metrics` look at units and ratios."""
+
+from __future__ import annotations
+
+from datetime import date
+from fractions import Fraction
+
+import polars as pl
+import pytest
+from build import examples
+from hypothesis import given
+
+from grt_batch.aggregate import distributions
+from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import Ledger
+from grt_batch.modules.base import Module, Partial, concat_instances
+from grt_batch.modules.helpers import by_instance, rows_of_each, with_all_merged
+from grt_batch.schema.records import Job, Records
+from tests.aggregate.test_distributions import JOBS, USED, Row, frame
+
+
+@examples(60)
+@given(jobs=JOBS)
+def test_what_follows_is_what_python_finds(jobs: list[Row]) -> None:
+    rows = statistics(USED, USED.add(frame(jobs)), (50,))
+    groups: dict[tuple[str, date | None, str], list[Fraction]] = {}
+    for job in jobs:
+        for name, field in (("runtime", Job.runtime), ("memory", Job.memory)):
+            if job["state"] == "ok" and job[name] is not None:
+                key = job["tool_id"] or "", job["day"], name
+                groups.setdefault(key, []).append(Fraction(job[name], field.one))
+    found = {(row["tool_id"], row["day"], row["metric"]): row for row in rows.iter_rows(named=True)}
+    assert {key for key in found if key[2] != "share"} == groups.keys()
+    for key, values in groups.items():
+        row = found[key]
+        assert (row["n"], Fraction(row["total"])) == (len(values), sum(values))
+        assert (row["minimum"], row["maximum"]) == (float(min(values)), float(max(values)))
+        assert row["mean"] == pytest.approx(float(sum(values) / len(values)), rel=1e-15)
+        assert row["p50"] == pytest.approx(float(sorted(values)[(len(values) - 1) // 2]), rel=0.008, abs=0)
+
+
+def test_bins_of_a_histogram_hold_all_values() -> None:
+    job = {"tool_id": "a", "day": None, "state": "ok"}
+    partial = USED.add(frame([{**job, "memory": value} for value in (0, 5, 6, 7, 1000)]))
+    bins = histogram(USED, partial, ("memory",), 0).select("low", "high", "jobs").rows()
+    assert bins == [(0, 1, 1), (4, 8, 3), (512, 1024, 1)]
+
+
+class Used(Module):
+    """How long do tools run?"""
+
+    name = "used"
+    cubes = USED.cubes
+
+    def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        parts = with_all_merged(by_instance(partial, self.cubes), self.cubes)
+        return {"used": rows_of_each(parts, lambda part: statistics(USED, part, (50, 95)))}
+
+
+def test_a_report_has_percentiles_by_declaring_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    tally = distributions.tally
+    monkeypatch.setattr(distributions, "tally", lambda *arguments: calls.append(None) or tally(*arguments))
+    module = Used()
+    job = {"day": None, "state": "ok"}
+    partials = {
+        name: module.aggregate(Records({Job: frame([{**job, "tool_id": "a", "runtime": value} for value in values])}))
+        for name, values in {"one": [10**7, 3 * 10**7], "two": [5 * 10**7]}.items()
+    }
+    assert len(calls) == 2 * 2, "both cubes are counted at once, fields whether known or not"
+    rows = module.rows(concat_instances(module.cubes, partials), Ledger(date(2024, 1, 1), Config(), ()))["used"]
+    found = {row["instance_id"]: (row["n"], row["total"], row["p50"], row["p95"]) for row in rows.to_dicts()}
+    assert {name: (n, total) for name, (n, total, _, _) in found.items()} == {
+        "one": (2, "4"),
+        "two": (1, "5"),
+        "*": (3, "9"),
+    }
+    assert found["*"][2:] == pytest.approx((3, 5), rel=0.008)
