@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from grt_batch.core.errors import NoEmbeddedServer
 from grt_batch.embedded_postgres import folder as server_folder
 from grt_batch.embedded_postgres import server as embedded
+from grt_batch.embedded_postgres.folder import ServerFolder
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve
 from tests.embedded_postgres.test_server import ask, killed_parent, needs_root, process_of, socket_folder
 
@@ -67,3 +69,51 @@ def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:
     with pytest.raises(NoEmbeddedServer) as raised:
         EmbeddedServer(base / "file" / "work").start()
     assert str(base / "file") in str(raised.value.what)
+
+
+def test_a_folder_is_for_the_servers_user_only_and_made_once(tmp_path: Path) -> None:
+    folder = ServerFolder(tmp_path / "work")
+    assert not folder.work.exists()
+    for _ in range(2):
+        folder.make()
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+    assert folder.user()[0] == folder.path.stat().st_uid
+
+
+def test_one_has_the_lock_at_a_time(tmp_path: Path) -> None:
+    folder = ServerFolder(tmp_path)
+    folder.path.mkdir()
+    first = folder.lock()
+    assert first is not None
+    with first:
+        assert folder.lock() is None
+    second = folder.lock()
+    assert second is not None
+    second.close()
+
+
+def test_a_complaint_is_the_last_of_what_was_fatal_since(tmp_path: Path) -> None:
+    folder = ServerFolder(tmp_path)
+    folder.path.mkdir()
+    log = folder.path / "postgres.log"
+    log.write_text("FATAL: before\n")
+    said = log.stat().st_size
+    with folder.open_log() as file:
+        file.write(b"LOG: one\nLOG: two\nLOG: three\n")
+    assert folder.complaint(said) == f"LOG: two / LOG: three / see {log}"
+    with folder.open_log() as file:
+        file.write(b"FATAL: it\nLOG: more\n")
+    assert folder.complaint(said) == f"FATAL: it / see {log}"
+
+
+def test_the_newest_note_names_the_process(tmp_path: Path) -> None:
+    folder = ServerFolder(tmp_path)
+    assert folder.noted() is None
+    for major, note in ((17, "1\n/data\n"), (18, "2\n/data\n")):
+        file = folder.path / str(major) / "data" / "postmaster.pid"
+        file.parent.mkdir(parents=True)
+        file.write_text(note)
+        os.utime(file, (major, major))
+    assert folder.noted() == 2
+    file.write_text("")
+    assert folder.noted() is None

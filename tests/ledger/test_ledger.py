@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
-from build import HEADERS, line, write_archive
+from build import HEADERS, examples, line, write_archive
 from calling import AS_OF, Call
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
-from grt_batch.ledger.ledger import miscount
+from grt_batch.ledger.account import Account, Members
+from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State, archive_rows, json_text, miscount
 from grt_batch.queries.ledger import miscounted
 from grt_batch.schema.members import Kind
-from grt_batch.uploads.scan import scan
+from grt_batch.uploads.metadata import InstanceMetadata
+from grt_batch.uploads.scan import Archive, scan
 from tests.ledger.test_account import read
 
 JOBS = [line(number, "tool", "1.0", "ok", "2024-06-01 10:00:00") for number in (1, 2, 3)]
@@ -73,3 +79,36 @@ def test_status_and_check_tell_of_it(config: Config, call: Call, tmp_path: Path)
     write_archive(config.uploads / "a", "2", {Kind.JOBS: JOBS[0]}, jobs={"ok": 1})
     assert call("run", *options).code == 0
     assert miscounted(config) == []
+
+
+GOOD = Archive("a", "1", Path("1.tar.gz"), 5, (5, 0, 0), None)
+ACCOUNT = Account("hash", 5, members={"jobs": Members(lines=9, accepted=7)})
+
+
+@pytest.mark.parametrize(
+    ("entry", "counts", "jobs"),
+    [
+        (ArchiveEntry(GOOD, State.PUBLISHED, None, ACCOUNT, superseded=2), True, 5),
+        (ArchiveEntry(GOOD, State.INCOMPLETE, "its json is missing", ACCOUNT), True, 7),
+        (ArchiveEntry(GOOD, State.INCOMPLETE, "its json is missing"), False, 0),
+        (ArchiveEntry(GOOD, State.QUARANTINED, "broken", ACCOUNT), False, 0),
+    ],
+    ids=["published", "incomplete since", "incomplete", "quarantined"],
+)
+def test_what_is_not_in_the_tables_counts_for_nothing(entry: ArchiveEntry, counts: bool, jobs: int) -> None:
+    assert (entry.counts, entry.jobs) == (counts, jobs)
+    instance = InstanceEntry("a", InstanceMetadata(public=True), (entry,))
+    ledger = Ledger(date(2024, 6, 30), Config(), (instance, InstanceEntry("b", InstanceMetadata(), ())))
+    assert instance.published == ((entry,) if counts else ())
+    assert (ledger.public, list(ledger.archives)) == (["a"], [entry])
+    (row,) = archive_rows(ledger).to_dicts()
+    accepted = 7 if counts else 0
+    assert (row["state"], row["reason"], row["jobs"]) == (entry.state.value, entry.reason, accepted)
+
+
+@examples(100)
+@given(values=st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(-(2**53), 2**53), min_size=2))
+def test_equal_values_are_the_same_json(values: dict[str, int]) -> None:
+    text = json_text(values)
+    assert json_text(dict(reversed(values.items()))) == text
+    assert json.loads(text) == values

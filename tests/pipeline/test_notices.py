@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from coming_and_going import Site
 
+from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.plan import OLD, Step
 from tests.store.test_archive_index import OF_THE_FILES, STAYS
 
@@ -59,4 +60,14 @@ def test_a_lost_work_folder_is_said(site: Site, warnings: pytest.LogCaptureFixtu
     site.run()
     assert warnings.messages == [
         "dropping the numbers of 2 archives in the last reports, neither found nor remembered (a/1, a/2)"
+    ]
+
+
+def test_a_line_names_three_archives_at_most(warnings: pytest.LogCaptureFixture) -> None:
+    warn_of_lost(["a/1", "a/2", "a/3", "a/4"], [], ())
+    warn_of_lost([], ["b/1"], {"tools", "params"})
+    warn_of_lost([], [], ())
+    assert warnings.messages == [
+        "lost the numbers of 4 removed archives: the store has not kept what was read (a/1, a/2, a/3 …)",
+        "lost the numbers in params, tools of 1 removed archive: the store has not kept what was read (b/1)",
     ]
