@@ -6,10 +6,11 @@ import socket
 
 import psycopg2
 import pytest
+from psycopg2 import errors
 
 from grt_batch.core.errors import DatabaseLocked, DatabaseRefused
 from grt_batch.sinks import connection as connection_file
-from grt_batch.sinks.connection import connection
+from grt_batch.sinks.connection import connection, one_line, parameters, patiently
 from tests.sinks.test_postgres import publication, publish, query
 
 
@@ -65,3 +66,58 @@ def test_the_server_soon_notices_that_a_run_is_gone(database: str) -> None:
         assert set(connection_file.SERVER_PATIENCE) <= {name for (name,) in sink._cursor.fetchall()}
         sink._cursor.execute("SHOW client_connection_check_interval")
         assert sink._cursor.fetchone() == ("10s",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p/hunter2@host/grt",
+        "postgresql://u:p@hunter2@host:x/grt",
+        "host=h password='hunter2",
+        "postgresql://u:hunter2/d",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(DatabaseRefused) as raised:
+        parameters(url)
+    assert "cannot be read" in str(raised.value.what)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_the_parameters_of_a_url_and_of_a_connection_string_are_the_same() -> None:
+    expected = {"user": "u", "password": "p/w", "host": "h", "port": "5433", "dbname": "d"}
+    assert parameters("postgresql://u:p%2Fw@h:5433/d") == expected
+    assert parameters("user=u password=p/w host=h port=5433 dbname=d") == expected
+
+
+def test_an_error_is_one_line() -> None:
+    assert one_line(ValueError("one\n  two\n")) == "one two"
+    assert one_line(ValueError()) == "ValueError"
+
+
+class Refusing:
+    """A cursor; notes what is executed."""
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+
+    def execute(self, statement: str, _: object = None) -> None:
+        self.executed.append(statement)
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_a_change_is_tried_until_the_locks_are_free(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(connection_file.time, "sleep", naps.append)
+    left, cursor = [errors.LockNotAvailable(), errors.DeadlockDetected()][:failures], Refusing()
+
+    def change() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    assert patiently(cursor, change, lock_timeout_ms=10, lock_tries=3) == "done"
+    assert cursor.executed.count("ROLLBACK TO SAVEPOINT change") == len(naps) == failures
+    left.extend([errors.LockNotAvailable()] * 3)
+    with pytest.raises(DatabaseRefused, match="through 3 tries"):
+        patiently(cursor, change, lock_timeout_ms=10, lock_tries=3)
