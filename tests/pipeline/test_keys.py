@@ -182,6 +182,3 @@ def test_fingerprints_follow_all_code_that_renders() -> None:
         "grt_batch.modules.export",
     )
     assert not {name for name in reached(RENDERED_BY, (*APART, *merged)) if not within(name, RENDERED_BY)}
-
-
-# Where it is installed.
