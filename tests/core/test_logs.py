@@ -13,9 +13,7 @@ import psycopg2
 import pytest
 from calling import AS_OF, Answer, Call, places, query
 
-from grt_batch.core.errors import DatabaseRefused
 from grt_batch.core.logs import logger, set_up, without_passwords
-from grt_batch.sinks.connection import connection
 
 SECRET = "hunter2"
 
@@ -102,13 +100,6 @@ def test_a_url_in_the_wrong_place_is_not_told_either(url: str, call: Call, good:
         answer = call(*command)
         assert answer.code == 2
         assert hidden(answer, home), command
-
-
-def test_a_url_without_a_password_is_still_explained() -> None:
-    for url, said in (("hots=x", '"hots"'), ("postgresql://u@/d?host=/nowhere/odd@place", "/nowhere/odd@place")):
-        with pytest.raises(DatabaseRefused) as raised, connection(url):
-            raise AssertionError
-        assert said in str(raised.value.what)
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 import importlib.util
 import os
-import pwd
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +14,6 @@ from typing import Any
 import pytest
 
 from grt_batch.core.errors import Locked, NoEmbeddedServer
-from grt_batch.embedded_postgres import folder as server_folder
 from grt_batch.embedded_postgres import process as server_process
 from grt_batch.embedded_postgres import server as embedded
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
@@ -38,34 +34,6 @@ with serve(Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[Path]:
-    """A folder that the server's user can enter, even if pytest runs as root; no server is left below it."""
-    with tempfile.TemporaryDirectory(prefix="grt_batch-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with pytest.MonkeyPatch.context() as patch:  # no test cuts the power, and disks may be slow
-            patch.setattr(server_process, "INITDB", (*server_process.INITDB, "--no-sync"))
-            patch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "fsync=off"))
-            yield folder
-        for lock in folder.rglob("postgres/lock"):
-            EmbeddedServer(lock.parents[1]).stop()
-
-
-@pytest.fixture(scope="module")
-def work_of_all(base: Path) -> Path:
-    """One work folder for all tests that leave it in order: making the data takes most of the time."""
-    return base / "work"
-
-
-@pytest.fixture
-def work(work_of_all: Path) -> Iterator[Path]:
-    """The work folder, without a server before and after."""
-    assert not EmbeddedServer(work_of_all).running()
-    yield work_of_all
-    assert not EmbeddedServer(work_of_all).running()
 
 
 def ask(url: str, query: str) -> Any:
@@ -122,13 +90,6 @@ def test_orders_text_by_code_point(work: Path) -> None:
         values = ", ".join(f"('{word}')" for word in words)
         query = f"SELECT string_agg(w, '' ORDER BY w) FROM (VALUES {values}) AS v (w)"
         assert ask(url, query) == "".join(sorted(words))
-
-
-def test_only_the_servers_user_reaches_the_socket(work: Path) -> None:
-    with serve(work) as url:
-        folder = socket_folder(url)
-        assert (folder / server_folder.SOCKET).is_socket()
-        assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_keeps_what_was_committed(work: Path) -> None:
@@ -193,50 +154,6 @@ def test_stop_leaves_the_next_server_alone(work: Path, monkeypatch: pytest.Monke
         server.stop()
 
 
-def test_ends_with_a_killed_parent(work: Path) -> None:
-    with killed_parent(work) as url:
-        ask(url, "DROP TABLE IF EXISTS committed")
-        ask(url, "CREATE TABLE committed AS SELECT 7 AS rows")
-    until(lambda: not EmbeddedServer(work).running())
-    with serve(work) as url:
-        assert ask(url, "SELECT rows FROM committed") == 7
-
-
-def test_starts_at_once_after_a_killed_parent(work: Path) -> None:
-    with killed_parent(work):
-        pass
-    with serve(work) as url:
-        assert ask(url, "SELECT current_setting('grt_batch.owner')") == f"process {os.getpid()}"
-
-
-def test_recovers_from_a_killed_server(work: Path) -> None:
-    with serve(work) as url:
-        ask(url, "DROP TABLE IF EXISTS survivor")
-        ask(url, "CREATE TABLE survivor AS SELECT 3 AS rows")
-        os.kill(process_of(work), signal.SIGKILL)
-    assert list((work / "postgres").glob("*/data/postmaster.pid"))
-    with serve(work) as url:
-        assert ask(url, "SELECT rows FROM survivor") == 3
-
-
-def test_a_stale_process_file_does_not_hinder(work: Path) -> None:
-    with serve(work):
-        (file,) = (work / "postgres").glob("*/data/postmaster.pid")
-        note = file.read_text()
-        owner = file.stat()
-    # Another process of the same user has the number now: PostgreSQL by itself would take it for a server.
-    user: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
-    other = subprocess.Popen(["sleep", "60"], **user)
-    try:
-        file.write_text(note.replace(note.split()[0], str(other.pid), 1))
-        with serve(work) as url:
-            assert ask(url, "SELECT 1") == 1
-        assert other.poll() is None
-    finally:
-        other.kill()
-        other.wait()
-
-
 def test_a_lost_lock_does_not_let_two_servers_at_the_data(work: Path) -> None:
     with serve(work) as url:
         first = process_of(work)
@@ -245,92 +162,6 @@ def test_a_lost_lock_does_not_let_two_servers_at_the_data(work: Path) -> None:
             assert same == url
         assert process_of(work) == first
         assert ask(url, "SELECT 1") == 1
-
-
-def test_initdb_cut_short_is_done_again(work: Path) -> None:
-    with serve(work):
-        pass
-    (data,) = (work / "postgres").glob("*/data")
-    (data / "global" / "pg_control").unlink()
-    data.rename(data.with_name("unfinished"))
-    with serve(work) as url:
-        assert ask(url, "SELECT 1") == 1
-    assert not data.with_name("unfinished").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "fits"),
-    [("é b%c'd", True), ("long" * 40, False), ("a,b", False)],
-    ids=["odd", "long", "comma"],
-)
-def test_any_work_path(work: Path, name: str, fits: bool) -> None:
-    with serve(work):
-        pass
-    odd = work / name
-    odd.mkdir()
-    (work / "postgres").rename(odd / "postgres")
-    with killed_parent(odd) as url:
-        left = socket_folder(url)
-    with serve(odd) as url:
-        folder = socket_folder(url)
-        assert ask(url, "SELECT 1") == 1
-        assert folder.stat().st_mode & 0o077 == 0
-        assert folder.is_relative_to(work) == fits
-        assert left.exists() == fits
-    assert folder.exists() == fits
-    (odd / "postgres").rename(work / "postgres")
-
-
-@needs_root
-def test_where_the_servers_user_may_not_go(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = base / "closed"
-    closed.mkdir(mode=0o700)
-    installed = embedded.binaries()
-    site = installed.parents[2]
-    (closed / "site-packages").symlink_to(site)
-    programs = closed / "site-packages" / installed.relative_to(site)
-    monkeypatch.setattr(server_folder, "SYSTEM_FOLDER", base / "system")
-    monkeypatch.setattr(embedded, "binaries", lambda: programs)
-    for _ in range(2):
-        with serve(closed / "work") as url:
-            assert ask(url, "SELECT 1") == 1
-            running = Path(f"/proc/{process_of(closed / 'work')}/exe").resolve()
-    assert running.is_relative_to(base / "system")
-    assert (closed / "work" / "postgres").readlink().is_relative_to(base / "system")
-    assert len(list((base / "system").iterdir())) == 2, "one copy of the server, one data folder"
-
-
-@needs_root
-def test_root_runs_it_as_the_owner_of_its_folder(work: Path) -> None:
-    def give(uid: int, gid: int) -> None:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, uid, gid)
-
-    with serve(work):
-        pass
-    folder = work / "postgres"
-    before = folder.stat()
-    other = pwd.getpwnam("nobody")
-    give(other.pw_uid, other.pw_gid)
-    with serve(work):
-        assert Path(f"/proc/{process_of(work)}").stat().st_uid == other.pw_uid
-    assert {path.stat().st_uid for path in folder.rglob("*")} == {other.pw_uid}
-    give(before.st_uid, before.st_gid)
-
-
-def test_a_server_that_cannot_start_says_why(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_process, "SETTINGS", (*server_process.SETTINGS, "shared_buffers=nonsense"))
-    for start in (EmbeddedServer(work).start, lambda: start_persistent(work)):
-        with pytest.raises(NoEmbeddedServer) as raised:
-            start()
-        assert re.search(r"FATAL:.*shared_buffers.*postgres\.log", str(raised.value.what))
-
-
-def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:
-    (base / "file").touch()
-    with pytest.raises(NoEmbeddedServer) as raised:
-        EmbeddedServer(base / "file" / "work").start()
-    assert str(base / "file") in str(raised.value.what)
 
 
 def test_a_missing_wheel_says_what_to_install(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing, small_site
+from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing
 
 from grt_batch.core.errors import NoIndex
 from grt_batch.pipeline.gc import EntryCount, collect
@@ -20,11 +20,6 @@ from grt_batch.schema.records import RECORDS, Job
 
 LONG_AGO = 1_500_000_000
 Name = tuple[str, str]
-
-
-@pytest.fixture
-def site(tmp_path: Path, database: str) -> Site:
-    return small_site(tmp_path, database)
 
 
 def names(site: Site) -> set[Name]:

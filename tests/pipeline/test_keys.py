@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import ast
-import compileall
-import shutil
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +12,6 @@ from coming_and_going import compute_nothing
 
 import grt_batch
 from grt_batch.core.config import Config
-from grt_batch.core.digest import source_digest
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.fingerprints import RENDERED_BY
@@ -188,44 +182,3 @@ def test_fingerprints_follow_all_code_that_renders() -> None:
         "grt_batch.modules.export",
     )
     assert not {name for name in reached(RENDERED_BY, (*APART, *merged)) if not within(name, RENDERED_BY)}
-
-
-# Where it is installed.
-
-
-DIGEST = "import sys; from grt_batch.core.digest import source_digest as digest; print(digest(*sys.argv[1:]), end='')"
-
-
-def digest_in(place: Path, *options: str) -> str:
-    """The digest of the code that reads, in another process that has the package from there."""
-    start = f"import sys; sys.path.insert(0, {str(place)!r}); sys.dont_write_bytecode = True; {DIGEST}"
-    command = [sys.executable, "-I", *options, "-c", start, *READ_BY]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place.parent, timeout=100)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_digest_is_that_of_the_sources_wherever_they_are_installed(tmp_path: Path) -> None:
-    copy, packed = tmp_path / "copy", tmp_path / "packed.zip"
-    shutil.copytree(PACKAGE, copy / "grt_batch", ignore=shutil.ignore_patterns("__pycache__"))
-    with zipfile.ZipFile(packed, "w") as archive:
-        for file in copy.rglob("*.py"):
-            archive.write(file, file.relative_to(copy))
-    expected = source_digest(*READ_BY)
-    assert {digest_in(copy), digest_in(copy, "-OO"), digest_in(packed)} == {expected}
-    decoder = copy / "grt_batch" / "decode" / "decoder.py"
-    decoder.write_text(f"{decoder.read_text()}# changed\n")
-    assert digest_in(copy) != expected
-
-
-def test_the_digest_is_of_the_bytecode_where_that_is_all(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(PACKAGE, copy / "grt_batch", ignore=shutil.ignore_patterns("__pycache__"))
-    compileall.compile_dir(copy, legacy=True, quiet=1)
-    for file in copy.rglob("*.py"):
-        file.unlink()
-    found = digest_in(copy)
-    assert len(found) == 40
-    decode = copy / "grt_batch" / "decode"
-    (decode / "decoder.pyc").write_bytes((decode / "columns.pyc").read_bytes())
-    assert digest_in(copy) != found

@@ -1,112 +1,106 @@
-"""How joined records are cut into tasks, and what is left of them meanwhile."""
+"""An archive is reduced once: what the store has is not made again, and what it lost is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from build import examples
-from hypothesis import example, given
-from hypothesis import strategies as st
+from build import HEADERS, line, write_archive
+from coming_and_going import compute_nothing
 
 from grt_batch.core.config import Config
-from grt_batch.modules.base import Module, Partial
-from grt_batch.pipeline.aggregation import aggregate
-from grt_batch.pipeline.tasks import AggregateTask, Task
-from grt_batch.schema.records import Dataset, Job
+from grt_batch.core.digest import file_sha256
+from grt_batch.core.errors import StoreDamaged
+from grt_batch.frames.ipc import unpack_frames
+from grt_batch.modules.registry import chosen
+from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, SUPERSEDED, account_key, partial_key
+from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome, job_ids
+from grt_batch.pipeline.tasks import run_here
+from grt_batch.schema.members import Kind
+from grt_batch.schema.records import Job
+from grt_batch.store.store import Store
 
-TEXTS = pl.Enum(["a", "b", "c", "d"])
-
-
-class Watching(Module):
-    """Wants datasets; of a task it keeps nothing, and at a merge it looks at what is left of the frames."""
-
-    name = "watching"
-    needs = (Job, Dataset)
-
-    def __init__(self, frames: dict[str, pl.DataFrame]) -> None:
-        self.frames = frames
-
-    def empty(self) -> Partial:
-        return {}
-
-    def merge(self, partials: Sequence[Partial]) -> Partial:
-        assert not self.frames
-        return {"n": pl.DataFrame({"n": [len(partials)]})}
+SINCE = date(2024, 6, 1)
+(TOOLS,) = chosen(("tools",))
 
 
-def frames_of(datasets: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Jobs with so many datasets each."""
-    ids = np.arange(len(datasets)) * 10
-    texts = pl.Series([number % 4 for number in range(len(datasets))], dtype=pl.UInt32)
-    jobs = pl.DataFrame({"job_id": ids, "tool_id": pl.Series(TEXTS.categories, dtype=TEXTS).gather(texts)})
-    rows = np.repeat(ids, datasets)
-    return {"jobs": jobs, "datasets": pl.DataFrame({"job_id": rows, "file_size": rows + 1}), "params": jobs[:0]}
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
 
 
-def parts_of(frames: dict[str, pl.DataFrame], jobs: int) -> list[AggregateTask]:
-    """The tasks that the frames are cut into."""
-    found: list[AggregateTask] = []
-
-    def run_tasks(tasks: Iterator[Task]) -> Iterator[Any]:
-        for task in tasks:
-            assert isinstance(task, AggregateTask)
-            found.append(task)
-            yield {Watching.name: {}}
-
-    module = Watching(frames)
-    merged = list(aggregate(frames, [module], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks))
-    assert [(each, partial["n"].item()) for each, partial in merged] == [(module, max(1, len(found)))]
-    return found
+@pytest.fixture
+def order(tmp_path: Path) -> ReduceOrder:
+    jobs = b"".join(line(i, "tool", "1", "ok", "2024-06-02 10:00:00") for i in (1, 2, 3))
+    tar = write_archive(tmp_path / "a", "1", {Kind.JOBS: HEADERS[Kind.JOBS] + jobs})
+    return ReduceOrder("a", "1", str(tar), tar.stat().st_size, ("tools",), SINCE)
 
 
-@examples(60)
-@given(datasets=st.lists(st.integers(0, 3), max_size=12), jobs=st.integers(1, 13))
-@example(datasets=[], jobs=1)
-@example(datasets=[0, 0, 0], jobs=2)
-@example(datasets=[1, 0, 0, 2], jobs=2)
-@example(datasets=[50] * 5, jobs=2)
-def test_parts_are_all_records_of_so_many_jobs_and_together_all_that_modules_need(
-    datasets: list[int], jobs: int
+def carry_out(order: ReduceOrder, store: Store) -> ReduceOutcome:
+    """The outcome; all bytes of the file are told of, however little of it is read."""
+    told: list[int] = []
+    outcome = order.carry_out(Config(), store, run_here, told.append)
+    assert sum(told) == order.bytes
+    return outcome
+
+
+def jobs_in(store: Store, key: str, superseded: str = "") -> int:
+    """The jobs that a partial counts."""
+    raw = store.get(PARTIAL, partial_key(key, TOOLS, superseded, SINCE))
+    assert raw is not None
+    frame = unpack_frames(raw)[next(cube.name for cube in TOOLS.cubes if not cube.windowed)]
+    return int(frame.select(pl.col("jobs").sum()).item())
+
+
+def test_what_was_read_is_in_the_store(order: ReduceOrder, store: Store) -> None:
+    outcome = carry_out(order, store)
+    assert order.place == "a/1"
+    assert outcome.key == account_key(file_sha256(Path(order.tar)), Config())
+    assert all(store.has(kind, outcome.key) for kind in (ACCOUNT, REJECT_FILE, Job.kind))
+    ids = job_ids(store, outcome.key)
+    assert ids is not None
+    assert ids.to_list() == [1, 2, 3]
+    assert job_ids(store, "of no archive") is None
+    assert jobs_in(store, outcome.key) == 3
+
+
+@pytest.mark.parametrize("known", ["key", "claimed_sha256"])
+def test_what_is_known_is_not_made_again(
+    order: ReduceOrder, store: Store, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = {kind: frame.rows() for kind, frame in frames_of(datasets).items()}
-    tasks = parts_of(frames_of(datasets), jobs)
-    assert [task.frames["jobs"].height for task in tasks[:-1]] == [jobs] * (len(tasks) - 1)
-    for task in tasks:
-        assert task.frames.keys() == {"jobs", "datasets"}
-        assert 0 < task.frames["jobs"].height <= jobs
-        assert set(task.frames["datasets"]["job_id"]) <= set(task.frames["jobs"]["job_id"])
-    for kind in ("jobs", "datasets"):
-        assert [row for task in tasks for row in task.frames[kind].rows()] == whole[kind]
+    first = carry_out(order, store)
+    compute_nothing(monkeypatch)
+    values = {"key": first.key, "claimed_sha256": first.account.sha256}
+    assert carry_out(replace(order, **{known: values[known]}), store) == first
+    with pytest.raises(AssertionError, match="computed before"):
+        carry_out(replace(order, again=True), store)
 
 
-def test_a_part_has_just_the_texts_of_its_own() -> None:
-    tasks = parts_of(frames_of([1] * 6), 2)
-    categories = [task.frames["jobs"]["tool_id"].dtype.categories.to_list() for task in tasks]  # type: ignore[attr-defined]
-    assert categories == [["a", "b"], ["c", "d"], ["a", "b"]]
+def test_superseded_jobs_are_left_out_without_reading_again(order: ReduceOrder, store: Store) -> None:
+    key = carry_out(order, store).key
+    store.put(SUPERSEDED, "some", pl.Series([2, 9], dtype=pl.Int64).to_numpy().tobytes())
+    carry_out(replace(order, tar="", key=key, superseded="some"), store)
+    assert jobs_in(store, key, "some") == 2
 
 
-def test_a_part_holds_none_of_the_memory_of_the_others() -> None:
-    frames = frames_of([2] * 6)
-    whole = [frame["job_id"].to_numpy() for frame in frames.values()]
-    for task in parts_of(frames, 2):
-        for frame in task.frames.values():
-            assert not any(np.shares_memory(frame["job_id"].to_numpy(), column) for column in whole)
+def test_lost_records_are_read_again_where_there_is_a_file(order: ReduceOrder, store: Store) -> None:
+    key = carry_out(order, store).key
+    for kind in (Job.kind, PARTIAL):
+        for entry in list(store.entries()):
+            if entry.kind == kind:
+                store.drop(kind, entry.key)
+    carry_out(replace(order, key=key), store)
+    assert jobs_in(store, key) == 3
+    store.drop(ACCOUNT, key)
+    with pytest.raises(StoreDamaged):
+        carry_out(replace(order, key=key, tar=""), store)
 
 
-@pytest.mark.parametrize("jobs", [1, 2, 100])
-def test_the_frames_are_gone_when_the_first_part_is_there(jobs: int) -> None:
-    frames = frames_of([1] * 6)
-    left: list[int] = []
-
-    def run_tasks(tasks: Iterator[Task]) -> Iterator[Any]:
-        for _ in tasks:
-            left.append(len(frames))
-            yield {Watching.name: {}}
-
-    list(aggregate(frames, [Watching(frames)], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks))
-    assert left == [0] * -(-6 // jobs)
+def test_a_file_that_went_away_leaves_nothing(order: ReduceOrder, store: Store) -> None:
+    Path(order.tar).unlink()
+    outcome = order.carry_out(Config(), store, run_here, lambda _: None)
+    assert (outcome.key, outcome.account.sha256) == ("", "")
+    assert list(store.entries()) == []

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from build import plain
 
-from grt_batch.core.config import Config
 from grt_batch.core.errors import StoreDamaged
-from grt_batch.frames.ipc import unpack_frames
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
-from grt_batch.modules.registry import chosen, discover
-from grt_batch.pipeline.context import RunContext
-from grt_batch.pipeline.executor import SerialExecutor
-from grt_batch.pipeline.keys import MERGED, PARTIAL
-from grt_batch.pipeline.merge import MergeOrder
-from grt_batch.pipeline.plan import find_uploads, survey
-from grt_batch.pipeline.reduce_all import reduce_archives
+from grt_batch.modules.registry import discover
 from grt_batch.pipeline.render import RenderOrder
-from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.tasks import run_here
-from grt_batch.sample import UNTIL
-from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 
 NAMES = [name for name, module in discover().items() if not isinstance(module, Export)]
-CUBES = tuple(sorted(cube.name for cube in discover()["tools"].cubes))
-
-
-@pytest.fixture(scope="module")
-def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Ledger, dict[str, RenderOrder]]:
-    """What is merged of the sample, all that is known of its archives, and the order to make each module's tables."""
-    home = tmp_path_factory.mktemp("made")
-    config = Config(uploads=sample, work=home / "work", reports=home / "reports")
-    store, index, modules = Store(config.work / "store"), ArchiveIndex(config.work, config.uploads), chosen(NAMES)
-    uploads = find_uploads(config, index, ())
-    planned = survey(uploads, store, index, config, modules, UNTIL)
-    context = RunContext(RunRequest(config, UNTIL), modules, store, index, SerialExecutor())
-    reduced = reduce_archives(context, uploads, planned, "", lambda _: None)
-    ledger = reduced.ledger
-    public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
-    orders = {name: RenderOrder(name, tuple(merged), UNTIL, public) for name, merged in reduced.merged.items()}
-    return store, ledger, orders
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not discover()[name].looks_at_archives])
@@ -73,71 +41,5 @@ def test_a_damaged_entry_is_dropped_and_the_run_ends(
     assert not store.has(first.kind, first.key)
 
 
-def merged(store: Store, order: MergeOrder) -> Any:
-    """What comes of an order, and what it left."""
-    outcome = order.carry_out(Config(), store, run_here, lambda _: None)
-    return outcome.damaged, order.merged.load(store)
-
-
-@pytest.fixture
-def partials(made: tuple[Store, Ledger, dict[str, RenderOrder]], tmp_path: Path) -> Iterator[tuple[Store, list[str]]]:
-    """A store with the partials of some archives in the module tools, and their keys."""
-    whole, _, _ = made
-    store = Store(tmp_path)
-    keys = []
-    for entry in whole.entries():
-        raw = whole.get(PARTIAL, entry.key) if entry.kind == PARTIAL else None
-        if raw is not None and set(unpack_frames(raw)) == set(CUBES):
-            store.put(PARTIAL, entry.key, raw)
-            keys.append(entry.key)
-    assert len(keys) >= 3
-    yield store, sorted(keys)
-
-
-def test_a_merge_goes_on_where_the_one_before_ended(partials: tuple[Store, list[str]]) -> None:
-    store, keys = partials
-    whole = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
-    assert whole[0] == ()
-    for entry in list(store.entries()):
-        if entry.kind == MERGED:
-            store.drop(MERGED, entry.key)
-    merged(store, MergeOrder("a", "tools", CUBES, tuple(keys[:2])))
-    # It can only go on from there.
-    store.drop(PARTIAL, keys[0])
-    damaged, found = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
-    assert damaged == ()
-    assert all(found[name].equals(whole[1][name]) for name in CUBES)
-    assert [entry.kind for entry in store.entries()].count(MERGED) == 1, "the shorter one is of no more use"
-    assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))[0] == (keys[0],)
-
-
-def test_how_many_partials_are_in_memory_makes_no_difference(
-    partials: tuple[Store, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, keys = partials
-    whole = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
-    two = store.size(PARTIAL, keys[0]) + store.size(PARTIAL, keys[1])
-    read: list[int] = []
-    merge = Module.merge
-    monkeypatch.setattr(Module, "merge", lambda self, parts: [read.append(len(parts)), merge(self, parts)][1])
-    for most, first in ((1, 1), (two, 2), (two - 1, 1)):
-        monkeypatch.setattr("grt_batch.pipeline.merge._MERGED_AT_ONCE", most)
-        read.clear()
-        found = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))
-        # What was merged so far is one of them.
-        assert read[0] == 1 + first
-        assert sum(read) == len(read) + len(keys)
-        assert all(plain(found[1][name]).equals(plain(whole[1][name])) for name in CUBES)
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_damaged_partials_are_named_and_dropped(partials: tuple[Store, list[str]], count: int) -> None:
-    store, keys = partials
-    store.path(PARTIAL, keys[0]).write_bytes(b"damaged")
-    assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys[:count])))[0] == (keys[0],)
-    assert not store.has(PARTIAL, keys[0])
-
-
-def test_orders_say_what_they_are_about() -> None:
-    assert MergeOrder("a", "tools", (), ()).place == "a, tools"
+def test_an_order_says_what_it_is_about() -> None:
     assert RenderOrder("tools", (), date(2020, 1, 1), {}).place == "the tables of tools"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,9 +21,7 @@ from runs import copy_uploads, published
 from grt_batch.core.config import Config
 from grt_batch.core.errors import DatabaseRefused, Locked, NothingToRead, UnknownModule
 from grt_batch.core.work_folder import lock
-from grt_batch.pipeline.keys import PARTIAL, REJECT_FILE, SUPERSEDED
 from grt_batch.pipeline.request import RunSummary
-from grt_batch.schema.records import Job, Param
 
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
 Run = Callable[..., RunSummary]
@@ -33,22 +30,6 @@ Run = Callable[..., RunSummary]
 def rows(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="\n") as text:
         return list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-@needs_real
-def test_the_archives_of_2017_hold_98_jobs_that_were_exported_twice(config: Config, run_here: Run) -> None:
-    run_here(replace(config, uploads=REAL / "grt-2017"))
-    latest = config.reports / "latest"
-    states: Counter[str] = Counter()
-    runtime = Decimal(0)
-    for row in rows(latest / "tool_day.tsv"):
-        states[row["state"]] += int(row["jobs"])
-        runtime += Decimal(row["runtime_seconds"])
-    assert states == {"ok": 76, "error": 22}
-    assert runtime == 332
-    (status,) = rows(latest / "instance_status.tsv")
-    assert (status["jobs"], float(status["without_metrics"])) == ("98", 1 / 98)
-    assert [row["superseded"] for row in rows(latest / "archive.tsv")] == ["98", "0"]
 
 
 NOT_IN_THE_ARCHIVES = {
@@ -145,25 +126,6 @@ def test_a_module_whose_code_changed_is_computed_again_without_the_archives(
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", _must_not_be_called)
     run_here(config)
     assert published(config.reports) == before
-
-
-@pytest.mark.parametrize(
-    "kind", [Job.kind, Param.kind, PARTIAL, REJECT_FILE, SUPERSEDED, "account", "merged", "superseding"]
-)
-def test_what_is_damaged_in_the_store_is_computed_again(ran: Config, run_here: Run, kind: str) -> None:
-    before = published(ran.reports)
-    damaged = [file for file in (ran.work / "store" / kind).rglob("*") if file.is_file()]
-    assert damaged
-    for file in damaged:
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        file.write_bytes(content)
-    # What is merged needs the partials; without the merged ones they are looked at.
-    if kind in (PARTIAL, Job.kind, Param.kind):
-        shutil.rmtree(ran.work / "store" / "merged", ignore_errors=True)
-        shutil.rmtree(ran.work / "store" / "superseding", ignore_errors=True)
-    run_here(ran)
-    assert published(ran.reports) == before
 
 
 def test_a_bad_archive_goes_in_quarantine_alone(

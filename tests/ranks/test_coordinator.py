@@ -3,95 +3,33 @@
 from __future__ import annotations
 
 import json
-import queue
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
-from build import HEADERS, line, write_archive
+from build import line, write_archive
+from fake_ranks import SECONDS, Aborted, FakeTransport, Network
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, RankLost
-from grt_batch.core.timing import Clock
 from grt_batch.frames.ipc import unpack_frames
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import PARTIAL
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome, reduce_archive
-from grt_batch.pipeline.tasks import DecodeTask, Task, run_here, timed
+from grt_batch.pipeline.tasks import DecodeTask, run_here
 from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.messages import Tag, pack
 from grt_batch.ranks.scheduling import controllers
-from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_task
+from grt_batch.ranks.serialization import Ask, RunSettings
 from grt_batch.ranks.worker import Rank
 from grt_batch.sample import write_sample
-from grt_batch.schema.members import Kind, layout_of
+from grt_batch.schema.members import Kind
 from grt_batch.store.store import Store
-from grt_batch.uploads.archive import Block
 from grt_batch.uploads.scan import scan
-
-SECONDS = 600
-"""Nobody waits so long unless a rank is stuck."""
-Sent = tuple[int, int, bytes]
-
-
-class Aborted(BaseException):
-    """What MPI's Abort does to a rank."""
-
-
-@dataclass
-class Network:
-    """The queues of all ranks; `aborted` are the codes that ranks ended the run with, `finished` who left in peace."""
-
-    size: int
-    aborted: list[int] = field(default_factory=list)
-    finished: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.queues: list[queue.SimpleQueue[Sent | None]] = [queue.SimpleQueue() for _ in range(self.size)]
-
-
-class FakeTransport:
-    """One rank's end of the queues; what it sent is kept."""
-
-    def __init__(self, network: Network, rank: int) -> None:
-        self.network = network
-        self.rank = rank
-        self.size = network.size
-        self.sent: list[tuple[int, Tag]] = []
-        self.clock = Clock()
-
-    def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
-        self.sent.append((to, tag))
-        self.network.queues[to].put((int(tag), self.rank, pack() if raw is None else raw))
-
-    def receive(self) -> Message:
-        return self._message(self.network.queues[self.rank].get(timeout=SECONDS))
-
-    def poll(self) -> Message | None:
-        try:
-            return self._message(self.network.queues[self.rank].get_nowait())
-        except queue.Empty:
-            return None
-
-    def finish(self, code: int = 0) -> None:
-        self.network.finished.add(self.rank)
-
-    def abort(self, code: int) -> None:
-        self.network.aborted.append(code)
-        for other in self.network.queues:
-            other.put(None)
-        raise Aborted
-
-    def _message(self, sent: Sent | None) -> Message:
-        if sent is None:
-            raise Aborted
-        tag, source, raw = sent
-        return unpack(tag, source, bytearray(raw))
 
 
 class Group:
@@ -332,50 +270,3 @@ def test_a_coordinator_that_ends_early_ends_ranks_that_are_at_work(damaged: Path
     with pytest.raises(Aborted):
         coordinator.end(6)
     assert network.aborted == [6]
-
-
-def test_a_worker_that_comes_too_late_is_sent_back(log: pytest.CaptureFixture[str]) -> None:
-    network = Network(4)
-    transport = FakeTransport(network, 1)
-    for late in (3, 2):
-        FakeTransport(network, late).send(1, Tag.READY)
-    FakeTransport(network, 0).send(1, Tag.END, pack(RunSettings()))
-    Rank(transport).serve()
-    assert network.finished == {1}
-    assert transport.sent == [(0, Tag.ASK), (3, Tag.RELEASE), (2, Tag.RELEASE)]
-
-
-def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Network(3)
-    transport = FakeTransport(network, 1)
-    task = DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS]])[0], 0, b""), 1, ())
-    FakeTransport(network, 0).send(1, Tag.HELP, pack(Help(RunSettings(), 2)))
-    for index in range(2):
-        FakeTransport(network, 2).send(1, Tag.TASK, pack_task(index, "", task))
-    FakeTransport(network, 2).send(1, Tag.RELEASE)
-    FakeTransport(network, 0).send(1, Tag.END, pack(RunSettings()))
-    messages: list[weakref.ref[Message]] = []
-    kept: list[int] = []
-
-    def receive() -> Message:
-        message = FakeTransport.receive(transport)
-        messages.append(weakref.ref(message))
-        return message
-
-    def watched(task: Task, clock: Clock) -> object:
-        kept.append(sum(message() is not None for message in messages[1:]))
-        return timed(task, clock)
-
-    monkeypatch.setattr(transport, "receive", receive)
-    monkeypatch.setattr("grt_batch.ranks.worker.timed", watched)
-    Rank(transport).serve()
-    assert kept == [0, 0]
-    assert transport.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
-
-
-def test_a_rank_that_is_told_nonsense_says_so(log: pytest.CaptureFixture[str]) -> None:
-    network = Network(2)
-    FakeTransport(network, 0).send(1, Tag.PROGRESS)
-    with pytest.raises(Aborted):
-        Rank(FakeTransport(network, 1)).serve()
-    assert "an idle rank got PROGRESS from rank 0" in log.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fake_ranks import SECONDS, Aborted, FakeTransport, Network
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import RankLost
@@ -17,18 +18,7 @@ from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.transport import RankLostError
 from grt_batch.store.store import Store
-from tests.ranks.test_coordinator import (
-    SECONDS,
-    Aborted,
-    Expected,
-    FakeTransport,
-    Group,
-    Network,
-    content,
-    orders_of,
-    outcomes_of,
-    serially,
-)
+from tests.ranks.test_coordinator import Expected, Group, content, orders_of, outcomes_of, serially
 
 Parcel = tuple[int, int, int, bytes] | None
 

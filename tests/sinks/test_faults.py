@@ -28,15 +28,12 @@ from grt_batch.core.errors import CommitUnknown, DatabaseLocked, DatabaseRefused
 from grt_batch.core.work_folder import lock
 from grt_batch.embedded_postgres import process as server_process
 from grt_batch.embedded_postgres.server import serve
-from grt_batch.ledger.ledger import RUN
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.request import RunRequest, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL
 from grt_batch.schema.tables import Column, Table, Type, render
-from grt_batch.sinks import connection as connection_file
 from grt_batch.sinks import postgres
-from grt_batch.sinks.connection import connection
 from grt_batch.sinks.postgres import Publication, upgrade
 from grt_batch.sinks.schema import SCHEMA_VERSION
 from tests.sinks.test_postgres import ONE, TABLES, frames, partitions, publication, query, row
@@ -275,14 +272,6 @@ def test_a_commit_that_nobody_can_be_asked_about_is_unknown(
     assert len(query(database, "SELECT run_id FROM grt.run")) == 2 + reached
 
 
-def test_who_holds_the_lock_is_named(database: str) -> None:
-    with publication(database, 1):
-        ((process,),) = query(database, f"SELECT pid {SESSIONS}")
-        with pytest.raises(DatabaseLocked) as raised:
-            publish(database, 2)
-    assert (raised.value.exit_code, raised.value.process) == (5, process)
-
-
 HOLD = """
 import sys
 sys.path[:0] = sys.argv[3:]
@@ -349,66 +338,6 @@ def test_who_holds_the_table_of_runs_is_waited_for_as_well(database: str, monkey
         patch.setattr(postgres.time, "sleep", lambda _: let_go())
         publish(database, 2)
     assert query(database, "SELECT count(*) FROM grt.run") == [(2,)]
-
-
-def test_an_older_schema_is_upgraded_and_keeps_the_tables_of_others(database: str) -> None:
-    opted = Table("opted", "of a module that is not always run", ONE.key, ONE.columns)
-    with Publication(database, [opted], lock_timeout_ms=100, lock_tries=3, run_id="first") as sink:
-        sink.copy(opted, text(ONE, 1), "opted")
-        sink.swap(row(1))
-        sink.commit()
-    query_none(database, "UPDATE grt.schema_version SET version = version - 1")
-    publish(database, 2)
-    assert query(database, "SELECT count(*) FROM grt.opted") == [(3,)]
-    assert query(database, "SELECT version FROM grt.schema_version ORDER BY 1 DESC") == [
-        (SCHEMA_VERSION,),
-        (SCHEMA_VERSION - 1,),
-    ]
-
-
-def test_the_runs_of_an_older_schema_are_kept(database: str) -> None:
-    publish(database, 1)
-    *_, last = RUN.columns
-    query_none(database, "DROP VIEW grt_public.run")
-    query_none(database, f"ALTER TABLE grt.run DROP COLUMN {last.name}")
-    publish(database, 2)
-    assert query(database, "SELECT run_id FROM grt.run ORDER BY 1") == [("run 1",), ("run 2",)]
-    assert query(database, "SELECT run_id FROM grt_public.run ORDER BY 1") == [("run 1",), ("run 2",)]
-
-
-def query_none(url: str, statement: str) -> None:
-    with closing(psycopg2.connect(url)) as link, link, link.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connection_file._PATIENCE, "connect_timeout", "2")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/grt"
-        with pytest.raises(DatabaseRefused) as raised, connection(url):
-            raise AssertionError("nobody has answered")
-        assert "timeout expired" in str(raised.value.what)
-
-
-def test_a_connection_has_an_end_wherever_the_url_gives_none(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
-    with connection(database) as link:
-        assert connection_file._PATIENCE.items() <= link.get_dsn_parameters().items()
-    with connection(psycopg2.extensions.make_dsn(database, connect_timeout=7, tcp_user_timeout=9)) as link:
-        found = link.get_dsn_parameters()
-        assert (found["connect_timeout"], found["tcp_user_timeout"], found["keepalives_idle"]) == ("7", "9", "60")
-    monkeypatch.setenv("PGCONNECT_TIMEOUT", "8")
-    with connection(database) as link:
-        assert link.get_dsn_parameters()["connect_timeout"] == "8"
-
-
-def test_the_server_soon_notices_that_a_run_is_gone(database: str) -> None:
-    with publication(database, 1) as sink:
-        # On a socket of this machine the values that count for a network are all 0.
-        sink._cursor.execute("SELECT name FROM pg_settings WHERE source = 'session'")
-        assert set(connection_file.SERVER_PATIENCE) <= {name for (name,) in sink._cursor.fetchall()}
-        sink._cursor.execute("SHOW client_connection_check_interval")
-        assert sink._cursor.fetchone() == ("10s",)
 
 
 @pytest.fixture(scope="module")

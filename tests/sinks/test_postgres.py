@@ -11,10 +11,9 @@ import polars as pl
 import psycopg2
 import pytest
 
-from grt_batch.core.errors import DatabaseLocked, DatabaseRefused, SchemaTooNew
+from grt_batch.core.errors import DatabaseLocked, DatabaseRefused
 from grt_batch.schema.tables import Column, Table, Type, render
-from grt_batch.sinks.postgres import Publication, upgrade
-from grt_batch.sinks.schema import SCHEMA_VERSION
+from grt_batch.sinks.postgres import Publication
 
 ONE = Table("one", "a table", ("key",), (Column("key", Type.TEXT, "key"), Column("run", Type.BIGINT, "run")))
 TWO = Table(
@@ -189,36 +188,3 @@ def test_a_reader_that_ends_lets_the_swap_through(database: str) -> None:
 def test_two_publications_at_once_are_one_too_many(database: str) -> None:
     with publication(database, 1), pytest.raises(DatabaseLocked), publication(database, 2):
         raise AssertionError("both have the lock")
-
-
-def test_a_database_that_is_not_there_is_refused_in_one_line() -> None:
-    with pytest.raises(DatabaseRefused) as raised, publication("host=/nowhere dbname=grt", 1):
-        raise AssertionError
-    assert "\n" not in str(raised.value)
-
-
-def test_upgrade_makes_the_schema_once(database: str) -> None:
-    assert upgrade(database, TABLES) == (0, SCHEMA_VERSION)
-    assert upgrade(database, TABLES) == (SCHEMA_VERSION, SCHEMA_VERSION)
-    assert query(database, "SELECT obj_description('grt.one'::regclass)") == [("a table",)]
-
-
-def test_a_schema_of_a_newer_program_is_refused(database: str) -> None:
-    publish(database, 1)
-    with closing(psycopg2.connect(database)) as link, link.cursor() as cursor:
-        cursor.execute("INSERT INTO grt.schema_version (version, program) VALUES (99, 'later')")
-        link.commit()
-    with pytest.raises(SchemaTooNew) as raised:
-        publish(database, 2)
-    assert (raised.value.found, raised.value.known) == (99, SCHEMA_VERSION)
-    assert query(database, "SELECT DISTINCT run FROM grt.one") == [(1,)]
-
-
-def test_a_table_whose_columns_changed_is_made_anew(database: str) -> None:
-    publish(database, 1)
-    wider = Table("one", "wider", ("key",), (*ONE.columns, Column("more", Type.DOUBLE, "more")))
-    with Publication(database, [wider], lock_timeout_ms=100, lock_tries=3, run_id="wider") as sink:
-        sink.copy(wider, list(render(wider, frames(2)["one"].with_columns(more=pl.lit(0.5)))), "of a test")
-        sink.swap(row(2))
-        sink.commit()
-    assert query(database, "SELECT DISTINCT run, more FROM grt.one") == [(2, 0.5)]

@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from coming_and_going import MODULES, NOON, Site, change_code, compute_nothing, 
 
 from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
 from grt_batch.frames.ipc import pack_frame, unpack_frame
-from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, REJECT_FILE, account_key
+from grt_batch.pipeline.keys import ACCOUNT
 from grt_batch.pipeline.plan import NUMBERS_LOST, OLD, Step
 from grt_batch.schema.records import Job, Param
 from grt_batch.store.archive_index import ArchiveIndex
@@ -410,24 +409,6 @@ def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Sit
     assert site.jobs() == {"a": 7, "b": 1}
 
 
-def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grt_batch.pipeline import reduce_archive as pipeline
-
-    reduce_archive, calls = pipeline.reduce_archive, count()
-
-    def remove_then_reduce(order, *rest):
-        if next(calls) == 0:
-            Path(order.tar).unlink()
-        return reduce_archive(order, *rest)
-
-    monkeypatch.setattr(pipeline, "reduce_archive", remove_then_reduce)
-    summary = site.run()
-    assert summary.numbers["archives"]["incomplete"] == 1
-    (went,) = [reason for state, reason in site.states().values() if state == "incomplete"]
-    assert went.endswith(".tar.gz was removed during the run")
-    assert not site.store.has(ACCOUNT, account_key("", site.config))
-
-
 # What the store lost.
 
 
@@ -454,17 +435,6 @@ def test_to_recalculate_is_to_take_the_records_of_what_is_gone(site: Site) -> No
             for kind in (Job.kind, Param.kind):
                 site.store.drop(kind, item.key)
     site.run(recalculate=True)
-    assert site.tables(*OF_THE_FILES) == before
-
-
-def test_damaged_partials_of_what_is_gone_are_made_again(site: Site) -> None:
-    site.run()
-    before = site.tables(*OF_THE_FILES)
-    site.remove("a", "1")
-    shutil.rmtree(site.store.root / "merged")
-    for file in (site.store.root / PARTIAL).glob("*/*"):
-        file.write_bytes(file.read_bytes()[:-1])
-    site.run()
     assert site.tables(*OF_THE_FILES) == before
 
 
@@ -537,19 +507,6 @@ def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
     assert site.jobs() == {"a": 6, "b": 1}
 
 
-def test_what_is_gone_stays_as_it_was_read_and_that_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
-    site.run()
-    before = site.tables(*OF_THE_FILES)
-    site.remove("a", "3")
-    other = Site(replace(site.config, max_line_bytes=1000))
-    warnings.clear()
-    other.run()
-    assert site.tables(*OF_THE_FILES) == before
-    assert other.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, {OLD}")
-    assert warnings.messages[1:] == [f"the numbers of 1 removed archive stay {OLD} (a/3)"]
-    assert site.plan()["a/3"] == (Step.REMOVED, STAYS)
-
-
 def test_what_is_gone_survives_a_new_program(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
@@ -572,48 +529,6 @@ def test_records_without_a_field_of_today_count_for_nothing_new(site: Site, monk
     site.run()
     assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
     assert site.jobs() == {"a": 6, "b": 1}
-
-
-def test_a_lost_reject_file_of_what_is_gone_is_no_reason_to_lose_its_numbers(site: Site) -> None:
-    site.run()
-    before = site.tables(*OF_THE_FILES)
-    site.store.drop(REJECT_FILE, site.planned()["a/3"].key)
-    site.remove("a", "3")
-    site.run()
-    assert set(before) - set(site.tables()) == {"rejects/a/3.tsv"}
-    assert {name: raw for name, raw in before.items() if name in site.tables(*OF_THE_FILES)} == site.tables(
-        *OF_THE_FILES
-    )
-
-
-def test_a_lost_index_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
-    site.run()
-    site.remove("a", "3")
-    site.run()
-    (site.config.work / "index.json").write_text("{")
-    warnings.clear()
-    site.run()
-    assert warnings.messages == [
-        f"{site.config.work}/index.json is damaged: it is not known any more which archives were removed",
-        "dropping the numbers of 1 archive in the last reports, neither found nor remembered (a/3)",
-    ]
-    assert site.jobs() == {"a": 4, "b": 1}
-    warnings.clear()
-    site.run()
-    assert warnings.messages == []
-
-
-def test_a_lost_work_folder_is_said(site: Site, warnings: pytest.LogCaptureFixture) -> None:
-    site.run()
-    for name in ("1", "2"):
-        site.remove("a", name)
-    site.run()
-    shutil.rmtree(site.config.work)
-    warnings.clear()
-    site.run()
-    assert warnings.messages == [
-        "dropping the numbers of 2 archives in the last reports, neither found nor remembered (a/1, a/2)"
-    ]
 
 
 # One instance at a time.

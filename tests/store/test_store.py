@@ -6,14 +6,10 @@ import errno
 import os
 import time
 from datetime import date
-from itertools import combinations
 from pathlib import Path
 
 import polars as pl
 import pytest
-from build import examples
-from hypothesis import given
-from hypothesis import strategies as st
 
 from grt_batch.core.digest import digest
 from grt_batch.core.errors import CannotWrite
@@ -231,22 +227,3 @@ def test_a_partial_comes_back_with_its_frames_in_order(partial: dict[str, pl.Dat
     found = unpack_frames(pack_frames(partial))
     assert list(found) == list(partial)
     assert all(found[name].equals(frame) and found[name].schema == frame.schema for name, frame in partial.items())
-
-
-PARTS = st.lists(st.text() | st.integers(), max_size=3)
-
-
-@examples(100)
-@given(one=PARTS, other=PARTS)
-def test_other_parts_have_another_digest(one: list[object], other: list[object]) -> None:
-    same_text = [str(part) for part in one] == [str(part) for part in other]
-    assert (digest(*one) == digest(*other)) == same_text
-
-
-def test_a_digest_depends_on_each_part_their_order_and_their_borders() -> None:
-    parts = [(), ("",), ("ab",), ("a", "b"), ("b", "a"), ("ab", ""), ("", "ab"), ("a,b",), ('a","b',)]
-    assert all(digest(*one) != digest(*other) for one, other in combinations(parts, 2))
-
-
-def test_a_digest_is_the_same_in_every_version() -> None:
-    assert digest("partial", 1, "tools") == "ca854c2ca173d9ff0fc244138c8f2d9527e70893"

@@ -1,0 +1,53 @@
+"""Archives are read where they must be, and planned again where the store lost something."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+from coming_and_going import Site
+
+from grt_batch.ledger.account import Account
+from grt_batch.pipeline.keys import ACCOUNT, account_key
+from grt_batch.pipeline.plan import NUMBERS_LOST, Planned, Step
+from grt_batch.pipeline.read_all import recheck
+from grt_batch.store.store import Store
+from grt_batch.uploads.scan import Archive
+
+
+def test_an_archive_that_goes_away_while_it_is_read_is_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grt_batch.pipeline import reduce_archive as pipeline
+
+    reduce_archive, calls = pipeline.reduce_archive, count()
+
+    def remove_then_reduce(order, *rest):
+        if next(calls) == 0:
+            Path(order.tar).unlink()
+        return reduce_archive(order, *rest)
+
+    monkeypatch.setattr(pipeline, "reduce_archive", remove_then_reduce)
+    summary = site.run()
+    assert summary.numbers["archives"]["incomplete"] == 1
+    (went,) = [reason for state, reason in site.states().values() if state == "incomplete"]
+    assert went.endswith(".tar.gz was removed during the run")
+    assert not site.store.has(ACCOUNT, account_key("", site.config))
+
+
+def planned(key: str, *, remembered: bool = False) -> Planned:
+    archive = Archive("a", key, Path("1.tar.gz"), 5, (5, 0, 0), None, remembered=remembered)
+    step = Step.REMOVED if remembered else Step.CACHED
+    return Planned(archive, step, "as it was", key, Account("hash", 5))
+
+
+def test_what_lost_its_account_is_read_again_and_the_rest_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(ACCOUNT, "1", b"{}")
+    assert recheck(planned("1"), ["1"], store) == planned("1")
+    assert recheck(planned("2"), ["2"], store).must_be_read
+    assert recheck(planned("3", remembered=True), ["2"], store) == planned("3", remembered=True)
+
+
+def test_what_cannot_be_read_again_has_lost_its_numbers(tmp_path: Path) -> None:
+    lost = recheck(planned("1", remembered=True), ["1"], Store(tmp_path))
+    assert (lost.step, lost.why, lost.counts) == (Step.REMOVED, NUMBERS_LOST, False)

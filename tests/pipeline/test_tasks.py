@@ -1,0 +1,65 @@
+"""A task says what it is about, and gives the same wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+from build import HEADERS, line
+
+from grt_batch.core.timing import Clock, Stage
+from grt_batch.decode.columns import WANTED
+from grt_batch.join.jobs import Joiner
+from grt_batch.modules.base import Module, wanted_by
+from grt_batch.modules.registry import chosen
+from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Frames, partials_of, run_here, timed
+from grt_batch.schema.members import Kind, layout_of
+from grt_batch.schema.records import Job
+from grt_batch.uploads.archive import Block
+
+SINCE = date(2024, 6, 1)
+
+
+def decode_task(*ids: int) -> DecodeTask:
+    data = b"".join(line(i, f"tool{i}", "1", "ok", "2024-06-02 10:00:00") for i in ids)
+    return DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS].rstrip(b"\n")])[0], 0, data), 3, WANTED)
+
+
+def frames_of(*ids: int, wanted: Sequence[Module] = ()) -> Frames:
+    joiner = Joiner(wanted_by(wanted))
+    joiner.add(decode_task(*ids).run())
+    return {record.kind: frame for record, frame in joiner.join()[0].items()}
+
+
+def test_a_task_says_what_it_is_about_and_how_much_it_is() -> None:
+    task = decode_task(1, 2)
+    assert (task.place, task.bytes) == ("jobs, block 3", len(task.block.data))
+    frames = frames_of(4, 9, 7)
+    part = AggregateTask(("tools",), frames, SINCE)
+    assert part.place == "the jobs from 4 to 9"
+    assert part.bytes == frames[Job.kind].estimated_size()
+
+
+def test_tasks_run_one_after_another_and_their_bytes_are_counted() -> None:
+    clock, tasks = Clock(), [decode_task(1, 2), decode_task(3)]
+    assert [decoded.lines for decoded in run_here(iter(tasks), clock)] == [2, 1]
+    assert clock.snapshot()["bytes"][Stage.DECODE.value] == sum(task.bytes for task in tasks)
+    assert timed(tasks[1], clock).lines == 1
+
+
+def test_partials_come_in_the_order_of_the_modules_exports_among_them() -> None:
+    modules = chosen(("lake", "tools", "records"))
+    found = partials_of(modules, frames_of(1, 2, wanted=modules), SINCE)
+    assert list(found) == [module.name for module in modules]
+    assert all(found[module.name].keys() == module.empty().keys() for module in modules)
+
+
+def test_a_task_finds_its_modules_by_their_names() -> None:
+    frames = frames_of(1, 2)
+    (module,) = chosen(("tools",))
+    found = AggregateTask((module.name,), frames, SINCE).run()
+    expected = partials_of([module], frames, SINCE)
+    assert found.keys() == expected.keys() == {"tools"}
+    for name, frame in expected["tools"].items():
+        assert found["tools"][name].sort(pl.all()).equals(frame.sort(pl.all())), name
