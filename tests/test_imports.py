@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import grt_batch
 
@@ -65,6 +66,14 @@ def test_no_file_imports_itself_by_others() -> None:
 
 def test_the_order_names_every_package() -> None:
     assert {package_of(name) for name in SOURCES if name != "grt_batch"} <= set(LEVELS)
+
+
+def test_each_file_has_its_tests() -> None:
+    """But for reports: the laws, the gold files and the oracle test a new one."""
+    reports = PACKAGE / "modules"
+    sources = [file for file in SOURCES.values() if file.name != "__init__.py" and reports not in file.parents]
+    tests = [(file.relative_to(PACKAGE).with_name(f"test_{file.name}"), file) for file in sources]
+    assert not [str(file) for test, file in tests if not (ROOT / "tests" / test).is_file()]
 
 
 def test_a_report_imports_no_other_report() -> None:
