@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -19,6 +18,7 @@ import pytest
 from build import QUICK
 from calling import Call, calling
 from places import ROOT
+from runs import administer, create_database, name_of
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import NoEmbeddedServer
@@ -93,17 +93,9 @@ def database(server: str) -> Iterator[str]:
 @contextmanager
 def _database(server: str, template: str) -> Iterator[str]:
     """A copy of another database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield psycopg2.extensions.make_dsn(server, dbname=name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _administer(url: str, statement: str) -> None:
-    link = psycopg2.connect(url)
-    link.autocommit = True
-    link.cursor().execute(statement)
-    link.close()
+    url = create_database(server, template)
+    yield url
+    administer(server, f"DROP DATABASE {name_of(url)} WITH (FORCE)")
 
 
 @pytest.fixture

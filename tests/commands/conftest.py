@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from calling import AS_OF, Answer, places
 from coming_and_going import Site, small_site
-from runs import copy_uploads
+from runs import copy_uploads, create_database
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +33,16 @@ def options(good: Path, tmp_path: Path, database: str) -> list[object]:
 
 @pytest.fixture(scope="session")
 def finished(bad: Path, server: str, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A run over the bad uploads as a process, into the database that the server began with."""
+    """A run over the bad uploads as a process, into a database of its own."""
     folder = tmp_path_factory.mktemp("finished")
-    arguments = ["--uploads", bad, *places(folder), "--database", server, "--as-of", AS_OF, "--log-format", "json"]
+    database = create_database(server)
+    arguments = ["--uploads", bad, *places(folder), "--database", database, "--as-of", AS_OF, "--log-format", "json"]
     command = [sys.executable, "-m", "grt_batch.cli", "run", *map(str, arguments)]
     done = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=200
     )
     answer = Answer(done.returncode, done.stdout, done.stderr)
-    return SimpleNamespace(answer=answer, folder=folder, reports=folder / "reports", database=server)
+    return SimpleNamespace(answer=answer, folder=folder, reports=folder / "reports", database=database)
 
 
 @pytest.fixture
