@@ -1,4 +1,4 @@
-"""One work folder for all tests of the embedded server."""
+"""One work folder for the tests of each file of the embedded server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def without_fsync() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(pytestconfig: pytest.Config) -> Iterator[Path]:
     """A folder that the server's user can enter, even if pytest runs as root; no server is left below it."""
     if pytestconfig.getoption("quick"):
@@ -34,9 +34,9 @@ def base(pytestconfig: pytest.Config) -> Iterator[Path]:
             EmbeddedServer(lock.parents[1]).stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def work_of_all(base: Path) -> Path:
-    """One work folder for all tests that leave it in order: making the data takes most of the time."""
+    """One work folder for the tests of a file that leave it in order: making the data takes most of the time."""
     return base / "work"
 
 
