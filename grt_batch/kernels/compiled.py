@@ -24,8 +24,9 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import intrinsic
 
+from grt_batch.core.digest import digest, source_digest
+from grt_batch.core.files import atomic_write
 from grt_batch.core.logs import logger
-from grt_batch.schema import members
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -85,10 +86,7 @@ def _beside() -> Path:
 @cache
 def sources_digest() -> str:
     """Return a digest of numba's version and of all files that the kernels are made of."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for source in (*sorted(Path(__file__).parent.glob("*.py")), Path(members.__file__)):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest(numba.__version__, source_digest(__package__, "grt_batch.schema.members"))[:16]
 
 
 def remove_outdated() -> None:
@@ -133,9 +131,8 @@ class _Files:
 
     def save(self, key: object, data: object) -> None:
         file = self._file(key)
-        part = file.with_suffix(f".{uuid4().hex}")
-        part.write_bytes(dumps(data))  # type: ignore[no-untyped-call]
-        part.replace(file)
+        content: bytes = dumps(data)  # type: ignore[no-untyped-call]
+        atomic_write(file, [content], file.with_suffix(f".{uuid4().hex}"))
 
 
 class _Cache(caching.FunctionCache):

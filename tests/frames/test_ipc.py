@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 from build import examples
@@ -12,6 +14,15 @@ from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame, unpack_f
 
 TEXTS = st.lists(st.text(max_size=4), unique=True, max_size=6)
 LONG = [f"a long text with the number {number}, like that of no other" for number in range(2000)]
+FRAME = pl.DataFrame(
+    {
+        "tool": pl.Series(["a", None, "b"], dtype=pl.Enum(["b", "a", "never used"])),
+        "jobs": [1, None, -(2**63)],
+        "bytes": pl.Series([2**100, 0, None], dtype=pl.Int128),
+        "day": [date(2024, 1, 1), None, None],
+        "flag": [True, False, None],
+    }
+)
 
 
 def encoded(name: str, texts: list[str], rows: int = 3) -> pl.DataFrame:
@@ -55,3 +66,22 @@ def test_an_encoded_column_can_be_read_alone_or_left_out() -> None:
 
 def test_what_is_packed_is_the_same_bytes_every_time() -> None:
     assert pack_frame(encoded("a", ["y", "x"])) == pack_frame(encoded("a", ["y", "x"]))
+
+
+@pytest.mark.parametrize("compression", ["lz4", "uncompressed"])
+def test_a_frame_comes_back_with_its_types_and_nulls(compression) -> None:
+    for frame in (FRAME, FRAME.clear(), FRAME[1:]):
+        found = unpack_frame(pack_frame(frame, compression))
+        assert found.schema == frame.schema
+        assert found.equals(frame)
+
+
+def test_single_columns_of_a_frame_can_be_read() -> None:
+    assert unpack_frame(pack_frame(FRAME), ["day", "jobs"]).equals(FRAME.select("day", "jobs"))
+
+
+@pytest.mark.parametrize("partial", [{}, {"one": FRAME}, {"two": FRAME.clear(), "one": FRAME}], ids=len)
+def test_a_partial_comes_back_with_its_frames_in_order(partial: dict[str, pl.DataFrame]) -> None:
+    found = unpack_frames(pack_frames(partial))
+    assert list(found) == list(partial)
+    assert all(found[name].equals(frame) and found[name].schema == frame.schema for name, frame in partial.items())

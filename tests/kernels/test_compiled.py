@@ -105,7 +105,7 @@ def test_the_constants_of_members_are_compiled_in(monkeypatch: pytest.MonkeyPatc
     changed = tmp_path / "members.py"
     changed.write_text(Path(members.__file__).read_text() + "MOST_COLUMNS = 65\n")
     before = compiled.sources_digest.__wrapped__()
-    monkeypatch.setattr(members, "__file__", str(changed))
+    monkeypatch.setattr(members.__spec__, "origin", str(changed))
     assert compiled.sources_digest.__wrapped__() != before
 
 

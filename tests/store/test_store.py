@@ -5,28 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import time
-from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from grt_batch.core.digest import digest
 from grt_batch.core.errors import CannotWrite
-from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame, unpack_frames
 from grt_batch.store.store import Store
 
 KEY = digest("a", "key")
 PAYLOAD = b"what was computed\n" * 10
-FRAME = pl.DataFrame(
-    {
-        "tool": pl.Series(["a", None, "b"], dtype=pl.Enum(["b", "a", "never used"])),
-        "jobs": [1, None, -(2**63)],
-        "bytes": pl.Series([2**100, 0, None], dtype=pl.Int128),
-        "day": [date(2024, 1, 1), None, None],
-        "flag": [True, False, None],
-    }
-)
 
 
 @pytest.fixture
@@ -208,22 +196,3 @@ def test_two_writers_of_one_key_leave_one_whole_entry(store: Store, monkeypatch:
     assert seen == [PAYLOAD]
     assert store.get("jobs", KEY) == PAYLOAD
     assert files(store.root) == [store.path("jobs", KEY)]
-
-
-@pytest.mark.parametrize("compression", ["lz4", "uncompressed"])
-def test_a_frame_comes_back_with_its_types_and_nulls(compression) -> None:
-    for frame in (FRAME, FRAME.clear(), FRAME[1:]):
-        found = unpack_frame(pack_frame(frame, compression))
-        assert found.schema == frame.schema
-        assert found.equals(frame)
-
-
-def test_single_columns_of_a_frame_can_be_read() -> None:
-    assert unpack_frame(pack_frame(FRAME), ["day", "jobs"]).equals(FRAME.select("day", "jobs"))
-
-
-@pytest.mark.parametrize("partial", [{}, {"one": FRAME}, {"two": FRAME.clear(), "one": FRAME}], ids=len)
-def test_a_partial_comes_back_with_its_frames_in_order(partial: dict[str, pl.DataFrame]) -> None:
-    found = unpack_frames(pack_frames(partial))
-    assert list(found) == list(partial)
-    assert all(found[name].equals(frame) and found[name].schema == frame.schema for name, frame in partial.items())

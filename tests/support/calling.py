@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,11 +43,9 @@ Call = Callable[..., Answer]
 
 @contextmanager
 def calling(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """What calls the program; its signal handlers, its log and its umask are gone afterwards."""
+    """What calls the program; its signal handlers and its log are gone afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     log = logger.handlers[:], logger.level, logger.propagate
-    umask = os.umask(0)
-    os.umask(umask)
 
     def run(*arguments: object) -> Answer:
         capsys.readouterr()
@@ -63,7 +60,6 @@ def calling(capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
         for number, handler in before.items():
             signal.signal(number, handler)
         logger.handlers[:], logger.level, logger.propagate = log
-        os.umask(umask)
 
 
 def places(folder: Path) -> list[object]:
