@@ -113,8 +113,10 @@ class Job(Record):
     allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
     core_seconds = Field("core_seconds", pl.Int64(), "core s", "runtime × cores", SECONDS_SCALE)
     wait = Field("wait", pl.Int64(), "s", "start - create_time, null when negative", SECONDS_SCALE)
-    input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
-    output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
+    input_bytes = Field(
+        "input_bytes", pl.Int64(), "B", "input datasets with a known size, each once; the greatest of several"
+    )
+    output_bytes = Field("output_bytes", pl.Int64(), "B", "output datasets, in the same way")
     oom = Field("oom", pl.Boolean(), "", "it was killed for memory; null where nothing could tell")
     non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
     without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
