@@ -15,7 +15,7 @@ import numpy.typing as npt
 from grt_batch.decode.param_values import shortened, unwrap
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
-from grt_batch.schema.records import Dataset, Metric, Param
+from grt_batch.schema.records import ALL_VERSIONS, Dataset, Metric, Param
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -142,6 +142,10 @@ def _key(raw: str) -> str | None:
     return text and shortened(text, KEY_BYTES)
 
 
+def _version(raw: str) -> str | None:
+    return None if raw == ALL_VERSIONS else _key(raw)
+
+
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     from grt_batch.kernels import members
 
@@ -154,7 +158,7 @@ def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, I
     )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
     texts = {
-        "tool": _texts_at(data, firsts[0, :tools], _key, _key),
+        "tool": _texts_at(data, firsts[0, :tools], _key, _version),
         "state": _texts_at(data, firsts[1, :states], _key),
     }
     if at[2] < 0:

@@ -14,6 +14,9 @@ import polars as pl
 
 from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
+ALL_VERSIONS = "*"
+"""The version of a tool over all its versions. Where an archive says that it is a job's version, the job has none."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -80,7 +83,7 @@ class Record:
     kind: ClassVar[str]
     job_id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
     tool_id = Field("tool_id", pl.String(), "", "the tool, by its full id")
-    tool_version = Field("tool_version", pl.String(), "", "the tool's version")
+    tool_version = Field("tool_version", pl.String(), "", "the tool's version; null where it is written as `*`")
     state = Field("state", pl.String(), "", "the state when the job was exported last")
     day = Field("day", pl.Date(), "UTC", "the day of create_time")
     month = Field("month", pl.Date(), "UTC", "the first day of create_time's month")

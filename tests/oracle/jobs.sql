@@ -22,7 +22,9 @@ FROM (SELECT *, CAST(coalesce(document ->> 'generated', archive) AS DECIMAL(20, 
 
 CREATE TABLE job_lines AS
 SELECT instance_id, archive, place, ordinal, line, CAST(field(record, 'id') AS BIGINT) AS job_id,
-       coalesce(field(record, 'tool_id'), '') AS tool_id, coalesce(field(record, 'tool_version'), '') AS tool_version,
+       coalesce(field(record, 'tool_id'), '') AS tool_id,
+       -- A star stands for all versions of a tool.
+       coalesce(nullif(field(record, 'tool_version'), '*'), '') AS tool_version,
        coalesce(field(record, 'state'), '') AS state, CAST(field(record, 'create_time') AS TIMESTAMP) AS create_time
 FROM records AS record JOIN archives USING (instance_id, archive)
 WHERE kind = 'jobs' AND verdict <> 'rejected';

@@ -130,6 +130,8 @@ def _edges(archive: Archive) -> None:
     job = archive.job("files", "error", "None", version="None")
     for extension in ("None", "txt", "a b", "txt"):
         archive.add(Kind.DATASETS, job, "None", extension, -1, "None", "output")
+    for version in ("*", "**", "None", "1.0"):
+        archive.job("starred", version=version, metrics={"core runtime_seconds": "5.0000000"}, inputs=[1])
     names = [SHED, SHED.removesuffix("/1.0"), f"a/{SHED}/2", "a/repos/b", "repos/a/b/c/d", "None"]
     for tool in (*names, "a tool: with +, 'quotes' and a \\", "Müller\r"):
         archive.job(tool, metrics={"core runtime_seconds": "7.0000000"})
