@@ -81,14 +81,13 @@ class Joiner:
         else:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
-    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint8]) -> None:
-        """Keep the values seen for each metric and, as bits, which metrics each job has."""
-        there = seen != 0
+    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint16]) -> None:
+        """Keep which metrics each job has, and for each metric the values of the jobs that have it."""
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
-        self._measured.put("seen", (there @ (1 << np.arange(len(METRICS)))).astype(np.uint16))
+        self._measured.put("seen", seen)
         for number, metric in enumerate(METRICS):
-            self._measured.put(metric.name, values[:, number].compress(there[:, number]))
+            self._measured.put(metric.name, values[:, number].compress(seen & (1 << number)))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
         """Return the joined records by class, and the number of replaced lines of jobs.

@@ -250,7 +250,7 @@ def raw_runtimes(real: Real) -> dict[int, int]:
     """The last runtime that the archive gives for each job, in units of 1e-7 s, negative ones as well."""
     values: dict[int, int] = {}
     for block in real.blocks(Kind.METRIC_NUM):
-        seen = block.columns["seen"][:, RUNTIME] != 0
+        seen = block.columns["seen"] & (1 << RUNTIME) != 0
         values.update(
             zip(block.columns["id"][seen].tolist(), block.columns["values"][seen, RUNTIME].tolist(), strict=True)
         )
