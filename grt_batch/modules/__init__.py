@@ -5,7 +5,7 @@ configuration. docs/modules.md describes all these names, and the fields of the 
 """
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.aggregate.statistics import histogram, statistics
 from grt_batch.ledger.ledger import Ledger
@@ -79,6 +79,7 @@ __all__ = [
     "histogram",
     "hours",
     "jobs_in",
+    "known_sum",
     "of_all_versions",
     "outcomes",
     "put_together",
