@@ -22,6 +22,9 @@ from grt_batch.schema.members import (
     CPU_V1,
     CPU_V2,
     END,
+    HITS_V1,
+    KILLS_V2,
+    LIMIT_V1,
     MEMORY_MB,
     MEMORY_V1,
     MEMORY_V2,
@@ -40,6 +43,9 @@ TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped",
 
 
 _FOUND_AT_ONCE = 1 << 20
+
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass
@@ -124,7 +130,9 @@ class Joiner:
         implausible, has_metrics = np.zeros(count, np.uint8), np.zeros(count + 1, np.uint8)
         # Orphans have row -1, which nobody reads.
         has_metrics[self._measured["row"]] = 1
-        open_states = np.array([state not in TERMINAL_STATES for (state,) in jobs.dictionary("state").codes], np.bool_)
+        names = [state for (state,) in jobs.dictionary("state").codes]
+        open_states = np.array([state not in TERMINAL_STATES for state in names], np.bool_)
+        failed = np.array([state == "error" for state in names], np.bool_)[states]
         return pl.DataFrame(
             {
                 Job.job_id.name: ids,
@@ -132,7 +140,7 @@ class Joiner:
                 Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
                 Job.state.name: jobs.dictionary("state").column(0, states),
                 **_times(created),
-                **_measurements(lambda metric: self._metric(metric, count), created, implausible),
+                **_measurements(lambda metric: self._metric(metric, count), created, failed, implausible),
                 **self._sizes(implausible),
                 Job.without_metrics.name: has_metrics[:count] == 0,
                 Job.implausible.name: implausible != 0,
@@ -216,9 +224,9 @@ def _times(created: Integers) -> dict[str, pl.Series]:
 
 
 def _measurements(
-    metric: Callable[[int], Integers], created: Integers, implausible: npt.NDArray[np.uint8]
+    metric: Callable[[int], Integers], created: Integers, failed: Flags, implausible: npt.NDArray[np.uint8]
 ) -> dict[str, pl.Series]:
-    """Return the measures of a job; mark jobs with a negative measurement as `implausible`.
+    """Return the measures of a job; mark jobs with a negative measurement as `implausible`. `failed` are in error.
 
     Each `metric` is fetched once, and late: all of them together would need more memory than the result.
     """
@@ -235,6 +243,7 @@ def _measurements(
     runtime = plausible(_first(metric(RUNTIME), _elapsed(start, plausible(metric(END)))))
     cores = plausible(metric(SLOTS))
     peaks = [plausible(metric(number)) for number in (MEMORY_V2, MEMORY_V1)]
+    oom = _killed(failed, peaks[1], *(plausible(metric(number)) for number in (LIMIT_V1, HITS_V1, KILLS_V2)))
     memory = nullable(_first(*(np.where(peak == 0, NULL, peak) for peak in peaks)))
     del start, peaks
     usec = plausible(metric(CPU_V2))
@@ -248,7 +257,24 @@ def _measurements(
         Job.allocated_memory.name: nullable(_unless_null(_times_exact(megabytes, 2**20), megabytes)),
         Job.core_seconds.name: nullable(_unless_null(_times_exact(runtime, cores), runtime, cores)),
         Job.wait.name: wait,
+        Job.oom.name: oom,
     }
+
+
+def _killed(failed: Flags, peak: Integers, limit: Integers, hits: Integers, kills: Integers) -> pl.Series:
+    """Return which jobs were killed for memory, null where nothing could tell.
+
+    The second cgroups count the kills. Under the first ones a job that `failed` with its peak at 98 % of a limit or
+    more is taken for killed. Without a limit they cannot tell: the system may have killed the job. A job with a limit
+    but no peak was not killed if it never hit the limit; hits alone prove nothing.
+    """
+    # NULL is negative, and stands for "no limit" too.
+    limited, measured = limit > 0, peak > 0
+    # 100 · peak ≥ 98 · limit, where neither product need fit.
+    near = limited & measured & (limit - peak <= limit // 50)
+    uncounted = kills == NULL
+    killed = pl.Series(np.where(uncounted, failed & near, kills > 0))
+    return killed.set(pl.Series(uncounted & ~(limited & (measured | (hits == 0)))), None)
 
 
 def _waited(start: Integers, created: Integers) -> Integers:

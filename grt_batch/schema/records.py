@@ -115,6 +115,7 @@ class Job(Record):
     wait = Field("wait", pl.Int64(), "s", "start - create_time, null when negative", SECONDS_SCALE)
     input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
     output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
+    oom = Field("oom", pl.Boolean(), "", "it was killed for memory; null where nothing could tell")
     non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
     without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
     implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")

@@ -45,10 +45,10 @@ def dataset(number: int, size: object, direction: str = "input") -> bytes:
     return line(number, 1, "bam", size, "input1", direction)
 
 
-def measured(*datasets: bytes, **metrics: object) -> dict[str, Any]:
+def measured(*datasets: bytes, state: str = "ok", **metrics: object) -> dict[str, Any]:
     """The row of one job with these metrics; a double underscore in a name stands for a point."""
     text = b"".join(metric(7, name.replace("__", "."), value) for name, value in metrics.items())
-    blocks = [(Kind.JOBS, job(7)), (Kind.METRIC_NUM, text), (Kind.DATASETS, b"".join(datasets))]
+    blocks = [(Kind.JOBS, job(7, state)), (Kind.METRIC_NUM, text), (Kind.DATASETS, b"".join(datasets))]
     frame, _, _ = join(*((kind, block) for kind, block in blocks if block))
     return frame.row(0, named=True)
 
@@ -71,6 +71,7 @@ def test_the_frame_has_the_fields_of_a_job_and_is_in_the_order_of_their_ids() ->
         },
         Job.input_bytes.name: None,
         Job.output_bytes.name: None,
+        Job.oom.name: None,
         Job.non_terminal.name: False,
         Job.without_metrics.name: True,
         Job.implausible.name: False,
@@ -289,6 +290,66 @@ def test_a_negative_wait_is_null_but_not_implausible() -> None:
     assert (row["wait"], row["implausible"]) == (None, False)
     assert measured(start_epoch=EPOCH + 1)["wait"] == SECOND - 8_015_390
     assert measured(end_epoch=EPOCH)["wait"] is None
+
+
+# Killed for memory
+
+
+def killed(state: str = "error", **metrics: object) -> bool | None:
+    """Whether a job with these metrics, by short names, was killed for memory."""
+    names = {"kills": "memory__events__oom_kill", "peak": "memory__max_usage_in_bytes"}
+    names |= {"limit": "memory__limit_in_bytes", "hits": "memory__failcnt"}
+    row = measured(state=state, **{names[name]: value for name, value in metrics.items()})
+    assert not row["implausible"]
+    found: bool | None = row[Job.oom.name]
+    return found
+
+
+def test_the_second_cgroups_count_the_kills() -> None:
+    assert killed(kills="1.0000000") is True
+    assert killed("ok", kills=3) is True
+    assert killed(kills="0E-7") is False
+    assert killed(kills="None") is None
+    assert killed(kills=2**62) is None
+    # They win over the first ones.
+    assert killed(kills="0E-7", peak=100, limit=100) is False
+    assert killed("ok", kills=1, peak=1, limit=100) is True
+    assert killed(kills="None", peak=100, limit=100) is True
+
+
+@pytest.mark.parametrize("limit", [1, 49, 50, 51, 99, 100, 101, 10**9, 2**62 - 1, 2**62 - 50])
+def test_a_job_in_error_with_its_peak_at_the_limit_of_the_first_cgroups_was_killed(limit: int) -> None:
+    least = -(-limit * 98 // 100)
+    for peak in {least - 1, least, limit, min(limit + 1, 2**62 - 1)} - {0}:
+        assert killed(peak=peak, limit=limit) is (100 * peak >= 98 * limit)
+        # The page cache of a job that is well may fill its memory too.
+        for state in ("ok", "failed", "running"):
+            assert killed(state, peak=peak, limit=limit, hits=5) is False
+
+
+@pytest.mark.parametrize("limit", [0, 2**62, 2**63 - 4096, 2**63, 10**30, "None", "0E-7"])
+def test_without_a_limit_the_first_cgroups_cannot_tell(limit: object) -> None:
+    for hits in (0, 7):
+        assert killed(peak=100, limit=limit, hits=hits) is None
+    assert killed(peak=2**62 - 1, hits=7) is None
+
+
+def test_hits_of_the_limit_prove_nothing_but_a_limit_never_hit_killed_nobody() -> None:
+    assert killed(hits=7) is killed(hits=0) is None
+    assert killed(limit=100, hits=7) is None
+    assert killed(limit=100, hits="0E-7") is False
+    assert killed(limit=100, hits=0, peak="0E-7") is False
+    assert killed(limit=100, hits=3, peak=5) is False
+    assert killed(limit=100) is killed(limit=100, peak=0) is killed(limit=100, peak=2**62, hits="None") is None
+    assert killed(limit=100, peak=98, hits="0E-7") is True
+
+
+@pytest.mark.parametrize("name", ["memory.events.oom_kill", "memory.limit_in_bytes", "memory.failcnt"])
+def test_a_negative_number_of_the_memory_s_end_is_implausible(name: str) -> None:
+    row = measured(**{name: "-1.0000000"})
+    assert (row["oom"], row["implausible"]) == (None, True)
+    row = measured(state="error", memory__max_usage_in_bytes=99, memory__limit_in_bytes=100, **{name: "-1.0000000"})
+    assert (row["oom"], row["implausible"]) == (None if name == "memory.limit_in_bytes" else True, True)
 
 
 @examples(100)

@@ -75,7 +75,10 @@ SELECT instance_id, job_id,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.peak') AS peak,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.max_usage_in_bytes') AS max_usage,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpu.stat.usage_usec') AS usage_usec,
-       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpuacct.usage') AS usage_ns
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpuacct.usage') AS usage_ns,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.events.oom_kill') AS oom_kill,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.limit_in_bytes') AS limit_in_bytes,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.failcnt') AS failcnt
 FROM metrics GROUP BY ALL;
 
 CREATE MACRO plausible(amount) AS CASE WHEN amount >= 0 THEN amount END;
@@ -95,10 +98,14 @@ SELECT instance_id, job_id, tool_id, tool_version, state, create_time, CAST(crea
        coalesce(ticks(plausible(usage_usec)) // 10000, CAST(plausible(usage_ns) AS HUGEINT)) AS cpu_ns,
        plausible(ticks(plausible(start_epoch)) - epoch_us(create_time) * 10) AS wait,
        CAST(input_bytes AS HUGEINT) AS input_bytes, CAST(output_bytes AS HUGEINT) AS output_bytes,
+       -- A limit that is 0, or none at all, leaves the first control groups without an answer.
+       CASE WHEN oom_kill >= 0 THEN oom_kill > 0
+            WHEN limit_in_bytes > 0 AND max_usage > 0 THEN state = 'error' AND max_usage * 100 >= limit_in_bytes * 98
+            WHEN limit_in_bytes > 0 AND failcnt = 0 THEN FALSE END AS oom,
        state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
        written.job_id IS NULL AS without_metrics,
        coalesce(least(ifnull(runtime, elapsed), start_epoch, end_epoch, slots, megabytes, peak, max_usage, usage_usec,
-                      usage_ns) < 0, FALSE) OR coalesce(negative_size, FALSE) AS implausible
+                      usage_ns, oom_kill, limit_in_bytes, failcnt) < 0, FALSE) OR coalesce(negative_size, FALSE) AS implausible
 FROM newest
 LEFT JOIN (SELECT *, plausible(end_epoch) - plausible(start_epoch) AS elapsed FROM written) AS written
     USING (instance_id, job_id)
