@@ -5,23 +5,29 @@ configuration. docs/modules.md describes all these names, and the fields of the 
 """
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.aggregate.statistics import histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
+    ALL_VERSIONS,
     PERIODS,
+    TOOL_COLUMNS,
     TOOL_KEY,
     by_instance,
     error_rate,
     hours,
+    in_state,
     jobs_in,
+    of_all_versions,
     outcomes,
     put_together,
     rows_of_each,
     with_all_instances,
     with_all_merged,
+    with_all_versions,
+    with_versions_merged,
     within,
 )
 from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
@@ -37,10 +43,12 @@ from grt_batch.schema.visibility import (
 
 __all__ = [
     "ALL_INSTANCES",
+    "ALL_VERSIONS",
     "INSTANCE",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
     "PERIODS",
+    "TOOL_COLUMNS",
     "TOOL_KEY",
     "Column",
     "Count",
@@ -73,7 +81,10 @@ __all__ = [
     "error_rate",
     "histogram",
     "hours",
+    "in_state",
     "jobs_in",
+    "known_sum",
+    "of_all_versions",
     "outcomes",
     "put_together",
     "quantiles",
@@ -81,5 +92,7 @@ __all__ = [
     "statistics",
     "with_all_instances",
     "with_all_merged",
+    "with_all_versions",
+    "with_versions_merged",
     "within",
 ]
