@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Context, Decimal
 
 import polars as pl
 import pytest
@@ -12,7 +10,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.schema.tables import Column, Table, Type, as_report, exact_text, render
+from grt_batch.schema.tables import Column, Table, Type, as_report, render
 
 TABLE = Table(
     "of_tests",
@@ -57,17 +55,6 @@ def unescaped(text: str) -> str:
     characters = iter(text)
     escapes = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
     return "".join(escapes[next(characters)] if character == "\\" else character for character in characters)
-
-
-def decimal_text(value: int, scale: int) -> str:
-    """The number by Python's own decimals, without zeros at its end."""
-    text = format(Decimal(value).scaleb(-scale, Context(prec=60)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def exact_texts(values: Sequence[int | None], scale: int) -> list[str | None]:
-    frame = pl.DataFrame({"value": values}, schema={"value": pl.Int128})
-    return frame.select(text=exact_text(pl.col("value"), scale))["text"].to_list()
 
 
 def test_rows_are_in_the_order_of_the_key_by_code_point_with_null_first() -> None:
@@ -192,24 +179,6 @@ def test_null_is_what_the_reader_takes_for_null(null: str) -> None:
 )
 def test_values_are_written_as_postgresql_reads_them(column: str, value: object, text: str) -> None:
     assert cell(column, value) == text
-
-
-@examples(20)
-@given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
-def test_a_rate_keeps_all_its_digits(values: list[float]) -> None:
-    lines = text_of(TABLE, rows(name=["x"] * len(values), rate=values)).splitlines()
-    assert [float(line.split("\t")[4]) for line in lines] == values
-
-
-@examples(100)
-@given(scale=st.integers(0, 9), values=st.lists(st.integers(-(10**36), 10**36) | st.integers(-20, 20), min_size=1))
-def test_the_text_of_an_exact_number_is_that_of_its_decimal(scale: int, values: list[int]) -> None:
-    assert exact_texts(values, scale) == [decimal_text(value, scale) for value in values]
-
-
-@pytest.mark.parametrize("scale", [0, 7])
-def test_the_text_of_an_exact_null_is_null(scale: int) -> None:
-    assert exact_texts([None, 10**scale], scale) == [None, "1"]
 
 
 def test_an_exact_number_without_a_scale_is_its_text() -> None:

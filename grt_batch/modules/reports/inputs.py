@@ -68,7 +68,11 @@ _TOOL = (
 )
 
 
-_NULL = "within 0.8 %; null where none of the jobs has it"
+_NULL = "within 1 %; null where none of the jobs has it"
+
+
+_RUNTIME, _MEMORY = ("first_runtime", "last_runtime"), ("first_memory", "last_memory")
+"""The extents that percentiles lie within, which are no columns of the table."""
 
 
 TOOL_INPUT = Table(
@@ -81,10 +85,10 @@ TOOL_INPUT = Table(
         Column("low", Type.BIGINT, "least input_bytes of the bin", "B"),
         Column("high", Type.BIGINT, "input_bytes of the bin are less than this; 2^63 - 1 for the last bin", "B"),
         Column("jobs", Type.BIGINT, "jobs in state ok of this bin, whatever was measured of them"),
-        Column("runtime_p50", Type.DOUBLE, f"median of the runtime, {_NULL}", "s"),
-        Column("runtime_p95", Type.DOUBLE, f"95th percentile of the runtime, {_NULL}", "s"),
-        Column("memory_p50", Type.BIGINT, f"median of the memory, {_NULL}", "B"),
-        Column("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B"),
+        Column.estimate("runtime_p50", Type.DOUBLE, f"median of the runtime, {_NULL}", "s", within=_RUNTIME),
+        Column.estimate("runtime_p95", Type.DOUBLE, f"95th percentile of the runtime, {_NULL}", "s", within=_RUNTIME),
+        Column.estimate("memory_p50", Type.BIGINT, f"median of the memory, {_NULL}", "B", within=_MEMORY),
+        Column.estimate("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B", within=_MEMORY),
         Column("memory_max", Type.BIGINT, "the most memory, exactly; null where none of the jobs has it", "B"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
@@ -134,7 +138,7 @@ def _inputs(partial: Partial) -> pl.DataFrame:
         low.alias("low"),
         # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95", *_RUNTIME)),
         pl.col("last_memory").alias("memory_max"),
     )
 
