@@ -7,7 +7,7 @@ configuration. docs/modules.md describes all these names, and the fields of the 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
-from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
@@ -30,6 +30,7 @@ from grt_batch.modules.helpers import (
     with_versions_merged,
     within,
 )
+from grt_batch.schema.figures import ALL_DIGITS
 from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
@@ -42,8 +43,10 @@ from grt_batch.schema.visibility import (
 )
 
 __all__ = [
+    "ALL_DIGITS",
     "ALL_INSTANCES",
     "ALL_VERSIONS",
+    "BOUNDS_SCALE",
     "INSTANCE",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",

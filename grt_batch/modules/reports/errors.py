@@ -79,9 +79,14 @@ TOOL_CHANGE = Table(
         Column("p_value", Type.DOUBLE, "how likely such a z or a larger one is by chance, either way, for one tool"),
         Column("runs_before", Type.BIGINT, f"jobs in state ok with a runtime {_BEFORE}"),
         Column("runs_after", Type.BIGINT, f"jobs in state ok with a runtime {_AFTER}"),
-        Column("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 0.8 %; null without any", "s"),
-        Column("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 0.8 %; null without any", "s"),
-        Column("runtime_ratio", Type.DOUBLE, "runtime_p50_after / runtime_p50_before; null where that is 0 or null"),
+        Column.estimate("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 1 %; null without any", "s"),
+        Column.estimate("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 1 %; null without any", "s"),
+        Column.estimate(
+            "runtime_ratio",
+            Type.DOUBLE,
+            "runtime_p50_after / runtime_p50_before; null where that is 0 or null",
+            error=0.02,
+        ),
         Column(
             "runtime_p_value",
             Type.DOUBLE,

@@ -75,6 +75,14 @@ _TOOL = (
 _NULL = "null where no job in state ok has it"
 
 
+_RUNTIME, _MEMORY = ("first_runtime", "last_runtime"), ("first_memory", "last_memory")
+"""The extents that percentiles lie within, which are no columns of the table."""
+
+
+def _percentile(name: str, kind: Type, doc: str, unit: str, within: tuple[str, str]) -> Column:
+    return Column.estimate(name, kind, f"{doc} of jobs in state ok, within 1 %; {_NULL}", unit, within=within)
+
+
 TOOL_INPUT = Table(
     "tool_input",
     "What became of jobs, and the runtime and memory of those in state ok, by the bytes of their input where these are"
@@ -87,10 +95,10 @@ TOOL_INPUT = Table(
         Column("jobs", Type.BIGINT, "jobs of this bin in any state, whatever was measured of them"),
         Column("error", Type.BIGINT, "those of them in state error"),
         Column("oom", Type.BIGINT, "those that were killed for memory; null where nothing could tell of any of them"),
-        Column("runtime_p50", Type.DOUBLE, f"median of the runtime of jobs in state ok, within 0.8 %; {_NULL}", "s"),
-        Column("runtime_p95", Type.DOUBLE, f"95th percentile of it, within 0.8 %; {_NULL}", "s"),
-        Column("memory_p50", Type.BIGINT, f"median of the memory of jobs in state ok, within 0.8 %; {_NULL}", "B"),
-        Column("memory_p95", Type.BIGINT, f"95th percentile of it, within 0.8 %; {_NULL}", "B"),
+        _percentile("runtime_p50", Type.DOUBLE, "median of the runtime", "s", _RUNTIME),
+        _percentile("runtime_p95", Type.DOUBLE, "95th percentile of the runtime", "s", _RUNTIME),
+        _percentile("memory_p50", Type.BIGINT, "median of the memory", "B", _MEMORY),
+        _percentile("memory_p95", Type.BIGINT, "95th percentile of the memory", "B", _MEMORY),
         Column("memory_max", Type.BIGINT, f"the most memory of jobs in state ok, exactly; {_NULL}", "B"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
@@ -149,7 +157,7 @@ def _inputs(partial: Partial) -> pl.DataFrame:
         low.alias("low"),
         # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95", *_RUNTIME)),
         pl.col("last_memory").alias("memory_max"),
     )
 

@@ -23,6 +23,7 @@ from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
+from grt_batch.schema.figures import ALL_DIGITS
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Shown, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -65,8 +66,8 @@ INSTANCES = Table(
         Column("title", Type.TEXT, "its title"),
         Column("description", Type.TEXT, "what it is for"),
         Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
-        Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
-        Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("latitude", Type.DOUBLE, "where it stands", "degrees", digits=ALL_DIGITS),
+        Column("longitude", Type.DOUBLE, "where it stands", "degrees", digits=ALL_DIGITS),
         Column("owners", Type.JSON, "names of its owners", shown=Shown.WITHOUT_EMAILS),
         Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
         Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),

@@ -27,7 +27,7 @@ import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import JobRows
-from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import (
@@ -112,12 +112,18 @@ TOOL_METRIC = Table(
             scale=None,
         ),
         Column("mean", Type.DOUBLE, "total / n", _UNIT),
-        Column("minimum", Type.DOUBLE, "the least value", _UNIT),
-        Column("maximum", Type.DOUBLE, "the greatest value", _UNIT),
+        Column("minimum", Type.NUMERIC, "the least value, as exact as total", _UNIT, scale=None),
+        Column("maximum", Type.NUMERIC, "the greatest value, as exact as total", _UNIT, scale=None),
         Column("stddev", Type.DOUBLE, "sample standard deviation (n - 1); null for one job", _UNIT),
         Column("variance", Type.DOUBLE, "sample variance (n - 1); null for one job", f"{_UNIT}, squared"),
         *(
-            Column(f"p{percent}", Type.DOUBLE, f"value of rank ceil({percent} · n / 100), within 0.8 %", _UNIT)
+            Column.estimate(
+                f"p{percent}",
+                Type.DOUBLE,
+                f"value of rank ceil({percent} · n / 100), within 1 %",
+                _UNIT,
+                within=("minimum", "maximum"),
+            )
             for percent in _PERCENTS
         ),
     ),
@@ -134,8 +140,8 @@ TOOL_HISTOGRAM = Table(
         _INSTANCE,
         *TOOL_COLUMNS,
         _METRIC,
-        Column("low", Type.DOUBLE, "the values of the bin are this at least", _UNIT),
-        Column("high", Type.DOUBLE, "the values of the bin are less than this, the low of the next bin", _UNIT),
+        Column("low", Type.NUMERIC, "the values of the bin are this at least", _UNIT, BOUNDS_SCALE),
+        Column("high", Type.NUMERIC, "the values of the bin are less than this", _UNIT, BOUNDS_SCALE),
         Column("jobs", Type.BIGINT, "jobs"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
