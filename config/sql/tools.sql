@@ -260,16 +260,16 @@ LIMIT nullif(:limit, 0);
 -- :tool tool = ''                 part of the tool's id
 -- :version version = each         its version; * for all together, each for each by itself
 -- :limit count = 50               maximum number of rows; 0 for all
-WITH used AS (
-    SELECT *, max(last_job) OVER () - least(:weeks, 5000) * interval '1 week' AS since
-    FROM grt.tool_usage
-    WHERE
-        instance_id = :instance AND period = 'all'
-        AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
+WITH newest AS (
+    SELECT max(last_job) AS newest FROM grt.tool_usage WHERE instance_id = :instance AND period = 'all'
 )
 SELECT tool_id, tool_version, jobs, ok, error, oom, error_rate, instances, first_job, last_job
-FROM used
-WHERE first_job > since AND error > 0 AND tool_id ~* :tool
+FROM grt.tool_usage
+CROSS JOIN newest
+WHERE
+    instance_id = :instance AND period = 'all' AND error > 0 AND tool_id ~* :tool
+    AND first_job > newest - least(:weeks, 5000) * interval '1 week'
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY error_rate DESC, error DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
