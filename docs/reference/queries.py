@@ -33,8 +33,8 @@ def queries() -> str:
         "**Unknown is not zero.** A sum of nothing that was measured is null: empty in a table, TSV and CSV, `null` in"
         " JSON, and left out for InfluxDB. So is a number that follows from it. Only counts can be 0.",
         "**InfluxDB.** `--format influx` writes the line protocol, without a time, as Telegraf's `exec` reads it: the"
-        " name of the query, its tags, its fields. Texts and dates are tags, unless the query names its tags; numbers and"
-        " booleans are fields, and times in seconds since 1970. A row without any field is left out and counted on"
+        " name of the query, its tags, its fields. Texts and dates are tags, unless the query names its tags; numbers"
+        " and booleans are fields, and times in seconds since 1970. A row without any field is left out and counted on"
         " standard error.",
         "The files are those of [aiosql](https://nackjicholson.github.io/aiosql/): more can stand beside them, or in a"
         " folder of your own that is given with `--sql`. The comments above the SQL say what the query answers and,"

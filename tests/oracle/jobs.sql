@@ -111,8 +111,17 @@ LEFT JOIN (SELECT *, plausible(end_epoch) - plausible(start_epoch) AS elapsed FR
     USING (instance_id, job_id)
 LEFT JOIN sizes USING (instance_id, job_id);
 
--- Every job once for its instance, and once more for all instances together.
-CREATE VIEW everywhere AS FROM jobs UNION ALL SELECT * REPLACE ('*' AS instance_id) FROM jobs;
+-- The id of a tool without its version: <shed>/repos/<owner>/<repository>/<tool>/<version> without its last part.
+CREATE MACRO versionless(tool_id) AS CASE WHEN string_split(tool_id, '/')[2:][-5] = 'repos'
+    THEN array_to_string(string_split(tool_id, '/')[:-2], '/') ELSE tool_id END;
+
+-- Every job once for the version of its tool and once for all versions, and each of them once for its instance and once
+-- for all instances together; `home` is its instance in any case.
+CREATE VIEW versions AS
+FROM jobs UNION ALL SELECT * REPLACE (versionless(tool_id) AS tool_id, '*' AS tool_version) FROM jobs;
+CREATE VIEW everywhere AS
+SELECT *, instance_id AS home FROM versions UNION ALL
+SELECT * REPLACE ('*' AS instance_id), instance_id AS home FROM versions;
 
 -- The metrics of each job that came to a good end, exactly where there is an exact number.
 CREATE TABLE measured AS
