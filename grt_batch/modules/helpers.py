@@ -22,6 +22,7 @@ from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
 from grt_batch.schema.records import Field, Job
 from grt_batch.schema.tables import Column, Type
+from grt_batch.schema.tool_ids import SHED_ID
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
 """The columns that name a tool."""
@@ -44,10 +45,6 @@ ALL_VERSIONS = "*"
 
 PERIODS = {"all": None, "30d": 30, "7d": 7}
 """The days of each period, None for all."""
-
-
-SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
-"""The parts of the id of a tool from a Tool Shed; the ids of other tools do not match."""
 
 
 def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:

@@ -19,7 +19,6 @@ from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
-    SHED_ID,
     TOOL_COLUMNS,
     TOOL_KEY,
     error_rate,
@@ -31,6 +30,7 @@ from grt_batch.modules.helpers import (
 )
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tool_ids import SHED_ID
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, Evidence, FromPublicInstances
 
 DAY = Cube(
