@@ -15,7 +15,7 @@ import numpy.typing as npt
 from grt_batch.decode.param_values import shortened, unwrap
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
-from grt_batch.schema.records import Dataset, Metric, Param
+from grt_batch.schema.records import Dataset, Leaf, Metric, Param
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ _DATA = "data"
 """Marks, in the texts of a parameter, a value that names datasets."""
 
 
-WANTED = (Param.kind, Dataset.kind, Metric.kind)
+WANTED = (Param.kind, Leaf.kind, Dataset.kind, Metric.kind)
 """Kinds of records whose columns are decoded only on request; otherwise their job ids suffice."""
 
 
@@ -90,7 +90,7 @@ def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collec
             return (_with_every_metric(decoded, data, sep) if Metric.kind in wanted else decoded), odd
         case Kind.METRIC_TXT if Metric.kind in wanted:
             return _texts(layout, data, sep, lines, {"name": ("plugin", "name"), "text": ("value",)})
-        case Kind.PARAMS if Param.kind in wanted:
+        case Kind.PARAMS if {Param.kind, Leaf.kind} & set(wanted):
             return _params(layout, data, sep, lines)
         case Kind.DATASETS:
             return _datasets(layout, data, sep, lines)

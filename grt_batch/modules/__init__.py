@@ -24,7 +24,7 @@ from grt_batch.modules.helpers import (
     with_all_merged,
     within,
 )
-from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
+from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
     NOT_SHOWN,
@@ -55,6 +55,7 @@ __all__ = [
     "FromPublicInstances",
     "Job",
     "JobRows",
+    "Leaf",
     "Ledger",
     "Metric",
     "Module",
