@@ -101,9 +101,12 @@ class Joiner:
         if _WITH_DATASETS & set(self.wanted):
             frames[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], ids)
         if {Param.kind, Leaf.kind} & set(self.wanted):
-            frames[Param] = child_records.params(self._collected[Kind.PARAMS], ids, frames[Dataset])
-        if Leaf.kind in self.wanted:
-            frames[Leaf] = leaves(frames[Param])
+            collected = self._collected[Kind.PARAMS]
+            rows, order = child_records.in_order(collected.take("row"))
+            if Param.kind in self.wanted:
+                frames[Param] = child_records.params(collected, rows, order, ids, frames[Dataset])
+            if Leaf.kind in self.wanted:
+                frames[Leaf] = leaves(collected, rows, order, ids, frames[Dataset])
         if Metric.kind in self.wanted:
             frames[Metric] = child_records.metrics(
                 self._collected[Kind.METRIC_NUM], self._collected[Kind.METRIC_TXT], ids
@@ -178,6 +181,7 @@ def _counts(decoded: Decoded) -> Members:
         rejected=len(decoded.rejects) - fragments,
         fragments=fragments,
         redacted=decoded.redacted,
+        left_out=decoded.left_out,
     )
 
 
