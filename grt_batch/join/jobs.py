@@ -17,6 +17,7 @@ import polars as pl
 from grt_batch.decode.columns import Decoded, Integers
 from grt_batch.join import child_records
 from grt_batch.join.buffers import Collected, Rows, nullable
+from grt_batch.join.leaves import leaves
 from grt_batch.ledger.account import Members
 from grt_batch.schema.members import (
     CPU_V1,
@@ -36,10 +37,14 @@ from grt_batch.schema.members import (
     START,
     Kind,
 )
-from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
+from grt_batch.schema.records import Dataset, Job, Leaf, Metric, Param, Record
 
 TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped", "skipped")
 """A job in one of these states does not change any more; in any other, known or not, it may be exported again."""
+
+
+_WITH_DATASETS = {Param.kind, Leaf.kind, Dataset.kind}
+"""Kinds of records that are made of datasets: a parameter may have the id of one."""
 
 
 _FOUND_AT_ONCE = 1 << 20
@@ -76,7 +81,7 @@ class Joiner:
             self._add_metrics(*(decoded.columns[name] for name in reduced))
             if Metric.kind in self.wanted:
                 self._collected[kind].add(decoded, (name for name in decoded.columns if name not in reduced))
-        elif kind is Kind.DATASETS and not {Dataset.kind, Param.kind} & set(self.wanted):
+        elif kind is Kind.DATASETS and not _WITH_DATASETS & set(self.wanted):
             self._collected[kind].add(decoded, ("id", "dataset_id", "size", "output"))
         else:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
@@ -98,10 +103,15 @@ class Joiner:
         ids, order, repeated = _newest(self._collected[Kind.JOBS].take("id"))
         self._find_jobs(ids)
         frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order)}
-        if {Dataset.kind, Param.kind} & set(self.wanted):
+        if _WITH_DATASETS & set(self.wanted):
             frames[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], ids)
-        if Param.kind in self.wanted:
-            frames[Param] = child_records.params(self._collected[Kind.PARAMS], ids, frames[Dataset])
+        if {Param.kind, Leaf.kind} & set(self.wanted):
+            collected = self._collected[Kind.PARAMS]
+            rows, order = child_records.in_order(collected.take("row"))
+            if Param.kind in self.wanted:
+                frames[Param] = child_records.params(collected, rows, order, ids, frames[Dataset])
+            if Leaf.kind in self.wanted:
+                frames[Leaf] = leaves(collected, rows, order, ids, frames[Dataset])
         if Metric.kind in self.wanted:
             frames[Metric] = child_records.metrics(
                 self._collected[Kind.METRIC_NUM], self._collected[Kind.METRIC_TXT], ids
@@ -183,6 +193,7 @@ def _counts(decoded: Decoded) -> Members:
         rejected=len(decoded.rejects) - fragments,
         fragments=fragments,
         redacted=decoded.redacted,
+        left_out=decoded.left_out,
     )
 
 

@@ -31,7 +31,7 @@ from grt_batch.modules.helpers import (
     within,
 )
 from grt_batch.schema.figures import ALL_DIGITS
-from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
+from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
     NOT_SHOWN,
@@ -66,6 +66,7 @@ __all__ = [
     "FromPublicInstances",
     "Job",
     "JobRows",
+    "Leaf",
     "Ledger",
     "Metric",
     "Module",

@@ -135,6 +135,19 @@ class Param(Record):
     names_data = Field("names_data", pl.Boolean(), "", "the value names datasets, and says nothing else")
 
 
+class Leaf(Record):
+    """One row for each setting of a job: the values inside of its parameters, by their names.
+
+    Of an object each key has a row of its own. No two rows of a job say the same.
+    """
+
+    kind = "leaves"
+    name = Field("name", pl.String(), "", "the parameter, and the keys inside of it, with | between them")
+    value = Field("value", pl.String(), "", "the one value; null where it is null, or names datasets")
+    names_data = Field("names_data", pl.Boolean(), "", "the row says only that the parameter names datasets")
+    first = Field("first", pl.Boolean(), "", "the row is the first of the job with this name")
+
+
 class Dataset(Record):
     """One row for each dataset of a job."""
 
@@ -158,7 +171,7 @@ class Metric(Record):
     text = Field("text", pl.String(), "", "a text; null for a number")
 
 
-RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, Param, Dataset, Metric)}
+RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, Param, Leaf, Dataset, Metric)}
 """Every kind of joined records, the jobs first."""
 
 
