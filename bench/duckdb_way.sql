@@ -97,9 +97,13 @@ SELECT file, job_id,
 FROM metric_lines GROUP BY ALL;
 
 CREATE TABLE sizes AS
-SELECT file, job_id, sum(file_size) FILTER (type = 'input' AND file_size >= 0) AS input_bytes,
-       sum(file_size) FILTER (type = 'output' AND file_size >= 0) AS output_bytes, min(file_size) < -1 AS negative
-FROM dataset_lines GROUP BY ALL;
+SELECT file, job_id, sum(size) FILTER (type = 'input') AS input_bytes,
+       sum(size) FILTER (type = 'output') AS output_bytes, bool_or(negative) AS negative
+FROM (-- A dataset may stand there under several names; without an id, each row is one.
+      SELECT file, job_id, type, max(file_size) FILTER (file_size >= 0) AS size, min(file_size) < -1 AS negative
+      FROM dataset_lines
+      GROUP BY file, job_id, type, dataset_id, CASE WHEN dataset_id IS NULL THEN rowid END)
+GROUP BY file, job_id;
 
 CREATE MACRO plausible(value) AS CASE WHEN value >= 0 THEN value END;
 CREATE TABLE jobs AS

@@ -100,11 +100,16 @@ def metrics_of(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
-    """Return one row for each job with datasets of known size, with their sums."""
+    """Return one row for each job with datasets of known size, with their sums.
+
+    A dataset may stand there under several names; without an id, each row is one.
+    """
     sums = (pl.col("file_size").filter(type=kind) for kind in ("input", "output"))
     names = ("input_bytes", "output_bytes")
-    known = datasets.filter(pl.col("file_size") >= 0)
-    return known.group_by(JOB).agg(
+    known = datasets.lazy().filter(pl.col("file_size") >= 0).with_row_index("row")
+    nameless = pl.when(pl.col("dataset_id").is_null()).then("row")
+    different = known.group_by(*JOB, "type", "dataset_id", nameless).agg(pl.col("file_size").max()).collect()
+    return different.group_by(JOB).agg(
         pl.when(size.len() > 0).then(size.sum()).alias(name) for size, name in zip(sums, names, strict=True)
     )
 
