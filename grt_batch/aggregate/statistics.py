@@ -141,7 +141,7 @@ def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     begins = np.flatnonzero(np.diff(totals["row"].cast(pl.Int64), prepend=-1))
     units = np.array([10 ** (exponent - ATTO) for exponent in totals[Measurement.exponent.name]], object)
 
-    def each(combine: np.ufunc, values: Sequence[int], unit: Any = 1) -> list[int]:
+    def each(combine: np.ufunc, values: Sequence[int | None], unit: Any = 1) -> list[int]:
         found: list[int] = combine.reduceat(np.array(values, object) * unit, begins).tolist()
         return found
 

@@ -5,27 +5,33 @@ configuration. docs/modules.md describes all these names, and the fields of the 
 """
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
+    ALL_VERSIONS,
     PERIODS,
+    TOOL_COLUMNS,
     TOOL_KEY,
     by_instance,
     error_rate,
     hours,
+    in_state,
     jobs_in,
+    of_all_versions,
     outcomes,
     put_together,
     rows_of_each,
     with_all_instances,
     with_all_merged,
+    with_all_versions,
+    with_versions_merged,
     within,
 )
 from grt_batch.schema.figures import ALL_DIGITS
-from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Metric, Param, Records
+from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
     NOT_SHOWN,
@@ -39,11 +45,13 @@ from grt_batch.schema.visibility import (
 __all__ = [
     "ALL_DIGITS",
     "ALL_INSTANCES",
+    "ALL_VERSIONS",
     "BOUNDS_SCALE",
     "INSTANCE",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
     "PERIODS",
+    "TOOL_COLUMNS",
     "TOOL_KEY",
     "Column",
     "Count",
@@ -58,6 +66,7 @@ __all__ = [
     "FromPublicInstances",
     "Job",
     "JobRows",
+    "Leaf",
     "Ledger",
     "Metric",
     "Module",
@@ -76,7 +85,10 @@ __all__ = [
     "error_rate",
     "histogram",
     "hours",
+    "in_state",
     "jobs_in",
+    "known_sum",
+    "of_all_versions",
     "outcomes",
     "put_together",
     "quantiles",
@@ -84,5 +96,7 @@ __all__ = [
     "statistics",
     "with_all_instances",
     "with_all_merged",
+    "with_all_versions",
+    "with_versions_merged",
     "within",
 ]
