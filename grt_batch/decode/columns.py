@@ -15,7 +15,7 @@ import numpy.typing as npt
 from grt_batch.decode.param_values import shortened, unwrap
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
-from grt_batch.schema.records import Dataset, Metric, Param
+from grt_batch.schema.records import ALL_VERSIONS, Dataset, Metric, Param
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -59,8 +59,8 @@ class Decoded:
 
     `columns` by kind; n is the number of records, j the number of different jobs:
     jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
-    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; if every metric is
-    wanted also record_id, record_name (codes), record_value (NULL) in units of 10 ** -record_scale: int64[n];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen (bits: which metrics) uint16[j]; if every
+    metric is wanted also record_id, record_name (codes), record_value (NULL) in units of 10 ** -record_scale: int64[n];
     metric_txt: id; if every metric is wanted also name, text (codes): int64[n];
     params: id; if they are wanted also param (codes), line: int64[n];
     datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
@@ -142,6 +142,10 @@ def _key(raw: str) -> str | None:
     return text and shortened(text, KEY_BYTES)
 
 
+def _version(raw: str) -> str | None:
+    return None if raw == ALL_VERSIONS else _key(raw)
+
+
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     from grt_batch.kernels import members
 
@@ -154,7 +158,7 @@ def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, I
     )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
     texts = {
-        "tool": _texts_at(data, firsts[0, :tools], _key, _key),
+        "tool": _texts_at(data, firsts[0, :tools], _key, _version),
         "state": _texts_at(data, firsts[1, :states], _key),
     }
     if at[2] < 0:
@@ -186,12 +190,9 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
 
     at = _positions(layout, *_METRIC)
     odd = np.empty((lines, 3), np.int64)
-    ids, counts, values = (
-        np.empty(lines, np.int64),
-        np.zeros(lines, np.int64),
-        np.zeros((lines, len(METRICS)), np.int64),
-    )
-    seen = np.zeros((lines, len(METRICS)), np.uint8)
+    # Only the rows of jobs are written, of which there are fewer than lines.
+    ids, counts, seen = np.empty(lines, np.int64), np.empty(lines, np.int64), np.empty(lines, np.uint16)
+    values = np.empty((lines, len(METRICS)), np.int64)
     n, strange, jobs = metrics.decode_metrics(
         data,
         sep,

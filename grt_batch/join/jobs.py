@@ -77,18 +77,17 @@ class Joiner:
             if Metric.kind in self.wanted:
                 self._collected[kind].add(decoded, (name for name in decoded.columns if name not in reduced))
         elif kind is Kind.DATASETS and not {Dataset.kind, Param.kind} & set(self.wanted):
-            self._collected[kind].add(decoded, ("id", "size", "output"))
+            self._collected[kind].add(decoded, ("id", "dataset_id", "size", "output"))
         else:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
-    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint8]) -> None:
-        """Keep the values seen for each metric and, as bits, which metrics each job has."""
-        there = seen != 0
+    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint16]) -> None:
+        """Keep which metrics each job has, and for each metric the values of the jobs that have it."""
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
-        self._measured.put("seen", (there @ (1 << np.arange(len(METRICS)))).astype(np.uint16))
+        self._measured.put("seen", seen)
         for number, metric in enumerate(METRICS):
-            self._measured.put(metric.name, values[:, number].compress(there[:, number]))
+            self._measured.put(metric.name, values[:, number].compress(seen & (1 << number)))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
         """Return the joined records by class, and the number of replaced lines of jobs.
@@ -164,8 +163,13 @@ class Joiner:
 
         total = np.full((2, len(implausible)), NULL, np.int64)
         datasets = self._collected[Kind.DATASETS]
-        if len(datasets["row"]):
-            joins.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
+        rows = datasets["row"]
+        if len(rows):
+            order, ends = np.empty(len(rows), np.int32), np.zeros(len(implausible) + 1, np.int32)
+            order = order[: joins.put_in_order(rows, ends, order)]
+            table = np.zeros(1 << (2 * int(np.diff(ends[:-1], prepend=0).max(initial=1))).bit_length(), np.int32)
+            dataset, size, output = (datasets[name] for name in ("dataset_id", "size", "output"))
+            joins.add_sizes(order, ends, dataset, size, output, table, total, implausible)
         return {Job.input_bytes.name: nullable(total[0]), Job.output_bytes.name: nullable(total[1])}
 
 

@@ -41,8 +41,8 @@ def metric(number: int, name: str, value: object) -> bytes:
     return line(number, plugin, name, value)
 
 
-def dataset(number: int, size: object, direction: str = "input") -> bytes:
-    return line(number, 1, "bam", size, "input1", direction)
+def dataset(number: int, size: object, direction: str = "input", dataset_id: object = "None") -> bytes:
+    return line(number, dataset_id, "bam", size, "input1", direction)
 
 
 def measured(*datasets: bytes, state: str = "ok", **metrics: object) -> dict[str, Any]:
@@ -133,6 +133,31 @@ def test_sizes_add_up_by_direction_and_only_known_ones_count() -> None:
         (2**40 + 11, 0, False),
         (None, None, False),
     ]
+
+
+def test_a_dataset_of_a_job_counts_once_in_each_direction() -> None:
+    """Galaxy records the first dataset of a multiple input under two names."""
+    text = dataset(1, 5, dataset_id=8) + dataset(1, 7, dataset_id=9) + dataset(2, 5, dataset_id=8)
+    text += dataset(1, 5, "output", 8) + dataset(1, 5, dataset_id=8) + dataset(2, 5, "output", 8)
+    text += dataset(1, 5) + dataset(1, 5) + dataset(3, 5, dataset_id=2**64) + dataset(3, 6, dataset_id=2**65)
+    frame, _, joiner = join((Kind.JOBS, job(1) + job(2) + job(3)), (Kind.DATASETS, text))
+    assert frame.select("input_bytes", "output_bytes").rows() == [(22, 5), (5, 5), (11, None)]
+    assert joiner.members[Kind.DATASETS].accepted == 10
+
+
+@pytest.mark.parametrize("known", [(3, 5, 5, 4), (5, 3), ("None", 5), (5, -1), (0, 5, 0)])
+def test_of_a_dataset_s_sizes_the_greatest_counts(known: tuple[object, ...]) -> None:
+    """In whichever order and block the records come: of a salvaged one nobody knows where it stood."""
+    lines = [dataset(1, size, dataset_id=8) for size in known] + [dataset(1, 0, dataset_id=7)]
+    for ordered in (lines, lines[::-1]):
+        for blocks in ([b"".join(ordered)], ordered):
+            frame, _, _ = join((Kind.JOBS, job(1)), *((Kind.DATASETS, block) for block in blocks))
+            assert frame[Job.input_bytes.name].to_list() == [5]
+
+
+def test_a_dataset_without_a_known_size_has_none_under_any_name() -> None:
+    row = measured(dataset(7, "None", dataset_id=8), dataset(7, -1, dataset_id=8), dataset(7, -3, "output", 8))
+    assert (row["input_bytes"], row["output_bytes"], row["implausible"]) == (None, None, True)
 
 
 @pytest.mark.parametrize("last", [9, 5_000_000_000, 2**62])
@@ -278,10 +303,12 @@ def test_a_negative_size_is_null_and_implausible(direction: str, column: str) ->
     assert (row[column], row["implausible"]) == (None, False)
 
 
-def test_sizes_that_add_up_beyond_all_bounds_are_implausible() -> None:
-    row = measured(*[dataset(7, 2**62 - 1)] * 3)
-    assert row["implausible"]
-    assert row["input_bytes"] == 2**62 - 1
+@pytest.mark.parametrize("sizes", [[2**62 - 1] * 3, [1, 2**62 - 1], [2**62 - 1, 1, 5], [2**61, 2**61]])
+def test_sizes_that_add_up_beyond_all_bounds_are_null_and_implausible(sizes: list[int]) -> None:
+    row = measured(*(dataset(7, size) for size in sizes), dataset(7, 5, "output"))
+    assert (row["input_bytes"], row["output_bytes"], row["implausible"]) == (None, 5, True)
+    row = measured(dataset(7, sizes[0] - 1, dataset_id=1), dataset(7, 2**62 - 1, dataset_id=1))
+    assert (row["input_bytes"], row["implausible"]) == (2**62 - 1, False)
 
 
 def test_a_negative_wait_is_null_but_not_implausible() -> None:
@@ -394,7 +421,7 @@ def shuffled(cut: int, order: Callable[[Kind], int]) -> list[tuple[Kind, bytes]]
             for i in [*numbers, 3, 31]
             for name, value in (("runtime_seconds", i * 1.5), ("galaxy_slots", i % 5), ("memory.peak", i << 20))
         ],
-        Kind.DATASETS: [dataset(i % 31, i, "input" if i % 2 else "output") for i in range(100)],
+        Kind.DATASETS: [dataset(i % 31, i, "input" if i % 2 else "output", i % 31 % 2) for i in range(100)],
     }
     return [
         (kind, b"".join(members[kind][at : at + cut]))

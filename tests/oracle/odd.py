@@ -124,14 +124,28 @@ def _edges(archive: Archive) -> None:
         archive.job("sizes", "ok", metrics=numbers, inputs=[size], outputs=[size])
         archive.job("sizes", "error", metrics=numbers, inputs=[size, "None"], outputs=[1, 2])
     archive.job("files", inputs=[5, 5])
+    _repeated(archive)
     for number in range(1000):
         archive.job("many", params={"n": f"{number}"})
     job = archive.job("files", "error", "None", version="None")
     for extension in ("None", "txt", "a b", "txt"):
         archive.add(Kind.DATASETS, job, "None", extension, -1, "None", "output")
+    for version in ("*", "**", "None", "1.0"):
+        archive.job("starred", version=version, metrics={"core runtime_seconds": "5.0000000"}, inputs=[1])
     names = [SHED, SHED.removesuffix("/1.0"), f"a/{SHED}/2", "a/repos/b", "repos/a/b/c/d", "None"]
     for tool in (*names, "a tool: with +, 'quotes' and a \\", "Müller\r"):
         archive.job(tool, metrics={"core runtime_seconds": "7.0000000"})
+
+
+def _repeated(archive: Archive) -> None:
+    """Datasets that stand there under several names: next to one another and far apart, of one size and of several."""
+    for number, sizes in enumerate([(5, 5), (5, 7, 6), (7, "None", 5), (-1, 5), (-2, 5), ("None", "None"), (0, 0)]):
+        job = archive.job(f"repeated {number}", inputs=[1000], outputs=[100])
+        for place, size in enumerate(sizes):
+            for dataset, direction in ((1, "input"), (1, "output"), ("None", "input"), (2**63 + place % 2, "output")):
+                archive.add(Kind.DATASETS, job, dataset, "bam", size, f"input{place}", direction)
+    for sizes in ((2**62 - 1, 1), (2**61, 2**61), (2**62 - 1, 2**62 - 1), (2**61, 2**61 - 1)):
+        archive.job(f"sum of {sum(sizes)}", inputs=sizes, outputs=[1])
 
 
 def _texts(archive: Archive) -> None:
