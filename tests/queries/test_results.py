@@ -195,6 +195,8 @@ def test_the_error_names_what_the_database_said(database: str) -> None:
         (Decimal("1E+3"), "1000"),
         (Decimal("0.10"), "0.1"),
         (1e16, "1e+16"),
+        (2.0, "2"),
+        (-0.5, "-0.5"),
         (date(2024, 2, 29), "2024-02-29"),
         (datetime(2024, 2, 29, 1), "2024-02-29 01:00:00.000000"),
         ({"a": [Decimal("1.50"), None]}, '{"a":[1.5,null]}'),
