@@ -121,10 +121,16 @@ def cell_text(value: Any) -> str:
             text = f"{value:f}"
             return text.rstrip("0").rstrip(".") if "." in text else text
         case float():
-            return str(value).removesuffix(".0")
+            return _plain(value)
         case dict() | list():
             return orjson.dumps(value, default=_json).decode()
     return str(value)
+
+
+def _plain(value: float) -> str:
+    """Return the shortest text that gives the number again, without an exponent unless that is much shorter."""
+    text = str(value + 0.0).removesuffix(".0")
+    return f"{Decimal(text):f}" if "e" in text and 1e-6 <= abs(value) < 1e21 else text
 
 
 def _json(value: Any) -> Any:

@@ -208,3 +208,10 @@ def test_debug_shows_the_sql_as_sent_and_its_time(call: Call, filled: str) -> No
     assert sql[:2] == ["SELECT", "    tool_id,"]
     assert "tool_id ~* 'O''Hara'" in answer.err
     assert re.fullmatch(r"-- \d+\.\d ms, 0 rows", time)
+
+
+def test_no_version_is_all_versions_together(call: Call, filled: str) -> None:
+    asked = ["query", "tool-new-errors", "--param", "weeks=30", "--database", filled]
+    together = call(*asked, "--no-version")
+    assert together.code == 0
+    assert together == call(*asked, "--param", "version=*") != call(*asked)
