@@ -48,6 +48,13 @@ def _recoded(column: pl.Series, names: pl.Series, texts: pl.Series) -> pl.Series
     return _gathered(column, names.search_sorted(before).to_numpy(), texts)
 
 
+def replaced(column: pl.Series, texts: pl.Series) -> pl.Series:
+    """Return an encoded column with other texts: in place of each text of its dictionary that at the same place of
+    `texts`, where a text may stand several times."""
+    names = texts.unique().sort()
+    return _gathered(column, names.search_sorted(texts).to_numpy(), pl.Series(names, dtype=pl.Enum(names)))
+
+
 def _gathered(column: pl.Series, places: npt.NDArray[np.integer[Any]], texts: pl.Series) -> pl.Series:
     """Replace each code of the encoded `column` by the text at its place in `places`."""
     codes = pl.Series(np.minimum(places, max(len(texts), 1) - 1).astype(np.uint32))[column.to_physical()]

@@ -11,17 +11,21 @@ from grt_batch.aggregate.statistics import histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
+    ALL_VERSIONS,
     PERIODS,
     TOOL_KEY,
     by_instance,
     error_rate,
     hours,
     jobs_in,
+    of_all_versions,
     outcomes,
     put_together,
     rows_of_each,
     with_all_instances,
     with_all_merged,
+    with_all_versions,
+    with_versions_merged,
     within,
 )
 from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
@@ -37,6 +41,7 @@ from grt_batch.schema.visibility import (
 
 __all__ = [
     "ALL_INSTANCES",
+    "ALL_VERSIONS",
     "INSTANCE",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
@@ -75,6 +80,7 @@ __all__ = [
     "histogram",
     "hours",
     "jobs_in",
+    "of_all_versions",
     "outcomes",
     "put_together",
     "quantiles",
@@ -82,5 +88,7 @@ __all__ = [
     "statistics",
     "with_all_instances",
     "with_all_merged",
+    "with_all_versions",
+    "with_versions_merged",
     "within",
 ]

@@ -1,9 +1,10 @@
-"""What reports have in common: windows, states, rates, hours, and rows of all instances together.
+"""What reports have in common: windows, states, rates, hours, rows of all instances and of all versions together.
 
 In `rows` the cubes of a partial hold all instances, with the column `instance_id`. Where a table adds rows up, start
 from `with_all_instances(partial[CUBE.name])`, choose days by `filter(within(ledger, 30))`, then group by the table's
-key: the rows of the instance `*` come out beside those of each instance. Where numbers follow from whole cubes, as
-percentiles do, take the cubes apart by `by_instance`, add `*` by `with_all_merged`, and put the rows together by
+key: the rows of the instance `*` come out beside those of each instance. `with_all_versions` does the same for the
+versions of a tool. Where numbers follow from whole cubes, as statistics do, take the cubes apart by `by_instance`, add
+what all versions make by `with_versions_merged` and `*` by `with_all_merged`, and put the rows together by
 `rows_of_each`.
 """
 
@@ -15,13 +16,17 @@ from datetime import timedelta
 import polars as pl
 
 from grt_batch.aggregate.measures import Cube
-from grt_batch.frames.dictionaries import alike
+from grt_batch.frames.dictionaries import alike, categories, replaced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
 from grt_batch.schema.records import Field, Job
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
 """The columns that name a tool."""
+
+
+ALL_VERSIONS = "*"
+"""The tool_version of rows of a tool over all its versions; their tool_id is the id without the version."""
 
 
 PERIODS = {"all": None, "30d": 30, "7d": 7}
@@ -72,6 +77,26 @@ def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame, frame.with_columns(everywhere)])
 
 
+def of_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a cube as those of their tool over all versions: `tool_version` is `*`, and the `tool_id` of a
+    tool from a Tool Shed has no version. Other ids stay as they are."""
+    tool_id, tool_version = TOOL_KEY
+    ids = frame[tool_id]
+    return frame.with_columns(
+        replaced(ids, categories(ids).str.replace(SHED_ID, "${shed}/repos/${owner}/${repository}/${name}")),
+        pl.lit(ALL_VERSIONS, pl.Enum([ALL_VERSIONS])).alias(tool_version),
+    )
+
+
+def with_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a cube twice: as those of their version, and as those of the version `*`.
+
+    What is grouped by TOOL_KEY and added up then has rows of a tool over all its versions beside those of each, also
+    where there is only one.
+    """
+    return pl.concat(alike([frame, of_all_versions(frame)], TOOL_KEY))
+
+
 def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
     """Take cubes apart by instance: each partial is what the cubes have counted in that instance."""
     found: dict[str, Partial] = {}
@@ -80,6 +105,19 @@ def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
         for (instance_id,), frame in parts.items():
             found.setdefault(instance_id, {})[cube.name] = frame
     return found
+
+
+def with_versions_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:
+    """Add to the cubes of each partial that `by_instance` returns what all versions of a tool make together."""
+    cubes = tuple(cubes)
+    return {
+        instance_id: {
+            cube.name: cube.merge([part[cube.name], of_all_versions(part[cube.name])])
+            for cube in cubes
+            if cube.name in part
+        }
+        for instance_id, part in parts.items()
+    }
 
 
 def with_all_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from grt_batch.frames.dictionaries import alike, categories, encoded, filled, recoded, with_own_texts
+from grt_batch.frames.dictionaries import alike, categories, encoded, filled, recoded, replaced, with_own_texts
 
 Texts = list[str | None]
 NAMES = ["", " ", "a", "aa", "b", "B", "é", "e\u0301", "大", "😀", "\uffff", "None", "tab\t"]
@@ -74,6 +74,19 @@ def test_another_dictionary_leaves_the_texts_alone(texts: Texts, names: list[str
     """What the old dictionary has, but no row, need not be in the new one."""
     wider = in_order([*texts, *more])
     check(recoded(column(texts, names), pl.Series(wider, dtype=pl.String)), texts, wider)
+
+
+@examples(200)
+@given(texts=TEXTS, names=DICTIONARY, other=st.dictionaries(TEXT, TEXT))
+@example(texts=[], names=[], other={})
+@example(texts=[None], names=[], other={})
+@example(texts=["b", None, "a"], names=["b", "a"], other={"a": "c"})
+def test_a_text_is_replaced_wherever_it_stands(texts: Texts, names: list[str], other: dict[str, str]) -> None:
+    """Two texts may become one."""
+    source = column(texts, names)
+    instead = [other.get(text, text) for text in categories(source)]
+    found = replaced(source, pl.Series(instead, dtype=pl.String))
+    check(found, [None if text is None else other.get(text, text) for text in texts], in_order(instead))
 
 
 @examples(200)

@@ -9,17 +9,22 @@ import pytest
 
 from grt_batch.aggregate.measures import Count, Cube
 from grt_batch.core.config import Config
+from grt_batch.frames.dictionaries import categories
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, concat_instances
 from grt_batch.modules.helpers import (
+    TOOL_KEY,
     by_instance,
     error_rate,
     hours,
+    of_all_versions,
     outcomes,
     put_together,
     rows_of_each,
     with_all_instances,
     with_all_merged,
+    with_all_versions,
+    with_versions_merged,
     within,
 )
 from grt_batch.schema.records import Job
@@ -73,6 +78,69 @@ def test_all_instances_are_one_more_whether_rows_or_cubes_are_added_up() -> None
     )
     assert {row[INSTANCE]: (row["jobs"], row["ok"], row["error"]) for row in merged.iter_rows(named=True)} == added
     assert added == {"a": (1, 1, 0), "b": (3, 2, 1), "*": (4, 3, 1)}
+
+
+VERSIONS = Cube("versions", (Job.tool_id, Job.tool_version), (Count("jobs"),))
+SHED = "toolshed.g2.bx.psu.edu/repos/iuc/bwa_mem2/bwa_mem2"
+
+
+def of_versions(*jobs: tuple[str | None, str | None]) -> pl.DataFrame:
+    """The cube of jobs of these tools in these versions."""
+    return VERSIONS.add(pl.DataFrame(jobs, schema={"tool_id": pl.String, "tool_version": pl.String}, orient="row"))
+
+
+@pytest.mark.parametrize(
+    ("full", "plain"),
+    [
+        (f"{SHED}/2.2.1", SHED),
+        (f"{SHED}/2.2.1+galaxy0", SHED),
+        (f"{SHED}/", SHED),
+        (SHED, SHED),
+        ("localhost:9009/shed/repos/a b/c/d\n/e:f+g", "localhost:9009/shed/repos/a b/c/d\n"),
+        ("toolshed/repos/iuc/bwa_mem2", "toolshed/repos/iuc/bwa_mem2"),
+        ("toolshed/repos/iuc/bwa_mem2/bwa/1/2", "toolshed/repos/iuc/bwa_mem2/bwa/1/2"),
+        ("/repos/iuc/bwa_mem2/bwa/1", "/repos/iuc/bwa_mem2/bwa/1"),
+        ("Cut1", "Cut1"),
+        ("$1/${name}", "$1/${name}"),
+        ("", ""),
+    ],
+)
+def test_the_id_over_all_versions_has_none(full: str, plain: str) -> None:
+    rows = with_all_versions(of_versions((full, "1")))
+    assert {row[:2] for row in rows.rows()} == {(full, "1"), (plain, "*")}
+
+
+def test_all_versions_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
+    first = of_versions((f"{SHED}/1", "1"), (f"{SHED}/2", "2"), ("Cut1", "1"), ("Cut1", None))
+    other = of_versions((f"{SHED}/2", "2"), (f"{SHED}/3", None), (None, None), (SHED, "4"))
+    partial = concat_instances([VERSIONS], {"a": {"versions": first}, "b": {"versions": other}})
+    rows = (
+        with_all_instances(with_all_versions(partial["versions"]))
+        .group_by(INSTANCE, *TOOL_KEY)
+        .agg(pl.col("jobs").sum())
+    )
+    added = {row[:3]: row[3] for row in rows.rows()}
+    assert {key[0]: jobs for key, jobs in added.items() if key[1:] == (SHED, "*")} == {"a": 2, "b": 3, "*": 5}
+    assert {key: jobs for key, jobs in added.items() if key[0] == "*" and key[1] in ("", "Cut1")} == {
+        ("*", "", ""): 1,
+        ("*", "", "*"): 1,
+        ("*", "Cut1", ""): 1,
+        ("*", "Cut1", "1"): 1,
+        ("*", "Cut1", "*"): 2,
+    }
+    parts = with_all_merged(with_versions_merged(by_instance(partial, [VERSIONS]), [VERSIONS]), [VERSIONS])
+    merged = rows_of_each(parts, lambda part: part["versions"].sort(TOOL_KEY))
+    assert {(row[INSTANCE], *(row[name] for name in TOOL_KEY)): row["jobs"] for row in merged.to_dicts()} == added
+    assert all(part["versions"].equals(part["versions"].sort(TOOL_KEY)) for part in parts.values())
+
+
+def test_rows_over_all_versions_keep_their_columns_and_dictionaries_in_order() -> None:
+    frame = of_versions(("b", "1"), ("a", "2"))
+    rows = with_all_versions(frame)
+    assert rows.columns == of_all_versions(frame).columns == frame.columns
+    assert all(categories(rows[name]).is_sorted() for name in TOOL_KEY)
+    assert with_all_versions(frame.clear()).height == 0
+    assert with_all_versions(VERSIONS.empty()).height == 0
 
 
 def test_nothing_together_is_nothing() -> None:
