@@ -1,13 +1,15 @@
--- Instances: their popularity, their tools, and whether their exports still arrive.
+-- Instances: their popularity, their tools, and whether their exports still arrive. tools counts them over all their
+-- versions. What nobody measured is empty, not 0, and so is a sum of nothing but that.
 
 -- name: instance-popularity(period, limit)
 -- Which instances are popular? The numbers of users come from the last archive that contains them.
+-- tags: instance_id, title
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :limit count = 50               maximum number of rows; 0 for all
 WITH used AS (
-    SELECT instance_id, sum(jobs) AS jobs, count(DISTINCT tool_id) AS tools, sum(core_hours) AS core_hours
+    SELECT instance_id, sum(jobs) AS jobs, count(*) AS tools, sum(core_hours) AS core_hours
     FROM grt.tool_usage
-    WHERE instance_id <> '*' AND period = :period
+    WHERE instance_id <> '*' AND tool_version = '*' AND period = :period
     GROUP BY instance_id
 ),
 users AS (
@@ -20,10 +22,10 @@ SELECT
     instance_id,
     title,
     url,
-    coalesce(used.jobs, 0) AS jobs,
+    coalesce(used.jobs, 0)::bigint AS jobs,
     (used.jobs / sum(used.jobs) OVER ())::float8 AS share_of_jobs,
     coalesce(tools, 0) AS tools,
-    coalesce(core_hours, 0) AS core_hours,
+    core_hours,
     active AS users_active,
     total AS users_total
 FROM grt.instance
@@ -34,6 +36,7 @@ LIMIT nullif(:limit, 0);
 
 -- name: instances-with-tools(tools, period)
 -- Which instances have run these tools? Instances with the most of these tools come first.
+-- tags: instance_id, title
 -- :tools list                     ids or short names, separated by commas
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 WITH wanted AS (
@@ -42,7 +45,9 @@ WITH wanted AS (
 ran AS (
     SELECT instance_id, asked, sum(jobs) AS jobs, max(last_job) AS last_job
     FROM wanted
-    JOIN grt.tool ON asked IN (tool_id, name)
+    JOIN grt.tool ON asked IN (
+        tool_id, concat_ws('/', shed || '/repos', owner, repository, name), owner || '/' || name, name
+    )
     JOIN grt.tool_usage USING (tool_id, tool_version)
     WHERE instance_id <> '*' AND period = :period
     GROUP BY instance_id, asked
@@ -53,7 +58,7 @@ SELECT
     url,
     count(ran.asked) AS tools,
     string_agg(wanted.asked, ', ' ORDER BY wanted.asked) FILTER (WHERE ran.asked IS NULL) AS missing,
-    sum(ran.jobs) AS jobs,
+    sum(ran.jobs)::bigint AS jobs,
     max(last_job)::date AS last_used
 FROM grt.instance
 CROSS JOIN wanted
@@ -64,6 +69,7 @@ ORDER BY tools DESC, jobs DESC, instance_id;
 
 -- name: instance-statistics(instance)
 -- What did each instance do, in total and recently?
+-- tags: instance_id, title
 -- :instance text = *              id of an instance, or * for every instance
 WITH months AS (
     SELECT
@@ -77,9 +83,9 @@ WITH months AS (
     GROUP BY instance_id
 ),
 used AS (
-    SELECT instance_id, count(DISTINCT tool_id) AS tools
+    SELECT instance_id, count(*) AS tools
     FROM grt.tool_usage
-    WHERE period = 'all'
+    WHERE period = 'all' AND tool_version = '*'
     GROUP BY instance_id
 ),
 users AS (
@@ -115,6 +121,7 @@ ORDER BY instance.jobs DESC, instance_id;
 -- name: instance-exports(instance)
 -- Does every export still arrive, does it fit its quota, and can its numbers be trusted? The worst come first.
 -- warning is 1 for ok, 2 for kinda ok, 3 for not ok. A GB is 10^9 bytes.
+-- tags: instance_id, title
 -- :instance text = *              id of an instance, or * for every instance
 SELECT
     instance_id,

@@ -1,8 +1,10 @@
 -- Time, memory and cores used by the jobs of a tool in state ok. Percentiles are accurate to 1 percent.
+-- The version * is a tool over all its versions; its id is then without the version. What nobody measured is empty.
 
--- name: tool-metrics(tool, metric, instance, period, limit)
+-- name: tool-metrics(tool, version, metric, instance, period, limit)
 -- How are the metrics of a tool's jobs in state ok distributed? The name of a metric ends with its unit.
--- :tool text                      part of the tool's id
+-- :tool tool                      part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :metric text = all              name of a metric
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
@@ -12,14 +14,17 @@ SELECT
 FROM grt.tool_metric
 WHERE
     instance_id = :instance AND period = :period AND n > 0
-    AND strpos(lower(tool_id), lower(:tool)) > 0 AND :metric IN ('all', metric)
+    AND tool_id ~* :tool AND :metric IN ('all', metric)
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY tool_id, tool_version, metric
 LIMIT nullif(:limit, 0);
 
--- name: tool-histogram(tool, metric, instance, limit)
+-- name: tool-histogram(tool, version, metric, instance, limit)
 -- How many of a tool's jobs in state ok fall into each bin? The bounds of bins have the unit of the metric.
 -- share_up_to is the share of the jobs in this bin and all lower bins.
--- :tool text                      part of the tool's id
+-- tags: tool_id, tool_version, low
+-- :tool tool                      part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :metric runtime_seconds|memory_bytes|cpu_seconds = runtime_seconds    the metric
 -- :instance text = *              id of an instance, or * for all instances together
 -- :limit count = 200              maximum number of rows; 0 for all
@@ -32,16 +37,19 @@ SELECT
     (jobs / sum(jobs) OVER tool)::float8 AS share_of_jobs,
     (sum(jobs) OVER (tool ORDER BY low) / sum(jobs) OVER tool)::float8 AS share_up_to
 FROM grt.tool_histogram
-WHERE instance_id = :instance AND metric = :metric AND strpos(lower(tool_id), lower(:tool)) > 0
+WHERE
+    instance_id = :instance AND metric = :metric AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 WINDOW tool AS (PARTITION BY tool_id, tool_version)
 ORDER BY tool_id, tool_version, low
 LIMIT nullif(:limit, 0);
 
--- name: tool-runtimes(instance, period, tool, limit)
+-- name: tool-runtimes(instance, period, tool, version, limit)
 -- How long do jobs in state ok run? Tools with the longest total runtime come first.
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
--- :tool text = ''                 part of the tool's id
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
@@ -56,43 +64,57 @@ SELECT
 FROM grt.tool_metric
 WHERE
     instance_id = :instance AND period = :period AND metric = 'runtime_seconds' AND n > 0
-    AND strpos(lower(tool_id), lower(:tool)) > 0
+    AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY total DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
--- name: tool-memory-efficiency(instance, period, tool, limit)
+-- name: tool-memory-efficiency(instance, period, tool, version, min_jobs, min_runtime, min_memory, limit)
 -- How much of its allocated memory does a job in state ok use? memory_efficiency is peak / allocated.
--- A GB is 10^9 bytes.
+-- Short jobs and small allocations are left out, unless the minimums are lowered to 0. A GB is 10^9 bytes.
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
--- :tool text = ''                 part of the tool's id
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
+-- :min_jobs count = 5             minimum number of jobs
+-- :min_runtime number = 300       minimum of the median runtime in seconds; 0 for all
+-- :min_memory number = 8          minimum of the median allocated memory in GB; 0 for all
 -- :limit count = 50               maximum number of rows; 0 for all
-SELECT
-    tool_id,
-    tool_version,
-    used.n AS jobs,
-    used.p50 AS memory_efficiency_p50,
-    used.p95 AS memory_efficiency_p95,
-    used.maximum AS memory_efficiency_max,
-    (peak.p50 / 1e9)::float8 AS memory_p50_gb,
-    (peak.p95 / 1e9)::float8 AS memory_p95_gb,
-    (peak.maximum / 1e9)::float8 AS memory_max_gb,
-    (allocated.p50 / 1e9)::float8 AS allocated_p50_gb
-FROM grt.tool_metric AS used
-JOIN grt.tool_metric AS peak USING (instance_id, period, tool_id, tool_version)
-JOIN grt.tool_metric AS allocated USING (instance_id, period, tool_id, tool_version)
+WITH measured AS (
+    SELECT
+        tool_id,
+        tool_version,
+        max(n) FILTER (WHERE metric = 'memory_efficiency') AS jobs,
+        max(p50) FILTER (WHERE metric = 'memory_efficiency') AS memory_efficiency_p50,
+        max(p95) FILTER (WHERE metric = 'memory_efficiency') AS memory_efficiency_p95,
+        max(maximum) FILTER (WHERE metric = 'memory_efficiency') AS memory_efficiency_max,
+        max(p50) FILTER (WHERE metric = 'memory_bytes') / 1e9::float8 AS memory_p50_gb,
+        max(p95) FILTER (WHERE metric = 'memory_bytes') / 1e9::float8 AS memory_p95_gb,
+        max(maximum) FILTER (WHERE metric = 'memory_bytes') / 1e9::float8 AS memory_max_gb,
+        max(p50) FILTER (WHERE metric = 'allocated_memory_bytes') / 1e9::float8 AS allocated_p50_gb,
+        max(p50) FILTER (WHERE metric = 'runtime_seconds') AS runtime_p50_seconds
+    FROM grt.tool_metric
+    WHERE
+        instance_id = :instance AND period = :period AND tool_id ~* :tool
+        AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
+    GROUP BY tool_id, tool_version
+)
+SELECT *
+FROM measured
 WHERE
-    instance_id = :instance AND period = :period AND strpos(lower(tool_id), lower(:tool)) > 0 AND used.n > 0
-    AND used.metric = 'memory_efficiency'
-    AND peak.metric = 'memory_bytes'
-    AND allocated.metric = 'allocated_memory_bytes'
-ORDER BY used.n DESC, tool_id, tool_version
+    jobs > 0 AND jobs >= :min_jobs
+    AND (:min_runtime = 0 OR runtime_p50_seconds >= :min_runtime)
+    AND (:min_memory = 0 OR allocated_p50_gb >= :min_memory)
+ORDER BY jobs DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
--- name: tool-memory-per-inputs(tool, instance, limit)
--- How do memory and runtime of a tool's jobs in state ok grow with the size of the inputs?
--- An MB is 10^6 bytes, a GB 10^9 bytes.
--- :tool text                      part of the tool's id
+-- name: tool-memory-per-inputs(tool, version, instance, limit)
+-- How do memory and runtime of a tool's jobs grow with the size of the inputs, and how many were killed for memory?
+-- jobs, memory and runtime are of jobs in state ok; error counts the jobs in error, oom those that were killed for
+-- memory, whatever their state. An MB is 10^6 bytes, a GB 10^9 bytes.
+-- tags: tool_id, tool_version, input_from_mb
+-- :tool tool                      part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :instance text = *              id of an instance, or * for all instances together
 -- :limit count = 200              maximum number of rows; 0 for all
 SELECT
@@ -101,21 +123,58 @@ SELECT
     (low / 1e6)::float8 AS input_from_mb,
     (high / 1e6)::float8 AS input_to_mb,
     jobs,
+    error,
+    oom,
     (memory_p50 / 1e9)::float8 AS memory_p50_gb,
     (memory_p95 / 1e9)::float8 AS memory_p95_gb,
     (memory_max / 1e9)::float8 AS memory_max_gb,
     runtime_p50 AS runtime_p50_seconds,
     runtime_p95 AS runtime_p95_seconds
 FROM grt.tool_input
-WHERE instance_id = :instance AND strpos(lower(tool_id), lower(:tool)) > 0
+WHERE
+    instance_id = :instance AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY tool_id, tool_version, low
 LIMIT nullif(:limit, 0);
 
--- name: queue-time(instance, period, tool, limit)
+-- name: good-for-pulsar(instance, period, tool, version, min_jobs, limit)
+-- Which tools read little for how long they run, so that their jobs can well be sent to computers far away?
+-- score is the bytes of input for each second of runtime, by the means of the jobs in state ok. Tools that read nothing
+-- are left out; the best come first. An MB is 10^6 bytes.
+-- :instance text = *              id of an instance, or * for all instances together
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
+-- :min_jobs count = 5             minimum number of jobs
+-- :limit count = 50               maximum number of rows; 0 for all
+WITH input AS (
+    SELECT * FROM grt.tool_metric WHERE metric = 'input_bytes' AND mean > 0
+),
+runtime AS (
+    SELECT * FROM grt.tool_metric WHERE metric = 'runtime_seconds' AND mean > 0
+)
+SELECT
+    tool_id,
+    tool_version,
+    least(input.n, runtime.n) AS jobs,
+    input.mean / 1e6::float8 AS input_mean_mb,
+    runtime.mean AS runtime_mean_seconds,
+    input.mean / runtime.mean AS score
+FROM input
+JOIN runtime USING (instance_id, period, tool_id, tool_version)
+WHERE
+    instance_id = :instance AND period = :period AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
+    AND least(input.n, runtime.n) >= :min_jobs
+ORDER BY score, tool_id, tool_version
+LIMIT nullif(:limit, 0);
+
+-- name: queue-time(instance, period, tool, version, limit)
 -- How long do jobs in state ok wait between creation and start?
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
--- :tool text = ''                 part of the tool's id
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
@@ -129,6 +188,7 @@ SELECT
 FROM grt.tool_metric
 WHERE
     instance_id = :instance AND period = :period AND metric = 'wait_seconds' AND n > 0
-    AND strpos(lower(tool_id), lower(:tool)) > 0
+    AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY n DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);

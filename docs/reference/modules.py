@@ -17,12 +17,12 @@ from grt_batch.ledger import ledger
 from grt_batch.modules import base, helpers
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
-from grt_batch.schema import records, visibility
+from grt_batch.schema import figures, records, visibility
 from grt_batch.schema import tables as schema_tables
 from grt_batch.schema.records import RECORDS, Field, Job, Record
 from grt_batch.schema.tables import Table
 from reference.markdown import ROOT, code, codes, grid, one_line, page
-from reference.tables import _column
+from reference.tables import columns_of
 
 EXAMPLE = ROOT / "docs" / "examples" / "tool_wait.py"
 
@@ -63,7 +63,7 @@ _AUTHOR = {
     "Cubes and measures": (measures, distributions),
     "Numbers from cubes": (sketch, statistics),
     "Helpers for `rows`": (base, helpers),
-    "Tables and who may see them": (schema_tables, visibility),
+    "Tables and who may see them": (schema_tables, figures, visibility),
     "What else a report is given": (ledger, records),
 }
 """What else an author imports, by the files that define it."""
@@ -162,7 +162,7 @@ def _table_of(table: Table) -> Iterator[str]:
     yield f"## Table {table.name}"
     yield table.doc
     yield f"Key: {codes(table.key)}"
-    yield grid(("column", "type", "unit", "meaning"), [_column(column) for column in table.columns])
+    yield columns_of(table)
 
 
 def _cube(cube: Cube) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
-from grt_batch.schema.tables import Column, Shown, Table
+from grt_batch.schema.tables import Column, Shown, Table, Type
 from reference.markdown import code, codes, grid, one_line, page
 
 
@@ -17,13 +17,27 @@ def tables() -> str:
     parts: list[str] = []
     for table, publisher in _published():
         parts += [f"## {table.name}", table.doc, _facts(table, publisher)]
-        parts.append(grid(("column", "type", "unit", "meaning"), [_column(column) for column in table.columns]))
+        parts.append(columns_of(table))
     return page(
         "Tables",
         "Each table is in the schema `grt` of the database and, where it says so, in a TSV file: UTF-8, with a header"
         " line, rows in the order of the key. Null is empty there; tab, newline, carriage return and backslash inside"
         " of a value are `\\t`, `\\n`, `\\r`, `\\\\`.",
+        "Numbers are the same in the file and in the database: exact, or the nearest decimal number with so many"
+        " significant digits. A percentile that this would move beyond the extremes of what was measured is written as"
+        " the extreme. Whole numbers have no point, and none from 1e-6 up to 1e21 has an exponent.",
         *parts,
+    )
+
+
+def columns_of(table: Table) -> str:
+    """The columns of a table: what they hold, and how it is written."""
+    return grid(
+        ("column", "type", "unit", "written", "meaning"),
+        [
+            (code(column.name), column.type.value, column.unit, _written(table, column), column.doc)
+            for column in table.columns
+        ],
     )
 
 
@@ -57,6 +71,16 @@ def _first_sentence(kind: type) -> str:
     return re.split("[.:;]", one_line(kind.__doc__))[0] + "."
 
 
-def _column(column: Column) -> tuple[str, ...]:
-    decimals = f", {column.scale} decimals" if column.scale else ""
-    return code(column.name), column.type.value + decimals, column.unit, column.doc
+_NUMBERS = (Type.BIGINT, Type.INTEGER, Type.DOUBLE, Type.NUMERIC)
+
+
+def _written(table: Table, column: Column) -> str:
+    """How the numbers of a column are written."""
+    if column.type not in _NUMBERS:
+        return ""
+    if not column.rounding:
+        return "exactly"
+    if not column.within:
+        return f"{column.rounding} digits"
+    shown = set(column.within) <= set(table.schema)
+    return f"{column.rounding} digits, between {' and '.join(map(code, column.within)) if shown else 'the extremes'}"

@@ -43,9 +43,16 @@ class Count:
         return [pl.col(self.name).sum()]
 
 
+def known_sum(value: pl.Expr) -> pl.Expr:
+    """Sum the values that are not null; null where there is none, for which polars says 0. For rows of several columns
+    too: `known_sum(pl.col("bytes", "seconds"))`."""
+    return pl.when(value.count() > 0).then(value.sum())
+
+
 @dataclass(frozen=True)
 class Sum:
-    """The exact sum of an integer field over the records where it is not null, in 128 bits."""
+    """The exact sum of an integer field over the records where it is not null, in 128 bits; of a boolean field the
+    number of those where it is true, in 64. Null where the field is null in all records: unknown is not 0."""
 
     name: str
     field: Field
@@ -57,20 +64,25 @@ class Sum:
 
     def schema(self) -> dict[str, pl.DataType]:
         """Return the columns of this measure, by name."""
-        return {self.name: pl.Int128()}
+        return {self.name: self._type}
 
     def add(self) -> list[pl.Expr]:
         """Return the expressions that aggregate the records of a group to these columns."""
-        return [self.field.expr.cast(pl.Int128).sum().alias(self.name)]
+        return [known_sum(self.field.expr.cast(self._type)).alias(self.name)]
 
     def merge(self) -> list[pl.Expr]:
         """Return the expressions that merge several rows of these columns to one."""
-        return [pl.col(self.name).sum()]
+        return [known_sum(pl.col(self.name))]
+
+    @property
+    def _type(self) -> pl.DataType:
+        return pl.Int64() if self.field.type == pl.Boolean() else pl.Int128()
 
 
 @dataclass(frozen=True)
 class Squares:
-    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the records where it is not null.
+    """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the records where it is not null; null
+    where it is null in all records.
 
     It may leave 128 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
     """
@@ -93,17 +105,21 @@ class Squares:
         # The square of 32 bits needs the bit of the sign.
         products = (high * high, high * low, low.cast(pl.UInt64) * low.cast(pl.UInt64))
         return [
-            product.cast(pl.Int128).sum().alias(name) for product, name in zip(products, self.schema(), strict=True)
+            known_sum(product.cast(pl.Int128)).alias(name)
+            for product, name in zip(products, self.schema(), strict=True)
         ]
 
     def merge(self) -> list[pl.Expr]:
         """Return the expressions that merge several rows of these columns to one."""
-        return [pl.col(name).sum() for name in self.schema()]
+        return [known_sum(pl.col(name)) for name in self.schema()]
 
-    def exact(self, rows: pl.DataFrame) -> list[int]:
+    def exact(self, rows: pl.DataFrame) -> list[int | None]:
         """Return the sum in each row, as integers of Python."""
         parts = (rows[name].to_list() for name in self.schema())
-        return [(high << 64) + (mixed << 33) + low for high, mixed, low in zip(*parts, strict=True)]
+        return [
+            None if high is None else (high << 64) + (mixed << 33) + low
+            for high, mixed, low in zip(*parts, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

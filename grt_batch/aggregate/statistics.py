@@ -16,7 +16,7 @@ import polars as pl
 from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement
 from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.frames.composite_keys import key_order
-from grt_batch.schema.tables import exact_text
+from grt_batch.schema.figures import exact_text
 
 _ONES = 10**-ATTO
 """The number of the smallest units in 1."""
@@ -27,8 +27,10 @@ _EXACT = pl.Schema(
         "n": pl.Int64(),
         "total": pl.String(),
         "mean": pl.Float64(),
-        "minimum": pl.Float64(),
-        "maximum": pl.Float64(),
+        "minimum": pl.String(),
+        "maximum": pl.String(),
+        "least": pl.Float64(),
+        "greatest": pl.Float64(),
         "variance": pl.Float64(),
         "stddev": pl.Float64(),
     }
@@ -38,8 +40,8 @@ _EXACT = pl.Schema(
 def statistics(
     distributions: Distributions, partial: Mapping[str, pl.DataFrame], percents: Sequence[int]
 ) -> pl.DataFrame:
-    """Return a row for each group and metric, in units: n, total (a decimal text), mean, minimum, maximum, variance and
-    stddev (of a sample, null for one value), and the percentiles, as p50 and so on.
+    """Return a row for each group and metric, in units: n, total, minimum and maximum (decimal texts, for columns with
+    the scale None), mean, variance and stddev (of a sample, null for one value), and the percentiles, as p50 and so on.
 
     `partial` holds both cubes, as they were counted or merged.
     """
@@ -52,27 +54,33 @@ def statistics(
     percentiles = order_statistics(counts, ("row",), percents, middles)
     totals = partial[distributions.totals.name].with_columns(row)
     rows = _exact(totals, key, ones).join(percentiles, on="row", maintain_order="left")
-    return rows.drop("row").with_columns(
-        # The value that stands for a bin may lie beyond all values in it.
-        *(pl.col(f"p{percent}").clip("minimum", "maximum") for percent in percents),
-    )
+    # The value that stands for a bin may lie beyond all values in it.
+    inside = [pl.col(f"p{percent}").clip("least", "greatest") for percent in percents]
+    return rows.with_columns(inside).drop("row", "least", "greatest")
+
+
+BOUNDS_SCALE = -ATTO
+"""The bounds of a histogram's bins are integers of 10 ** -BOUNDS_SCALE of the unit."""
 
 
 def histogram(
     distributions: Distributions, partial: Mapping[str, pl.DataFrame], metrics: Sequence[str], step_bits: int
 ) -> pl.DataFrame:
-    """Return the bins of some metrics that hold values: for each group and metric `low`, `high` and `jobs`, in units.
+    """Return the bins of some metrics that hold values: for each group and metric `low`, `high` and `jobs`. The bounds
+    are exact, for columns of the type NUMERIC with the scale BOUNDS_SCALE.
 
     Each power of two is cut into 2^`step_bits` bins. The metrics are fields, not ratios.
     """
-    key, ones = _key(distributions), _ones(distributions)
+    key = _key(distributions)
     drawn = partial[distributions.counts.name].filter(pl.col(distributions.metric.name).is_in(metrics))
     drawn = drawn.with_columns(coarse(pl.col(BIN.name), step_bits).alias("first"))
     order, begins = key_order(drawn, (*key, "first"))
     jobs = np.add.reduceat(drawn["jobs"].to_numpy()[order], begins)
     last = coarse_last(pl.col(BIN.name), step_bits)
+    units = {exponent: 10 ** (exponent + BOUNDS_SCALE) for exponent in distributions.exponents}
+    unit = Measurement.exponent.expr.replace_strict(units, return_dtype=pl.Int128)
     return drawn[order[begins]].select(
-        *key, (low(pl.col("first")) / ones).alias("low"), (end(last) / ones).alias("high"), jobs=jobs
+        *key, (low(pl.col("first")) * unit).alias("low"), (end(last) * unit).alias("high"), jobs=jobs
     )
 
 
@@ -103,23 +111,26 @@ def _exact_128(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.Da
     """Return the rows of one exponent whose products fit in 128 bits: nearly all."""
     n, total = pl.col("n"), pl.col("total")
     high, mixed, low = (pl.col(name) for name in _SQUARES)
+    scale = -totals[Measurement.exponent.name][0]
     # A factor and not a shift: these are 128 bits.
     square = high * (1 << 64) + mixed * (1 << 33) + low
     spread = (n.cast(pl.Int128) * square - total * total).cast(pl.Float64)
     exact = totals.with_columns(
         (total.cast(pl.Float64) / n / ones).alias("mean"),
-        (pl.col("first_value") / ones).alias("minimum"),
-        (pl.col("last_value") / ones).alias("maximum"),
+        (pl.col("first_value") / ones).alias("least"),
+        (pl.col("last_value") / ones).alias("greatest"),
         pl.when(n > 1).then(spread / (n.cast(pl.Float64) * (n - 1)) / ones / ones).alias("variance"),
     )
     return exact.select(
         "row",
         *key,
         "n",
-        exact_text(total, -totals[Measurement.exponent.name][0]).alias("total"),
-        pl.col("mean").clip("minimum", "maximum"),
-        "minimum",
-        "maximum",
+        exact_text(total, scale).alias("total"),
+        pl.col("mean").clip("least", "greatest"),
+        exact_text(pl.col("first_value"), scale).alias("minimum"),
+        exact_text(pl.col("last_value"), scale).alias("maximum"),
+        "least",
+        "greatest",
         "variance",
         pl.col("variance").sqrt().alias("stddev"),
     )
@@ -130,7 +141,7 @@ def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     begins = np.flatnonzero(np.diff(totals["row"].cast(pl.Int64), prepend=-1))
     units = np.array([10 ** (exponent - ATTO) for exponent in totals[Measurement.exponent.name]], object)
 
-    def each(combine: np.ufunc, values: Sequence[int], unit: Any = 1) -> list[int]:
+    def each(combine: np.ufunc, values: Sequence[int | None], unit: Any = 1) -> list[int]:
         found: list[int] = combine.reduceat(np.array(values, object) * unit, begins).tolist()
         return found
 
@@ -147,8 +158,10 @@ def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         "n": n,
         "total": [_decimal(sum_) for sum_ in total],
         "mean": [sum_ / (count * _ONES) for count, sum_ in zip(n, total, strict=True)],
-        "minimum": [value / _ONES for value in least],
-        "maximum": [value / _ONES for value in greatest],
+        "minimum": [_decimal(value) for value in least],
+        "maximum": [_decimal(value) for value in greatest],
+        "least": [value / _ONES for value in least],
+        "greatest": [value / _ONES for value in greatest],
         "variance": variance,
         "stddev": [None if value is None else math.sqrt(value) for value in variance],
     }

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "tsv", "csv", "json"]),
+    type=click.Choice(["table", "tsv", "csv", "json", "influx"]),
     default="table",
     show_default=True,
-    help="table is rounded and shortened for people; the others are complete.",
+    help="table is rounded and shortened for people; the others are complete. influx is InfluxDB's line protocol.",
 )
+@click.option("--full-ids", is_flag=True, help="Show ids of tools in full in a table, as other formats do.")
+@click.option("--short", is_flag=True, help="Write ids of tools without the Tool Shed, in any format.")
+@click.option("--no-version", is_flag=True, help="The same as --param version=*: tools over all their versions.")
 @click.option("--sql", type=FOLDER, help="Folder with *.sql files of your own.  [default: config/sql]")
 @options("database", "work", "config")
 @click.option("--debug", is_flag=True, help="Show the SQL and its time, and the traceback of an error.")
@@ -36,6 +39,9 @@ def query(
     listing: bool,
     params: tuple[str, ...],
     form: str,
+    full_ids: bool,
+    short: bool,
+    no_version: bool,
     sql: Path | None,
     database: str | None,
     work: Path | None,
@@ -54,18 +60,29 @@ def query(
     if name is None:
         raise BadArguments(command="query", what="it needs the name of a query; grt-batch query --list shows them")
     asked = find_query(queries, name)
-    values = asked.values(_given(params))
+    if full_ids and short:
+        raise BadArguments(command="query", what="--full-ids and --short exclude each other")
+    values = asked.values(_given((*params, "version=*") if no_version else params))
     from grt_batch.queries import results as answers
+    from grt_batch.queries.influx import as_influx
+    from grt_batch.schema.tool_ids import told_apart, without_shed
 
     with database_of(config, borrow=True) as url:
         answer = answers.ask(url, asked, values, _show if debug else _hide)
     if debug:
         _show(f"-- {answer.milliseconds:.1f} ms, {counted(len(answer.rows), 'row')}")
+    if short or (form == "table" and not full_ids):
+        answer = answers.with_ids(answer, without_shed if short else told_apart)
     if form == "table":
         click.echo(text_table(*answers.as_table(answer)) if answer.rows else f"no rows ({', '.join(answer.columns)})")
-        return
-    forms = {"tsv": answers.as_tsv, "csv": answers.as_csv, "json": answers.as_json}
-    click.echo(forms[form](answer), nl=False)
+    elif form == "influx":
+        lines, left_out = as_influx(asked, answer)
+        click.echo(lines, nl=False)
+        if left_out:
+            _show(f"left out: {counted(left_out, 'row')} without a field")
+    else:
+        forms = {"tsv": answers.as_tsv, "csv": answers.as_csv, "json": answers.as_json}
+        click.echo(forms[form](answer), nl=False)
 
 
 def _given(params: tuple[str, ...]) -> dict[str, str]:

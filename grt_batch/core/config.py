@@ -104,6 +104,14 @@ class Config:
         512 << 20, "reading", "bytes", "an archive whose reject file would be larger is quarantined (0 = no limit)"
     )
 
+    left_out_params: tuple[Text, ...] = _key(
+        ("__*", "chromInfo"),
+        "reading",
+        "list of patterns",
+        "what Galaxy adds to parameters by itself: the reports leave out parameters, and keys inside of them, with such"
+        " names (* = any text), and count them",
+    )
+
     redact_patterns: tuple[Text, ...] = _key(
         PATTERNS,
         "privacy",

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from grt_batch.decode.param_values import shortened, unwrap
+from grt_batch.decode.coded_leaves import Spans, coded_leaves
+from grt_batch.decode.leaves import DATA
+from grt_batch.decode.param_values import KEY_BYTES, shortened, unwrap
 from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
 from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
-from grt_batch.schema.records import Dataset, Leaf, Metric, Param
+from grt_batch.schema.records import ALL_VERSIONS, Dataset, Leaf, Metric, Param
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -24,16 +26,6 @@ Integers = npt.NDArray[np.int64]
 
 
 _Read = TypeVar("_Read")
-
-
-KEY_BYTES = 512
-"""The greatest length of tools, versions, states, file types and names, in UTF-8. They are keys of tables, and a
-database cannot index long texts. Galaxy allows 255 characters.
-"""
-
-
-_DATA = "data"
-"""Marks, in the texts of a parameter, a value that names datasets."""
 
 
 WANTED = (Param.kind, Leaf.kind, Dataset.kind, Metric.kind)
@@ -55,18 +47,20 @@ class Decoded:
     """A decoded block. `accepted` of its `lines` are records, `salvaged` of them repaired; the others are in `rejects`.
 
     `replaced` counts bytes that are no UTF-8, and NULs. `redacted` counts records with a redacted value; `decode`
-    itself redacts and shortens nothing.
+    itself redacts and shortens nothing. `left_out` counts leaves that were left out afterwards.
 
     `columns` by kind; n is the number of records, j the number of different jobs:
     jobs: id, create_time (µs or NULL), tool, state (codes into `texts`), line (from 0): int64[n];
-    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen uint8[j, len(METRICS)]; if every metric is
-    wanted also record_id, record_name (codes), record_value (NULL) in units of 10 ** -record_scale: int64[n];
+    metric_num: id, records int64[j], values int64[j, len(METRICS)], seen (bits: which metrics) uint16[j]; if every
+    metric is wanted also record_id, record_name (codes), record_value (NULL) in units of 10 ** -record_scale: int64[n];
     metric_txt: id; if every metric is wanted also name, text (codes): int64[n];
-    params: id; if they are wanted also param (codes), line: int64[n];
+    params: id, line; if they are wanted also param (codes); if leaves are wanted also name (codes), leaves (how many):
+    int64[n], and leaf (codes), those of one record after the other;
     datasets: id, size (bytes or NULL), dataset_id (NULL), file (codes): int64[n], output (0 or 1): uint8[n].
     `texts` holds the texts of the codes, None for null, `shortened` to KEY_BYTES except value and text:
     tool: (tool_id, tool_version); state: (state,); record_name, name: (plugin, name); text: (text,); param: (name,
-    value, "data" if it names datasets); file: (extension, param_name).
+    value, DATA if it names datasets), name: (name,), leaf: (name, value, DATA if it only names data); file: (extension,
+    param_name).
     """
 
     layout: Layout
@@ -75,6 +69,7 @@ class Decoded:
     salvaged: int = 0
     replaced: int = 0
     redacted: int = 0
+    left_out: int = 0
     rejects: tuple[Reject, ...] = ()
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     texts: Mapping[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
@@ -91,7 +86,7 @@ def columns_of(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collec
         case Kind.METRIC_TXT if Metric.kind in wanted:
             return _texts(layout, data, sep, lines, {"name": ("plugin", "name"), "text": ("value",)})
         case Kind.PARAMS if {Param.kind, Leaf.kind} & set(wanted):
-            return _params(layout, data, sep, lines)
+            return _params(layout, data, sep, lines, wanted)
         case Kind.DATASETS:
             return _datasets(layout, data, sep, lines)
         case _:
@@ -142,6 +137,10 @@ def _key(raw: str) -> str | None:
     return text and shortened(text, KEY_BYTES)
 
 
+def _version(raw: str) -> str | None:
+    return None if raw == ALL_VERSIONS else _key(raw)
+
+
 def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
     from grt_batch.kernels import members
 
@@ -154,7 +153,7 @@ def _jobs(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, I
     )
     columns = {name: out[i, :n].copy() for i, name in enumerate(("id", "create_time", "tool", "state", "line"))}
     texts = {
-        "tool": _texts_at(data, firsts[0, :tools], _key, _key),
+        "tool": _texts_at(data, firsts[0, :tools], _key, _version),
         "state": _texts_at(data, firsts[1, :states], _key),
     }
     if at[2] < 0:
@@ -186,12 +185,9 @@ def _metrics(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded
 
     at = _positions(layout, *_METRIC)
     odd = np.empty((lines, 3), np.int64)
-    ids, counts, values = (
-        np.empty(lines, np.int64),
-        np.zeros(lines, np.int64),
-        np.zeros((lines, len(METRICS)), np.int64),
-    )
-    seen = np.zeros((lines, len(METRICS)), np.uint8)
+    # Only the rows of jobs are written, of which there are fewer than lines.
+    ids, counts, seen = np.empty(lines, np.int64), np.empty(lines, np.int64), np.empty(lines, np.uint16)
+    values = np.empty((lines, len(METRICS)), np.int64)
     n, strange, jobs = metrics.decode_metrics(
         data,
         sep,
@@ -242,22 +238,33 @@ def _texts(
     return replace(decoded, texts=texts), odd
 
 
-def _params(layout: Layout, data: Bytes, sep: int, lines: int) -> tuple[Decoded, Integers]:
+def _params(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collection[str]) -> tuple[Decoded, Integers]:
     from grt_batch.kernels import param_values
 
     decoded, odd, where = _coded(layout, data, sep, lines, {"param": ("name", "value")})
-    places = where["param"]
+    places, pairs = where["param"], decoded.columns["param"]
     found = np.empty((len(places), 3), np.int64)
     param_values.shapes(data, places, found)
-    kinds = found[:, 0]
     names = _column(data, places[:, :2], lambda name: _key(name) or "")
     values: list[str | None] = [*_pieces(data, found)]
-    data_or_not = [_DATA if kind == REFERENCES else None for kind in kinds.tolist()]
-    strange = np.flatnonzero(kinds == ODD)
-    for place, (start, end) in zip(strange.tolist(), places[strange, 2:].tolist(), strict=True):
-        values[place], names_data = unwrap(names[place], bytes(data.data[start:end]))
-        data_or_not[place] = _DATA if names_data else None
-    return replace(decoded, texts={"param": list(zip(names, values, data_or_not, strict=True))}), odd
+    columns, texts = dict(decoded.columns), dict[str, list[tuple[str | None, ...]]]()
+    if Leaf.kind in wanted:
+        of_pairs = coded_leaves(data, places, found[:, 0], names, values)
+        spans = Spans(of_pairs.begins[pairs], of_pairs.counts[pairs])
+        known: dict[str, int] = {}
+        columns["name"] = np.array([known.setdefault(name, len(known)) for name in names], np.int64)[pairs]
+        columns |= {"leaves": spans.counts.astype(np.int32), "leaf": of_pairs.codes[spans.places()]}
+        texts |= {"name": [(name,) for name in known], "leaf": of_pairs.texts}
+    if Param.kind in wanted:
+        data_or_not = [DATA if kind == REFERENCES else None for kind in found[:, 0].tolist()]
+        strange = np.flatnonzero(found[:, 0] == ODD)
+        for place, (start, end) in zip(strange.tolist(), places[strange, 2:].tolist(), strict=True):
+            values[place], names_data = unwrap(names[place], bytes(data.data[start:end]))
+            data_or_not[place] = DATA if names_data else None
+        texts["param"] = list(zip(names, values, data_or_not, strict=True))
+    else:
+        del columns["param"]
+    return replace(decoded, columns=columns, texts=texts), odd
 
 
 def _coded(

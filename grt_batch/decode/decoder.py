@@ -90,8 +90,9 @@ def _with_salvaged(
 ) -> Decoded:
     """Return the columns of a block with the salvaged records in place."""
     layout = decoded.layout
-    if "values" in decoded.columns:
-        # The last value of a job depends on all lines before it, so the repaired block is decoded as a whole.
+    if {"values", "leaf"} & decoded.columns.keys():
+        # The last value of a job depends on all lines before it, and leaves are no column of records: the repaired
+        # block is decoded as a whole.
         mended = _mended(data, odd, salvaged)
         return _decoded(layout, mended, decoded.accepted + len(salvaged), wanted)
     text = np.frombuffer(b"".join(record.text for record in salvaged), np.uint8)

@@ -23,6 +23,12 @@ VALUE_BYTES = 1024
 """The greatest length of a stored value, in UTF-8: a database cannot index long texts."""
 
 
+KEY_BYTES = 512
+"""The greatest length of tools, versions, states, file types and names, in UTF-8. They are keys of tables, and a
+database cannot index long texts. Galaxy allows 255 characters.
+"""
+
+
 _DIGEST_DIGITS = 16
 
 
@@ -63,13 +69,20 @@ def unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
 
 
 def _unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
+    value, source = opened(name, raw)
+    return text_of(value, source), _names_datasets(value)
+
+
+_cached = lru_cache(_CACHED_VALUES)(_unwrap)
+
+
+def opened(name: str, raw: bytes) -> tuple[Any, str]:
+    """Return the value of the parameter `name` as JSON has it, and the text that it was parsed from."""
     if raw in _NULLS:
-        return None, False
+        return None, ""
     if raw == _REDACTED:
-        return REDACTED, False
+        return REDACTED, ""
     text = raw.decode()
-    if not text.startswith(OPENINGS):
-        return _without_nul(text), False
     value: Any = text
     for _ in range(_MOST_LAYERS):
         if isinstance(value, str) and value.startswith(OPENINGS):
@@ -82,11 +95,7 @@ def _unwrap(name: str, raw: bytes) -> tuple[str | None, bool]:
             value = None if value[name] == "null" else value[name]
         else:
             break
-    found = _text(value, text)
-    return None if found is None else _without_nul(found), _names_datasets(value)
-
-
-_cached = lru_cache(_CACHED_VALUES)(_unwrap)
+    return value, text
 
 
 def parse(text: str) -> Any:
@@ -104,14 +113,14 @@ def parse(text: str) -> Any:
     return value
 
 
-def _text(value: Any, source: str) -> str | None:
-    """Return a value as text, or its `source` if it is nested too deeply to be written."""
-    if value is None or isinstance(value, str):
-        return value
+def text_of(value: Any, source: str) -> str | None:
+    """Return a value as text, or its `source` if it is nested too deeply to be written. No text holds NUL."""
+    if value is None:
+        return None
     try:
-        return dump(value)
+        return (value if isinstance(value, str) else dump(value)).replace("\0", "\ufffd")
     except TypeError:
-        return source
+        return source.replace("\0", "\ufffd")
 
 
 def dump(value: Any) -> str:
@@ -132,10 +141,6 @@ def _names_datasets(value: Any) -> bool:
 
 def _is_reference(value: Any) -> bool:
     return isinstance(value, dict) and "id" in value and isinstance(value.get("src"), str)
-
-
-def _without_nul(value: str) -> str:
-    return value.replace("\0", "\ufffd")
 
 
 def shortened(value: str, most: int = VALUE_BYTES) -> str:

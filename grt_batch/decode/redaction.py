@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from grt_batch.core.errors import BadConfig
@@ -83,7 +84,7 @@ class Redaction:
         places = self.named(values).arg_true()
         if len(places):
             values = _put(values, places, self._inside(values.gather(places).to_list()))
-        return self._without_patterns(values)
+        return self.without_patterns(values)
 
     def lines(self, lines: pl.Series) -> pl.Series:
         """Redact raw lines that are no records: a line with one of the names loses everything after it."""
@@ -91,9 +92,9 @@ class Redaction:
         if len(places):
             ends = lines.gather(places).str.replace_all(f"(?s)({self._word}).*", f"${{1}}{REDACTED}")
             lines = _put(lines, places, ends)
-        return self._without_patterns(lines)
+        return self.without_patterns(lines)
 
-    def _without_patterns(self, texts: pl.Series) -> pl.Series:
+    def without_patterns(self, texts: pl.Series) -> pl.Series:
         """Replace what the patterns match. Few texts match, and searching is faster than replacing."""
         # An alternation of all patterns would have no common letters for a search to begin with, and takes up to a
         # thousand times as long.
@@ -193,8 +194,10 @@ def _cleaned(value: Any, named: Mapping[str, str]) -> Any:
 
 
 def redacted(decoded: Decoded, redaction: Redaction) -> Decoded:
-    """Return a decoded block with its values redacted and the values of its parameters `shortened`."""
-    if "param" in decoded.texts:
+    """Return a decoded block with its values and the names of its leaves redacted, and the values of its parameters
+    `shortened`.
+    """
+    if {"param", "leaf"} & decoded.texts.keys():
         return _params(decoded, redaction)
     if "text" in decoded.texts:
         return _metrics(decoded, redaction)
@@ -202,22 +205,43 @@ def redacted(decoded: Decoded, redaction: Redaction) -> Decoded:
 
 
 def _params(decoded: Decoded, redaction: Redaction) -> Decoded:
-    texts = decoded.texts["param"]
+    """Redact parameters, their leaves or both: each leaf is a name and a text like any other."""
+    columns, texts = decoded.columns, dict(decoded.texts)
+    records = np.zeros(len(columns["id"]), np.bool_)
+    if "param" in texts:
+        texts["param"], changed = _named(texts["param"], None, redaction)
+        records |= changed[columns["param"]]
+    if "leaf" in texts:
+        # Keys of an object may be anything.
+        names = _column(texts["leaf"], 0)
+        texts["leaf"], changed = _named(texts["leaf"], redaction.without_patterns(names), redaction)
+        if changed.any():
+            leaves = np.append(0, np.cumsum(changed[columns["leaf"]]))[np.append(0, np.cumsum(columns["leaves"]))]
+            records |= np.diff(leaves) > 0
+    if all(some is decoded.texts[name] for name, some in texts.items()):
+        return decoded
+    return replace(decoded, texts=texts, redacted=int(records.sum()))
+
+
+def _named(
+    texts: list[tuple[str | None, ...]], new_names: pl.Series | None, redaction: Redaction
+) -> tuple[list[tuple[str | None, ...]], npt.NDArray[np.bool_]]:
+    """Return names with their values, redacted and shortened, and which of them are redacted."""
     names, before = _column(texts, 0), _column(texts, 1)
     values = _hidden(redaction.values(before), redaction.named(names))
     invocation = (names == _INVOCATION) & before.str.contains(_INVOCATION_ID)
     values = values.zip_with(~invocation.fill_null(False), before)
     changed = values.ne_missing(before)
+    if new_names is not None:
+        changed |= new_names.ne_missing(names)
+        names = new_names
     places = (changed | (values.str.len_bytes() > VALUE_BYTES).fill_null(False)).arg_true()
-    if not len(places):
-        return decoded
-    params = list(texts)
-    for place, value in zip(places.to_list(), values.gather(places).to_list(), strict=True):
-        name, _, data = texts[place]
+    found = list(texts) if len(places) else texts
+    some = zip(places.to_list(), names.gather(places).to_list(), values.gather(places).to_list(), strict=True)
+    for place, name, value in some:
         # Values are shortened only now: half a secret would not be found.
-        params[place] = name, shortened(value), data
-    count = int(changed.to_numpy()[decoded.columns["param"]].sum())
-    return replace(decoded, texts={**decoded.texts, "param": params}, redacted=count)
+        found[place] = name, value and shortened(value), texts[place][2]
+    return found, changed.to_numpy()
 
 
 def _metrics(decoded: Decoded, redaction: Redaction) -> Decoded:

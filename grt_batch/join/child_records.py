@@ -6,7 +6,6 @@ reads the records, so that they need not be stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +15,7 @@ import polars as pl
 
 from grt_batch.decode.columns import Integers
 from grt_batch.frames.dictionaries import categories
+from grt_batch.join.bare_ids import bare_ids
 from grt_batch.join.buffers import Collected, Dictionary, Rows, nullable
 from grt_batch.schema.members import NULL, SECONDS_SCALE
 from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
@@ -24,13 +24,6 @@ _OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Re
 
 
 _DIRECTIONS = pl.Enum(["input", "output"])
-
-
-_ID = "(?:0|[1-9][0-9]{0,17})"
-
-
-_IDS = f"^(?:{_ID}(?:, ?{_ID})*|\\[{_ID}(?:, ?{_ID})*\\])$"
-"""A bare dataset id as the value of a parameter, or several."""
 
 
 def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
@@ -43,7 +36,7 @@ def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
 
 def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
     """Return the rows of `Dataset`, without the fields of their jobs. The collected rows refer to `jobs`."""
-    rows, order = _in_order(collected.take("row"))
+    rows, order = in_order(collected.take("row"))
     size = collected.take("size")[order]
     size[size < 0] = NULL
     identity = nullable(collected.take("dataset_id")[order])
@@ -62,35 +55,34 @@ def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
     )
 
 
-def params(collected: Collected, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of `Param`, as `datasets` does.
+def params(collected: Collected, rows: Rows, order: Integers, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of `Param`, as `datasets` does. The collected records are put `in_order`.
 
     `inputs` are the rows of `Dataset`: a value that is the bare id of an input of the same job and name only names
     data.
     """
-    rows, order = _in_order(collected.take("row"))
     dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
     name = dictionary.column(0, codes)
-    kept = _last(rows, name.to_physical().to_numpy(), len(categories(name)))
+    kept = last(rows, name.to_physical().to_numpy(), len(categories(name)))
     codes = codes[kept]
     frame = pl.DataFrame(
         {
             Param.job_id.name: jobs[rows[kept]],
             Param.name.name: name.filter(pl.Series(kept)),
             Param.value.name: dictionary.column(1, codes),
-            Param.names_data.name: _flags(dictionary, codes),
+            Param.names_data.name: flags(dictionary, codes),
         }
     )
-    return frame.with_columns(_bare_ids(frame, inputs) | pl.col(Param.names_data.name))
+    return frame.with_columns(bare_ids(frame, inputs) | pl.col(Param.names_data.name))
 
 
 def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame:
     """Return the rows of `Metric`, as `datasets` does."""
     frames = []
     for collected, prefix in ((numeric, "record_"), (text, "")):
-        rows, order = _in_order(collected.take("row"))
+        rows, order = in_order(collected.take("row"))
         dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
-        kept = _last(rows, names, len(dictionary.codes))
+        kept = last(rows, names, len(dictionary.codes))
         order, names = order[kept], names[kept]
         if prefix:
             values = _decimals(collected.take("record_value")[order], collected.take("record_scale")[order])
@@ -112,7 +104,7 @@ def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame
     return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
 
 
-def _in_order(rows: Rows) -> tuple[Rows, Integers]:
+def in_order(rows: Rows) -> tuple[Rows, Integers]:
     """Return the rows of records, and the places where the records were, by rising job; without orphans."""
     from grt_batch.kernels import joins
 
@@ -121,7 +113,7 @@ def _in_order(rows: Rows) -> tuple[Rows, Integers]:
     return rows[order], order
 
 
-def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+def last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
     """Return which records no later one of the same job and code replaces."""
     from grt_batch.kernels import joins
 
@@ -131,7 +123,7 @@ def _last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.boo
     return kept
 
 
-def _flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
+def flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
     return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean)[codes]
 
 
@@ -141,50 +133,3 @@ def _decimals(value: Integers, scale: Integers) -> pl.Series:
     raised = pl.Series(np.where(scale == 0, 10**SECONDS_SCALE, 1)).cast(pl.Int128)
     unit = pl.Series([Decimal(1).scaleb(-SECONDS_SCALE)], dtype=pl.Decimal(38, SECONDS_SCALE))
     return (whole * raised).cast(pl.Decimal(38, 0)) * unit
-
-
-def _bare_ids(frame: pl.DataFrame, inputs: pl.DataFrame) -> pl.Series:
-    """Return which values are the ids of inputs of the same job and name.
-
-    Galaxy numbers the datasets of a multiple parameter: those of `input` are called input1, input2 and so on.
-    """
-    value, name, job = Param.value.name, Param.name.name, Param.job_id.name
-    nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).alias(Param.names_data.name)
-    stems = _stems(categories(inputs[Dataset.param_name.name]), set(categories(frame[name])))
-    named = categories(frame[name]).is_in(stems[name].implode())
-    numbers = categories(frame[value]).str.contains(_IDS)
-    bare = _flagged(frame[name], named) & _flagged(frame[value], numbers)
-    if not bare.any():
-        return nothing
-    candidates = (
-        frame.with_row_index("place")
-        .filter(bare)
-        .select("place", job, pl.col(name).cast(pl.String), pl.col(value).cast(pl.String).str.extract_all("[0-9]+"))
-        .explode(value)
-        .with_columns(pl.col(value).cast(pl.Int64))
-    )
-    known = inputs.filter(pl.col(Dataset.type.name) == "input").select(
-        job, pl.col(Dataset.dataset_id.name).alias(value), pl.col(Dataset.param_name.name).alias("input")
-    )
-    # Semi joins do not multiply rows: a job may have many parameters and inputs of one id.
-    known = known.join(candidates, on=[job, value], how="semi").with_columns(pl.col("input").cast(pl.String))
-    found = candidates.join(known.join(stems, on="input"), on=[job, value, name], how="semi")
-    found = found.select("place", value).unique()
-    whole = candidates.select("place", value).unique().group_by("place").len("wanted")
-    whole = whole.join(found.group_by("place").len("found"), on="place").filter(pl.col("wanted") == pl.col("found"))
-    return nothing.scatter(whole["place"], True) if whole.height else nothing
-
-
-def _stems(inputs: Iterable[str], names: Set[str]) -> pl.DataFrame:
-    """Return pairs of an input and a name among `names` that equals it without some of its last digits, or with all."""
-    rows = []
-    for text in inputs:
-        digits = len(text) - len(text.rstrip("0123456789"))
-        ends = range(len(text) - digits, len(text) + 1)
-        rows += [(text, text[:end]) for end in ends if text[:end] in names]
-    return pl.DataFrame(rows, schema={"input": pl.String, Param.name.name: pl.String}, orient="row")
-
-
-def _flagged(texts: pl.Series, flags: pl.Series) -> pl.Series:
-    """Return the flag that each encoded text has in its dictionary; null has none."""
-    return flags[texts.to_physical()].fill_null(False)

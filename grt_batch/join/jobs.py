@@ -23,6 +23,9 @@ from grt_batch.schema.members import (
     CPU_V1,
     CPU_V2,
     END,
+    HITS_V1,
+    KILLS_V2,
+    LIMIT_V1,
     MEMORY_MB,
     MEMORY_V1,
     MEMORY_V2,
@@ -45,6 +48,9 @@ _WITH_DATASETS = {Param.kind, Leaf.kind, Dataset.kind}
 
 
 _FOUND_AT_ONCE = 1 << 20
+
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass
@@ -76,18 +82,17 @@ class Joiner:
             if Metric.kind in self.wanted:
                 self._collected[kind].add(decoded, (name for name in decoded.columns if name not in reduced))
         elif kind is Kind.DATASETS and not _WITH_DATASETS & set(self.wanted):
-            self._collected[kind].add(decoded, ("id", "size", "output"))
+            self._collected[kind].add(decoded, ("id", "dataset_id", "size", "output"))
         else:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
-    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint8]) -> None:
-        """Keep the values seen for each metric and, as bits, which metrics each job has."""
-        there = seen != 0
+    def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint16]) -> None:
+        """Keep which metrics each job has, and for each metric the values of the jobs that have it."""
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
-        self._measured.put("seen", (there @ (1 << np.arange(len(METRICS)))).astype(np.uint16))
+        self._measured.put("seen", seen)
         for number, metric in enumerate(METRICS):
-            self._measured.put(metric.name, values[:, number].compress(there[:, number]))
+            self._measured.put(metric.name, values[:, number].compress(seen & (1 << number)))
 
     def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
         """Return the joined records by class, and the number of replaced lines of jobs.
@@ -101,9 +106,12 @@ class Joiner:
         if _WITH_DATASETS & set(self.wanted):
             frames[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], ids)
         if {Param.kind, Leaf.kind} & set(self.wanted):
-            frames[Param] = child_records.params(self._collected[Kind.PARAMS], ids, frames[Dataset])
-        if Leaf.kind in self.wanted:
-            frames[Leaf] = leaves(frames[Param])
+            collected = self._collected[Kind.PARAMS]
+            rows, order = child_records.in_order(collected.take("row"))
+            if Param.kind in self.wanted:
+                frames[Param] = child_records.params(collected, rows, order, ids, frames[Dataset])
+            if Leaf.kind in self.wanted:
+                frames[Leaf] = leaves(collected, rows, order, ids, frames[Dataset])
         if Metric.kind in self.wanted:
             frames[Metric] = child_records.metrics(
                 self._collected[Kind.METRIC_NUM], self._collected[Kind.METRIC_TXT], ids
@@ -131,7 +139,9 @@ class Joiner:
         implausible, has_metrics = np.zeros(count, np.uint8), np.zeros(count + 1, np.uint8)
         # Orphans have row -1, which nobody reads.
         has_metrics[self._measured["row"]] = 1
-        open_states = np.array([state not in TERMINAL_STATES for (state,) in jobs.dictionary("state").codes], np.bool_)
+        names = [state for (state,) in jobs.dictionary("state").codes]
+        open_states = np.array([state not in TERMINAL_STATES for state in names], np.bool_)
+        failed = np.array([state == "error" for state in names], np.bool_)[states]
         return pl.DataFrame(
             {
                 Job.job_id.name: ids,
@@ -139,7 +149,7 @@ class Joiner:
                 Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
                 Job.state.name: jobs.dictionary("state").column(0, states),
                 **_times(created),
-                **_measurements(lambda metric: self._metric(metric, count), created, implausible),
+                **_measurements(lambda metric: self._metric(metric, count), created, failed, implausible),
                 **self._sizes(implausible),
                 Job.without_metrics.name: has_metrics[:count] == 0,
                 Job.implausible.name: implausible != 0,
@@ -163,8 +173,13 @@ class Joiner:
 
         total = np.full((2, len(implausible)), NULL, np.int64)
         datasets = self._collected[Kind.DATASETS]
-        if len(datasets["row"]):
-            joins.add_sizes(datasets["row"], datasets["size"], datasets["output"], total, implausible)
+        rows = datasets["row"]
+        if len(rows):
+            order, ends = np.empty(len(rows), np.int32), np.zeros(len(implausible) + 1, np.int32)
+            order = order[: joins.put_in_order(rows, ends, order)]
+            table = np.zeros(1 << (2 * int(np.diff(ends[:-1], prepend=0).max(initial=1))).bit_length(), np.int32)
+            dataset, size, output = (datasets[name] for name in ("dataset_id", "size", "output"))
+            joins.add_sizes(order, ends, dataset, size, output, table, total, implausible)
         return {Job.input_bytes.name: nullable(total[0]), Job.output_bytes.name: nullable(total[1])}
 
 
@@ -178,6 +193,7 @@ def _counts(decoded: Decoded) -> Members:
         rejected=len(decoded.rejects) - fragments,
         fragments=fragments,
         redacted=decoded.redacted,
+        left_out=decoded.left_out,
     )
 
 
@@ -223,9 +239,9 @@ def _times(created: Integers) -> dict[str, pl.Series]:
 
 
 def _measurements(
-    metric: Callable[[int], Integers], created: Integers, implausible: npt.NDArray[np.uint8]
+    metric: Callable[[int], Integers], created: Integers, failed: Flags, implausible: npt.NDArray[np.uint8]
 ) -> dict[str, pl.Series]:
-    """Return the measures of a job; mark jobs with a negative measurement as `implausible`.
+    """Return the measures of a job; mark jobs with a negative measurement as `implausible`. `failed` are in error.
 
     Each `metric` is fetched once, and late: all of them together would need more memory than the result.
     """
@@ -242,6 +258,7 @@ def _measurements(
     runtime = plausible(_first(metric(RUNTIME), _elapsed(start, plausible(metric(END)))))
     cores = plausible(metric(SLOTS))
     peaks = [plausible(metric(number)) for number in (MEMORY_V2, MEMORY_V1)]
+    oom = _killed(failed, peaks[1], *(plausible(metric(number)) for number in (LIMIT_V1, HITS_V1, KILLS_V2)))
     memory = nullable(_first(*(np.where(peak == 0, NULL, peak) for peak in peaks)))
     del start, peaks
     usec = plausible(metric(CPU_V2))
@@ -255,7 +272,24 @@ def _measurements(
         Job.allocated_memory.name: nullable(_unless_null(_times_exact(megabytes, 2**20), megabytes)),
         Job.core_seconds.name: nullable(_unless_null(_times_exact(runtime, cores), runtime, cores)),
         Job.wait.name: wait,
+        Job.oom.name: oom,
     }
+
+
+def _killed(failed: Flags, peak: Integers, limit: Integers, hits: Integers, kills: Integers) -> pl.Series:
+    """Return which jobs were killed for memory, null where nothing could tell.
+
+    The second cgroups count the kills. Under the first ones a job that `failed` with its peak at 98 % of a limit or
+    more is taken for killed. Without a limit they cannot tell: the system may have killed the job. A job with a limit
+    but no peak was not killed if it never hit the limit; hits alone prove nothing.
+    """
+    # NULL is negative, and stands for "no limit" too.
+    limited, measured = limit > 0, peak > 0
+    # 100 · peak ≥ 98 · limit, where neither product need fit.
+    near = limited & measured & (limit - peak <= limit // 50)
+    uncounted = kills == NULL
+    killed = pl.Series(np.where(uncounted, failed & near, kills > 0))
+    return killed.set(pl.Series(uncounted & ~(limited & (measured | (hits == 0)))), None)
 
 
 def _waited(start: Integers, created: Integers) -> Integers:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grt_batch.kernels.compiled import compiled
+from grt_batch.kernels.compiled import compiled, inlined
 from grt_batch.schema.members import NO_LIMIT, NULL
 
 
@@ -52,21 +52,56 @@ def put_metric(rows: Any, seen: Any, metric: Any, values: Any, out: Any) -> None
 
 
 @compiled
-def add_sizes(rows: Any, size: Any, output: Any, total: Any, implausible: Any) -> None:
-    """Add the sizes of datasets to `total[output, row]`, the bytes of their jobs; NULL where no dataset has a size.
+def add_sizes(
+    order: Any, ends: Any, dataset: Any, size: Any, output: Any, table: Any, total: Any, implausible: Any
+) -> None:
+    """Add the sizes of datasets up in `total[output, row]`, the bytes of their jobs; NULL where none has a size.
 
-    A negative size, or a sum beyond 2^62, marks the job as implausible.
+    `order` and `ends` come from `put_in_order`. A dataset counts once, with the greatest of its sizes, as an input and
+    once as an output; each record with the dataset NULL counts by itself. A negative size, or a sum from NO_LIMIT on,
+    which becomes NULL, marks the job as implausible. `table` is room for a power of two of places, for each job at
+    least twice as many as it has records. The result does not depend on the order of the records.
     """
-    for i in range(rows.size):
-        row = rows[i]
-        if row < 0 or size[i] == NULL:
-            continue
-        before = total[output[i], row]
-        before = np.int64(0) if before == NULL else before
-        if size[i] < 0 or before > NO_LIMIT - size[i]:
-            implausible[row] = 1
-        else:
-            total[output[i], row] = before + size[i]
+    begin = 0
+    for row in range(implausible.size):
+        end = ends[row]
+        bits = 1
+        while 1 << bits < 2 * (end - begin):
+            bits += 1
+        table[: 1 << bits] = 0
+        for i in order[begin:end]:
+            if size[i] < 0:
+                implausible[row] |= size[i] != NULL
+                continue
+            counted = np.int64(0)
+            if dataset[i] != NULL:
+                place = _place(dataset, output, i, table, bits)
+                if table[place] != 0:
+                    counted = size[table[place] - 1]
+                if size[i] < counted:
+                    continue
+                table[place] = i + 1
+            # It only grows, and stops at NO_LIMIT.
+            total[output[i], row] = min(max(total[output[i], row], 0) + size[i] - counted, NO_LIMIT)
+        for direction in range(2):
+            if total[direction, row] == NO_LIMIT:
+                total[direction, row], implausible[row] = NULL, 1
+        begin = end
+
+
+@inlined
+def _place(dataset: Any, output: Any, i: Any, table: Any, bits: Any) -> Any:
+    """Return the place in `table`, of 1 << `bits` places, of the dataset and direction of record `i`, or a free one."""
+    mask = np.uint64((1 << bits) - 1)
+    key = np.uint64(2 * dataset[i] + output[i])
+    # The upper bits of the product: ids may be multiples of a power of two.
+    place = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits)
+    while table[place] != 0:
+        other = table[place] - 1
+        if dataset[other] == dataset[i] and output[other] == output[i]:
+            break
+        place = (place + np.uint64(1)) & mask
+    return place
 
 
 @compiled

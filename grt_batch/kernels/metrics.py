@@ -45,7 +45,7 @@ def decode_metrics(
 ) -> Any:
     """Decode numeric metrics into one row a job. `at` holds the positions of job_id, plugin, name, value.
 
-    `counts[row]` receives the number of records, `values[row, metric]` its last value, and `seen` a mark for it.
+    `counts[row]` receives the number of records, `values[row, metric]` its last value, and `seen[row]` a bit for it.
     `known`, int64[n, 4], describes up to n texts of plugin and name: position, size (0: none yet), metric, and the text
     that followed last time. Returns the numbers of records, odd lines and rows.
 
@@ -76,12 +76,15 @@ def decode_metrics(
                     known[last, 3], last = now, now
         if good:
             if row < 0 or job != before:
-                row, rows = _slot(ids, table, job, rows)
+                row, now_rows = _slot(ids, table, job, rows)
+                if now_rows > rows:
+                    counts[row], values[row], seen[row] = 0, 0, 0
+                    rows = now_rows
                 before = job
             counts[row] += 1
             if metric >= 0:
                 values[row, metric] = value
-                seen[row, metric] = 1
+                seen[row] |= 1 << metric
             records += 1
         else:
             odd[strange, 0], odd[strange, 1], odd[strange, 2] = begin, stop, line

@@ -55,7 +55,7 @@ def shapes(data: Any, texts: Any, found: Any) -> None:
     for i in range(texts.shape[0]):
         name, name_end, start, end = texts[i]
         kind = ODD
-        if _is_usual(data, name, name_end):
+        if is_usual(data, name, name_end):
             kind, start, end = _shape(data, name, name_end, start, end)
         found[i, 0], found[i, 1], found[i, 2] = kind, start, end
 
@@ -134,7 +134,7 @@ def _is_printable(data: Any, start: Any, end: Any) -> bool:
 
 
 @compiled
-def _is_usual(data: Any, start: Any, end: Any) -> bool:
+def is_usual(data: Any, start: Any, end: Any) -> bool:
     """Return whether a name can be written in one way only, and has no meaning of its own."""
     if end - start > _MOST_NAME_BYTES or _same(data, start, end, _VALUES) or _same(data, start, end, _NONE):
         return False

@@ -16,6 +16,7 @@ class Members:
 
     `salvaged` are among the accepted. `fragments`, pieces of salvaged lines, count apart. `redacted` are records and
     rejected lines in which something was redacted; records of which only the job ids are decoded never count.
+    `left_out` are leaves of parameters that have the name of something that Galaxy adds by itself.
     """
 
     lines: int = 0
@@ -25,6 +26,7 @@ class Members:
     fragments: int = 0
     orphans: int = 0
     redacted: int = 0
+    left_out: int = 0
 
     def add(self, other: Members) -> None:
         """Add the counts of another block of the same member."""

@@ -5,18 +5,20 @@ configuration. docs/modules.md describes all these names, and the fields of the 
 """
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
-from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     ALL_VERSIONS,
     PERIODS,
+    TOOL_COLUMNS,
     TOOL_KEY,
     by_instance,
     error_rate,
     hours,
+    in_state,
     jobs_in,
     of_all_versions,
     outcomes,
@@ -28,6 +30,7 @@ from grt_batch.modules.helpers import (
     with_versions_merged,
     within,
 )
+from grt_batch.schema.figures import ALL_DIGITS
 from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
@@ -40,12 +43,15 @@ from grt_batch.schema.visibility import (
 )
 
 __all__ = [
+    "ALL_DIGITS",
     "ALL_INSTANCES",
     "ALL_VERSIONS",
+    "BOUNDS_SCALE",
     "INSTANCE",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
     "PERIODS",
+    "TOOL_COLUMNS",
     "TOOL_KEY",
     "Column",
     "Count",
@@ -79,7 +85,9 @@ __all__ = [
     "error_rate",
     "histogram",
     "hours",
+    "in_state",
     "jobs_in",
+    "known_sum",
     "of_all_versions",
     "outcomes",
     "put_together",

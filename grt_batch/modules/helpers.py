@@ -3,14 +3,15 @@
 In `rows` the cubes of a partial hold all instances, with the column `instance_id`. Where a table adds rows up, start
 from `with_all_instances(partial[CUBE.name])`, choose days by `filter(within(ledger, 30))`, then group by the table's
 key: the rows of the instance `*` come out beside those of each instance. `with_all_versions` does the same for the
-versions of a tool. Where numbers follow from whole cubes, as statistics do, take the cubes apart by `by_instance`, add
-what all versions make by `with_versions_merged` and `*` by `with_all_merged`, and put the rows together by
-`rows_of_each`.
+versions of a tool. Where numbers follow from whole cubes, as statistics do, add what all versions make by
+`with_versions_merged`, take the cubes apart by `by_instance`, add `*` by `with_all_merged`, and put the rows together
+by `rows_of_each`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -20,9 +21,22 @@ from grt_batch.frames.dictionaries import alike, categories, replaced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
 from grt_batch.schema.records import Field, Job
+from grt_batch.schema.tables import Column, Type
+from grt_batch.schema.tool_ids import SHED_ID
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
 """The columns that name a tool."""
+
+
+INSTANCE_KEY = Field(INSTANCE, pl.String(), "", "the instance")
+"""The key that the cubes of `rows` have besides those that they declare."""
+
+
+TOOL_COLUMNS = (
+    Column("tool_id", Type.TEXT, "full id of the tool; over all versions without the version; empty where none"),
+    Column("tool_version", Type.TEXT, "version of the tool, or * for all together; empty where the job has none"),
+)
+"""The columns of TOOL_KEY in a table with the rows of all versions."""
 
 
 ALL_VERSIONS = "*"
@@ -31,10 +45,6 @@ ALL_VERSIONS = "*"
 
 PERIODS = {"all": None, "30d": 30, "7d": 7}
 """The days of each period, None for all."""
-
-
-SHED_ID = r"^(?<shed>[^/]+(?:/[^/]+)*?)/repos/(?<owner>[^/]+)/(?<repository>[^/]+)/(?<name>[^/]+)(?:/[^/]*)?$"
-"""The parts of the id of a tool from a Tool Shed; the ids of other tools do not match."""
 
 
 def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
@@ -46,10 +56,15 @@ def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
     return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
 
 
+def in_state(state: str) -> pl.Expr:
+    """Select the rows of jobs in a state, by the column `state`."""
+    # As a text: a dictionary without this state would refuse to compare.
+    return pl.col(Job.state.name).cast(pl.String) == state
+
+
 def jobs_in(state: str) -> pl.Expr:
     """Sum the jobs in a state, over rows with the columns `jobs` and `state`."""
-    # As a text: a dictionary without this state would refuse to compare.
-    return pl.col("jobs").filter(pl.col("state").cast(pl.String) == state).sum()
+    return pl.col("jobs").filter(in_state(state)).sum()
 
 
 def outcomes() -> tuple[pl.Expr, ...]:
@@ -97,6 +112,12 @@ def with_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(alike([frame, of_all_versions(frame)], TOOL_KEY))
 
 
+def with_versions_merged(partial: Partial, cubes: Iterable[Cube]) -> Partial:
+    """Add to cubes of `rows` what all versions of a tool make together, in each instance."""
+    cubes = (replace(cube, keys=(INSTANCE_KEY, *cube.keys)) for cube in cubes)
+    return {cube.name: cube.merge([partial[cube.name], of_all_versions(partial[cube.name])]) for cube in cubes}
+
+
 def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
     """Take cubes apart by instance: each partial is what the cubes have counted in that instance."""
     found: dict[str, Partial] = {}
@@ -105,19 +126,6 @@ def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
         for (instance_id,), frame in parts.items():
             found.setdefault(instance_id, {})[cube.name] = frame
     return found
-
-
-def with_versions_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:
-    """Add to the cubes of each partial that `by_instance` returns what all versions of a tool make together."""
-    cubes = tuple(cubes)
-    return {
-        instance_id: {
-            cube.name: cube.merge([part[cube.name], of_all_versions(part[cube.name])])
-            for cube in cubes
-            if cube.name in part
-        }
-        for instance_id, part in parts.items()
-    }
 
 
 def with_all_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:

@@ -85,7 +85,8 @@ def account_key(sha256: str, config: Config) -> str:
     """Return the key of what is read of a tar.gz: its bytes, the code and the settings that matter."""
     limits = (config.max_archive_bytes, config.max_ratio, config.max_line_bytes)
     rejects = (config.reject_text_bytes, config.max_reject_bytes)
-    return digest(ACCOUNT, reader_code(), sha256, *limits, *rejects, config.redact_patterns, config.redact_names)
+    names = (config.redact_patterns, config.redact_names, config.left_out_params)
+    return digest(ACCOUNT, reader_code(), sha256, *limits, *rejects, *names)
 
 
 def partial_key(key: str, module: Module, superseded: str, since: date) -> str:

@@ -72,7 +72,7 @@ def read_archive(
             else:
                 progress(reader.bytes_read)
                 waiting.append(item)
-                yield DecodeTask(item, next(numbers), wanted, redaction)
+                yield DecodeTask(item, next(numbers), wanted, redaction, config.left_out_params)
 
     try:
         for decoded in run_tasks(tasks()):

@@ -13,7 +13,7 @@ from grt_batch.modules.base import Module
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.request import RunRequest
 
-_SUMMED = ("lines", "accepted", "salvaged", "rejected", "fragments", "orphans", "redacted")
+_SUMMED = ("lines", "accepted", "salvaged", "rejected", "fragments", "orphans", "redacted", "left_out")
 """The counts of accounts that run.json sums up."""
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import decode
+from grt_batch.decode.left_out import without
 from grt_batch.decode.redaction import Redaction, redacted
 from grt_batch.frames.dictionaries import filled
 from grt_batch.join.child_records import attached
@@ -44,12 +45,13 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class DecodeTask:
-    """Decode one block, and redact it."""
+    """Decode one block, without what is left out by the patterns of names, and redact it."""
 
     block: Block
     number: int
     wanted: tuple[str, ...]
     redaction: Redaction = field(default_factory=Redaction)
+    left_out: tuple[str, ...] = ()
     name: ClassVar[str] = "decode"
 
     @property
@@ -64,7 +66,7 @@ class DecodeTask:
 
     def run(self) -> Decoded:
         """Return the columns and rejects of the block."""
-        return redacted(decode(self.block, self.wanted), self.redaction)
+        return redacted(without(decode(self.block, self.wanted), self.left_out), self.redaction)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ The comments above the SQL of a query say what it answers and describe each para
     -- :period all|30d|7d = 30d        the last 30 or 7 days
 
 The line gives the name, the kind (one of KINDS, or the allowed values), an optional default ('' is empty), and, after
-two spaces or more, the purpose.
+two spaces or more, the purpose. Another line may name the columns that are tags in InfluxDB:
+
+    -- tags: tool_id, tool_version
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ _SHARE = f"share/{grt_batch.__name__}/{_FOLDER}/*.sql"
 _PARAMETER = re.compile(r":(?P<name>\w+) +(?P<kind>\S+)(?: += +(?P<default>\S+))? {2,}(?P<doc>\S.*)")
 
 
+_TAGS = "tags:"
+
+
 _EMPTY = "''"
 
 
@@ -45,6 +50,24 @@ def _text(text: str) -> str:
     if "\0" in text:
         raise ValueError(text)
     text.encode()  # An argument that is not UTF-8 holds lone surrogates, which cannot be sent.
+    return text
+
+
+def _part_of_tool_id(text: str) -> str:
+    """Return the pattern of the ids that have this part, for PostgreSQL's ~*.
+
+    Between two slashes a name may be left out, so that the short ids of tables are found: iuc/fastq_dump names
+    iuc/sra_tools/fastq_dump.
+    """
+    return "/([^/]*/)?".join(map(re.escape, _text(text).split("/")))
+
+
+def _month(text: str) -> str | None:
+    if not text:
+        return None
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}", text):
+        raise ValueError(text)
+    date.fromisoformat(f"{text}-01")
     return text
 
 
@@ -69,10 +92,13 @@ def _number(text: str) -> float:
 
 KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "text": (_text, "any text"),
+    "tool": (_part_of_tool_id, "any part of the id of a tool, in full or as a table shows it"),
+    "version": (_text, "* for all versions together, each for each by itself, or one version"),
     "list": (_list, "texts separated by commas"),
     "count": (_count, "a whole number from 0"),
     "number": (_number, "a number"),
     "date": (date.fromisoformat, "a date as YYYY-MM-DD"),
+    "month": (_month, "a month as YYYY-MM, or empty"),
 }
 """The kinds of parameters: a function that parses a value or raises ValueError, and a description of valid values."""
 
@@ -105,13 +131,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Query:
-    """A named query: the question it answers, its parameters, and its SQL with psycopg2's placeholders."""
+    """A named query: the question it answers, its parameters, and its SQL with psycopg2's placeholders.
+
+    `tags` are the columns that are tags in InfluxDB; without any, the types of the columns decide.
+    """
 
     name: str
     question: str
     parameters: tuple[Parameter, ...]
     sql: str
     file: Path
+    tags: tuple[str, ...] = ()
 
     def values(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return the value of each parameter. Raise BadParameter if one is unknown, missing or malformed."""
@@ -203,7 +233,7 @@ def _read_file(path: Path) -> Iterator[Query]:
 def _query(name: str, function: Any, path: Path) -> Query:
     """Return the query of a function of aiosql. Raise ValueError if its comments are incomplete."""
     lines = (function.__doc__ or "").splitlines()
-    question = " ".join(line for line in lines if not line.startswith(":"))
+    question = " ".join(line for line in lines if not line.startswith((":", _TAGS)))
     if not question:
         raise ValueError("no comment says what it answers")
     if not function.sql.strip(" \n;"):
@@ -217,7 +247,8 @@ def _query(name: str, function: Any, path: Path) -> Query:
         function.sql % dict.fromkeys(used, "")
     except (TypeError, ValueError):
         raise ValueError("write a percent sign as %%") from None
-    return Query(name, question, parameters, function.sql, path)
+    tags = [line.removeprefix(_TAGS) for line in lines if line.startswith(_TAGS)]
+    return Query(name, question, parameters, function.sql, path, tuple(re.findall(r"[^\s,]+", " ".join(tags))))
 
 
 def _parameter(line: str) -> Parameter:

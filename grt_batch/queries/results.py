@@ -7,8 +7,8 @@ import io
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ import psycopg2
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
 from grt_batch.schema.escapes import escape
+from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION, Tool
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA
 
@@ -66,9 +67,25 @@ def ask(url: str, query: Query, values: Mapping[str, Any], show: Callable[[str],
         return Answer([column.name for column in cursor.description], rows, 1000 * (time.perf_counter() - begun))
 
 
+def with_ids(answer: Answer, shown: Callable[[Iterable[Tool]], Mapping[Tool, str]]) -> Answer:
+    """Return an answer with the ids of its tools as `shown` gives them: `told_apart` or `without_shed`."""
+    if TOOL_ID not in answer.columns:
+        return answer
+    records = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    tools = [Tool(str(record[TOOL_ID]), cell_text(record.get(TOOL_VERSION))) for record in records]
+    ids, place = shown(tools), answer.columns.index(TOOL_ID)
+    rows = [
+        row if row[place] is None else (*row[:place], ids[tool], *row[place + 1 :])
+        for tool, row in zip(tools, answer.rows, strict=True)
+    ]
+    return replace(answer, rows=rows)
+
+
 def as_table(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    """Return titles and cells for people: numbers are rounded, texts shortened, and control characters escaped."""
-    return answer.columns, [[_visible(_rounded(value)) for value in row] for row in answer.rows]
+    """Return titles and cells for people: numbers are rounded, texts but for ids shortened, and control characters
+    escaped."""
+    rows = (zip(answer.columns, row, strict=True) for row in answer.rows)
+    return answer.columns, [[_visible(_shortened(column, _rounded(value))) for column, value in row] for row in rows]
 
 
 def as_tsv(answer: Answer) -> bytes:
@@ -91,12 +108,15 @@ def as_json(answer: Answer) -> bytes:
 
 
 def cell_text(value: Any) -> str:
-    """Return a value with all its digits; times have a space between day and hour, as in the reports."""
+    """Return a value with all its digits; times have a space between day and hour and six digits of a second, as in the
+    reports."""
     match value:
         case None:
             return ""
         case bool():
             return str(value).lower()
+        case datetime():
+            return value.isoformat(sep=" ", timespec="microseconds")
         case Decimal():
             text = f"{value:f}"
             return text.rstrip("0").rstrip(".") if "." in text else text
@@ -115,7 +135,7 @@ def _rounded(value: Any) -> str:
     """Round fractions to four digits, or to their whole part if that is longer, and times to seconds."""
     match value:
         case datetime():
-            return cell_text(value.replace(microsecond=0))
+            return str(value.replace(microsecond=0))
         case float() | Decimal() if math.isfinite(value) and value % 1:
             return f"{value:.4g}" if -1000 < value < 1000 else f"{value:.0f}"
         case float() if math.isfinite(value):
@@ -123,7 +143,11 @@ def _rounded(value: Any) -> str:
     return cell_text(value)
 
 
+def _shortened(column: str, text: str) -> str:
+    return text if column == TOOL_ID or len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
 def _visible(text: str) -> str:
-    text = escape(text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…")
+    text = escape(text)
     signs = (sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return text if text.isprintable() else "".join(signs)

@@ -70,10 +70,10 @@ class Catalogue:
     memory: NDArray[np.float64]
     """bytes of a run without input"""
     growth: NDArray[np.float64]
-    """bytes of memory for each byte of input; 0 for most tools"""
+    """bytes of memory for each byte of input; 0 for most tools, and for a few so many that jobs run out of memory"""
     error_rate: NDArray[np.float64]
     inputs: NDArray[np.float64]
-    """mean number of input datasets"""
+    """mean number of input datasets; from 2 on they are one input that takes several"""
     outputs: NDArray[np.float64]
     """mean number of output datasets, at least 1"""
     first_variant: NDArray[np.int64]
@@ -103,7 +103,7 @@ def make_catalogue(rng: np.random.Generator) -> Catalogue:
         log_runtime=log_runtime,
         cores=np.where(log_runtime > np.log(60), rng.choice([1, 2, 4, 8, 16], TOOLS), 1),
         memory=np.exp(rng.normal(np.log(2e8), 1.0, TOOLS)),
-        growth=np.where(shed, rng.choice([0.0, 0.0, 0.6, 2.5], TOOLS), 0.0),
+        growth=np.where(shed, rng.choice([0.0, 0.0, 0.6, 25.0], TOOLS), 0.0),
         error_rate=_error_rates(share, rng),
         inputs=np.where(np.array(names) == "upload1", 0.0, rng.choice([1.0, 1.5, 2.5], TOOLS)),
         outputs=rng.choice([1.0, 1.5, 2.0], TOOLS),

@@ -21,9 +21,6 @@ BATCH = 1000
 """The number of job ids the exporter queries at a time; the order within a batch is the database's."""
 
 
-NO_LIMIT = 9223372036854771712
-
-
 NODES = np.array([[64, 263856028], [16, 65853372]])
 """Processors and memory (kB) of the two kinds of compute nodes."""
 
@@ -200,14 +197,16 @@ def metric_texts(seen: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
 
 def _measurements(rows: pl.DataFrame) -> NDArray[np.int64]:
     """Return the values of METRICS, one row for each job."""
-    ids, start, end, memory = (rows[name].to_numpy() for name in ("id", "start", "end", "memory"))
+    names = ("id", "start", "end", "memory", "limit", "killed")
+    ids, start, end, memory, limit, killed = (rows[name].to_numpy() for name in names)
     cpu_usec = (rows["cpu_seconds"].to_numpy() * 1e6).astype(np.int64)
     system_usec = cpu_usec // 9
     nothing = np.zeros_like(cpu_usec)
     core = [rows["cores"].to_numpy(), rows["memory_mb"].to_numpy(), start, end, end - start]
     node = [*NODES[ids % len(NODES)].T, nothing]
-    cgroup_v1 = [memory, memory, nothing + NO_LIMIT, nothing, cpu_usec * 1000]
-    cgroup_v2 = [memory, nothing, cpu_usec, cpu_usec - system_usec, system_usec]
+    hits = np.where(memory == limit, 1 + ids % 1000, 0)
+    cgroup_v1 = [memory, memory, limit, hits, cpu_usec * 1000]
+    cgroup_v2 = [memory, killed, cpu_usec, cpu_usec - system_usec, system_usec]
     return np.stack([*core, *node, *cgroup_v1, *cgroup_v2], axis=1)
 
 

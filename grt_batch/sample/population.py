@@ -41,6 +41,15 @@ NO_CGROUPS_SHARE = 0.05
 """The share of jobs on nodes that do not measure them."""
 
 
+NO_LIMIT = 9223372036854771712
+"""The limit that control groups report where there is none."""
+
+
+FREE_NODE_EVERY, FULL_CACHE_EVERY = 3, 200
+"""One in so many nodes of the first control groups has no limit; of so many of their jobs, one fills it with its cache.
+"""
+
+
 FAILING_TOOL, FAILING_RATE = 3, 0.5
 """A popular tool that begins to fail, and its error rate from then on."""
 
@@ -61,8 +70,9 @@ class Jobs:
 
     `jobs` has one row for each: id, tool and variant (indices of the catalogue), tool_id, tool_version,
     created (microseconds), start, end and settled (Unix seconds), ending (the final state), cores, memory_mb,
-    memory (peak, bytes), cpu_seconds, cgroups (the version of its node's control groups, 0 for none).
-    `datasets` has one row for each dataset of a job: id, dataset_id, extension, file_size, param_name, type.
+    memory (peak, bytes), limit (of memory, bytes), killed (it needed more), cpu_seconds, cgroups (the version of its
+    node's control groups, 0 for none).
+    `datasets` has the rows of the datasets of a job: id, dataset_id, extension, file_size, param_name, type.
     """
 
     jobs: pl.DataFrame
@@ -118,7 +128,12 @@ def draw_jobs(
     runtime = np.where(rng.random(count) < 0.0005, -30, runtime)
     cores = catalogue.cores[tool]
     memory_mb = MEMORY_MB_PER_CORE * cores * np.where(catalogue.growth[tool] > 0, 4, 1)
-    memory = catalogue.memory[tool] * rng.lognormal(0, 0.3, count) + catalogue.growth[tool] * input_bytes
+    needed = catalogue.memory[tool] * rng.lognormal(0, 0.3, count) + catalogue.growth[tool] * input_bytes
+    cgroups_of = np.where(rng.random(count) < NO_CGROUPS_SHARE, 0, cgroups)
+    free = (cgroups_of == 0) | ((cgroups_of == 1) & (ids % FREE_NODE_EVERY == 0))
+    limit = np.where(free, NO_LIMIT, memory_mb * 2**20)
+    killed = needed > limit
+    full = ~free & (cgroups_of == 1) & (ids % FULL_CACHE_EVERY == 0)
 
     jobs = pl.DataFrame(
         {
@@ -131,12 +146,14 @@ def draw_jobs(
             "start": start,
             "end": start + runtime,
             "settled": start + runtime + rng.exponential(MEAN_HANDLER_LAG, count).astype(np.int64),
-            "ending": _endings(rng, error_rate),
+            "ending": _endings(rng, np.where(killed, 1.0, error_rate)),
             "cores": cores,
             "memory_mb": memory_mb,
-            "memory": np.minimum(memory, memory_mb * 2.0**20).astype(np.int64),
+            "memory": np.where(killed | full, limit, needed).astype(np.int64),
+            "limit": limit,
+            "killed": killed,
             "cpu_seconds": np.maximum(runtime, 0) * cores * rng.beta(4, 2, count),
-            "cgroups": np.where(rng.random(count) < NO_CGROUPS_SHARE, 0, cgroups),
+            "cgroups": cgroups_of,
         }
     )
     return Jobs(jobs, _draw_datasets(catalogue, rng, ids, tool, input_bytes))
@@ -164,7 +181,10 @@ def _draw_datasets(
     tool: NDArray[np.int64],
     input_bytes: NDArray[np.float64],
 ) -> pl.DataFrame:
-    """Draw datasets. The ids of outputs follow from the job's id; inputs are outputs of earlier jobs."""
+    """Draw datasets. The ids of outputs follow from the job's id; inputs are outputs of earlier jobs.
+
+    Some tools take several datasets as one input, whose first is recorded under two names.
+    """
     inputs = np.minimum(rng.poisson(catalogue.inputs[tool]), MAX_INPUTS)
     outputs = np.minimum(1 + rng.poisson(catalogue.outputs[tool] - 1), MAX_OUTPUTS)
     counts = np.stack([inputs, outputs], axis=1).ravel()
@@ -193,7 +213,7 @@ def _draw_datasets(
             "chance": rng.random(len(job)),
         }
     )
-    return frame.select(
+    rows = frame.select(
         "id",
         "dataset_id",
         pl.when(pl.col("chance") < 0.001).then(unknown).otherwise(pl.col("extension")).alias("extension"),
@@ -201,3 +221,7 @@ def _draw_datasets(
         pl.concat_str("param_name", "ordinal").alias("param_name"),
         pl.col("param_name").alias("type"),
     )
+    several = ~is_output & (ordinal == 0) & (catalogue.inputs[tool[job]] > 2)
+    rows = rows[np.repeat(np.arange(len(job)), 1 + several)]
+    name = pl.Series(np.repeat(several, 1 + several)) & rows["id"].ne_missing(rows["id"].shift())
+    return rows.with_columns(pl.when(name).then("type").otherwise("param_name").alias("param_name"))

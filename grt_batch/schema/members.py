@@ -168,10 +168,15 @@ METRICS = (
     JobMetric("cgroup", "memory.peak", 0, "B"),
     JobMetric("cgroup", "cpuacct.usage", 0, "ns"),
     JobMetric("cgroup", "cpu.stat.usage_usec", 0, "µs"),
+    JobMetric("cgroup", "memory.limit_in_bytes", 0, "B"),
+    JobMetric("cgroup", "memory.failcnt", 0, "hits of the limit"),
+    JobMetric("cgroup", "memory.events.oom_kill", 0, "kills"),
 )
 
 
-RUNTIME, START, END, SLOTS, MEMORY_MB, MEMORY_V1, MEMORY_V2, CPU_V1, CPU_V2 = range(len(METRICS))
+RUNTIME, START, END, SLOTS, MEMORY_MB, MEMORY_V1, MEMORY_V2, CPU_V1, CPU_V2, LIMIT_V1, HITS_V1, KILLS_V2 = range(
+    len(METRICS)
+)
 
 
 SECOND = 10**SECONDS_SCALE

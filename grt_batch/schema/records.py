@@ -14,6 +14,9 @@ import polars as pl
 
 from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
+ALL_VERSIONS = "*"
+"""The version of a tool over all its versions. Where an archive says that it is a job's version, the job has none."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -80,7 +83,7 @@ class Record:
     kind: ClassVar[str]
     job_id = Field("job_id", pl.Int64(), "", "the job's number in its instance")
     tool_id = Field("tool_id", pl.String(), "", "the tool, by its full id")
-    tool_version = Field("tool_version", pl.String(), "", "the tool's version")
+    tool_version = Field("tool_version", pl.String(), "", "the tool's version; null where it is written as `*`")
     state = Field("state", pl.String(), "", "the state when the job was exported last")
     day = Field("day", pl.Date(), "UTC", "the day of create_time")
     month = Field("month", pl.Date(), "UTC", "the first day of create_time's month")
@@ -113,8 +116,11 @@ class Job(Record):
     allocated_memory = Field("allocated_memory", pl.Int64(), "B", "galaxy_memory_mb")
     core_seconds = Field("core_seconds", pl.Int64(), "core s", "runtime × cores", SECONDS_SCALE)
     wait = Field("wait", pl.Int64(), "s", "start - create_time, null when negative", SECONDS_SCALE)
-    input_bytes = Field("input_bytes", pl.Int64(), "B", "all input datasets with a known size")
-    output_bytes = Field("output_bytes", pl.Int64(), "B", "all output datasets with a known size")
+    input_bytes = Field(
+        "input_bytes", pl.Int64(), "B", "input datasets with a known size, each once; the greatest of several"
+    )
+    output_bytes = Field("output_bytes", pl.Int64(), "B", "output datasets, in the same way")
+    oom = Field("oom", pl.Boolean(), "", "it was killed for memory; null where nothing could tell")
     non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
     without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
     implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
 
 import numpy as np
@@ -14,6 +14,7 @@ import polars as pl
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
 from grt_batch.schema.escapes import ESCAPES
+from grt_batch.schema.figures import ALL_DIGITS, exact_text, plain_text, significant
 from grt_batch.schema.records import Field
 from grt_batch.schema.visibility import NOT_SHOWN, Visibility
 
@@ -55,12 +56,23 @@ class Shown(Enum):
     AS_NULL = "null"
 
 
+_DERIVED_DIGITS, _ESTIMATE_DIGITS = 9, 4
+
+
 @dataclass(frozen=True)
 class Column:
     """A column: its type, what it says, and its unit.
 
     In a frame a NUMERIC column holds integers of 10 ** -`scale`; with the scale None, for rows of different units, it
     holds the decimal text itself.
+
+    Numbers are written with `digits` significant digits. Where that is None, a DOUBLE is taken for a derived number and
+    has 9, and numbers of all other types have all their digits; ALL_DIGITS are those of a DOUBLE that is exact. A
+    number is the right one to a relative `error`, before it is written. What is written lies between the two columns
+    `within`, of this table or only of its frame, in the same unit.
+
+    `Column.sum_of(field, name, doc)` is the exact sum of a field. `Column.estimate(name, type, doc, unit, within=…)`
+    is a percentile, or another value from a sketch, with 4 digits.
     """
 
     name: str
@@ -69,11 +81,39 @@ class Column:
     unit: str = ""
     scale: int | None = 0
     shown: Shown = Shown.AS_IT_IS
+    digits: int | None = None
+    within: tuple[str, str] | None = None
+    error: float = 0.0
 
     @classmethod
     def sum_of(cls, field: Field, name: str, doc: str) -> Column:
         """A column for the exact sum of a field, which writes all its decimals."""
         return cls(name, Type.NUMERIC, doc, field.unit, field.scale)
+
+    @classmethod
+    def estimate(
+        cls,
+        name: str,
+        kind: Type,
+        doc: str,
+        unit: str = "",
+        *,
+        within: tuple[str, str] | None = None,
+        error: float = 0.01,
+    ) -> Column:
+        """A column for percentiles and other values from a sketch, which are right to a relative `error`."""
+        return cls(name, kind, doc, unit, digits=_ESTIMATE_DIGITS, within=within, error=error)
+
+    @property
+    def rounding(self) -> int | None:
+        """The significant digits that a number is rounded to; None where it is written as it is."""
+        digits = self.digits or (_DERIVED_DIGITS if self.type is Type.DOUBLE else ALL_DIGITS)
+        return digits if digits < ALL_DIGITS else None
+
+    @property
+    def tolerance(self) -> float:
+        """How far what is written may be from the exact number, relatively."""
+        return self.error + (0.5 * 10 ** (1 - self.rounding) if self.rounding else 0.0)
 
     @property
     def frame_type(self) -> pl.DataType:
@@ -108,16 +148,23 @@ class Table:
         """The columns of a frame of this table."""
         return pl.Schema({column.name: column.frame_type for column in self.columns})
 
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The columns that others lie within."""
+        return tuple(dict.fromkeys(name for column in self.columns for name in column.within or ()))
+
     def frame(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return `rows` in the columns and the order of this table; texts may be encoded.
+        """Return `rows` in the columns and the order of this table, then `bounds` that are none of its columns. Texts
+        may be encoded.
 
         Raises ValueError, naming the column and a value, for a column that is missing or of another type,
         a null in the key, or a repeated key.
         """
-        missing = [column.name for column in self.columns if column.name not in rows.columns]
+        names = list(dict.fromkeys([*self.schema.names(), *self.bounds]))
+        missing = [name for name in names if name not in rows.columns]
         if missing:
             raise ValueError(f"table {self.name}: no column {', '.join(missing)}")
-        rows = rows.select(column.name for column in self.columns)
+        rows = rows.select(names)
         types = rows.schema
         for column in self.columns:
             found = types[column.name]
@@ -149,7 +196,8 @@ def render(table: Table, frame: pl.DataFrame, *, null: str = COPY_NULL) -> Itera
 
     Tab, newline, carriage return and backslash in a text become \t, \n, \r, \\, as in PostgreSQL's COPY.
     """
-    texts = frame.select(_as_text(column, frame[column.name]) for column in table.columns)
+    bounds = {name: _bound(table, frame, name) for name in table.bounds}
+    texts = frame.select(_as_text(column, frame[column.name], bounds) for column in table.columns)
     for part in texts.iter_slices(_SLICE_ROWS):
         text = io.BytesIO()
         part.write_csv(
@@ -168,7 +216,15 @@ def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:
         yield part.replace(null, b"\t")
 
 
-def _as_text(column: Column, values: pl.Series) -> pl.Series | pl.Expr:
+def _bound(table: Table, frame: pl.DataFrame, name: str) -> pl.Series:
+    """Return the text of a column that others lie within."""
+    for column in table.columns:
+        if column.name == name:
+            return frame.select(_as_text(column, frame[name], {})).to_series().cast(pl.String)
+    return plain_text(frame[name])
+
+
+def _as_text(column: Column, values: pl.Series, bounds: Mapping[str, pl.Series]) -> pl.Series | pl.Expr:
     value = pl.col(column.name)
     match column.type:
         case Type.TEXT | Type.JSON:
@@ -177,8 +233,20 @@ def _as_text(column: Column, values: pl.Series) -> pl.Series | pl.Expr:
             return value.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
         case Type.NUMERIC if column.scale is not None:
             return exact_text(value, column.scale)
+        case Type.DOUBLE | Type.BIGINT | Type.INTEGER if column.rounding or values.dtype.is_float():
+            return _figures(column, values, bounds)
         case _:
             return value
+
+
+def _figures(column: Column, values: pl.Series, bounds: Mapping[str, pl.Series]) -> pl.Series:
+    """Return the text of numbers that may be rounded: what rounding moves beyond a bound has the text of that bound."""
+    rounded = significant(values, column.rounding) if column.rounding else values
+    text = plain_text(rounded)
+    for name, beyond in zip(column.within or (), (operator.le, operator.ge), strict=False):
+        bound = bounds[name]
+        text = bound.zip_with(beyond(rounded, bound.cast(values.dtype)), text)
+    return text.alias(column.name)
 
 
 def _escaped(values: pl.Series) -> pl.Series:
@@ -190,15 +258,6 @@ def _escaped(values: pl.Series) -> pl.Series:
     for character, escaped in ESCAPES.items():
         texts = texts.str.replace_all(character, escaped, literal=True)
     return texts.gather(values.to_physical()).alias(values.name) if isinstance(values.dtype, pl.Enum) else texts
-
-
-def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
-    """Return the decimal text of integers of 10 ** -`scale`, without trailing zeros."""
-    if scale == 0:
-        return value.cast(pl.String)
-    unit = pl.lit(Decimal(1).scaleb(-scale), pl.Decimal(38, scale))
-    text = (value.cast(pl.Decimal(38, 0)) * unit).cast(pl.String)
-    return text.str.strip_chars_end("0").str.strip_chars_end(".")
 
 
 REJECT_COLUMNS = ("member", "line", "reason", "bytes", "text")

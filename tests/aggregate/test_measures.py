@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from build import examples, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.frames.dictionaries import categories
 from grt_batch.schema.records import DerivedField, Field, Job, Records
 
@@ -22,19 +22,25 @@ TOOL = Field("tool", pl.String(), "", "a text, dictionary-encoded in the jobs")
 DAY = Field("day", pl.Date(), "UTC", "a day")
 SIZE = Field("size", pl.Int64(), "B", "a number")
 FLAG = Field("flag", pl.Boolean(), "", "a truth")
+SEEN = Field("seen", pl.Boolean(), "", "a truth that may be unknown")
 MOMENT = Field("moment", pl.Datetime("us"), "UTC", "a moment")
 
 SQUARES = Squares("squares", SIZE)
 SQUARED = Cube("squared", (TOOL,), (SQUARES,))
-CUBE = Cube("cube", (TOOL, DAY), (Count("jobs"), Count("flagged", FLAG), Sum("bytes", SIZE), Extent("moment", MOMENT)))
+CUBE = Cube(
+    "cube",
+    (TOOL, DAY),
+    (Count("jobs"), Count("flagged", FLAG), Sum("bytes", SIZE), Sum("seen", SEEN), Extent("moment", MOMENT)),
+)
 TEXTS = ("", "a", "b", "é")
-Row = tuple[str | None, date | None, int | None, bool, datetime | None]
+Row = tuple[str | None, date | None, int | None, bool, bool | None, datetime | None]
 JOBS = st.lists(
     st.tuples(
         st.sampled_from([None, *TEXTS]),
         st.sampled_from([None, date(2024, 1, 1), date(2024, 1, 2)]),
         st.none() | st.integers(-(2**62), 2**62) | st.sampled_from([2**62, -(2**62)]),
         st.booleans(),
+        st.none() | st.booleans(),
         st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
     ),
     max_size=30,
@@ -43,8 +49,14 @@ JOBS = st.lists(
 
 def frame(jobs: Sequence[Row]) -> pl.DataFrame:
     """The jobs as the join makes them: texts by a dictionary."""
-    schema = {"tool": pl.Enum(TEXTS), "day": pl.Date, "size": pl.Int64, "flag": pl.Boolean, "moment": pl.Datetime("us")}
-    return pl.DataFrame(jobs, schema=schema, orient="row")
+    schema = {field.name: field.type for field in (TOOL, DAY, SIZE, FLAG, SEEN, MOMENT)}
+    return pl.DataFrame(jobs, schema=schema | {"tool": pl.Enum(TEXTS)}, orient="row")
+
+
+def total(values: Iterable[int | None]) -> int | None:
+    """The sum of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def counted(jobs: Sequence[Row]) -> list[tuple[Any, ...]]:
@@ -55,10 +67,9 @@ def counted(jobs: Sequence[Row]) -> list[tuple[Any, ...]]:
     rows = []
     for key in sorted(groups, key=lambda key: (key[0], key[1] is not None, key[1])):
         group = groups[key]
-        moments = [job[4] for job in group if job[4] is not None]
-        sizes = sum(job[2] for job in group if job[2] is not None)
-        flagged = sum(job[3] for job in group)
-        rows.append((*key, len(group), flagged, sizes, min(moments, default=None), max(moments, default=None)))
+        moments = [job[5] for job in group if job[5] is not None]
+        sums = sum(job[3] for job in group), total(job[2] for job in group), total(job[4] for job in group)
+        rows.append((*key, len(group), *sums, min(moments, default=None), max(moments, default=None)))
     return rows
 
 
@@ -79,14 +90,14 @@ def test_merging_cubes_is_as_adding_all_jobs_to_one(parts: list[list[Row]]) -> N
 
 
 def test_the_empty_cube_changes_nothing() -> None:
-    cube = CUBE.add(frame([("a", None, 1, True, None)]))
+    cube = CUBE.add(frame([("a", None, 1, True, None, None)]))
     assert plain(CUBE.merge([CUBE.empty(), cube, CUBE.empty()])).equals(plain(cube))
     assert CUBE.merge([]).equals(CUBE.empty())
     assert plain(CUBE.add(frame([]))).equals(plain(CUBE.empty()))
 
 
 def test_a_sum_goes_beyond_64_bits() -> None:
-    jobs: list[Row] = [("a", None, 2**62, False, None)] * 9
+    jobs: list[Row] = [("a", None, 2**62, False, None, None)] * 9
     once = CUBE.add(frame(jobs))
     assert once["bytes"].to_list() == [9 * 2**62]
     assert CUBE.merge([once] * 9)["bytes"].to_list() == [81 * 2**62]
@@ -96,13 +107,13 @@ LARGE = st.lists(st.none() | st.integers(0, 2**63 - 1) | st.integers(0, 2**33), 
 
 
 def squared(sizes: Sequence[int | None]) -> pl.DataFrame:
-    return SQUARED.add(frame([("a", None, size, False, None) for size in sizes]))
+    return SQUARED.add(frame([("a", None, size, False, None, None) for size in sizes]))
 
 
 @examples(100)
 @given(sizes=LARGE)
 def test_a_sum_of_squares_is_that_of_python(sizes: list[int | None]) -> None:
-    exact = sum(size**2 for size in sizes if size is not None)
+    exact = total(None if size is None else size**2 for size in sizes)
     assert SQUARES.exact(squared(sizes)) == ([exact] if sizes else [])
 
 
@@ -120,24 +131,42 @@ def test_a_sum_of_squares_goes_beyond_128_bits() -> None:
     assert SQUARES.exact(SQUARED.merge([once] * 9)) == [81 * (2**63 - 1) ** 2]
 
 
-def test_a_sum_of_nulls_is_0_and_their_extent_null() -> None:
-    (row,) = CUBE.add(frame([("a", None, None, False, None)] * 2)).rows(named=True)
-    assert (row["bytes"], row["first_moment"], row["last_moment"]) == (0, None, None)
+def test_a_sum_of_nulls_is_null_and_so_is_their_extent() -> None:
+    nothing = CUBE.add(frame([("a", None, None, False, None, None)] * 2))
+    for cube in (nothing, CUBE.merge([nothing, nothing])):
+        (row,) = cube.rows(named=True)
+        assert (row["flagged"], row["bytes"], row["seen"]) == (0, None, None)
+        assert (row["first_moment"], row["last_moment"]) == (None, None)
+    assert SQUARES.exact(SQUARED.merge([squared([None]), squared([None])])) == [None]
+
+
+def test_what_is_unknown_adds_nothing_to_what_is_known() -> None:
+    unknown, known = ([("a", None, number, False, truth, None)] for number, truth in ((None, None), (0, False)))
+    (row,) = CUBE.merge([CUBE.add(frame(unknown)), CUBE.add(frame(known))]).rows(named=True)
+    assert (row["bytes"], row["seen"]) == (0, 0)
+    assert SQUARES.exact(SQUARED.merge([squared([None]), squared([0])])) == [0]
+
+
+def test_the_known_sum_of_several_columns() -> None:
+    rows = pl.DataFrame({"k": [1, 1, 2], "a": [1, None, None], "b": [None, None, 5]})
+    found = rows.group_by("k", maintain_order=True).agg(known_sum(pl.col("a", "b")))
+    assert found.rows() == [(1, 1, None), (2, None, 5)]
+    assert rows.clear().select(known_sum(pl.col("a"))).rows() == [(None,)]
 
 
 def test_a_null_text_and_an_empty_one_are_one_key() -> None:
-    jobs: list[Row] = [(None, None, 1, False, None), ("", None, 2, False, None)]
+    jobs: list[Row] = [(None, None, 1, False, None, None), ("", None, 2, False, None, None)]
     (row,) = CUBE.add(frame(jobs)).rows(named=True)
     assert (row["tool"], row["day"], row["jobs"], row["bytes"]) == ("", None, 2, 3)
 
 
 def test_jobs_with_other_dictionaries_merge() -> None:
-    job = {"day": None, "size": 1, "flag": True, "moment": None}
+    job = {"day": None, "size": 1, "flag": True, "seen": True, "moment": None}
     one, other = (
         pl.DataFrame([{"tool": name, **job}], schema=frame([]).schema | {"tool": pl.Enum(names)})
         for name, names in (("b", ["b", "a"]), ("b", ["c", "b"]))
     )
-    assert CUBE.merge([CUBE.add(one), CUBE.add(other)]).rows() == [("b", None, 2, 2, 2, None, None)]
+    assert CUBE.merge([CUBE.add(one), CUBE.add(other)]).rows() == [("b", None, 2, 2, 2, 2, None, None)]
 
 
 @examples(100)
@@ -166,12 +195,12 @@ def test_keys_of_any_range_group_and_order_as_themselves(rows: list[tuple[Any, .
 
 def test_a_cube_without_keys_that_vary_is_one_row() -> None:
     cube = Cube("all", (TOOL,), (Count("jobs"),))
-    assert cube.add(frame([("a", None, None, False, None)] * 1000)).rows() == [("a", 1000)]
+    assert cube.add(frame([("a", None, None, False, None, None)] * 1000)).rows() == [("a", 1000)]
 
 
 @pytest.mark.parametrize("measure", [*CUBE.measures, SQUARES], ids=lambda measure: type(measure).__name__)
 def test_a_measure_gives_the_columns_that_it_declares(measure: Any) -> None:
-    jobs = frame([("a", None, 1, True, datetime(2024, 1, 1))])
+    jobs = frame([("a", None, 1, True, True, datetime(2024, 1, 1))])
     added = jobs.group_by("tool").agg(measure.add())
     merged = added.group_by("tool").agg(measure.merge())
     for result in (added, merged):

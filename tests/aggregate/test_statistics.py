@@ -11,7 +11,7 @@ from build import examples
 from hypothesis import given
 
 from grt_batch.aggregate import distributions
-from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import Module, Partial, concat_instances
@@ -35,7 +35,7 @@ def test_what_follows_is_what_python_finds(jobs: list[Row]) -> None:
     for key, values in groups.items():
         row = found[key]
         assert (row["n"], Fraction(row["total"])) == (len(values), sum(values))
-        assert (row["minimum"], row["maximum"]) == (float(min(values)), float(max(values)))
+        assert (Fraction(row["minimum"]), Fraction(row["maximum"])) == (min(values), max(values))
         assert row["mean"] == pytest.approx(float(sum(values) / len(values)), rel=1e-15)
         assert row["p50"] == pytest.approx(float(sorted(values)[(len(values) - 1) // 2]), rel=0.008, abs=0)
 
@@ -44,7 +44,8 @@ def test_bins_of_a_histogram_hold_all_values() -> None:
     job = {"tool_id": "a", "day": None, "state": "ok"}
     partial = USED.add(frame([{**job, "memory": value} for value in (0, 5, 6, 7, 1000)]))
     bins = histogram(USED, partial, ("memory",), 0).select("low", "high", "jobs").rows()
-    assert bins == [(0, 1, 1), (4, 8, 3), (512, 1024, 1)]
+    one = 10**BOUNDS_SCALE
+    assert bins == [(0, one, 1), (4 * one, 8 * one, 3), (512 * one, 1024 * one, 1)]
 
 
 class Used(Module):

@@ -26,6 +26,12 @@ def test_texts_are_kept_as_they_are_written() -> None:
     ]
 
 
+def test_a_version_that_would_stand_for_all_versions_is_none() -> None:
+    text = line(1, "*", "*", "*", CREATED) + line(2, "Cut1", "**", "ok", CREATED) + line(3, "Cut1", " *", "ok", CREATED)
+    found = [("*", None, "*"), ("Cut1", "**", "ok"), ("Cut1", " *", "ok")]
+    assert [job[2:] for job in jobs(decoded(Kind.JOBS, text))] == found
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [

@@ -108,7 +108,7 @@ def joined_records(parts: Sequence[Decoded]) -> object:
             for job, count, values, seen in zip(*reduced, strict=True):
                 counts[job] += count
                 known = last.setdefault(job, {})
-                known.update((i, value) for i, value in enumerate(values) if seen[i])
+                known.update((i, value) for i, value in enumerate(values) if seen >> i & 1)
         columns["line"] = [first + line for line in columns.get("line", [])] or [0] * len(columns.get("id", []))
         for name, texts in part.texts.items():
             columns[name] = [texts[code] for code in columns[name]]

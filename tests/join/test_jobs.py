@@ -41,14 +41,14 @@ def metric(number: int, name: str, value: object) -> bytes:
     return line(number, plugin, name, value)
 
 
-def dataset(number: int, size: object, direction: str = "input") -> bytes:
-    return line(number, 1, "bam", size, "input1", direction)
+def dataset(number: int, size: object, direction: str = "input", dataset_id: object = "None") -> bytes:
+    return line(number, dataset_id, "bam", size, "input1", direction)
 
 
-def measured(*datasets: bytes, **metrics: object) -> dict[str, Any]:
+def measured(*datasets: bytes, state: str = "ok", **metrics: object) -> dict[str, Any]:
     """The row of one job with these metrics; a double underscore in a name stands for a point."""
     text = b"".join(metric(7, name.replace("__", "."), value) for name, value in metrics.items())
-    blocks = [(Kind.JOBS, job(7)), (Kind.METRIC_NUM, text), (Kind.DATASETS, b"".join(datasets))]
+    blocks = [(Kind.JOBS, job(7, state)), (Kind.METRIC_NUM, text), (Kind.DATASETS, b"".join(datasets))]
     frame, _, _ = join(*((kind, block) for kind, block in blocks if block))
     return frame.row(0, named=True)
 
@@ -71,6 +71,7 @@ def test_the_frame_has_the_fields_of_a_job_and_is_in_the_order_of_their_ids() ->
         },
         Job.input_bytes.name: None,
         Job.output_bytes.name: None,
+        Job.oom.name: None,
         Job.non_terminal.name: False,
         Job.without_metrics.name: True,
         Job.implausible.name: False,
@@ -132,6 +133,31 @@ def test_sizes_add_up_by_direction_and_only_known_ones_count() -> None:
         (2**40 + 11, 0, False),
         (None, None, False),
     ]
+
+
+def test_a_dataset_of_a_job_counts_once_in_each_direction() -> None:
+    """Galaxy records the first dataset of a multiple input under two names."""
+    text = dataset(1, 5, dataset_id=8) + dataset(1, 7, dataset_id=9) + dataset(2, 5, dataset_id=8)
+    text += dataset(1, 5, "output", 8) + dataset(1, 5, dataset_id=8) + dataset(2, 5, "output", 8)
+    text += dataset(1, 5) + dataset(1, 5) + dataset(3, 5, dataset_id=2**64) + dataset(3, 6, dataset_id=2**65)
+    frame, _, joiner = join((Kind.JOBS, job(1) + job(2) + job(3)), (Kind.DATASETS, text))
+    assert frame.select("input_bytes", "output_bytes").rows() == [(22, 5), (5, 5), (11, None)]
+    assert joiner.members[Kind.DATASETS].accepted == 10
+
+
+@pytest.mark.parametrize("known", [(3, 5, 5, 4), (5, 3), ("None", 5), (5, -1), (0, 5, 0)])
+def test_of_a_dataset_s_sizes_the_greatest_counts(known: tuple[object, ...]) -> None:
+    """In whichever order and block the records come: of a salvaged one nobody knows where it stood."""
+    lines = [dataset(1, size, dataset_id=8) for size in known] + [dataset(1, 0, dataset_id=7)]
+    for ordered in (lines, lines[::-1]):
+        for blocks in ([b"".join(ordered)], ordered):
+            frame, _, _ = join((Kind.JOBS, job(1)), *((Kind.DATASETS, block) for block in blocks))
+            assert frame[Job.input_bytes.name].to_list() == [5]
+
+
+def test_a_dataset_without_a_known_size_has_none_under_any_name() -> None:
+    row = measured(dataset(7, "None", dataset_id=8), dataset(7, -1, dataset_id=8), dataset(7, -3, "output", 8))
+    assert (row["input_bytes"], row["output_bytes"], row["implausible"]) == (None, None, True)
 
 
 @pytest.mark.parametrize("last", [9, 5_000_000_000, 2**62])
@@ -277,10 +303,12 @@ def test_a_negative_size_is_null_and_implausible(direction: str, column: str) ->
     assert (row[column], row["implausible"]) == (None, False)
 
 
-def test_sizes_that_add_up_beyond_all_bounds_are_implausible() -> None:
-    row = measured(*[dataset(7, 2**62 - 1)] * 3)
-    assert row["implausible"]
-    assert row["input_bytes"] == 2**62 - 1
+@pytest.mark.parametrize("sizes", [[2**62 - 1] * 3, [1, 2**62 - 1], [2**62 - 1, 1, 5], [2**61, 2**61]])
+def test_sizes_that_add_up_beyond_all_bounds_are_null_and_implausible(sizes: list[int]) -> None:
+    row = measured(*(dataset(7, size) for size in sizes), dataset(7, 5, "output"))
+    assert (row["input_bytes"], row["output_bytes"], row["implausible"]) == (None, 5, True)
+    row = measured(dataset(7, sizes[0] - 1, dataset_id=1), dataset(7, 2**62 - 1, dataset_id=1))
+    assert (row["input_bytes"], row["implausible"]) == (2**62 - 1, False)
 
 
 def test_a_negative_wait_is_null_but_not_implausible() -> None:
@@ -289,6 +317,66 @@ def test_a_negative_wait_is_null_but_not_implausible() -> None:
     assert (row["wait"], row["implausible"]) == (None, False)
     assert measured(start_epoch=EPOCH + 1)["wait"] == SECOND - 8_015_390
     assert measured(end_epoch=EPOCH)["wait"] is None
+
+
+# Killed for memory
+
+
+def killed(state: str = "error", **metrics: object) -> bool | None:
+    """Whether a job with these metrics, by short names, was killed for memory."""
+    names = {"kills": "memory__events__oom_kill", "peak": "memory__max_usage_in_bytes"}
+    names |= {"limit": "memory__limit_in_bytes", "hits": "memory__failcnt"}
+    row = measured(state=state, **{names[name]: value for name, value in metrics.items()})
+    assert not row["implausible"]
+    found: bool | None = row[Job.oom.name]
+    return found
+
+
+def test_the_second_cgroups_count_the_kills() -> None:
+    assert killed(kills="1.0000000") is True
+    assert killed("ok", kills=3) is True
+    assert killed(kills="0E-7") is False
+    assert killed(kills="None") is None
+    assert killed(kills=2**62) is None
+    # They win over the first ones.
+    assert killed(kills="0E-7", peak=100, limit=100) is False
+    assert killed("ok", kills=1, peak=1, limit=100) is True
+    assert killed(kills="None", peak=100, limit=100) is True
+
+
+@pytest.mark.parametrize("limit", [1, 49, 50, 51, 99, 100, 101, 10**9, 2**62 - 1, 2**62 - 50])
+def test_a_job_in_error_with_its_peak_at_the_limit_of_the_first_cgroups_was_killed(limit: int) -> None:
+    least = -(-limit * 98 // 100)
+    for peak in {least - 1, least, limit, min(limit + 1, 2**62 - 1)} - {0}:
+        assert killed(peak=peak, limit=limit) is (100 * peak >= 98 * limit)
+        # The page cache of a job that is well may fill its memory too.
+        for state in ("ok", "failed", "running"):
+            assert killed(state, peak=peak, limit=limit, hits=5) is False
+
+
+@pytest.mark.parametrize("limit", [0, 2**62, 2**63 - 4096, 2**63, 10**30, "None", "0E-7"])
+def test_without_a_limit_the_first_cgroups_cannot_tell(limit: object) -> None:
+    for hits in (0, 7):
+        assert killed(peak=100, limit=limit, hits=hits) is None
+    assert killed(peak=2**62 - 1, hits=7) is None
+
+
+def test_hits_of_the_limit_prove_nothing_but_a_limit_never_hit_killed_nobody() -> None:
+    assert killed(hits=7) is killed(hits=0) is None
+    assert killed(limit=100, hits=7) is None
+    assert killed(limit=100, hits="0E-7") is False
+    assert killed(limit=100, hits=0, peak="0E-7") is False
+    assert killed(limit=100, hits=3, peak=5) is False
+    assert killed(limit=100) is killed(limit=100, peak=0) is killed(limit=100, peak=2**62, hits="None") is None
+    assert killed(limit=100, peak=98, hits="0E-7") is True
+
+
+@pytest.mark.parametrize("name", ["memory.events.oom_kill", "memory.limit_in_bytes", "memory.failcnt"])
+def test_a_negative_number_of_the_memory_s_end_is_implausible(name: str) -> None:
+    row = measured(**{name: "-1.0000000"})
+    assert (row["oom"], row["implausible"]) == (None, True)
+    row = measured(state="error", memory__max_usage_in_bytes=99, memory__limit_in_bytes=100, **{name: "-1.0000000"})
+    assert (row["oom"], row["implausible"]) == (None if name == "memory.limit_in_bytes" else True, True)
 
 
 @examples(100)
@@ -333,7 +421,7 @@ def shuffled(cut: int, order: Callable[[Kind], int]) -> list[tuple[Kind, bytes]]
             for i in [*numbers, 3, 31]
             for name, value in (("runtime_seconds", i * 1.5), ("galaxy_slots", i % 5), ("memory.peak", i << 20))
         ],
-        Kind.DATASETS: [dataset(i % 31, i, "input" if i % 2 else "output") for i in range(100)],
+        Kind.DATASETS: [dataset(i % 31, i, "input" if i % 2 else "output", i % 31 % 2) for i in range(100)],
     }
     return [
         (kind, b"".join(members[kind][at : at + cut]))

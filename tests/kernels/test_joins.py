@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
+import pytest
 from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.kernels.joins import find_rows, put_in_order
+from grt_batch.kernels.joins import add_sizes, find_rows, put_in_order
+from grt_batch.schema.members import NO_LIMIT, NULL
 
 INT64 = 2**63 - 1
 
@@ -27,3 +31,55 @@ def test_a_row_is_found_by_its_job_id_and_no_other(ids: list[int], first: int) -
     find_rows(np.array(ids, np.int64), first, table, rows)
     known = {first: 0, first + 2: 1, first + 3: 2}
     assert rows.tolist() == [known.get(job, -1) for job in ids]
+
+
+def bytes_of(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[list[int]], list[bool]]:
+    """The bytes of so many jobs by direction, and which jobs are implausible, of (row, dataset, size, output)."""
+    rows = np.array([record[0] for record in records], np.int32)
+    dataset, size = (np.array([record[at] for record in records], np.int64) for at in (1, 2))
+    output = np.array([record[3] for record in records], np.uint8)
+    order, ends = np.empty(len(rows), np.int32), np.zeros(jobs + 1, np.int32)
+    order = order[: put_in_order(rows, ends, order)]
+    table = np.zeros(1 << (2 * len(rows)).bit_length(), np.int32)
+    total, implausible = np.full((2, jobs), NULL), np.zeros(jobs, np.uint8)
+    add_sizes(order, ends, dataset, size, output, table, total, implausible)
+    return total.tolist(), (implausible != 0).tolist()
+
+
+def plainly(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[list[int]], list[bool]]:
+    """The same, by sets."""
+    totals, implausible = [], [False] * jobs
+    for direction in (0, 1):
+        totals.append([NULL] * jobs)
+        for job in range(jobs):
+            mine = [(dataset, size) for row, dataset, size, output in records if (row, output) == (job, direction)]
+            implausible[job] |= any(size < 0 and size != NULL for _, size in mine)
+            known = [(dataset, size) for dataset, size in mine if size >= 0]
+            sizes = [size for dataset, size in known if dataset == NULL]
+            sizes += [max(size for other, size in known if other == one) for one in {one for one, _ in known} - {NULL}]
+            if sum(sizes) >= NO_LIMIT:
+                implausible[job] = True
+            elif sizes:
+                totals[direction][job] = sum(sizes)
+    return totals, implausible
+
+
+IDS = st.integers(-3, 3) | st.sampled_from([NULL, INT64, -INT64, 2**62, -(2**62)])
+SIZES = st.integers(-2, 4) | st.sampled_from([NULL, NO_LIMIT - 1, 2**61])
+RECORDS = st.lists(st.tuples(st.integers(-1, 3), IDS, SIZES, st.integers(0, 1)), max_size=40)
+
+
+@examples(200)
+@given(RECORDS, st.randoms(use_true_random=False))
+def test_a_dataset_counts_once_in_whichever_order(records: list[tuple[int, int, int, int]], random: Random) -> None:
+    assert bytes_of(records, 4) == plainly(records, 4)
+    shuffled = random.sample(records, len(records))
+    assert bytes_of(shuffled, 4) == bytes_of(records, 4)
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 2**20, 2**40, 2**45])
+def test_a_job_may_have_very_many_datasets(step: int) -> None:
+    """The square of their number would take minutes, also where all ids are multiples of a power of two."""
+    count = 100_000
+    records = [(0, step * (i % (count // 2)), 1, 0) for i in range(count)]
+    assert bytes_of(records, 1) == ([[count // 2 if step else 1], [NULL]], [False])

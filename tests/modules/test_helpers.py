@@ -128,7 +128,8 @@ def test_all_versions_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
         ("*", "Cut1", "1"): 1,
         ("*", "Cut1", "*"): 2,
     }
-    parts = with_all_merged(with_versions_merged(by_instance(partial, [VERSIONS]), [VERSIONS]), [VERSIONS])
+    merged_versions = with_versions_merged(partial, [VERSIONS])
+    parts = with_all_merged(by_instance(merged_versions, [VERSIONS]), [VERSIONS])
     merged = rows_of_each(parts, lambda part: part["versions"].sort(TOOL_KEY))
     assert {(row[INSTANCE], *(row[name] for name in TOOL_KEY)): row["jobs"] for row in merged.to_dicts()} == added
     assert all(part["versions"].equals(part["versions"].sort(TOOL_KEY)) for part in parts.values())

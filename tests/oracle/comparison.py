@@ -14,26 +14,28 @@ from typing import Any
 
 from oracle import Answer
 
-ERRORS = {r"(.+_)?p\d+(_.+)?": 0.01, r"runtime_ratio": 0.02, r".*": 1e-9}
-"""By the name of a column of floating-point numbers, how far it may be from the exact number, relatively."""
+from grt_batch.schema.tables import Table
+
+LAST_DIGITS = 1e-10
+"""The relative error of the oracle's own floating-point numbers."""
 SHOWN = 10
 Row = tuple[Any, ...]
 
 
-def differences(answer: Answer, file: Path, key: Sequence[str]) -> list[str]:
+def differences(answer: Answer, file: Path, table: Table) -> list[str]:
     """What is wrong with the table in `file`, one line each; nothing where all is right."""
     names, *lines = (line.split("\t") for line in file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     if names != answer.names:
         return [f"columns: {names} instead of {answer.names}"]
     readers = [_reader(kind) for kind in answer.types]
-    found = _by_key([_read(readers, line) for line in lines], names, key)
-    wanted = _by_key([tuple(map(_plain, answer.types, row)) for row in answer.rows], names, key)
-    errors = [next(error for pattern, error in ERRORS.items() if re.fullmatch(pattern, name)) for name in names]
+    found = _by_key([_read(readers, line) for line in lines], names, table.key)
+    wanted = _by_key([tuple(map(_plain, answer.types, row)) for row in answer.rows], names, table.key)
+    errors = {column.name: column.tolerance for column in table.columns}
     wrong = [f"missing: {wanted[place]}" for place in wanted.keys() - found.keys()]
     wrong += [f"too many: {found[place]}" for place in found.keys() - wanted.keys()]
     for place in wanted.keys() & found.keys():
-        for name, error, is_, should in zip(names, errors, found[place], wanted[place], strict=True):
-            if is_ != should and not _near(is_, should, error):
+        for name, is_, should in zip(names, found[place], wanted[place], strict=True):
+            if is_ != should and not _near(is_, should, errors[name]):
                 wrong.append(f"{place}: {name} is {is_!r}, should be {should!r}")
     more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
     return sorted(wrong)[:SHOWN] + more
@@ -52,7 +54,11 @@ def _by_key(rows: list[Row], names: list[str], key: Sequence[str]) -> dict[Row, 
 
 
 def _near(found: Any, wanted: Any, error: float) -> bool:
-    return found is not None and isinstance(wanted, float) and math.isclose(float(found), wanted, rel_tol=error)
+    """Whether numbers agree: exactly, unless the column or the oracle rounds."""
+    if not isinstance(found, int | float | Decimal) or not isinstance(wanted, int | float | Decimal):
+        return False
+    rounded = error + LAST_DIGITS * isinstance(wanted, float)
+    return rounded > 0 and math.isclose(found, wanted, rel_tol=rounded)
 
 
 def _reader(kind: str) -> Callable[[str], Any]:

@@ -22,7 +22,9 @@ FROM (SELECT *, CAST(coalesce(document ->> 'generated', archive) AS DECIMAL(20, 
 
 CREATE TABLE job_lines AS
 SELECT instance_id, archive, place, ordinal, line, CAST(field(record, 'id') AS BIGINT) AS job_id,
-       coalesce(field(record, 'tool_id'), '') AS tool_id, coalesce(field(record, 'tool_version'), '') AS tool_version,
+       coalesce(field(record, 'tool_id'), '') AS tool_id,
+       -- A star stands for all versions of a tool.
+       coalesce(nullif(field(record, 'tool_version'), '*'), '') AS tool_version,
        coalesce(field(record, 'state'), '') AS state, CAST(field(record, 'create_time') AS TIMESTAMP) AS create_time
 FROM records AS record JOIN archives USING (instance_id, archive)
 WHERE kind = 'jobs' AND verdict <> 'rejected';
@@ -49,7 +51,9 @@ QUALIFY row_number() OVER (
     ORDER BY ordinal DESC, line DESC) = 1;
 
 CREATE TABLE datasets AS
-SELECT instance_id, job_id, tool_id, tool_version, CAST(field(record, 'dataset_id') AS HUGEINT) AS dataset_id,
+SELECT instance_id, job_id, tool_id, tool_version,
+       -- An id has 64 bits.
+       CAST(TRY_CAST(field(record, 'dataset_id') AS BIGINT) AS HUGEINT) AS dataset_id,
        field(record, 'type') AS type, coalesce(field(record, 'param_name'), '') AS param_name,
        coalesce(field(record, 'extension'), '') AS extension, CAST(field(record, 'file_size') AS HUGEINT) AS written,
        CASE WHEN written >= 0 AND written < 4611686018427387904 THEN written END AS file_size
@@ -75,14 +79,25 @@ SELECT instance_id, job_id,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.peak') AS peak,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.max_usage_in_bytes') AS max_usage,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpu.stat.usage_usec') AS usage_usec,
-       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpuacct.usage') AS usage_ns
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'cpuacct.usage') AS usage_ns,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.events.oom_kill') AS oom_kill,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.limit_in_bytes') AS limit_in_bytes,
+       any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.failcnt') AS failcnt
 FROM metrics GROUP BY ALL;
 
 CREATE MACRO plausible(amount) AS CASE WHEN amount >= 0 THEN amount END;
 CREATE VIEW sizes AS
-SELECT instance_id, job_id, sum(file_size) FILTER (WHERE type = 'input') AS input_bytes,
-       sum(file_size) FILTER (WHERE type = 'output') AS output_bytes, bool_or(written < -1) AS negative_size
-FROM datasets GROUP BY ALL;
+SELECT instance_id, job_id, sum(bytes) FILTER (WHERE type = 'input') AS input_sum,
+       sum(bytes) FILTER (WHERE type = 'output') AS output_sum,
+       CASE WHEN input_sum < 4611686018427387904 THEN input_sum END AS input_bytes,
+       CASE WHEN output_sum < 4611686018427387904 THEN output_sum END AS output_bytes,
+       bool_or(negative) OR input_bytes IS DISTINCT FROM input_sum OR output_bytes IS DISTINCT FROM output_sum
+           AS impossible_size
+FROM (-- A dataset that stands there under several names; without an id, every line is one.
+      SELECT instance_id, job_id, type, max(file_size) AS bytes, bool_or(written < -1) AS negative
+      FROM (SELECT *, row_number() OVER () AS line FROM datasets)
+      GROUP BY instance_id, job_id, type, dataset_id, CASE WHEN dataset_id IS NULL THEN line END)
+GROUP BY instance_id, job_id;
 
 CREATE TABLE jobs AS
 SELECT instance_id, job_id, tool_id, tool_version, state, create_time, CAST(create_time AS DATE) AS day,
@@ -95,17 +110,30 @@ SELECT instance_id, job_id, tool_id, tool_version, state, create_time, CAST(crea
        coalesce(ticks(plausible(usage_usec)) // 10000, CAST(plausible(usage_ns) AS HUGEINT)) AS cpu_ns,
        plausible(ticks(plausible(start_epoch)) - epoch_us(create_time) * 10) AS wait,
        CAST(input_bytes AS HUGEINT) AS input_bytes, CAST(output_bytes AS HUGEINT) AS output_bytes,
+       -- A limit that is 0, or none at all, leaves the first control groups without an answer.
+       CASE WHEN oom_kill >= 0 THEN oom_kill > 0
+            WHEN limit_in_bytes > 0 AND max_usage > 0 THEN state = 'error' AND max_usage * 100 >= limit_in_bytes * 98
+            WHEN limit_in_bytes > 0 AND failcnt = 0 THEN FALSE END AS oom,
        state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
        written.job_id IS NULL AS without_metrics,
        coalesce(least(ifnull(runtime, elapsed), start_epoch, end_epoch, slots, megabytes, peak, max_usage, usage_usec,
-                      usage_ns) < 0, FALSE) OR coalesce(negative_size, FALSE) AS implausible
+                      usage_ns, oom_kill, limit_in_bytes, failcnt) < 0, FALSE) OR coalesce(impossible_size, FALSE) AS implausible
 FROM newest
 LEFT JOIN (SELECT *, plausible(end_epoch) - plausible(start_epoch) AS elapsed FROM written) AS written
     USING (instance_id, job_id)
 LEFT JOIN sizes USING (instance_id, job_id);
 
--- Every job once for its instance, and once more for all instances together.
-CREATE VIEW everywhere AS FROM jobs UNION ALL SELECT * REPLACE ('*' AS instance_id) FROM jobs;
+-- The id of a tool without its version: <shed>/repos/<owner>/<repository>/<tool>/<version> without its last part.
+CREATE MACRO versionless(tool_id) AS CASE WHEN string_split(tool_id, '/')[2:][-5] = 'repos'
+    THEN array_to_string(string_split(tool_id, '/')[:-2], '/') ELSE tool_id END;
+
+-- Every job once for the version of its tool and once for all versions, and each of them once for its instance and once
+-- for all instances together; `home` is its instance in any case.
+CREATE VIEW versions AS
+FROM jobs UNION ALL SELECT * REPLACE (versionless(tool_id) AS tool_id, '*' AS tool_version) FROM jobs;
+CREATE VIEW everywhere AS
+SELECT *, instance_id AS home FROM versions UNION ALL
+SELECT * REPLACE ('*' AS instance_id), instance_id AS home FROM versions;
 
 -- The metrics of each job that came to a good end, exactly where there is an exact number.
 CREATE TABLE measured AS

@@ -81,6 +81,8 @@ def _measurements(archive: Archive) -> None:
     for state in ("ok", "error", "wibble"):
         for item in metrics:
             archive.job("measured", state, created, item, version="2.0")
+        for number, item in enumerate(_kills(usage)):
+            archive.job(f"killed {number}", state, created, item, version=state)
         archive.job("measured", state, later, {start: _epoch(created)}, version="2.0")
         archive.job("measured", state, "None", {start: _epoch(created)}, version="None")
     # The last value counts, also where it is null; and the metrics may stand before a job that comes twice.
@@ -92,6 +94,17 @@ def _measurements(archive: Archive) -> None:
         archive.add(kind, 1, *rest)
     archive.add(Kind.DATASETS, 1, 5, "bam", 1000, "orphan", "input")
     archive.members = defaultdict(list, sorted(archive.members.items(), key=lambda item: item[0].value, reverse=True))
+
+
+def _kills(usage: str) -> list[dict[str, object]]:
+    """Limits, peaks at them, and kills, by either control groups or by both."""
+    kills, limit, hits = "cgroup memory.events.oom_kill", "cgroup memory.limit_in_bytes", "cgroup memory.failcnt"
+    limits = (1000, 1049, 2**62 - 1, 2**62, 2**63 - 4096, 2**63, 10**30, 0, -1, "None")
+    peaks = (979, 980, 1028, 1029, 1050, 2**62 - 2, 0, -1, "None")
+    first = [{usage: peak, limit: most, hits: 3} for most in limits for peak in peaks]
+    first += [{limit: 1000, hits: count} for count in (0, 1, -1, "None")] + [{hits: 0}, {usage: 990, hits: 0}]
+    second = [{kills: count} for count in ("0E-7", 1, 7, -1, 2**62, "None")]
+    return [*first, *second, *(one | {usage: 990, limit: 1000, hits: 0} for one in second)]
 
 
 def _edges(archive: Archive) -> None:
@@ -111,14 +124,28 @@ def _edges(archive: Archive) -> None:
         archive.job("sizes", "ok", metrics=numbers, inputs=[size], outputs=[size])
         archive.job("sizes", "error", metrics=numbers, inputs=[size, "None"], outputs=[1, 2])
     archive.job("files", inputs=[5, 5])
+    _repeated(archive)
     for number in range(1000):
         archive.job("many", params={"n": f"{number}"})
     job = archive.job("files", "error", "None", version="None")
     for extension in ("None", "txt", "a b", "txt"):
         archive.add(Kind.DATASETS, job, "None", extension, -1, "None", "output")
+    for version in ("*", "**", "None", "1.0"):
+        archive.job("starred", version=version, metrics={"core runtime_seconds": "5.0000000"}, inputs=[1])
     names = [SHED, SHED.removesuffix("/1.0"), f"a/{SHED}/2", "a/repos/b", "repos/a/b/c/d", "None"]
     for tool in (*names, "a tool: with +, 'quotes' and a \\", "Müller\r"):
         archive.job(tool, metrics={"core runtime_seconds": "7.0000000"})
+
+
+def _repeated(archive: Archive) -> None:
+    """Datasets that stand there under several names: next to one another and far apart, of one size and of several."""
+    for number, sizes in enumerate([(5, 5), (5, 7, 6), (7, "None", 5), (-1, 5), (-2, 5), ("None", "None"), (0, 0)]):
+        job = archive.job(f"repeated {number}", inputs=[1000], outputs=[100])
+        for place, size in enumerate(sizes):
+            for dataset, direction in ((1, "input"), (1, "output"), ("None", "input"), (2**63 + place % 2, "output")):
+                archive.add(Kind.DATASETS, job, dataset, "bam", size, f"input{place}", direction)
+    for sizes in ((2**62 - 1, 1), (2**61, 2**61), (2**62 - 1, 2**62 - 1), (2**61, 2**61 - 1)):
+        archive.job(f"sum of {sum(sizes)}", inputs=sizes, outputs=[1])
 
 
 def _texts(archive: Archive) -> None:

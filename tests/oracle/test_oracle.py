@@ -85,7 +85,7 @@ def _copy_from_database(server: str, folder: Path) -> None:
 @pytest.mark.parametrize("table", ASKED)
 def test_a_table_is_what_plain_sql_says(table: str, told: Told) -> None:
     folder, oracle = told
-    wrong = differences(oracle.answer(table), folder / f"{table}.tsv", PUBLISHED[table].key)
+    wrong = differences(oracle.answer(table), folder / f"{table}.tsv", PUBLISHED[table])
     assert not wrong, "\n".join(wrong)
 
 

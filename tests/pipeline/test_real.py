@@ -234,21 +234,23 @@ def test_datasets_and_bytes_by_tool_and_type(case: Case) -> None:
 
 def test_the_joined_jobs_hold_all_bytes(case: Case) -> None:
     for real in case[0]:
-        for output, field in enumerate((Job.input_bytes, Job.output_bytes)):
-            sizes = (
-                size
-                for block in real.blocks(Kind.DATASETS)
-                for size, side in zip(block.columns["size"].tolist(), block.columns["output"].tolist(), strict=True)
-                if side == output and size != NULL
-            )
-            assert real.jobs[field.name].cast(pl.Int128).sum() == sum(sizes)
+        sizes: dict[tuple[int, int, int], int] = {}
+        for block in real.blocks(Kind.DATASETS):
+            columns = (block.columns[name].tolist() for name in ("id", "output", "dataset_id", "size"))
+            for job, output, dataset, size in zip(*columns, strict=True):
+                # None of them lacks its id; NULL is less than any size.
+                assert dataset != NULL
+                sizes[job, output, dataset] = max(size, sizes.get((job, output, dataset), 0))
+        for direction, field in enumerate((Job.input_bytes, Job.output_bytes)):
+            total = sum(size for (_, output, _), size in sizes.items() if output == direction)
+            assert real.jobs[field.name].cast(pl.Int128).sum() == total
 
 
 def raw_runtimes(real: Real) -> dict[int, int]:
     """The last runtime that the archive gives for each job, in units of 1e-7 s, negative ones as well."""
     values: dict[int, int] = {}
     for block in real.blocks(Kind.METRIC_NUM):
-        seen = block.columns["seen"][:, RUNTIME] != 0
+        seen = block.columns["seen"] & (1 << RUNTIME) != 0
         values.update(
             zip(block.columns["id"][seen].tolist(), block.columns["values"][seen, RUNTIME].tolist(), strict=True)
         )

@@ -28,6 +28,9 @@ QUERIES = read(FOLDER)
         ("number", "-1.5e3", -1500.0),
         ("date", "2024-02-29", "2024-02-29"),
         ("a|b", "b", "b"),
+        ("version", "2.2.1+galaxy1", "2.2.1+galaxy1"),
+        ("month", "2024-02", "2024-02"),
+        ("month", "", None),
     ],
 )
 def test_a_parameter_comes_to_the_database(database: str, kind: str, text: str, value: object) -> None:
@@ -50,6 +53,12 @@ def test_a_parameter_comes_to_the_database(database: str, kind: str, text: str, 
         ("date", "2024-02-30"),
         ("a|b", "a|b"),
         ("a|b", ""),
+        ("tool", "a\0b"),
+        ("version", "\udcff"),
+        ("month", "2024-13"),
+        ("month", "2024-1"),
+        ("month", "2024-W01"),
+        ("month", "２０２４-01"),  # noqa: RUF001
     ],
 )
 def test_a_parameter_of_another_kind_is_refused(kind: str, text: str) -> None:
@@ -58,6 +67,34 @@ def test_a_parameter_of_another_kind_is_refused(kind: str, text: str) -> None:
         asked.values({"it": text})
     assert raised.value.query == "own"
     assert str(raised.value.what).startswith("it is ")
+
+
+@pytest.mark.parametrize(
+    ("part", "tool_id", "is_part"),
+    [
+        ("", "Cut1", True),
+        ("cUT", "Cut1", True),
+        ("É", "é", True),
+        ("c.t", "Cut1", False),
+        ("***:C", "Cut1", False),
+        ("a+b(c)[d]{2}\\e^$|f #", "a+b(c)[d]{2}\\e^$|f #", True),
+        ("iuc/fastq_dump", "toolshed/repos/iuc/sra_tools/fastq_dump", True),
+        ("toolshed/iuc/fastq_dump", "toolshed/repos/iuc/sra_tools/fastq_dump", True),
+        ("iuc/sra_tools/fastq_dump/2", "toolshed/repos/iuc/sra_tools/fastq_dump/2.1", True),
+        ("repos/fastq_dump", "toolshed/repos/iuc/sra_tools/fastq_dump", False),
+        ("sra/tools", "toolshed/repos/iuc/sra_tools/fastq_dump", False),
+    ],
+)
+def test_a_tool_is_found_by_a_part_of_its_id(database: str, part: str, tool_id: str, is_part: bool) -> None:
+    asked = Query(
+        "own", "?", (Parameter("it", "tool", None, "it"),), f"SELECT $${tool_id}$$ ~* %(it)s", Path("own.sql")
+    )
+    assert answers.ask(database, asked, asked.values({"it": part})).rows == [(is_part,)]
+
+
+def test_tags_are_no_part_of_the_question(own: Callable[[str], Path]) -> None:
+    found = read(own("-- name: a()\n-- Why\n-- tags: b, c\n-- and how?\nSELECT 1\n-- name: d()\n-- Who?\nSELECT 1"))
+    assert [(query.question, query.tags) for query in found.values()] == [("Why and how?", ("b", "c")), ("Who?", ())]
 
 
 @pytest.mark.parametrize(

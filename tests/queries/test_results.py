@@ -104,6 +104,49 @@ def test_no_rows_are_said_to_be_none(
     assert call("query", "none", "--sql", folder, "--database", database, "--format", form) == Answer(0, out, "")
 
 
+# The ids of tools.
+
+BWA = "toolshed.g2.bx.psu.edu/repos/iuc/bwa_mem2/bwa_mem2"
+SRA = "toolshed.g2.bx.psu.edu/repos/iuc/sra_tools/" + "x" * 100
+TOOLS = f"""
+-- name: tools()
+-- Which tools?
+SELECT * FROM (VALUES ('{BWA}/1', '1', 1), ('{BWA}/2', '2', 2), ('{SRA}', NULL, 3), ('Cut1', '1', 4), (NULL, '', 5))
+AS t (tool_id, tool_version, jobs);
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ([], ["iuc/bwa_mem2", "iuc/bwa_mem2", f"iuc/{SRA[-100:]}", "Cut1", ""]),
+        (["--full-ids"], [f"{BWA}/1", f"{BWA}/2", SRA, "Cut1", ""]),
+        (["--short"], ["iuc/bwa_mem2/bwa_mem2/1", "iuc/bwa_mem2/bwa_mem2/2", SRA[29:], "Cut1", ""]),
+    ],
+)
+def test_a_table_cuts_ids_unless_they_are_wanted_in_full(
+    call: Call, own: Callable[[str], Path], database: str, options: list[str], ids: list[str]
+) -> None:
+    lines = call("query", "tools", "--sql", own(TOOLS), "--database", database, *options).out.splitlines()
+    assert lines[0].split() == ["tool_id", "tool_version", "jobs"]
+    assert [line[: lines[0].index("tool_version")].strip() for line in lines[1:]] == ids
+
+
+@pytest.mark.parametrize("form", ["tsv", "csv", "json", "influx"])
+def test_other_formats_have_ids_in_full(call: Call, own: Callable[[str], Path], database: str, form: str) -> None:
+    asked = ["query", "tools", "--sql", own(TOOLS), "--database", database, "--format", form]
+    full = call(*asked)
+    assert full.out.count("toolshed.g2.bx.psu.edu/repos/") == 3
+    assert call(*asked, "--full-ids") == full
+    assert call(*asked, "--short").out == full.out.replace("toolshed.g2.bx.psu.edu/repos/", "")
+
+
+def test_an_id_alone_is_told_apart_by_its_version(call: Call, own: Callable[[str], Path], database: str) -> None:
+    sql = f"-- name: own()\n-- Which?\nSELECT * FROM (VALUES ('{BWA}/1'), ('{BWA}/2'), ('{BWA}/2')) AS t (tool_id)"
+    out = call("query", "own", "--sql", own(sql), "--database", database).out
+    assert out.split() == ["tool_id", "iuc/bwa_mem2/1", "iuc/bwa_mem2/2", "iuc/bwa_mem2/2"]
+
+
 # The database.
 
 
@@ -153,7 +196,7 @@ def test_the_error_names_what_the_database_said(database: str) -> None:
         (Decimal("0.10"), "0.1"),
         (1e16, "1e+16"),
         (date(2024, 2, 29), "2024-02-29"),
-        (datetime(2024, 2, 29, 1), "2024-02-29 01:00:00"),
+        (datetime(2024, 2, 29, 1), "2024-02-29 01:00:00.000000"),
         ({"a": [Decimal("1.50"), None]}, '{"a":[1.5,null]}'),
         ("a\tb", "a\tb"),
     ],

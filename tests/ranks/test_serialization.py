@@ -164,19 +164,11 @@ def returned(task: Task, result: Any) -> Any:
 
 def same(one: Decoded, other: Decoded) -> bool:
     """Whether all of two decoded blocks is the same; numpy has no == of whole arrays."""
-    mine, others = columns_of(one), columns_of(other)
+    mine, others = one.columns, other.columns
     arrays = mine.keys() == others.keys() and all(
         column.dtype == others[name].dtype and np.array_equal(column, others[name]) for name, column in mine.items()
     )
     return arrays and replace(one, columns={}) == replace(other, columns={})
-
-
-def columns_of(block: Decoded) -> dict[str, Any]:
-    """The columns; what stands in `values` where nothing was seen means nothing, and is 0 here."""
-    columns = dict(block.columns)
-    if "values" in columns:
-        columns["values"] = np.where(columns["seen"] != 0, columns["values"], 0)
-    return columns
 
 
 JOIN = line(70, "samtools/1.15", 71, "trimmomatic/0.38", "0.38", "deleted", "2018-03-01 15:03:43.801539")

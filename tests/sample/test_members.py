@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sample_archives import COLUMNS, Archive, jobs_by_id, values_of
 
+LIMITS = ("limit_in_bytes", "failcnt", "events.oom_kill")
 BREAK_LINES = {"18.05", "18.09", "19.05"}
 
 
@@ -38,6 +39,11 @@ def test_both_kinds_of_control_groups(archives: list[Archive]) -> None:
     assert max(values_of(archives, "memory.limit_in_bytes")) >= 2**62
     for name in ("memory.max_usage_in_bytes", "cpuacct.usage", "memory.peak", "cpu.stat.usage_usec"):
         assert max(values_of(archives, name)) > 0
+    limits, hits, kills = (values_of(archives, f"memory.{name}") for name in LIMITS)
+    assert 0.2 < sum(limit < 2**62 for limit in limits) / len(limits) < 0.8
+    assert 0 < sum(count > 0 for count in hits) < len(hits) / 20
+    assert (min(kills), max(kills)) == (0, 1)
+    assert 0 < sum(kills) < len(kills) / 50
     slots = values_of(archives, "galaxy_slots")
     assert (min(slots), max(slots)) == (1, 16)
 
@@ -60,8 +66,8 @@ def test_dataset_sizes(archives: list[Archive]) -> None:
             continue
         jobs += sum(archive.report["jobs"].values())
         sizes = set()
-        for _, _, _, size, _, kind in archive.whole("datasets"):
-            counts[kind] += 1
+        for _, _, _, size, name, kind in archive.whole("datasets"):
+            counts[kind] += name != "input"
             sizes.add(size)
         if archive.report["version"] == 3:
             assert "-1" in sizes
@@ -72,6 +78,17 @@ def test_dataset_sizes(archives: list[Archive]) -> None:
             assert any(len(size.rstrip("0")) > 2 for size in sizes if size != "None")
     assert 1.3 < counts["input"] / jobs < 1.7
     assert 1.3 < counts["output"] / jobs < 1.7
+
+
+def test_the_first_of_several_inputs_stands_there_twice(archives: list[Archive]) -> None:
+    rows = again = 0
+    for archive in archives:
+        lines = archive.whole("datasets") if "datasets" in archive.members else []
+        inputs = {(job, name): rest for job, *rest, name, kind in lines if kind == "input"}
+        twice = [(job, name) for job, name in inputs if name == "input" and (job, "input1") in inputs]
+        rows, again = rows + len(inputs), again + len(twice)
+        assert sum(inputs[job, name] != inputs[job, "input1"] for job, name in twice) <= len(twice) / 100
+    assert 0.05 < again / rows < 0.2
 
 
 def test_job_ids_rise_by_batches_only(archives: list[Archive]) -> None:

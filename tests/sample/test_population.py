@@ -10,7 +10,7 @@ import pytest
 from sample_archives import Archive, values_of
 
 from grt_batch.sample.catalogue import make_catalogue
-from grt_batch.sample.population import ENDINGS, MAX_INPUTS, MAX_OUTPUTS, MAX_RUNTIME, Jobs, draw_jobs
+from grt_batch.sample.population import ENDINGS, MAX_INPUTS, MAX_OUTPUTS, MAX_RUNTIME, NO_LIMIT, Jobs, draw_jobs
 
 BEGIN, END = 1_700_000_000, 1_700_086_400
 
@@ -40,7 +40,7 @@ def test_jobs_are_created_in_the_order_of_their_ids_and_then_start(drawn: Jobs) 
 
 
 def test_a_job_has_outputs_of_its_own_and_inputs_of_earlier_jobs(drawn: Jobs) -> None:
-    counts = drawn.datasets.group_by("id", "type").len()
+    counts = drawn.datasets.filter(pl.col("param_name") != "input").group_by("id", "type").len()
     most = dict(counts.group_by("type").agg(pl.col("len").max()).iter_rows())
     assert most["input"] <= MAX_INPUTS and most["output"] <= MAX_OUTPUTS
     outputs = drawn.datasets.filter(type="output")
@@ -48,6 +48,32 @@ def test_a_job_has_outputs_of_its_own_and_inputs_of_earlier_jobs(drawn: Jobs) ->
     assert outputs["dataset_id"].is_unique().all()
     inputs = drawn.datasets.filter(type="input")
     assert (inputs["dataset_id"] < inputs["id"] * MAX_OUTPUTS).all()
+
+
+def test_the_first_dataset_of_a_multiple_input_stands_there_twice(drawn: Jobs) -> None:
+    inputs = drawn.datasets.filter(type="input")
+    known = {(row["id"], row["param_name"]): (row["dataset_id"], row["file_size"]) for row in inputs.to_dicts()}
+    assert len(known) == len(inputs)
+    several = [job for job, name in known if name == "input"]
+    same = [known[job, "input"] == known[job, "input1"] for job in several]
+    assert 100 < len(several) < 600
+    assert all(same)
+    assert {name for _, name in known} == {"input", *(f"input{number}" for number in range(1, MAX_INPUTS + 1))}
+
+
+def test_jobs_that_need_more_memory_than_they_may_use_are_killed() -> None:
+    catalogue = make_catalogue(np.random.default_rng(1))
+    for cgroups in (0, 1, 2):
+        jobs = draw_jobs(catalogue, np.random.default_rng(2), np.arange(20_000), BEGIN, END, END, cgroups).jobs
+        killed = jobs.filter("killed")
+        assert 0 < killed.height < 400 if cgroups else killed.height == 0
+        assert {*killed["ending"]} <= {"error"}
+        assert (killed["memory"] == killed["limit"]).all()
+        assert (jobs["memory"] <= jobs["limit"]).all()
+        limited = (jobs["limit"] < NO_LIMIT).mean()
+        assert limited == (0 if cgroups == 0 else pytest.approx(0.63 if cgroups == 1 else 0.95, abs=0.03))
+        well = jobs.filter(pl.col("memory") == pl.col("limit"), ~pl.col("killed"))
+        assert (0 < well.height < 400) if cgroups == 1 else well.height == 0
 
 
 def test_a_state_follows_from_the_moment(drawn: Jobs) -> None:

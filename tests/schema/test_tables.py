@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -12,7 +11,8 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.schema.tables import Column, Table, Type, as_report, exact_text, render
+from grt_batch.schema.figures import ALL_DIGITS
+from grt_batch.schema.tables import Column, Table, Type, as_report, render
 
 TABLE = Table(
     "of_tests",
@@ -57,17 +57,6 @@ def unescaped(text: str) -> str:
     characters = iter(text)
     escapes = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
     return "".join(escapes[next(characters)] if character == "\\" else character for character in characters)
-
-
-def decimal_text(value: int, scale: int) -> str:
-    """The number by Python's own decimals, without zeros at its end."""
-    text = format(Decimal(value).scaleb(-scale, Context(prec=60)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def exact_texts(values: Sequence[int | None], scale: int) -> list[str | None]:
-    frame = pl.DataFrame({"value": values}, schema={"value": pl.Int128})
-    return frame.select(text=exact_text(pl.col("value"), scale))["text"].to_list()
 
 
 def test_rows_are_in_the_order_of_the_key_by_code_point_with_null_first() -> None:
@@ -194,22 +183,91 @@ def test_values_are_written_as_postgresql_reads_them(column: str, value: object,
     assert cell(column, value) == text
 
 
-@examples(20)
-@given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
-def test_a_rate_keeps_all_its_digits(values: list[float]) -> None:
-    lines = text_of(TABLE, rows(name=["x"] * len(values), rate=values)).splitlines()
-    assert [float(line.split("\t")[4]) for line in lines] == values
+MEASURED = Table(
+    "measured",
+    "What was measured, with extremes in the table and beside it.",
+    ("n",),
+    (
+        Column("n", Type.BIGINT, "a count"),
+        Column("mean", Type.DOUBLE, "derived from sums"),
+        Column("least", Type.NUMERIC, "exact, with three decimals", scale=3),
+        Column("most", Type.NUMERIC, "exact, as a text", scale=None),
+        Column.estimate("p50", Type.DOUBLE, "a percentile", within=("least", "most")),
+        Column.estimate("bytes_p50", Type.BIGINT, "a percentile", within=("first_bytes", "last_bytes")),
+        Column.estimate("distinct", Type.BIGINT, "an estimate", error=0.03),
+        Column("given", Type.DOUBLE, "as it came", digits=ALL_DIGITS),
+    ),
+)
+EXTREMES = {"first_bytes": pl.Int64(), "last_bytes": pl.Int64()}
+
+
+def measured(**columns: object) -> list[str]:
+    """The texts of one row of MEASURED, whose other columns are null."""
+    schema = {**MEASURED.schema, **EXTREMES}
+    row = {name: [columns.get(name)] for name in schema}
+    return (
+        text_of(MEASURED, MEASURED.frame(pl.DataFrame({**row, "n": [1]}, schema=schema))).rstrip("\n").split("\t")[1:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        ({}, ["", "", "", "", "", "", ""]),
+        ({"mean": 1 / 3, "given": 1 / 3}, ["0.333333333", "", "", "", "", "", "0.3333333333333333"]),
+        ({"mean": 2.0, "given": 1e20}, ["2", "", "", "", "", "", "100000000000000000000"]),
+        ({"p50": 12.3456}, ["", "", "", "12.35", "", "", ""]),
+        ({"least": 12349, "most": "13", "p50": 12.3456}, ["", "12.349", "13", "12.35", "", "", ""]),
+        ({"least": 12351, "most": "13", "p50": 12.3456}, ["", "12.351", "13", "12.351", "", "", ""]),
+        ({"least": 1, "most": "12.3456", "p50": 12.3456}, ["", "0.001", "12.3456", "12.3456", "", "", ""]),
+        ({"most": "0.123399999999999999", "p50": 0.1234}, ["", "", "0.123399999999999999", "0.123399999999999999"]),
+        ({"bytes_p50": 2**33, "last_bytes": 2**34}, ["", "", "", "", "8590000000", "", ""]),
+        ({"bytes_p50": 2**33, "last_bytes": 2**33}, ["", "", "", "", "8589934592", "", ""]),
+        ({"bytes_p50": 2**62 + 1, "last_bytes": 2**62 + 1}, ["", "", "", "", "4611686018427387905", "", ""]),
+        ({"distinct": 12345}, ["", "", "", "", "", "12340", ""]),
+    ],
+)
+def test_a_number_has_the_digits_of_its_column_and_lies_within_its_bounds(
+    columns: dict[str, object], texts: list[str]
+) -> None:
+    assert measured(**columns)[: len(texts)] == texts
 
 
 @examples(100)
-@given(scale=st.integers(0, 9), values=st.lists(st.integers(-(10**36), 10**36) | st.integers(-20, 20), min_size=1))
-def test_the_text_of_an_exact_number_is_that_of_its_decimal(scale: int, values: list[int]) -> None:
-    assert exact_texts(values, scale) == [decimal_text(value, scale) for value in values]
+@given(
+    values=st.lists(st.integers(0, 10**13) | st.integers(10**12, 10**12 + 10**6), min_size=3),
+    digits=st.integers(1, 5),
+)
+def test_what_lies_within_bounds_keeps_its_order(values: list[int], digits: int) -> None:
+    low, *inside, high = sorted(values)
+    columns = (
+        Column("low", Type.NUMERIC, "exact", scale=4),
+        Column("high", Type.NUMERIC, "exact", scale=4),
+        *(
+            Column(f"p{place}", Type.DOUBLE, "rounded", digits=digits, within=("low", "high"))
+            for place in range(len(inside))
+        ),
+    )
+    table = Table("ordered", "Percentiles.", ("low",), columns)
+    row = {"low": low, "high": high, **{f"p{place}": value / 10**4 for place, value in enumerate(inside)}}
+    first, last, *found = map(Decimal, text_of(table, pl.DataFrame([row], schema=table.schema)).split("\t"))
+    assert [first, *found, last] == sorted([first, *found, last])
 
 
-@pytest.mark.parametrize("scale", [0, 7])
-def test_the_text_of_an_exact_null_is_null(scale: int) -> None:
-    assert exact_texts([None, 10**scale], scale) == [None, "1"]
+def test_bounds_beside_a_table_go_with_its_frame() -> None:
+    frame = pl.DataFrame(schema={**MEASURED.schema, **EXTREMES})
+    assert MEASURED.frame(frame).schema == frame.schema
+    with pytest.raises(ValueError, match="table measured: no column last_bytes"):
+        MEASURED.frame(frame.drop("last_bytes"))
+
+
+@pytest.mark.parametrize(
+    ("column", "tolerance"),
+    [("n", 0), ("mean", 5e-9), ("least", 0), ("p50", 0.0105), ("distinct", 0.0305), ("given", 0)],
+)
+def test_a_column_says_how_far_from_the_exact_number_it_may_be(column: str, tolerance: float) -> None:
+    (found,) = (known for known in MEASURED.columns if known.name == column)
+    assert found.tolerance == pytest.approx(tolerance)
 
 
 def test_an_exact_number_without_a_scale_is_its_text() -> None:

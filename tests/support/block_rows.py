@@ -34,7 +34,7 @@ def datasets(result: Decoded) -> list[tuple[int, int, int]]:
 def metrics(result: Decoded) -> dict[int, dict[int, int]]:
     """The values of each job that were seen, by metric."""
     rows = zip(*(result.columns[name].tolist() for name in ("id", "values", "seen")), strict=True)
-    found = [(job, {i: value for i, value in enumerate(values) if seen[i]}) for job, values, seen in rows]
+    found = [(job, {i: value for i, value in enumerate(values) if seen >> i & 1}) for job, values, seen in rows]
     assert len({job for job, _ in found}) == len(found)
     return dict(found)
 

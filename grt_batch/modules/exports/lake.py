@@ -27,9 +27,9 @@ import polars as pl
 from grt_batch.core.files import write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
-from grt_batch.modules.helpers import SHED_ID
 from grt_batch.schema.members import SECONDS_SCALE
 from grt_batch.schema.records import NEVER_NULL, Dataset, Field, Job, Metric, Param, Record, Records
+from grt_batch.schema.tool_ids import SHED_ID
 
 SCHEMA_VERSION = 1
 """The version of the manifest: a run takes nothing from the manifest of another version."""

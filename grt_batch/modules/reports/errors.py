@@ -3,6 +3,8 @@
 Error rates are compared by the two-proportion z-test. Medians of a few widely spread runtimes differ much without any
 change, so a changed median must also pass Mood's median test, which compares the shares of the runs that
 lie above the median of both periods, by the same z-test (A. M. Mood, "Introduction to the Theory of Statistics", 1950).
+
+The version `*` is a tool over all its versions: it may change because another version is used.
 """
 
 from __future__ import annotations
@@ -12,17 +14,30 @@ from typing import Any
 
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube
+from grt_batch.aggregate.measures import Count, Cube, Extent
 from grt_batch.aggregate.sketch import BIN, bin_field, bin_of, quantiles
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
-from grt_batch.modules.helpers import TOOL_KEY, jobs_in, with_all_instances, within
+from grt_batch.modules.helpers import (
+    TOOL_COLUMNS,
+    TOOL_KEY,
+    in_state,
+    jobs_in,
+    with_all_instances,
+    with_all_versions,
+    within,
+)
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import Evidence, OfPublicInstances
 
-JOBS = Cube("jobs", (Job.day, Job.tool_id, Job.tool_version, Job.state), (Count("jobs"),), windowed=True)
+JOBS = Cube(
+    "jobs",
+    (Job.day, Job.tool_id, Job.tool_version, Job.state),
+    (Count("jobs"), Extent("runtime", Job.runtime)),
+    windowed=True,
+)
 
 
 RUNTIMES = Cube(
@@ -52,8 +67,7 @@ TOOL_CHANGE = Table(
     _KEY,
     (
         Column("instance_id", Type.TEXT, "the instance, or * for all together"),
-        Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
-        Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
+        *TOOL_COLUMNS,
         Column("jobs_before", Type.BIGINT, f"jobs in state ok or error {_BEFORE}"),
         Column("jobs_after", Type.BIGINT, f"jobs in state ok or error {_AFTER}"),
         Column("error_before", Type.BIGINT, "those of jobs_before in state error"),
@@ -65,9 +79,14 @@ TOOL_CHANGE = Table(
         Column("p_value", Type.DOUBLE, "how likely such a z or a larger one is by chance, either way, for one tool"),
         Column("runs_before", Type.BIGINT, f"jobs in state ok with a runtime {_BEFORE}"),
         Column("runs_after", Type.BIGINT, f"jobs in state ok with a runtime {_AFTER}"),
-        Column("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 0.8 %; null without any", "s"),
-        Column("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 0.8 %; null without any", "s"),
-        Column("runtime_ratio", Type.DOUBLE, "runtime_p50_after / runtime_p50_before; null where that is 0 or null"),
+        Column.estimate("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 1 %; null without any", "s"),
+        Column.estimate("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 1 %; null without any", "s"),
+        Column.estimate(
+            "runtime_ratio",
+            Type.DOUBLE,
+            "runtime_p50_after / runtime_p50_before; null where that is 0 or null",
+            error=0.02,
+        ),
         Column(
             "runtime_p_value",
             Type.DOUBLE,
@@ -80,6 +99,13 @@ TOOL_CHANGE = Table(
         Evidence("tool_usage", "other.period = '30d' AND other.ok + other.error > 0")
     ),
 )
+
+
+_EXTENTS = ("first_runtime", "last_runtime")
+
+
+_BOUNDS = dict.fromkeys((f"{end}_{period}" for period in ("before", "after") for end in _EXTENTS), pl.Float64())
+"""Columns of the frame alone, in seconds: what runtime_p50_before and runtime_p50_after lie between."""
 
 
 class Errors(Module):
@@ -102,25 +128,46 @@ class Errors(Module):
         )
         changes = (_change(row, ledger.config) for row in both.iter_rows(named=True))
         rows = [change for change in changes if change["changed"]]
-        return {TOOL_CHANGE.name: pl.DataFrame(rows, schema=TOOL_CHANGE.schema)}
+        return {TOOL_CHANGE.name: pl.DataFrame(rows, schema={**TOOL_CHANGE.schema, **_BOUNDS})}
 
 
 def _runtimes(partial: Partial, days: pl.Expr) -> pl.DataFrame:
-    return with_all_instances(partial[RUNTIMES.name]).filter(days)
+    """Return the jobs in each bin of the runtime over some days, for each instance and tool."""
+    runtimes = partial[RUNTIMES.name].filter(days)
+    # First over days: few rows are left for the versions and instances.
+    of_each = runtimes.group_by(*_KEY, BIN.name).agg(pl.col("jobs").sum())
+    return with_all_instances(with_all_versions(of_each))
 
 
 def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFrame:
     """Return for each instance and tool, over some days: jobs, error, runs, their median p50 in the integers of
-    `Job.runtime`, and longer, the runs above the bin `median` of both periods."""
-    jobs, runtimes = with_all_instances(partial[JOBS.name]).filter(days), _runtimes(partial, days)
-    finished = jobs.group_by(_KEY).agg(jobs=jobs_in("ok") + jobs_in("error"), error=jobs_in("error"))
+    `Job.runtime`, between first_runtime and last_runtime, and longer, the runs above the bin `median` of both
+    periods."""
+    runtimes = _runtimes(partial, days)
     runs = (
         runtimes.join(median, on=_KEY)
         .group_by(_KEY)
         .agg(runs=pl.col("jobs").sum(), longer=pl.col("jobs").filter(pl.col(BIN.name) > pl.col("median")).sum())
     )
-    rows = finished.join(runs, on=_KEY, how="left").join(quantiles(runtimes, _KEY, (50,)), on=_KEY, how="left")
-    return rows.with_columns(pl.col("runs", "longer").fill_null(0))
+    rows = _finished(partial[JOBS.name].filter(days)).join(runs, on=_KEY, how="left")
+    return rows.join(quantiles(runtimes, _KEY, (50,)), on=_KEY, how="left").with_columns(
+        pl.col("runs", "longer").fill_null(0),
+        # The value that stands for a bin may lie beyond all values in it.
+        pl.col("p50").clip(*_EXTENTS),
+    )
+
+
+def _finished(jobs: pl.DataFrame) -> pl.DataFrame:
+    """Return for each instance and tool jobs, those that are ok or error, error, and the extent of the runtime."""
+    ok = in_state("ok")
+    of_each = jobs.group_by(_KEY).agg(
+        pl.col("first_runtime").filter(ok).min(),
+        pl.col("last_runtime").filter(ok).max(),
+        jobs=jobs_in("ok") + jobs_in("error"),
+        error=jobs_in("error"),
+    )
+    extent = pl.col("first_runtime").min(), pl.col("last_runtime").max()
+    return with_all_instances(with_all_versions(of_each)).group_by(_KEY).agg(pl.col("jobs", "error").sum(), *extent)
 
 
 def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -153,12 +200,18 @@ def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:
         "p_value": p_value,
         "runs_before": runs[0],
         "runs_after": runs[1],
-        "runtime_p50_before": p50[0] / Job.runtime.one if runs[0] else None,
-        "runtime_p50_after": p50[1] / Job.runtime.one if runs[1] else None,
+        "runtime_p50_before": _seconds(p50[0]),
+        "runtime_p50_after": _seconds(p50[1]),
         "runtime_ratio": p50[1] / p50[0] if p50[0] and runs[1] else None,
         "runtime_p_value": runtime_p_value,
         "changed": " ".join(what for what, is_so in changes.items() if is_so),
+        **{f"{end}_before": _seconds(row[end]) for end in _EXTENTS},
+        **{f"{end}_after": _seconds(row[f"{end}_after"]) for end in _EXTENTS},
     }
+
+
+def _seconds(runtime: int | None) -> float | None:
+    return None if runtime is None else runtime / Job.runtime.one
 
 
 def _differ(before: int, after: int, percent: int) -> bool:

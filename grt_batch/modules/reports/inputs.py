@@ -1,20 +1,21 @@
 """How do runtime and memory go with the size of the input, and which file types does a tool read and write?
 
-In `tool_input` only jobs in state ok count whose input has a known size, which is the sum over all input datasets. The
-rows with `low` 0 are jobs whose inputs are empty. Percentiles come from logarithmic bins,
-within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts datasets of all jobs, whatever
-became of them.
+In `tool_input` only jobs count whose input has a known size, which is the sum over all input datasets. These are jobs
+in any state; their percentiles and the most memory are of those in state ok alone: the memory of a job that was killed
+for it says what was not enough. The rows with `low` 0 are jobs whose inputs are empty. Percentiles come from
+logarithmic bins, within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts datasets of
+all jobs, whatever became of them. The version `*` is a tool over all its versions.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import TOOL_KEY, with_all_instances
+from grt_batch.modules.helpers import TOOL_COLUMNS, TOOL_KEY, in_state, outcomes, with_all_instances, with_all_versions
 from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -38,7 +39,11 @@ BITS = DerivedField(
 _SIZE = (Job.tool_id, Job.tool_version, BITS)
 
 
-SIZES = Cube("sizes", _SIZE, (Count("jobs"), Extent("runtime", Job.runtime), Extent("memory", Job.memory)), state="ok")
+SIZES = Cube(
+    "sizes",
+    (*_SIZE, Job.state),
+    (Count("jobs"), Sum("oom", Job.oom), Extent("runtime", Job.runtime), Extent("memory", Job.memory)),
+)
 
 
 RUNTIMES = Cube("runtimes", (*_SIZE, bin_field(Job.runtime)), (Count("jobs"),), state="ok")
@@ -55,7 +60,7 @@ EXTENSIONS = Cube(
 )
 
 
-_BINS = (INSTANCE, *SIZES.key_names)
+_BINS = (INSTANCE, *(field.name for field in _SIZE))
 
 
 _PERCENTS = (50, 95)
@@ -63,29 +68,38 @@ _PERCENTS = (50, 95)
 
 _TOOL = (
     Column("instance_id", Type.TEXT, "the instance, or * for all together"),
-    Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
-    Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
+    *TOOL_COLUMNS,
 )
 
 
-_NULL = "within 0.8 %; null where none of the jobs has it"
+_NULL = "null where no job in state ok has it"
+
+
+_RUNTIME, _MEMORY = ("first_runtime", "last_runtime"), ("first_memory", "last_memory")
+"""The extents that percentiles lie within, which are no columns of the table."""
+
+
+def _percentile(name: str, kind: Type, doc: str, unit: str, within: tuple[str, str]) -> Column:
+    return Column.estimate(name, kind, f"{doc} of jobs in state ok, within 1 %; {_NULL}", unit, within=within)
 
 
 TOOL_INPUT = Table(
     "tool_input",
-    "Runtime and memory of jobs in state ok, by the bytes of their input where these are known: a bin for each power"
-    " of 2, and one for no bytes at all.",
+    "What became of jobs, and the runtime and memory of those in state ok, by the bytes of their input where these are"
+    " known: a bin for each power of 2, and one for no bytes at all.",
     (INSTANCE, *TOOL_KEY, "low"),
     (
         *_TOOL,
         Column("low", Type.BIGINT, "least input_bytes of the bin", "B"),
         Column("high", Type.BIGINT, "input_bytes of the bin are less than this; 2^63 - 1 for the last bin", "B"),
-        Column("jobs", Type.BIGINT, "jobs in state ok of this bin, whatever was measured of them"),
-        Column("runtime_p50", Type.DOUBLE, f"median of the runtime, {_NULL}", "s"),
-        Column("runtime_p95", Type.DOUBLE, f"95th percentile of the runtime, {_NULL}", "s"),
-        Column("memory_p50", Type.BIGINT, f"median of the memory, {_NULL}", "B"),
-        Column("memory_p95", Type.BIGINT, f"95th percentile of the memory, {_NULL}", "B"),
-        Column("memory_max", Type.BIGINT, "the most memory, exactly; null where none of the jobs has it", "B"),
+        Column("jobs", Type.BIGINT, "jobs of this bin in any state, whatever was measured of them"),
+        Column("error", Type.BIGINT, "those of them in state error"),
+        Column("oom", Type.BIGINT, "those that were killed for memory; null where nothing could tell of any of them"),
+        _percentile("runtime_p50", Type.DOUBLE, "median of the runtime", "s", _RUNTIME),
+        _percentile("runtime_p95", Type.DOUBLE, "95th percentile of the runtime", "s", _RUNTIME),
+        _percentile("memory_p50", Type.BIGINT, "median of the memory", "B", _MEMORY),
+        _percentile("memory_p95", Type.BIGINT, "95th percentile of the memory", "B", _MEMORY),
+        Column("memory_max", Type.BIGINT, f"the most memory of jobs in state ok, exactly; {_NULL}", "B"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )
@@ -100,7 +114,7 @@ TOOL_EXTENSION = Table(
         Column("type", Type.TEXT, "input or output"),
         Column("extension", Type.TEXT, "type of the file; empty where it is not known"),
         Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
-        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known"),
+        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known; null where none is"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )
@@ -116,17 +130,26 @@ class Inputs(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together."""
-        extensions = with_all_instances(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
+        extensions = _everywhere(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
         return {
             TOOL_INPUT.name: _inputs(partial),
-            TOOL_EXTENSION.name: extensions.agg(pl.col("datasets", "bytes").sum()),
+            TOOL_EXTENSION.name: extensions.agg(pl.col("datasets").sum(), known_sum(pl.col("bytes"))),
         }
+
+
+def _everywhere(frame: pl.DataFrame) -> pl.DataFrame:
+    return with_all_instances(with_all_versions(frame))
 
 
 def _inputs(partial: Partial) -> pl.DataFrame:
     """Return the rows of TOOL_INPUT."""
-    sizes = with_all_instances(partial[SIZES.name]).group_by(_BINS)
-    rows = sizes.agg(pl.col("jobs").sum(), pl.col("^first_.*$").min(), pl.col("^last_.*$").max())
+    sizes = partial[SIZES.name]
+    ok = in_state("ok")
+    extents = pl.col("^first_.*$").filter(ok).min(), pl.col("^last_.*$").filter(ok).max()
+    # First over states: few rows are left to be added up over versions and instances.
+    of_each = _everywhere(sizes.group_by(_BINS).agg(*outcomes(), known_sum(pl.col("oom")), *extents))
+    extents = pl.col("^first_.*$").min(), pl.col("^last_.*$").max()
+    rows = of_each.group_by(_BINS).agg(pl.col("jobs", "error").sum(), known_sum(pl.col("oom")), *extents)
     rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
     rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
     low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
@@ -134,14 +157,14 @@ def _inputs(partial: Partial) -> pl.DataFrame:
         low.alias("low"),
         # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95", *_RUNTIME)),
         pl.col("last_memory").alias("memory_max"),
     )
 
 
 def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
     """Add the percentiles of a measure to `rows`, from the cube of its bins; null where no job has it."""
-    percentiles_of = quantiles(with_all_instances(bins), _BINS, _PERCENTS)
+    percentiles_of = quantiles(_everywhere(bins), _BINS, _PERCENTS)
     found = rows.join(percentiles_of, on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
     # The value that stands for a bin may lie beyond all values in it.

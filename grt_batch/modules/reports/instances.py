@@ -1,9 +1,11 @@
 """Which instances are there, what did each of them do month by month, and does its export still come?
 
 The prediction is the least-squares line through (date, bytes so far) of the archives, of those that are at most
-`prediction_days` older than the last: predicted bytes = bytes now + slope · days, never less than now. A level of
-`warning_levels` is reached when the bytes predicted for its days are more than its fraction of the quota. An instance
-that is silent for more than `fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts.
+`prediction_days` older than the last: predicted bytes = bytes now + slope · days, never less than now. It is null
+without a ground to stand on: archives of 3 different UTC days at least, and from the first to the last of them as many
+days as it looks ahead. A level of `warning_levels` is reached when the bytes predicted for its days, or the bytes now
+where there is no prediction, are more than its fraction of the quota. An instance that is silent for more than
+`fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate
+from math import floor
 from typing import Any
 
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Sum
+from grt_batch.aggregate.measures import Count, Cube, Sum, known_sum
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
+from grt_batch.schema.figures import ALL_DIGITS
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Shown, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -62,8 +66,8 @@ INSTANCES = Table(
         Column("title", Type.TEXT, "its title"),
         Column("description", Type.TEXT, "what it is for"),
         Column("public", Type.BOOLEAN, "whether its own numbers may be shown; false unless it says so"),
-        Column("latitude", Type.DOUBLE, "where it stands", "degrees"),
-        Column("longitude", Type.DOUBLE, "where it stands", "degrees"),
+        Column("latitude", Type.DOUBLE, "where it stands", "degrees", digits=ALL_DIGITS),
+        Column("longitude", Type.DOUBLE, "where it stands", "degrees", digits=ALL_DIGITS),
         Column("owners", Type.JSON, "names of its owners", shown=Shown.WITHOUT_EMAILS),
         Column("first_generated", Type.TIMESTAMP, "its first published archive", "UTC"),
         Column("last_generated", Type.TIMESTAMP, "its last published archive", "UTC"),
@@ -86,10 +90,10 @@ INSTANCE_MONTH = Table(
         Column("error", Type.BIGINT, "jobs in state error"),
         Column("other", Type.BIGINT, "jobs in any other state"),
         Column("tools", Type.BIGINT, "different tool ids"),
-        Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
-        Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
-        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets"),
-        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
+        Column("core_hours", Type.DOUBLE, "runtime × cores; null where no job has both", "core h"),
+        Column("cpu_hours", Type.DOUBLE, "CPU time; null where no job has it", "h"),
+        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets; null where no size is known"),
+        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets; null where no size is known"),
     ),
     nullable=("month",),
     visibility=OF_PUBLIC_INSTANCES,
@@ -110,7 +114,14 @@ INSTANCE_USERS = Table(
 )
 
 
-_GROWTH = "by the dates of its archives of the last prediction_days; none with fewer than two"
+_LEAST_DAYS = 3
+"""The different days that archives must be of, before a line through them predicts anything."""
+
+
+def _predicted(days: int) -> Column:
+    ground = f"null without archives of {_LEAST_DAYS} days, over {days} days at least"
+    doc = f"bytes + {days} days of growth, by the dates of the archives of the last prediction_days; {ground}"
+    return Column(f"predicted_{days}d", Type.BIGINT, doc, "B")
 
 
 _SHARE = "share of the jobs (0 to 1, null without jobs) that"
@@ -125,13 +136,14 @@ INSTANCE_STATUS = Table(
         Column("archives", Type.BIGINT, "archives found, whatever became of them"),
         Column("bytes", Type.BIGINT, "size of their tar.gz", "B"),
         Column("quota_bytes", Type.BIGINT, "quota of the uploads; null without one", "B"),
-        Column("predicted_3d", Type.BIGINT, f"bytes + 3 days of growth {_GROWTH}", "B"),
-        Column("predicted_7d", Type.BIGINT, f"bytes + 7 days of growth {_GROWTH}", "B"),
+        _predicted(3),
+        _predicted(7),
         Column(
             "warning",
             Type.INTEGER,
-            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels (1 without a quota),"
-            " and of the silence: 2 when days_silent is over the configured fresh_days, 3 when over twice as many",
+            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels and the predictions"
+            " (1 without a quota; by bytes where a prediction is null), and of the silence: 2 when days_silent is over"
+            " the configured fresh_days, 3 when over twice as many",
         ),
         Column("days_silent", Type.BIGINT, "from the last archive to the as-of day; null without a date", "days"),
         Column("jobs", Type.BIGINT, "jobs in the tables"),
@@ -167,9 +179,6 @@ class Instances(Module):
             INSTANCE_USERS.name: pl.DataFrame(users, schema=INSTANCE_USERS.schema),
             INSTANCE_STATUS.name: pl.DataFrame(status, schema=INSTANCE_STATUS.schema),
         }
-
-
-_MOST_BYTES = 2**63 - 1
 
 
 _SHARES = ("non_terminal", "without_metrics", "implausible")
@@ -215,7 +224,7 @@ def _months(month: pl.DataFrame) -> pl.DataFrame:
     months = month.group_by(INSTANCE, "month").agg(
         *outcomes(),
         pl.col("tool_id").n_unique().cast(pl.Int64).alias("tools"),
-        *(pl.col(name).sum() for name in ("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
+        known_sum(pl.col("core_seconds", "cpu_seconds", "input_bytes", "output_bytes")),
     )
     return months.with_columns(
         pl.col("month").dt.to_string("%Y-%m"),
@@ -243,11 +252,10 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
     config, jobs = ledger.config, counts["jobs"]
     there = [archive for archive in entry.archives if not archive.removed]
     size = sum(archive.archive.bytes for archive in there)
-    growth = _bytes_per_day(entry, config.prediction_days)
+    growth, ground = _growth(entry, config.prediction_days)
 
-    def predicted(days: int) -> int:
-        # Two archives within a moment predict more than a bigint holds.
-        return min(size + int(growth * days), _MOST_BYTES)
+    def predicted(days: int) -> int | None:
+        return size + int(growth * days) if days <= ground else None
 
     last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
     silent = None if last is None else max(0, (ledger.as_of - last.date()).days)
@@ -259,20 +267,25 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
         "quota_bytes": quota,
         "predicted_3d": predicted(3),
         "predicted_7d": predicted(7),
-        "warning": max(_quota_warning(predicted, quota, config), _silence_warning(silent, config)),
+        "warning": max(_quota_warning(size, predicted, quota, config), _silence_warning(silent, config)),
         "days_silent": silent,
         **counts,
         **{name: counts[name] / jobs if jobs else None for name in _SHARES},
     }
 
 
-def _quota_warning(predicted: Callable[[int], int], quota: int | None, config: Config) -> int:
-    """Return the highest level whose fraction of the quota is exceeded by the bytes predicted for its days."""
+def _quota_warning(size: int, predicted: Callable[[int], int | None], quota: int | None, config: Config) -> int:
+    """Return the highest level whose fraction of the quota is exceeded by the bytes predicted for its days; by the
+    `size` of now, where there is no prediction."""
     if quota is None:
         return 1
-    # Through text, since 0.29 × 100 is less than 29 in floating point.
-    over = (item for item in config.warning_levels if predicted(item.days) > Fraction(str(item.fraction)) * quota)
-    return max((item.level for item in over), default=1)
+    reached = (
+        item.level
+        for item in config.warning_levels
+        # Through text, since 0.29 × 100 is less than 29 in floating point.
+        if (predicted(item.days) or size) > Fraction(str(item.fraction)) * quota
+    )
+    return max(reached, default=1)
 
 
 def _silence_warning(days_silent: int | None, config: Config) -> int:
@@ -282,9 +295,12 @@ def _silence_warning(days_silent: int | None, config: Config) -> int:
     return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
 
 
-def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
-    """Return the exact slope of the least-squares line through the archives' dates, in days, and the bytes so far; at
-    least 0. Only archives at most `window` days older than the last count, since older growth is history."""
+def _growth(entry: InstanceEntry, window: int) -> tuple[Fraction, Fraction]:
+    """Return the bytes a day that an instance grows by, 0 at least, and for how many days ahead that may be said.
+
+    The growth is the exact slope of the least-squares line through the archives' dates, in days, and the bytes so far.
+    Only archives at most `window` days older than the last count, since older growth is history.
+    """
     dated = [
         (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
         for archive in entry.archives
@@ -294,11 +310,9 @@ def _bytes_per_day(entry: InstanceEntry, window: int) -> Fraction:
     recent = [(day, size) for day, size in dated if day >= newest - window]
     days, so_far = [day for day, _ in recent], list(accumulate(size for _, size in recent))
     n = len(recent)
-    if n < 2:
-        return Fraction(0)
+    if len(set(map(floor, days))) < _LEAST_DAYS:
+        return Fraction(0), Fraction(0)
     mean_x, mean_y = sum(days, Fraction(0)) / n, Fraction(sum(so_far), n)
     spread = sum(((x - mean_x) ** 2 for x in days), Fraction(0))
-    if spread == 0:
-        return Fraction(0)
     together = sum(((x - mean_x) * (y - mean_y) for x, y in zip(days, so_far, strict=True)), Fraction(0))
-    return max(Fraction(0), together / spread)
+    return max(Fraction(0), together / spread), newest - min(days)

@@ -10,6 +10,9 @@ Only jobs in state ok count. The metrics:
 - wait_seconds is start_epoch - create_time, where that is not negative;
 - input_bytes and output_bytes are the sums of the datasets whose size is known.
 
+The version `*` is a tool over all its versions. Its percentiles and histograms are made of the jobs of all versions, as
+those of the instance `*` are of the jobs of all instances.
+
 Sums are exact; mean and variance follow from them, exact but for the last digit of a double: variance =
 (n · Σx² - (Σx)²) / (n · (n - 1)), as PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100),
 within 0.8 %.
@@ -17,22 +20,26 @@ within 0.8 %.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import JobRows
-from grt_batch.aggregate.statistics import histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
 from grt_batch.modules.helpers import (
+    INSTANCE_KEY,
     PERIODS,
+    TOOL_COLUMNS,
     TOOL_KEY,
     by_instance,
     put_together,
     rows_of_each,
     with_all_merged,
+    with_versions_merged,
     within,
 )
 from grt_batch.schema.records import Job, Records
@@ -78,11 +85,7 @@ _PERCENTS = (25, 50, 75, 90, 95, 99)
 _METRIC_KEY = (*TOOL_KEY, NEEDED.metric.name)
 
 
-_TOOL = (
-    Column("instance_id", Type.TEXT, "the instance, or * for all together"),
-    Column("tool_id", Type.TEXT, "full id of the tool; empty where the job has none"),
-    Column("tool_version", Type.TEXT, "version of the tool; empty where the job has none"),
-)
+_INSTANCE = Column("instance_id", Type.TEXT, "the instance, or * for all together")
 
 
 _METRIC = Column("metric", Type.TEXT, ", ".join(f"{one.name} ({one.of.unit})" for one in NEEDED.of))
@@ -96,9 +99,9 @@ TOOL_METRIC = Table(
     "What the jobs of a tool in state ok needed: in all, and in the last 30 and 7 days.",
     (INSTANCE, "period", *_METRIC_KEY),
     (
-        _TOOL[0],
+        _INSTANCE,
         Column("period", Type.TEXT, "all, 30d or 7d: the UTC days of create_time up to the as-of day"),
-        *_TOOL[1:],
+        *TOOL_COLUMNS,
         _METRIC,
         Column("n", Type.BIGINT, "jobs whose metric is known"),
         Column(
@@ -109,12 +112,18 @@ TOOL_METRIC = Table(
             scale=None,
         ),
         Column("mean", Type.DOUBLE, "total / n", _UNIT),
-        Column("minimum", Type.DOUBLE, "the least value", _UNIT),
-        Column("maximum", Type.DOUBLE, "the greatest value", _UNIT),
+        Column("minimum", Type.NUMERIC, "the least value, as exact as total", _UNIT, scale=None),
+        Column("maximum", Type.NUMERIC, "the greatest value, as exact as total", _UNIT, scale=None),
         Column("stddev", Type.DOUBLE, "sample standard deviation (n - 1); null for one job", _UNIT),
         Column("variance", Type.DOUBLE, "sample variance (n - 1); null for one job", f"{_UNIT}, squared"),
         *(
-            Column(f"p{percent}", Type.DOUBLE, f"value of rank ceil({percent} · n / 100), within 0.8 %", _UNIT)
+            Column.estimate(
+                f"p{percent}",
+                Type.DOUBLE,
+                f"value of rank ceil({percent} · n / 100), within 1 %",
+                _UNIT,
+                within=("minimum", "maximum"),
+            )
             for percent in _PERCENTS
         ),
     ),
@@ -128,10 +137,11 @@ TOOL_HISTOGRAM = Table(
     f" is cut into {1 << _HISTOGRAM_STEP_BITS} bins, and 0 has its own. Bins without jobs have no row.",
     (INSTANCE, *_METRIC_KEY, "low"),
     (
-        *_TOOL,
+        _INSTANCE,
+        *TOOL_COLUMNS,
         _METRIC,
-        Column("low", Type.DOUBLE, "the values of the bin are this at least", _UNIT),
-        Column("high", Type.DOUBLE, "the values of the bin are less than this, the low of the next bin", _UNIT),
+        Column("low", Type.NUMERIC, "the values of the bin are this at least", _UNIT, BOUNDS_SCALE),
+        Column("high", Type.NUMERIC, "the values of the bin are less than this", _UNIT, BOUNDS_SCALE),
         Column("jobs", Type.BIGINT, "jobs"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
@@ -154,14 +164,12 @@ class Metrics(Module):
         return NEEDED.add(jobs) | RECENT.count(Records({Job: jobs}, since))
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """Return the tables, for each instance and for all together."""
-        parts = {
-            period: with_all_merged(
-                by_instance(partial, NEEDED.cubes) if days is None else _recent(partial, within(ledger, days)),
-                NEEDED.cubes,
-            )
+        """Return the tables, for each instance and for all together, and so for each version and all versions."""
+        counted = {
+            period: partial if days is None else _recent(partial, within(ledger, days))
             for period, days in PERIODS.items()
         }
+        parts = {period: _everywhere(found) for period, found in counted.items()}
         metrics = [
             rows_of_each(found, lambda part: statistics(NEEDED, part, _PERCENTS)).with_columns(period=pl.lit(period))
             for period, found in parts.items()
@@ -170,7 +178,11 @@ class Metrics(Module):
         return {TOOL_METRIC.name: put_together(metrics), TOOL_HISTOGRAM.name: histograms}
 
 
-def _recent(partial: Partial, days: pl.Expr) -> dict[str, Partial]:
-    """Count what the jobs of some recent days needed, by instance."""
-    jobs = by_instance({RECENT.name: partial[RECENT.name].filter(days)}, [RECENT])
-    return {instance_id: NEEDED.add(part[RECENT.name]) for instance_id, part in jobs.items()}
+def _recent(partial: Partial, days: pl.Expr) -> Partial:
+    """Count what the jobs of some recent days needed, in each instance."""
+    return replace(NEEDED, keys=(INSTANCE_KEY, *NEEDED.keys)).add(partial[RECENT.name].filter(days))
+
+
+def _everywhere(partial: Partial) -> dict[str, Partial]:
+    """Return the cubes of NEEDED by instance, all instances and versions together among them."""
+    return with_all_merged(by_instance(with_versions_merged(partial, NEEDED.cubes), NEEDED.cubes), NEEDED.cubes)

@@ -1,29 +1,36 @@
 """Which tools run, how often, with what success, and what do they cost?
 
 error_rate = error / (ok + error). A tool is likely broken when more than 4 jobs are ok or error, and over 95 % of these
-error. Core hours are runtime · cores, added up; CPU hours the CPU time that was measured. The periods are UTC days of
-create_time, the as-of day the last of them; a job without create_time counts in `all` only.
+error. Core hours are runtime · cores, added up; CPU hours the CPU time that was measured; both are null where no job
+was measured, which is not 0. The periods are UTC days of create_time, the as-of day the last of them; a job without
+create_time counts in `all` only.
+
+The version `*` is a tool over all its versions, also where there is only one: its tool_id has no version at its end. A
+job was killed for memory when the cgroup (v2) counted a kill. Under v1 nobody counts: a job in state error whose memory
+came to 98 % of its limit at least is taken for one.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Sum
+from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
-    SHED_ID,
+    TOOL_COLUMNS,
     TOOL_KEY,
     error_rate,
     hours,
     outcomes,
     with_all_instances,
+    with_all_versions,
     within,
 )
 from grt_batch.schema.records import Job
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.schema.tool_ids import SHED_ID
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, Evidence, FromPublicInstances
 
 DAY = Cube(
@@ -36,6 +43,7 @@ DAY = Cube(
         Sum("cpu_seconds", Job.cpu),
         Sum("input_bytes", Job.input_bytes),
         Sum("output_bytes", Job.output_bytes),
+        Sum("oom", Job.oom),
         Extent("job", Job.create_time),
     ),
 )
@@ -75,11 +83,11 @@ TOOL_DAY = Table(
         *_TOOL,
         Column("state", Type.TEXT, "state of the jobs"),
         Column("jobs", Type.BIGINT, "jobs"),
-        Column.sum_of(Job.runtime, "runtime_seconds", "runtime"),
-        Column.sum_of(Job.core_seconds, "core_seconds", "runtime × cores"),
-        Column.sum_of(Job.cpu, "cpu_seconds", "CPU time"),
-        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets"),
-        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets"),
+        Column.sum_of(Job.runtime, "runtime_seconds", "runtime; null where no job has it"),
+        Column.sum_of(Job.core_seconds, "core_seconds", "runtime × cores; null where no job has both"),
+        Column.sum_of(Job.cpu, "cpu_seconds", "CPU time; null where no job has it"),
+        Column.sum_of(Job.input_bytes, "input_bytes", "input datasets; null where no size is known"),
+        Column.sum_of(Job.output_bytes, "output_bytes", "output datasets; null where no size is known"),
     ),
     nullable=("day",),
     visibility=OF_PUBLIC_INSTANCES,
@@ -93,16 +101,17 @@ TOOL_USAGE = Table(
     (
         _INSTANCE,
         Column("period", Type.TEXT, "all, 30d or 7d: the UTC days of create_time up to the as-of day"),
-        *_TOOL,
+        *TOOL_COLUMNS,
         Column("jobs", Type.BIGINT, "jobs"),
         Column("ok", Type.BIGINT, "jobs in state ok"),
         Column("error", Type.BIGINT, "jobs in state error"),
         Column("other", Type.BIGINT, "jobs in any other state"),
         Column("error_rate", Type.DOUBLE, "error / (ok + error); null without either"),
         Column("likely_broken", Type.BOOLEAN, "more than 4 jobs are ok or error, and over 95 % of them error"),
+        Column("oom", Type.BIGINT, "jobs that were killed for memory; null where nothing could tell of any job"),
         Column("instances", Type.BIGINT, "instances that ran it"),
-        Column("core_hours", Type.DOUBLE, "runtime × cores", "core h"),
-        Column("cpu_hours", Type.DOUBLE, "CPU time", "h"),
+        Column("core_hours", Type.DOUBLE, "runtime × cores; null where no job has both", "core h"),
+        Column("cpu_hours", Type.DOUBLE, "CPU time; null where no job has it", "h"),
         Column("first_job", Type.TIMESTAMP, "first create_time", "UTC"),
         Column("last_job", Type.TIMESTAMP, "last create_time", "UTC"),
     ),
@@ -120,9 +129,8 @@ class Tools(Module):
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, all from one cube."""
         day = partial[DAY.name]
-        usage = with_all_instances(day)
         periods = [
-            _usage(usage if days is None else usage.filter(within(ledger, days)), period)
+            _usage(day if days is None else day.filter(within(ledger, days)), period)
             for period, days in PERIODS.items()
         ]
         return {TOOL.name: _tools(day), TOOL_DAY.name: day, TOOL_USAGE.name: pl.concat(periods)}
@@ -139,13 +147,15 @@ def _tools(day: pl.DataFrame) -> pl.DataFrame:
 
 
 def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
-    usage = day.group_by(INSTANCE, *TOOL_KEY).agg(
-        *outcomes(),
-        pl.col("core_seconds").sum(),
-        pl.col("cpu_seconds").sum(),
+    key = (INSTANCE, *TOOL_KEY)
+    totals = (
+        known_sum(pl.col("core_seconds", "cpu_seconds", "oom")),
         pl.col("first_job").min(),
         pl.col("last_job").max(),
     )
+    # First over days and states: few rows are left to be added up over versions and instances.
+    tools = with_all_versions(day.group_by(key).agg(*outcomes(), *totals))
+    usage = with_all_instances(tools).group_by(key).agg(pl.col("jobs", "ok", "error").sum(), *totals)
     counted = usage.filter(pl.col(INSTANCE) != ALL_INSTANCES).group_by(TOOL_KEY).agg(instances=pl.len())
     finished = pl.col("ok") + pl.col("error")
     return usage.join(counted, on=TOOL_KEY, how="left", maintain_order="left").with_columns(

@@ -78,16 +78,14 @@ def test_without_jobs_there_are_no_shares() -> None:
 @pytest.mark.parametrize(
     ("archives", "growth"),
     [
-        pytest.param([], 0, id="no archive"),
-        pytest.param([(5, 700)], 0, id="one archive"),
-        pytest.param([(12, 100), (2, 70)], 7, id="two archives"),
+        pytest.param([(10, 50), (5, 50), (0, 50)], 10, id="three archives"),
         pytest.param([(9, 10), (6, 30), (3, 60), (0, 0)], 11, id="four archives"),
-        pytest.param([(8, 100), (8, 900)], 0, id="two archives of one moment"),
-        pytest.param([(99, 500), (0, 500)], 0, id="one is too old"),
-        pytest.param([(5000, 9), (90.001, 9000), (90, 1), (0, 900)], 10, id="older than 90 days by a minute"),
+        pytest.param([(8, 1), (8, 9), (4, 20), (0, 20)], 247 / 44, id="two archives of one moment"),
+        pytest.param([(5000, 9), (90.001, 9000), (90, 1), (45, 450), (0, 450)], 10, id="one is too old by a minute"),
         pytest.param([(500, 9), (410, 1), (400, 30), (340, 0)], 0.18, id="before the last archive, not the as-of day"),
-        pytest.param([(None, 1000), (10, 1), (0, 50)], 5, id="an archive without a date"),
+        pytest.param([(None, 1000), (10, 1), (5, 25), (0, 25)], 5, id="an archive without a date"),
         pytest.param([(10, 0), (0, 9), (-10, 9)], 0.9, id="an archive of the days to come"),
+        pytest.param([(20, 5), (10, 0), (0, 0)], 0, id="no growth"),
     ],
 )
 def test_the_prediction_is_the_growth_of_the_last_90_days(archives: list[Made], growth: float) -> None:
@@ -97,17 +95,43 @@ def test_the_prediction_is_the_growth_of_the_last_90_days(archives: list[Made], 
     assert (row["predicted_3d"], row["predicted_7d"]) == (size + int(3 * growth), size + int(7 * growth))
 
 
+@pytest.mark.parametrize(
+    ("agos", "ahead"),
+    [
+        pytest.param([], (), id="no archive"),
+        pytest.param([5], (), id="one archive"),
+        pytest.param([50, 0], (), id="two days"),
+        pytest.param([50, 0.2, 0.1, 0], (), id="two days, of one several archives"),
+        pytest.param([0.0001 * i for i in range(9, 0, -1)], (), id="nine archives within a quarter of an hour"),
+        pytest.param([2, 1, 0], (), id="three days, but no three from first to last"),
+        pytest.param([2.9999, 1, 0], (), id="nearly three days"),
+        pytest.param([3, 1, 0], (3,), id="three days"),
+        pytest.param([3.5, 1.5, 0.6, 0.5], (3,), id="three days around midnight"),
+        pytest.param([6.999, 1, 0], (3,), id="nearly seven days"),
+        pytest.param([7, 6, 0], (3, 7), id="seven days"),
+        pytest.param([None, 7, 0], (), id="an archive without a date is of no day"),
+        pytest.param([150, 140, 3, 1, 0], (3,), id="only the last 90 days are a ground"),
+        pytest.param([95, 4, 0], (), id="of which two days are left"),
+    ],
+)
+def test_a_prediction_needs_three_days_and_a_span_as_long_as_it_looks_ahead(
+    agos: list[float | None], ahead: tuple[int, ...]
+) -> None:
+    row = status([(ago, 1000) for ago in agos])
+    assert tuple(days for days in (3, 7) if row[f"predicted_{days}d"] is not None) == ahead
+
+
 def test_how_far_back_the_growth_is_measured_is_configured() -> None:
-    archives = [(300, 0), (100, 1000), (0, 100)]
-    assert status(archives, prediction_days=99)["predicted_7d"] == 1100
+    archives = [(300, 0), (100, 1000), (50, 0), (0, 100)]
+    assert status(archives, prediction_days=99)["predicted_7d"] is None
     assert status(archives, prediction_days=100)["predicted_7d"] == 1107
     assert status(archives, prediction_days=300)["predicted_7d"] > 1107
 
 
 def test_archives_in_quarantine_take_room_too() -> None:
-    archives = [archive(10, 100), archive(0, 50, State.QUARANTINED), archive(None, 7, State.INCOMPLETE)]
+    archives = [archive(10, 100), archive(5, 0), archive(0, 50, State.QUARANTINED), archive(None, 7, State.INCOMPLETE)]
     row = status(archives)
-    assert (row["archives"], row["bytes"], row["predicted_3d"]) == (3, 157, 157 + 15)
+    assert (row["archives"], row["bytes"], row["predicted_3d"]) == (4, 157, 157 + 15)
 
 
 @examples(100)
@@ -115,17 +139,22 @@ def test_archives_in_quarantine_take_room_too() -> None:
 def test_the_growth_is_the_slope_of_least_squares(made: list[Made]) -> None:
     made = sorted(made, key=lambda item: -(item[0] or 0))
     days, sizes = [-(ago or 0) for ago, _ in made], np.cumsum([size for _, size in made])
-    slope = np.polyfit(days, sizes, 1)[0] if len(set(days)) > 1 else 0.0
     row = status(made)
+    if len(set(days)) < 3 or days[-1] - days[0] < 7:
+        assert row["predicted_7d"] is None
+        return
+    slope = np.polyfit(days, sizes, 1)[0]
     assert row["predicted_7d"] - row["bytes"] == pytest.approx(max(0.0, 7 * slope), rel=1e-6, abs=1.1)
 
 
-def test_archives_a_moment_apart_break_nothing() -> None:
-    first = archive(0, 10**12)
-    report = Report(3, Decimal(f"{NOON}.{1:020}"), None, None, None, None, {}, {})
-    later = ArchiveEntry(Archive("a", "2", Path("b.tar.gz"), 10**12, (0, 0, 0), report), State.PUBLISHED)
-    row = status([first, later], quota_bytes=10**15)
-    assert (row["bytes"], row["predicted_7d"], row["warning"]) == (2 * 10**12, 2**63 - 1, 3)
+def test_without_a_prediction_the_bytes_of_now_are_at_a_level() -> None:
+    """Nine archives within eight seconds, and three of three days that do not reach seven days ahead."""
+    moments = [(0.0001 - 0.00001 * i, 80) for i in range(9)]
+    assert [status(moments, quota_bytes=quota)["warning"] for quota in (720, 899, 900)] == [3, 3, 1]
+    days = [(4, 300), (2, 200), (0, 200)]
+    row = status(days, quota_bytes=1000, warning_levels=(Level(2, 3, 0.9), Level(3, 7, 0.9)))
+    assert (row["predicted_3d"], row["predicted_7d"], row["warning"]) == (1000, None, 2)
+    assert status(days, quota_bytes=777, warning_levels=(Level(3, 7, 0.9),))["warning"] == 3
 
 
 @pytest.mark.parametrize(
@@ -143,7 +172,7 @@ def test_archives_a_moment_apart_break_nothing() -> None:
     ],
 )
 def test_lurges_levels(size: int, growth: int, warning: int) -> None:
-    row = status([(10, size - 10 * growth), (0, 10 * growth)], quota_bytes=1000)
+    row = status([(10, size - 10 * growth), (5, 5 * growth), (0, 5 * growth)], quota_bytes=1000)
     assert (row["predicted_3d"], row["predicted_7d"]) == (size + 3 * growth, size + 7 * growth)
     assert (row["quota_bytes"], row["warning"]) == (1000, warning)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from grt_batch.aggregate.distributions import Measurement
 from grt_batch.aggregate.sketch import bin_of
+from grt_batch.aggregate.statistics import BOUNDS_SCALE
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, concat_instances
@@ -92,13 +93,12 @@ def test_every_metric_is_in_its_unit() -> None:
         )
     )
     names = [one.name for one in NEEDED.of]
-    wanted = [7.5, 3 << 30, 4.5, 2, 4 << 30, 15, 0.3, 0.75, 1e-7, 0, 7]
+    wanted = ["7.5", str(3 << 30), "4.5", "2", str(4 << 30), "15", "0.3", "0.75", "0.0000001", "0", "7"]
     assert {name: row["maximum"] for name, row in rows.items()} == dict(zip(names, wanted, strict=True))
     for name, value in zip(names, wanted, strict=True):
         assert (rows[name]["n"], rows[name]["stddev"], rows[name]["variance"]) == (1, None, None)
-        assert {rows[name][column] for column in ("mean", "minimum", "p25", "p50", "p99")} == {value}
-    totals = {"runtime_seconds": "7.5", "memory_efficiency": "0.75", "wait_seconds": "0.0000001", "input_bytes": "0"}
-    assert {name: rows[name]["total"] for name in totals} == totals
+        assert {rows[name][column] for column in ("total", "minimum")} == {value}
+        assert {rows[name][column] for column in ("mean", "p25", "p50", "p99")} == {float(value)}
 
 
 def test_what_is_not_known_is_not_counted() -> None:
@@ -153,7 +153,7 @@ def test_all_instances_are_as_one_that_has_all_jobs() -> None:
 def test_sums_are_exact_and_what_follows_from_them_is_but_for_the_last_digit(values: list[int]) -> None:
     row = memory(values)
     assert (row["n"], row["total"]) == (len(values), str(sum(values)))
-    assert (row["minimum"], row["maximum"]) == (float(min(values)), float(max(values)))
+    assert (row["minimum"], row["maximum"]) == (str(min(values)), str(max(values)))
     assert row["mean"] == pytest.approx(float(Fraction(sum(values), len(values))), rel=1e-15)
     assert row["variance"] == pytest.approx(float(variance(values)), rel=1e-15)
     assert row["stddev"] == math.sqrt(row["variance"])
@@ -189,7 +189,7 @@ def test_percentiles_are_within_1_percent_of_the_order_statistic(shape: str) -> 
     for percent in PERCENTS:
         exact = order_statistic(values, percent)
         assert abs(row[f"p{percent}"] - exact) <= 0.01 * exact
-        assert row["minimum"] <= row[f"p{percent}"] <= row["maximum"]
+        assert float(row["minimum"]) <= row[f"p{percent}"] <= float(row["maximum"])
 
 
 def efficiency(*jobs: tuple[int | None, int | None]) -> Row | None:
@@ -243,21 +243,22 @@ def test_efficiencies_of_every_size_have_nine_digits(jobs: list[tuple[int, int]]
         assert abs(Fraction(row[f"p{percent}"]) - wanted) <= wanted / 100
 
 
-def histogram(**measured: Sequence[int]) -> dict[str, list[tuple[float, float, int]]]:
+def histogram(**measured: Sequence[int]) -> dict[str, list[tuple[Fraction, Fraction, int]]]:
     """low, high and jobs of the bins, by metric."""
     rows = [job(**{name: value}) for name, values in measured.items() for value in values]
-    found: dict[str, list[tuple[float, float, int]]] = {}
+    found: dict[str, list[tuple[Fraction, Fraction, int]]] = {}
+    one = 10**BOUNDS_SCALE
     for row in tables({"a": rows})[TOOL_HISTOGRAM.name].filter(instance_id="a").iter_rows(named=True):
-        found.setdefault(row["metric"], []).append((row["low"], row["high"], row["jobs"]))
+        found.setdefault(row["metric"], []).append((Fraction(row["low"], one), Fraction(row["high"], one), row["jobs"]))
     return found
 
 
 def test_a_histogram_is_of_three_metrics_in_their_units() -> None:
     found = histogram(runtime=[0, SECOND], memory=[0, 4096], cpu=[0, 10**9], wait=[5], cores=[5], input_bytes=[5])
     assert found == {
-        "runtime_seconds": [(0, 1e-7, 1), (8388608 / SECOND, 12582912 / SECOND, 1)],
+        "runtime_seconds": [(0, Fraction("1e-7"), 1), (Fraction("0.8388608"), Fraction("1.2582912"), 1)],
         "memory_bytes": [(0, 1, 1), (4096, 6144, 1)],
-        "cpu_seconds": [(0, 1e-9, 1), (805306368 / 10**9, 1073741824 / 10**9, 1)],
+        "cpu_seconds": [(0, Fraction("1e-9"), 1), (Fraction("0.805306368"), Fraction("1.073741824"), 1)],
     }
 
 
@@ -272,14 +273,13 @@ def test_bins_of_a_histogram_touch_and_are_two_in_a_power_of_two() -> None:
 @given(values=st.lists(VALUES, min_size=1, max_size=30))
 def test_every_job_is_in_the_bin_of_its_value(values: list[int]) -> None:
     bins = histogram(memory=values)["memory_bytes"]
-    # As floating-point numbers the values at the very end of a large bin are its end.
     inside = [sum(low <= value < high for value in values) for low, high, _ in bins]
     assert inside == [jobs for _, _, jobs in bins]
     assert sum(inside) == len(values)
 
 
 def test_the_largest_value_has_a_bin() -> None:
-    assert histogram(memory=[LAST])["memory_bytes"] == [(3 * 2.0**61, 2.0**63, 1)]
+    assert histogram(memory=[LAST])["memory_bytes"] == [(3 << 61, 1 << 63, 1)]
 
 
 def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
@@ -299,9 +299,58 @@ def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
         assert partial[cube.name].equals(cube.add(frame))
 
 
-def test_a_total_is_written_as_it_is() -> None:
-    found = tables({"a": [job(memory=LAST, runtime=LAST)] * 40})[TOOL_METRIC.name].filter(period="all", instance_id="a")
-    text = b"".join(render(TOOL_METRIC, found, null="")).decode()
-    columns = list(TOOL_METRIC.schema)
-    totals = [line.split("\t")[columns.index("total")] for line in text.splitlines()]
-    assert totals == ["368934881474191032280", "36893488147419.103228"]
+def written(*rows: Row) -> dict[str, dict[str, str]]:
+    """What is written of the metrics of some jobs of a tool: by metric, the text of each column."""
+    found = tables({"a": rows})[TOOL_METRIC.name].filter(period="all", instance_id="a")
+    lines = b"".join(render(TOOL_METRIC, found, null="")).decode().splitlines()
+    texts = [dict(zip(TOOL_METRIC.schema, line.split("\t"), strict=True)) for line in lines]
+    return {row["metric"]: row for row in texts}
+
+
+def test_totals_and_extremes_are_written_with_all_their_digits() -> None:
+    found = written(*[job(memory=LAST, runtime=LAST, cpu=12_345_678_123_456_789)] * 40)
+    assert found["memory_bytes"]["total"] == "368934881474191032280"
+    assert found["runtime_seconds"]["total"] == "36893488147419.103228"
+    assert found["runtime_seconds"]["minimum"] == "922337203685.4775807"
+    assert found["cpu_seconds"]["maximum"] == "12345678.123456789"
+    for row in found.values():
+        # Rounded to four digits they would lie beyond.
+        assert {row[f"p{percent}"] for percent in PERCENTS} == {row["minimum"]} == {row["maximum"]}
+
+
+def test_derived_numbers_are_written_with_nine_digits_and_percentiles_with_four() -> None:
+    row = written(*(job(runtime=seconds * SECOND + 1) for seconds in range(1000, 101_000, 100)))["runtime_seconds"]
+    assert (row["mean"], row["stddev"], row["variance"]) == ("50950", "28881.9436", "834166667")
+    for percent in PERCENTS:
+        assert math.isclose(float(row[f"p{percent}"]), 900 + 1000 * percent, rel_tol=0.01)
+        assert len(row[f"p{percent}"].rstrip("0")) <= 4
+
+
+@examples(40)
+@given(
+    values=st.lists(VALUES | st.integers(10**12, 10**12 + 10**9), min_size=1, max_size=20), given=st.sampled_from(GIVEN)
+)
+def test_what_is_written_of_percentiles_is_in_order_and_between_the_extremes(values: list[int], given: int) -> None:
+    rows = written(
+        *(
+            job(memory=value, runtime=value, cpu=value, core_seconds=value // given, allocated_memory=given)
+            for value in values
+        )
+    )
+    for row in rows.values():
+        ordered = [Fraction(row[name]) for name in ("minimum", *(f"p{percent}" for percent in PERCENTS), "maximum")]
+        assert ordered == sorted(ordered)
+
+
+def test_bounds_of_bins_are_written_exactly() -> None:
+    frame = tables({"a": [job(runtime=LAST, cpu=LAST, memory=LAST), job(runtime=2**50, cpu=2**50)]})[
+        TOOL_HISTOGRAM.name
+    ]
+    text = b"".join(render(TOOL_HISTOGRAM, frame.filter(instance_id="a"))).decode()
+    assert [line.split("\t")[3:6] for line in text.splitlines()] == [
+        ["cpu_seconds", "1125899.906842624", "1688849.860263936"],
+        ["cpu_seconds", "6917529027.641081856", "9223372036.854775808"],
+        ["memory_bytes", "6917529027641081856", "9223372036854775808"],
+        ["runtime_seconds", "112589990.6842624", "168884986.0263936"],
+        ["runtime_seconds", "691752902764.1081856", "922337203685.4775808"],
+    ]

@@ -5,17 +5,18 @@ WITH sized AS (
            max(generated) OVER (PARTITION BY instance_id) AS last_generated
     FROM archives
 ), points AS (
-    SELECT instance_id, sum(size) OVER (PARTITION BY instance_id ORDER BY place) AS y,
+    SELECT instance_id, generated, sum(size) OVER (PARTITION BY instance_id ORDER BY place) AS y,
            -ticks(last_generated - generated) AS x
     FROM sized WHERE last_generated - generated <= getvariable('prediction_days') * 86400
 ), growth AS (
     SELECT instance_id, greatest(0, count(*) * sum(x * y) - sum(x) * sum(y)) AS rise,
-           nullif(count(*) * sum(x * x) - sum(x) * sum(x), 0) AS run
+           count(*) * sum(x * x) - sum(x) * sum(x) AS run,
+           CASE WHEN count(DISTINCT CAST(moment(generated) AS DATE)) >= 3 THEN max(x) - min(x) END AS span
     FROM points GROUP BY ALL
 ), status AS (
     SELECT instance_id, count(*) AS archives, sum(size) AS bytes,
-           bytes + coalesce(any_value(rise * 3 * 864000000000 // run), 0) AS predicted_3d,
-           bytes + coalesce(any_value(rise * 7 * 864000000000 // run), 0) AS predicted_7d,
+           bytes + any_value(CASE WHEN span >= 3 * 864000000000 THEN rise * 3 * 864000000000 // run END) AS predicted_3d,
+           bytes + any_value(CASE WHEN span >= 7 * 864000000000 THEN rise * 7 * 864000000000 // run END) AS predicted_7d,
            greatest(0, getvariable('as_of') - CAST(moment(max(last_generated)) AS DATE)) AS days_silent
     FROM sized JOIN growth USING (instance_id) GROUP BY ALL
 ), counts AS (
@@ -28,9 +29,10 @@ WITH sized AS (
     FROM jobs GROUP BY ALL
 )
 SELECT instance_id, archives, bytes, getvariable('quota_bytes') AS quota_bytes, predicted_3d, predicted_7d,
-       CASE WHEN predicted_3d * 100 > 80 * quota_bytes OR predicted_7d * 100 > 95 * quota_bytes THEN 3
-            WHEN days_silent > 2 * getvariable('fresh_days') THEN 3
-            WHEN predicted_7d * 100 > 85 * quota_bytes OR days_silent > getvariable('fresh_days') THEN 2
+       CASE WHEN ifnull(predicted_3d, bytes) * 100 > 80 * quota_bytes
+              OR ifnull(predicted_7d, bytes) * 100 > 95 * quota_bytes
+              OR days_silent > 2 * getvariable('fresh_days') THEN 3
+            WHEN ifnull(predicted_7d, bytes) * 100 > 85 * quota_bytes OR days_silent > getvariable('fresh_days') THEN 2
             ELSE 1 END AS warning,
        days_silent, coalesce(jobs, 0) AS jobs, coalesce(jobs_7d, 0) AS jobs_7d, coalesce(jobs_30d, 0) AS jobs_30d,
        non_terminal, without_metrics, implausible

@@ -1,4 +1,4 @@
--- A total is exact, but for that of ratios, which have no exact decimal number. Variances are those of the distances to
+-- Totals and extremes are exact, but for those of ratios, which have no exact decimal number. Variances are those of the distances to
 -- the least value, which are exact too: large numbers that differ by little would leave no digits.
 WITH placed AS (
     SELECT *, CAST(exact - min(exact) OVER same AS DOUBLE) AS distance, value - min(value) OVER same AS difference
@@ -13,7 +13,11 @@ FROM (
     SELECT instance_id, period, tool_id, tool_version, metric, count(*) AS n,
            CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := sum(value))
                 ELSE CAST(sum(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS total,
-           avg(value) AS mean, min(value) AS minimum, max(value) AS maximum,
+           avg(value) AS mean,
+           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := min(value))
+                ELSE CAST(min(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS minimum,
+           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := max(value))
+                ELSE CAST(max(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS maximum,
            stddev_samp(ifnull(distance, difference)) AS stddev, var_samp(ifnull(distance, difference)) AS variance,
            in_order(value) AS ordered
     FROM placed GROUP BY ALL)

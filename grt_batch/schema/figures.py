@@ -1,0 +1,121 @@
+"""Numbers as people read them: with some significant digits, without an exponent, and exact where they are exact."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+ALL_DIGITS = 17
+"""The significant digits that tell any two doubles apart."""
+
+
+def significant(values: pl.Series, digits: int) -> pl.Series:
+    """Round doubles or 64-bit integers to so many significant digits.
+
+    The exact number is rounded, half to even, as in Python's `format(value, ".9g")`; the result is the double next to
+    the rounded decimal. What is not finite, or would no longer be, stays as it is.
+    """
+    if digits >= ALL_DIGITS:
+        return values
+    known = values.fill_null(0).to_numpy()
+    rounded = pl.Series(values.name, (_double if values.dtype.is_float() else _integer)(known, digits))
+    return rounded.set(values.is_null(), None) if values.null_count() else rounded
+
+
+_EXACT_POWER = 22
+"""The last power of ten that a double holds exactly."""
+
+
+_TENS = np.array([float(10**power) for power in range(_EXACT_POWER + 1)])
+
+
+def _double(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
+    size = np.abs(values)
+    with np.errstate(divide="ignore"):
+        # Where the logarithm is rounded to a whole number, both powers give the same.
+        power = np.floor(np.log10(size)) - (digits - 1)
+    usual = np.abs(power) <= _EXACT_POWER
+    size, power = size[usual], power[usual].astype(np.int64)
+    tens, small = _TENS[np.abs(power)], power < 0
+    # The quotient is `near` plus a much smaller rest, whose sign decides where `near` lies between two integers.
+    near = np.where(small, size * tens, size / tens)
+    product, lost = _product(np.where(small, size, near), tens)
+    rest = np.where(small, lost, size - product - lost)
+    below = np.floor(near)
+    between = (near - below == 0.5) & (rest != 0)
+    whole = np.where(between, below + (rest > 0), np.rint(near))
+    rounded = values.copy()
+    # Both operands are exact, so that one operation gives the double next to the decimal.
+    rounded[usual] = np.copysign(np.where(small, whole / tens, whole * tens), values[usual])
+    odd = ~usual & (values != 0) & np.isfinite(values)
+    rounded[odd] = [_rounded(value, digits) for value in values[odd].tolist()]
+    return rounded
+
+
+def _product(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return the product of doubles, and what its rounding lost, exactly: T. J. Dekker, "A floating-point technique for
+    extending the available precision", 1971."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _halves(a: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    shifted = a * float(2**27 + 1)
+    high = shifted - (shifted - a)
+    return high, a - high
+
+
+def _rounded(value: float, digits: int) -> float:
+    rounded = float(format(value, f".{digits}g"))
+    return rounded if math.isfinite(rounded) else value
+
+
+_WHOLE_TENS = np.array([10**power for power in range(20)], np.uint64)
+
+
+def _integer(values: npt.NDArray[Any], digits: int) -> npt.NDArray[Any]:
+    size = np.abs(values).astype(np.uint64)
+    unit = _WHOLE_TENS[np.maximum(np.searchsorted(_WHOLE_TENS, size, side="right") - digits, 0)]
+    whole = size // unit
+    twice_rest = (size - whole * unit) * np.uint64(2)
+    rounded = (whole + ((twice_rest > unit) | ((twice_rest == unit) & (whole % np.uint64(2) == 1)))) * unit
+    fitting: npt.NDArray[Any] = np.where(rounded > np.iinfo(values.dtype).max, size, rounded).astype(values.dtype)
+    fitting[values < 0] *= -1
+    return fitting
+
+
+_PLAIN = Decimal("1e-6"), Decimal("1e21")
+
+
+def plain_text(values: pl.Series) -> pl.Series:
+    """Return the shortest texts that give these numbers again: a whole number without a point, and none of 1e-6 or
+    more and less than 1e21 with an exponent. Zero has no sign. What is not finite is `NaN`, `inf` or `-inf`, which
+    PostgreSQL reads."""
+    if not values.dtype.is_float():
+        return values.cast(pl.String)
+    text = values.set(values == 0, 0.0).cast(pl.String).str.strip_suffix(".0")
+    scientific = text.str.contains("e", literal=True)
+    if not scientific.any():
+        return text
+    found = text.filter(scientific).unique()
+    return text.replace(found, pl.Series([_without_exponent(one) for one in found], dtype=pl.String))
+
+
+def _without_exponent(text: str) -> str:
+    value = Decimal(text)
+    return f"{value:f}" if _PLAIN[0] <= abs(value) < _PLAIN[1] else text
+
+
+def exact_text(value: pl.Expr, scale: int) -> pl.Expr:
+    """Return the decimal text of integers of 10 ** -`scale`, without trailing zeros."""
+    if scale == 0:
+        return value.cast(pl.String)
+    unit = pl.lit(Decimal(1).scaleb(-scale), pl.Decimal(38, scale))
+    text = (value.cast(pl.Decimal(38, 0)) * unit).cast(pl.String)
+    return text.str.strip_chars_end("0").str.strip_chars_end(".")
