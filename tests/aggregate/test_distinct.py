@@ -43,6 +43,7 @@ def test_the_estimate_is_near_and_on_neither_side(count: int) -> None:
     assert errors.std() < 1.5 * SIGMA
 
 
-def test_registers_that_are_nearly_full_have_an_estimate() -> None:
-    full = bytes([64 - PRECISION + 1]) * (1 << PRECISION)
-    assert estimate(full[1:] + b"\1") > 2**62
+def test_registers_that_are_full_have_an_estimate() -> None:
+    full = bytes([64 - PRECISION]) * (1 << PRECISION)
+    assert estimate(full) > estimate(full[1:] + b"\x01") > 2**30
+    assert estimate(full[1:] + bytes([65 - PRECISION])) > estimate(full) > 2**62

@@ -182,7 +182,7 @@ def in_pairs(random_: random.Random, count: int) -> Iterator[str]:
 
 
 SOURCES: list[Callable[[random.Random, int], Iterator[str]]] = [zipf, rising, in_turn, late, in_pairs]
-LEAST, COUNT = 20, 2000
+LEAST, COUNT = 20, 2100
 BOUNDED = Popular(GROUPS, Leaf.value, least=LEAST)
 
 
