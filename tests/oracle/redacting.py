@@ -18,6 +18,11 @@ def redact(name: str | None, value: str) -> str:
     """A value without what is to be redacted."""
     if value and name and SECRET.fullmatch(name.rpartition("|")[2]):
         return REDACTED
+    return redact_patterns(value)
+
+
+def redact_patterns(value: str) -> str:
+    """A text without what is to be redacted wherever it stands."""
     for sign, pattern in PATTERNS.items():
         value = pattern.sub(REDACTED, value) if sign in value else value
     return value
