@@ -3,7 +3,7 @@
 In `tool_input` only jobs count whose input has a known size, which is the sum over all input datasets. These are jobs
 in any state; their percentiles and the most memory are of those in state ok alone: the memory of a job that was killed
 for it says what was not enough. The rows with `low` 0 are jobs whose inputs are empty. Percentiles come from
-logarithmic bins, within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts the rows of
+logarithmic bins, within 1 %, and lie between the least and the greatest value. `tool_extension` counts the rows of
 datasets of all jobs, whatever became of them: a dataset that stands under two names of a job counts twice, which it
 does not in the bytes of a job. The version `*` is a tool over all its versions.
 """
