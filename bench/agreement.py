@@ -52,7 +52,7 @@ CHECKS = {
     "tool_state": Check(("tool_id", "state"), _exact("jobs"), of="tool_day"),
     "tool_usage": Check(
         ("instance_id", "period", *_TOOL),
-        _STATES | _HOURS | _exact("instances") | _near(_DERIVED, "error_rate"),
+        _STATES | _HOURS | _exact("oom", "instances") | _near(_DERIVED, "error_rate"),
         texts=("likely_broken", "first_job", "last_job"),
     ),
     "tool_metric": Check(
@@ -63,7 +63,7 @@ CHECKS = {
     "tool_histogram": Check(("instance_id", *_TOOL, "metric"), _exact("jobs")),
     "tool_input": Check(
         ("instance_id", *_TOOL, "low"),
-        _exact("high", "jobs", "memory_max", "runtime_p50", "memory_p50"),
+        _exact("high", "jobs", "error", "oom", "memory_max", "runtime_p50", "memory_p50"),
     ),
     "tool_extension": Check(("instance_id", *_TOOL, "type", "extension"), _exact("datasets", "bytes")),
     # Whether a median has changed may hang on the last percent of it; a rate does not.

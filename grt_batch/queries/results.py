@@ -108,8 +108,8 @@ def as_json(answer: Answer) -> bytes:
 
 
 def cell_text(value: Any) -> str:
-    """Return a value with all its digits; times have a space between day and hour and six digits of a second, as in the
-    reports."""
+    """Return a value with all its digits, as the reports write it: whole numbers without .0, times with a space between
+    day and hour and six digits of a second."""
     match value:
         case None:
             return ""
@@ -120,9 +120,17 @@ def cell_text(value: Any) -> str:
         case Decimal():
             text = f"{value:f}"
             return text.rstrip("0").rstrip(".") if "." in text else text
+        case float():
+            return _plain(value)
         case dict() | list():
             return orjson.dumps(value, default=_json).decode()
     return str(value)
+
+
+def _plain(value: float) -> str:
+    """Return the shortest text that gives the number again, without an exponent unless that is much shorter."""
+    text = str(value + 0.0).removesuffix(".0")
+    return f"{Decimal(text):f}" if "e" in text and 1e-6 <= abs(value) < 1e21 else text
 
 
 def _json(value: Any) -> Any:

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+_Doubles = npt.NDArray[np.float64]
+
+
 ALL_DIGITS = 17
 """The significant digits that tell any two doubles apart."""
 
@@ -34,41 +37,21 @@ _EXACT_POWER = 22
 _TENS = np.array([float(10**power) for power in range(_EXACT_POWER + 1)])
 
 
-def _double(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
+def _double(values: _Doubles, digits: int) -> _Doubles:
     size = np.abs(values)
-    with np.errstate(divide="ignore"):
-        # Where the logarithm is rounded to a whole number, both powers give the same.
-        power = np.floor(np.log10(size)) - (digits - 1)
+    # Where the logarithm is rounded to a whole number, both powers give the same.
+    power = np.floor(np.log10(np.where(size > 0, size, 1.0))) - (digits - 1)
     usual = np.abs(power) <= _EXACT_POWER
-    size, power = size[usual], power[usual].astype(np.int64)
+    size, power = np.where(usual, size, 0.0), np.where(usual, power, 0.0).astype(np.int64)
     tens, small = _TENS[np.abs(power)], power < 0
-    # The quotient is `near` plus a much smaller rest, whose sign decides where `near` lies between two integers.
     near = np.where(small, size * tens, size / tens)
-    product, lost = _product(np.where(small, size, near), tens)
-    rest = np.where(small, lost, size - product - lost)
-    below = np.floor(near)
-    between = (near - below == 0.5) & (rest != 0)
-    whole = np.where(between, below + (rest > 0), np.rint(near))
-    rounded = values.copy()
+    whole = np.rint(near)
     # Both operands are exact, so that one operation gives the double next to the decimal.
-    rounded[usual] = np.copysign(np.where(small, whole / tens, whole * tens), values[usual])
-    odd = ~usual & (values != 0) & np.isfinite(values)
+    rounded: _Doubles = np.copysign(np.where(small, whole / tens, whole * tens), values)
+    # The exact quotient is on the same side of a half as `near`, unless `near` is that half.
+    odd = ~usual | (near - np.floor(near) == 0.5)
     rounded[odd] = [_rounded(value, digits) for value in values[odd].tolist()]
     return rounded
-
-
-def _product(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-    """Return the product of doubles, and what its rounding lost, exactly: T. J. Dekker, "A floating-point technique for
-    extending the available precision", 1971."""
-    product = a * b
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
-    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
-
-
-def _halves(a: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-    shifted = a * float(2**27 + 1)
-    high = shifted - (shifted - a)
-    return high, a - high
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -53,6 +53,10 @@ METADATA: dict[str, dict[str, object] | None] = {
 CLOSED = [name for name in METADATA if "closed" in name]
 
 
+SHED = "shed/repos/o/r/both"
+"""A tool that a public instance runs in one version, and others in another."""
+
+
 class Uploads:
     """Archives of some jobs, each with a parameter p, an input and a runtime."""
 
@@ -106,6 +110,9 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in instances:
             made.add(name, "common", 2, tool=tool, month=5, seconds=900)
     made.add("closed", "common", tool="left", state="error")
+    made.add("open", "common", tool=f"{SHED}/1")
+    for name in CLOSED:
+        made.add(name, "common", 3, tool=f"{SHED}/closed")
     return made.write(tmp_path_factory.mktemp("public") / "uploads")
 
 
@@ -220,11 +227,26 @@ def test_a_change_over_all_shows_where_a_public_instance_ran_the_tool_lately(pub
 
 
 def test_their_jobs_count_in_all(published: str) -> None:
-    ((found,),) = query(
+    found = query(
         published,
-        f"SELECT jobs FROM {PUBLIC}.tool_usage WHERE instance_id = '*' AND period = 'all' AND tool_id = 'tool'",
+        f"SELECT tool_version, jobs FROM {PUBLIC}.tool_usage"
+        " WHERE instance_id = '*' AND period = 'all' AND tool_id = 'tool'",
     )
-    assert found == 3 + 2 + 4 + 9 + len(CLOSED) * 12 + 2 * len(METADATA)
+    assert dict(found) == dict.fromkeys(("1", "*"), 3 + 2 + 4 + 9 + len(CLOSED) * 12 + 2 * len(METADATA))
+
+
+def test_all_versions_together_show_where_a_public_instance_ran_one(published: str) -> None:
+    found = query(
+        published,
+        "SELECT instance_id, tool_id, tool_version, jobs, instances"
+        f" FROM {PUBLIC}.tool_usage WHERE period = 'all' AND tool_id LIKE '{SHED}%'",
+    )
+    assert set(found) == {
+        ("open", f"{SHED}/1", "1", 1, 1),
+        ("*", f"{SHED}/1", "1", 1, 1),
+        ("open", SHED, "*", 1, 1),
+        ("*", SHED, "*", 1 + 3 * len(CLOSED), 1 + len(CLOSED)),
+    }
 
 
 def test_values_show_that_enough_jobs_of_enough_instances_have(published: str) -> None:
@@ -233,7 +255,7 @@ def test_values_show_that_enough_jobs_of_enough_instances_have(published: str) -
     assert shown["tool", "common"]["instances"] == len(METADATA)
     assert shown["tool", "common"]["public_instances"] == 2
     assert {row["name"] for row in rows(published, f"{PUBLIC}.param")} == {"p"}
-    assert {row["tool_id"] for row in rows(published, f"{PUBLIC}.tool")} == {"tool", "left"}
+    assert {row["tool_id"] for row in rows(published, f"{PUBLIC}.tool")} == {"tool", "left", f"{SHED}/1"}
 
 
 @pytest.mark.parametrize(

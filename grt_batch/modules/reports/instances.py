@@ -141,9 +141,9 @@ INSTANCE_STATUS = Table(
         Column(
             "warning",
             Type.INTEGER,
-            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels and the predictions"
-            " (1 without a quota; by bytes where a prediction is null), and of the silence: 2 when days_silent is over"
-            " the configured fresh_days, 3 when over twice as many",
+            "1 ok, 2 kinda ok, 3 not ok: the worse of the quota, by the configured warning_levels (1 without one; by"
+            " bytes where nothing is predicted), and of the silence: 2 when days_silent is over the configured"
+            " fresh_days, 3 when over twice as many",
         ),
         Column("days_silent", Type.BIGINT, "from the last archive to the as-of day; null without a date", "days"),
         Column("jobs", Type.BIGINT, "jobs in the tables"),

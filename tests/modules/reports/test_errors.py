@@ -31,11 +31,18 @@ Row = dict[str, Any]
 
 
 def jobs(
-    ago: int | None, ok: int, error: int = 0, *, runtime: int | None = None, tool: str | None = "cut", state: str = "ok"
+    ago: int | None,
+    ok: int,
+    error: int = 0,
+    *,
+    runtime: int | None = None,
+    tool: str | None = "cut",
+    version: str = "1.0",
+    state: str = "ok",
 ) -> list[Row]:
     """So many jobs in `state` and in error of one day, all of the same runtime in 1e-7 s."""
     day = None if ago is None else AS_OF - timedelta(days=ago)
-    row = {"day": day, "tool_id": tool, "tool_version": None if tool is None else "1.0"}
+    row = {"day": day, "tool_id": tool, "tool_version": None if tool is None else version}
     return [row | {"state": state, "runtime": runtime}] * ok + [row | {"state": "error", "runtime": SECOND}] * error
 
 
@@ -48,25 +55,42 @@ def records(rows: Iterable[Row], since: date | None = None) -> Records:
     return Records({Job: frame.with_columns(texts)}, since)
 
 
-def changes(instances: Mapping[str, Iterable[Row]], **config: Any) -> dict[tuple[str, str], Row]:
-    """The rows of the table, by instance and tool."""
+Key = tuple[str, str, str]
+"""An instance, a tool and its version."""
+
+
+def changes(instances: Mapping[str, Iterable[Row]], **config: Any) -> dict[Key, Row]:
+    """The rows of the table."""
     module = Errors()
     partials = {instance_id: module.aggregate(records(rows)) for instance_id, rows in instances.items()}
     merged = concat_instances(module.cubes, partials)
     frames = module.rows(merged, Ledger(AS_OF, Config(**config), ()))
     assert frames.keys() == {TOOL_CHANGE.name}
+    bounded(frames[TOOL_CHANGE.name])
     frame = TOOL_CHANGE.frame(frames[TOOL_CHANGE.name])
-    return {(row["instance_id"], row["tool_id"]): row for row in frame.iter_rows(named=True)}
+    return {tuple(row[name] for name in TOOL_CHANGE.key): row for row in frame.iter_rows(named=True)}  # type: ignore[misc]
+
+
+def bounded(frame: pl.DataFrame) -> None:
+    """Check that the medians lie between the bounds that the frame has besides the columns of the table."""
+    for period in ("before", "after"):
+        for low, median, high in frame.select(f"{name}_{period}" for name in BOUNDED).iter_rows():
+            assert (low is None) == (median is None) == (high is None)
+            assert median is None or low <= median <= high
+
+
+BOUNDED = ("first_runtime", "runtime_p50", "last_runtime")
 
 
 def change(*rows: list[Row], **config: Any) -> Row | None:
-    """What changed of the one tool on the one instance; `*` says the same."""
+    """What changed of the one version of the one tool on the one instance; those of all together say the same."""
     found = changes({"a": [row for part in rows for row in part]}, **config)
     if not found:
         return None
-    one, all_together = (dict(row) for row in found.values())
-    assert (one.pop("instance_id"), all_together.pop("instance_id")) in {("a", "*"), ("*", "a")}
-    assert one == all_together
+    assert {(key[0], key[2]) for key in found} == {(name, version) for name in "a*" for version in ("1.0", "*")}
+    one = found["a", "cut", "1.0"]
+    for key, row in found.items():
+        assert row == one | dict(zip(TOOL_CHANGE.key, key, strict=True))
     return one
 
 
@@ -74,8 +98,9 @@ def test_a_tool_that_began_to_fail() -> None:
     row = change(jobs(BEFORE, 90, 10), jobs(AFTER, 70, 30))
     # z = 0.2 / √(0.2 · 0.8 · (1/100 + 1/100))
     assert row == {
-        "tool_id": "cut", "tool_version": "1.0", "jobs_before": 100, "jobs_after": 100, "error_before": 10,
-        "error_after": 30, "error_rate_before": 0.1, "error_rate_after": 0.3, "error_rate_change": 0.2,
+        "instance_id": "a", "tool_id": "cut", "tool_version": "1.0",
+        "jobs_before": 100, "jobs_after": 100, "error_before": 10, "error_after": 30,
+        "error_rate_before": 0.1, "error_rate_after": 0.3, "error_rate_change": 0.2,
         "z": pytest.approx(3.5355339059, rel=1e-10), "p_value": pytest.approx(0.000406952017, rel=1e-9),
         "runs_before": 0, "runs_after": 0, "runtime_p50_before": None, "runtime_p50_after": None,
         "runtime_ratio": None, "runtime_p_value": None, "changed": "error_rate",
@@ -192,10 +217,30 @@ def test_instances_are_added_up_and_a_job_without_a_tool_is_one_too() -> None:
         "a": jobs(BEFORE, 10) + jobs(AFTER, 0, 10) + jobs(BEFORE, 20, tool=None) + jobs(AFTER, 0, 20, tool=None),
         "b": jobs(BEFORE, 10, runtime=4) + jobs(AFTER, 1, 10) + jobs(AFTER, 40, tool="new"),
     })  # fmt: skip
-    assert found.keys() == {("*", "cut"), ("*", ""), ("a", "")}
-    row = found["*", "cut"]
+    tools = {("*", "cut", "1.0"), ("*", "", ""), ("a", "", "")}
+    assert found.keys() == tools | {(*key[:2], "*") for key in tools}
+    row = found["*", "cut", "1.0"]
     assert (row["jobs_before"], row["jobs_after"], row["error_after"], row["runs_before"]) == (20, 21, 20, 10)
-    assert found["a", ""]["tool_version"] == ""
+
+
+def test_a_tool_may_change_because_another_version_is_used() -> None:
+    shed = "shed/repos/iuc/bwa/bwa"
+    old, new = ({"tool": f"{shed}/{version}", "version": version} for version in "12")
+    rows = [*jobs(BEFORE, 30, runtime=10, **old), *jobs(AFTER, 25, runtime=90, **new), *jobs(AFTER, 5, 25, **old)]
+    found = changes({"a": rows, "b": []})
+    assert found.keys() == {(name, *tool) for name in "a*" for tool in ((shed, "*"), (f"{shed}/1", "1"))}
+    row = found["a", shed, "*"]
+    counts = ("jobs_before", "jobs_after", "error_after", "runs_before", "runs_after")
+    assert tuple(row[name] for name in counts) == (30, 55, 25, 30, 25)
+    assert (row["runtime_p50_before"], row["runtime_p50_after"]) == (10 / SECOND, 90 / SECOND)
+    assert row["changed"] == "error_rate runtime"
+
+
+def test_a_median_lies_between_the_runtimes() -> None:
+    """The middle of a bin may not."""
+    row = change(jobs(BEFORE, 20, runtime=10**9), jobs(AFTER, 20, runtime=2 * 10**9 + 1))
+    assert row is not None
+    assert (row["runtime_p50_before"], row["runtime_p50_after"]) == (100, (2 * 10**9 + 1) / SECOND)
 
 
 def test_no_jobs_give_no_rows() -> None:

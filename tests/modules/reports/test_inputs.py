@@ -39,8 +39,9 @@ def job(
     state: str = "ok",
     tool: str | None = "cut",
     version: str | None = "1.0",
+    oom: bool | None = None,
 ) -> Row:
-    row = {"tool_id": tool, "tool_version": version, "state": state}
+    row = {"tool_id": tool, "tool_version": version, "state": state, "oom": oom}
     return row | {"input_bytes": size, "runtime": runtime, "memory": memory}
 
 
@@ -70,24 +71,46 @@ def tables(instances: Mapping[str, Partial]) -> dict[str, list[Row]]:
 
 
 def inputs(*jobs: Row) -> list[Row]:
-    """The rows of `tool_input` of one instance; those of all together say the same."""
+    """The rows of `tool_input` of one instance and the one version; those of all together say the same."""
     rows = tables({"a": partial_of(jobs)})[TOOL_INPUT.name]
-    one, together = ([row for row in rows if row[INSTANCE] == name] for name in ("a", "*"))
-    assert [row | {INSTANCE: ""} for row in one] == [row | {INSTANCE: ""} for row in together]
+    one, *others = (
+        [row for row in rows if row[INSTANCE] == name and (row["tool_version"] == "*") == all_versions]
+        for name in ("a", "*")
+        for all_versions in (False, True)
+    )
+    for together in others:
+        assert [row | {INSTANCE: "", "tool_version": ""} for row in one] == [
+            row | {INSTANCE: "", "tool_version": ""} for row in together
+        ]
     return one
 
 
-def extensions(*datasets: Row) -> dict[tuple[str, str], tuple[int, int]]:
+def extensions(*datasets: Row) -> dict[tuple[str, str], tuple[int, int | None]]:
     """Of one instance and tool the datasets and bytes, by type and extension."""
     rows = tables({"a": partial_of([], datasets)})[TOOL_EXTENSION.name]
-    return {(row["type"], row["extension"]): (row["datasets"], row["bytes"]) for row in rows if row[INSTANCE] == "a"}
+    return {
+        (row["type"], row["extension"]): (row["datasets"], row["bytes"])
+        for row in rows
+        if (row[INSTANCE], row["tool_version"]) == ("a", "1.0")
+    }
 
 
 SIZES = st.none() | st.sampled_from([0, 1, 2, 3, 4, 1023, 1024, TOP - 1, TOP]) | st.integers(0, TOP)
 VALUES = st.none() | st.integers(0, 300) | st.integers(0, TOP - 1)
 NAMES = st.sampled_from([None, "", "a", "B", "b", "é", "z 2"])
+VERSIONS = st.sampled_from([None, "1.0", "1.1"])
 JOBS = st.lists(
-    st.builds(job, SIZES, VALUES, VALUES, state=st.sampled_from(["ok", "ok", "ok", "error"]), tool=NAMES), max_size=30
+    st.builds(
+        job,
+        SIZES,
+        VALUES,
+        VALUES,
+        state=st.sampled_from(["ok", "ok", "ok", "error"]),
+        tool=NAMES,
+        version=VERSIONS,
+        oom=st.none() | st.booleans(),
+    ),
+    max_size=30,
 )
 DATASETS = st.lists(
     st.builds(
@@ -97,15 +120,30 @@ DATASETS = st.lists(
 )
 
 
-def expected_inputs(instances: Mapping[str, Sequence[Row]]) -> dict[tuple[str, str, int], list[Row]]:
+Tool = tuple[str, str, str]
+"""An instance or *, a tool, its version or *."""
+
+
+def tools_of(instance_id: str, row: Row) -> list[Tool]:
+    """All that a record counts for."""
+    versions = ((row["tool_id"] or "", version) for version in (row["tool_version"] or "", "*"))
+    return [(name, *tool) for tool in versions for name in (instance_id, "*")]
+
+
+def known_sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def expected_inputs(instances: Mapping[str, Sequence[Row]]) -> dict[tuple[Tool, int], list[Row]]:
     """The sized jobs by instance, tool and the low end of their bin."""
-    groups: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    groups: dict[tuple[Tool, int], list[Row]] = defaultdict(list)
     for instance_id, jobs in instances.items():
         for row in jobs:
-            if row["state"] == "ok" and row["input_bytes"] is not None:
+            if row["input_bytes"] is not None:
                 low = 1 << row["input_bytes"].bit_length() - 1 if row["input_bytes"] else 0
-                for name in (instance_id, "*"):
-                    groups[name, row["tool_id"] or "", low].append(row)
+                for tool in tools_of(instance_id, row):
+                    groups[tool, low].append(row)
     return groups
 
 
@@ -114,42 +152,48 @@ def expected_inputs(instances: Mapping[str, Sequence[Row]]) -> dict[tuple[str, s
 def test_every_bin_is_as_plain_python_has_it(a: list[Row], b: list[Row]) -> None:
     groups = expected_inputs({"a": a, "b": b})
     rows = tables({"a": partial_of(a), "b": partial_of(b)})[TOOL_INPUT.name]
-    assert [(row[INSTANCE], row["tool_id"], row["low"]) for row in rows] == sorted(groups)
-    for row in rows:
-        jobs = groups[row[INSTANCE], row["tool_id"], row["low"]]
-        assert row["jobs"] == len(jobs)
-        assert all(row["low"] <= found["input_bytes"] < row["high"] for found in jobs)
+    found = {((row[INSTANCE], row["tool_id"], row["tool_version"]), row["low"]): row for row in rows}
+    assert list(found) == sorted(groups)
+    for key, row in found.items():
+        jobs = groups[key]
+        assert (row["jobs"], row["error"]) == (len(jobs), sum(job["state"] == "error" for job in jobs))
+        assert row["oom"] == known_sum(job["oom"] for job in jobs)
+        assert all(row["low"] <= job["input_bytes"] < row["high"] for job in jobs)
         assert row["high"] == min(2 * row["low"] or 1, 2**63 - 1)
-        for measure in ("runtime", "memory"):
-            values = sorted(found[measure] for found in jobs if found[measure] is not None)
-            if measure == "runtime":
-                # As the table has it: one division of a float, whatever the size of the integer.
-                values = [float(value) / SECOND for value in values]
-            percentiles = {percent: row[f"{measure}_p{percent}"] for percent in (50, 95)}
-            if not values:
-                assert set(percentiles.values()) == {None}
-                continue
-            for percent, found in percentiles.items():
-                exact = values[math.ceil(percent * len(values) / 100) - 1]
-                assert found == pytest.approx(exact, rel=0.008, abs=0)
-                assert values[0] <= found <= values[-1]
-        memories = (found["memory"] for found in jobs if found["memory"] is not None)
-        assert row["memory_max"] == max(memories, default=None)
+        needed(row, [job for job in jobs if job["state"] == "ok"])
+
+
+def needed(row: Row, jobs: Sequence[Row]) -> None:
+    """Check what a row says of the jobs that came to a good end."""
+    for measure in ("runtime", "memory"):
+        values = sorted(job[measure] for job in jobs if job[measure] is not None)
+        if measure == "runtime":
+            # As the table has it: one division of a float, whatever the size of the integer.
+            values = [float(value) / SECOND for value in values]
+        percentiles = {percent: row[f"{measure}_p{percent}"] for percent in (50, 95)}
+        if not values:
+            assert set(percentiles.values()) == {None}
+            continue
+        for percent, found in percentiles.items():
+            exact = values[math.ceil(percent * len(values) / 100) - 1]
+            assert found == pytest.approx(exact, rel=0.008, abs=0)
+            assert values[0] <= found <= values[-1]
+    memories = (job["memory"] for job in jobs if job["memory"] is not None)
+    assert row["memory_max"] == max(memories, default=None)
 
 
 @examples(60)
 @given(a=DATASETS, b=DATASETS)
 def test_every_extension_is_as_plain_python_has_it(a: list[Row], b: list[Row]) -> None:
-    groups: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
+    groups: dict[tuple[Tool, str, str], list[int | None]] = defaultdict(list)
     for instance_id, datasets in (("a", a), ("b", b)):
         for row in datasets:
-            for name in (instance_id, "*"):
-                key = name, row["tool_id"] or "", row["type"], row["extension"] or ""
-                groups[key].append(row["file_size"] or 0)
+            for tool in tools_of(instance_id, row):
+                groups[tool, row["type"], row["extension"] or ""].append(row["file_size"])
     rows = tables({"a": partial_of([], a), "b": partial_of([], b)})[TOOL_EXTENSION.name]
-    columns = (INSTANCE, "tool_id", "type", "extension", "datasets", "bytes")
+    columns = (INSTANCE, "tool_id", "tool_version", "type", "extension", "datasets", "bytes")
     assert [tuple(row[name] for name in columns) for row in rows] == [
-        (*key, len(groups[key]), sum(groups[key])) for key in sorted(groups)
+        (*key[0], *key[1:], len(groups[key]), known_sum(groups[key])) for key in sorted(groups)
     ]
 
 
@@ -197,11 +241,46 @@ def test_a_bin_begins_at_a_power_of_two() -> None:
     ]
 
 
-def test_only_jobs_in_state_ok_with_a_known_input_count() -> None:
+def test_jobs_of_any_state_with_a_known_input_count_and_what_those_in_state_ok_needed() -> None:
     jobs = [job(5, SECOND, 9), job(5, 9 * SECOND, 99, state="error"), job(5, state="running"), job(None, 9 * SECOND)]
     (row,) = inputs(*jobs)
-    assert (row["jobs"], row["runtime_p95"], row["memory_max"]) == (1, 1.0, 9)
-    assert inputs(*jobs[1:]) == []
+    assert (row["jobs"], row["error"], row["runtime_p95"], row["memory_max"]) == (3, 1, 1.0, 9)
+    (row,) = inputs(*jobs[1:])
+    assert (row["jobs"], row["error"], row["runtime_p95"], row["memory_p50"], row["memory_max"]) == (2, 1, *[None] * 3)
+    assert inputs(job(None, SECOND)) == []
+
+
+def test_jobs_killed_for_memory_are_counted_where_something_could_tell() -> None:
+    unknown, some, none = inputs(
+        job(1), job(1, state="error"),
+        job(2), job(2, oom=False), job(2, state="error", oom=True), job(2, oom=True),
+        job(4, oom=False), job(4, state="error"),
+    )  # fmt: skip
+    assert [row["oom"] for row in (unknown, some, none)] == [None, 2, 0]
+
+
+def test_a_tool_over_all_versions_has_percentiles_of_all_its_jobs() -> None:
+    tool = "shed/repos/iuc/bwa/bwa"
+    jobs = [job(1, runtime * SECOND, tool=f"{tool}/{version}", version=version)
+            for version, count in (("1", 9), ("2", 1)) for runtime in range(1, count + 1)]  # fmt: skip
+    rows = tables({"a": partial_of(jobs), "b": partial_of([job(1, 40 * SECOND, tool=f"{tool}/3", version="3")])})
+    found = {
+        (row[INSTANCE], row["tool_id"]): (row["jobs"], row["runtime_p50"], row["runtime_p95"])
+        for row in rows[TOOL_INPUT.name]
+        if row["tool_version"] == "*"
+    }
+    assert found == {
+        ("a", tool): (10, pytest.approx(4, rel=0.008), pytest.approx(9, rel=0.008)),
+        ("b", tool): (1, 40.0, 40.0),
+        ("*", tool): (11, pytest.approx(5, rel=0.008), pytest.approx(40, rel=0.008)),
+    }
+
+
+def test_the_frame_has_the_extents_that_percentiles_lie_in() -> None:
+    merged = concat_instances(MODULE.cubes, {"a": partial_of([job(1, 5, 7), job(1, 3, 9), job(1, 1, 99, state="new")])})
+    frame = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))[TOOL_INPUT.name]
+    extents = frame.select("first_runtime", "last_runtime", "first_memory", "last_memory")
+    assert extents.rows() == [(3, 5, 7, 9)] * 4
 
 
 def test_what_no_job_has_is_null() -> None:
@@ -232,7 +311,10 @@ def test_a_tool_without_id_or_version_is_the_empty_one() -> None:
 
 def test_all_instances_together_are_one_more() -> None:
     mine, yours = partial_of([job(1, SECOND)], [dataset("bam", 1)]), partial_of([job(1, 3 * SECOND)] * 2)
-    rows = tables({"mine": mine, "yours": yours, "nobody": MODULE.empty()})
+    rows = {
+        name: [row for row in found if row["tool_version"] == "1.0"]
+        for name, found in tables({"mine": mine, "yours": yours, "nobody": MODULE.empty()}).items()
+    }
     assert [(row[INSTANCE], row["jobs"], row["runtime_p50"]) for row in rows[TOOL_INPUT.name]] == [
         ("*", 3, 3.0),
         ("mine", 1, 1.0),
@@ -248,7 +330,7 @@ def test_datasets_count_whatever_became_of_the_job() -> None:
 
 def test_unknown_sizes_and_extensions() -> None:
     found = extensions(dataset(None, 1), dataset("", 2), dataset("bam", None), dataset("bam", 0, "output"))
-    assert found == {("input", ""): (2, 3), ("input", "bam"): (1, 0), ("output", "bam"): (1, 0)}
+    assert found == {("input", ""): (2, 3), ("input", "bam"): (1, None), ("output", "bam"): (1, 0)}
 
 
 def test_a_sum_of_sizes_goes_beyond_64_bits() -> None:

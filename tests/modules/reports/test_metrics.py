@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from build import examples
+from build import examples, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,10 +33,18 @@ VALUES = st.integers(0, LAST) | st.integers(0, 62).flatmap(lambda bits: st.integ
 Row = dict[str, Any]
 
 
-def job(*, ago: int | None = 0, tool: str | None = "cut", state: str = "ok", **measured: int | None) -> Row:
+def job(
+    *,
+    ago: int | None = 0,
+    tool: str | None = "cut",
+    version: str | None = "1.0",
+    state: str = "ok",
+    **measured: int | None,
+) -> Row:
     """A job of a day before the as-of day, and what was measured of it, in the units of `Job`."""
     day = None if ago is None else AS_OF - timedelta(days=ago)
-    return {"day": day, "tool_id": tool, "tool_version": None if tool is None else "1.0", "state": state, **measured}
+    version = None if tool is None else version
+    return {"day": day, "tool_id": tool, "tool_version": version, "state": state, **measured}
 
 
 def records(rows: Iterable[Row], since: date | None = None) -> Records:
@@ -58,9 +66,11 @@ def tables(instances: Mapping[str, Iterable[Row]], since: date | None = None) ->
 
 
 def metrics(*rows: Row, period: str = "all", instance_id: str = "a", tool: str = "cut") -> dict[str, Row]:
-    """The rows of one tool, by metric."""
+    """The rows of the one version of a tool, by metric; all versions together say the same."""
     frame = tables({"a": rows})[TOOL_METRIC.name].filter(instance_id=instance_id, period=period, tool_id=tool)
-    return {row["metric"]: row for row in frame.iter_rows(named=True)}
+    together, of_version = (frame.filter((pl.col("tool_version") == "*") == every) for every in (True, False))
+    assert together.drop("tool_version").equals(of_version.drop("tool_version"))
+    return {row["metric"]: row for row in of_version.iter_rows(named=True)}
 
 
 def memory(values: Sequence[int]) -> Row:
@@ -130,7 +140,8 @@ def test_a_period_ends_with_the_as_of_day(since: date | None) -> None:
     for row in frame.iter_rows(named=True):
         of_period = expected[row["period"]]
         assert (row["n"], row["total"]) == (len(of_period), str(sum(ago + 1 for ago in of_period)))
-    assert sorted(frame.select(INSTANCE, "period").rows()) == sorted((i, p) for i in "a*" for p in expected)
+    of_version = frame.filter(pl.col("tool_version") != "*")
+    assert sorted(of_version.select(INSTANCE, "period").rows()) == sorted((i, p) for i in "a*" for p in expected)
 
 
 def test_a_partial_keeps_no_more_days_than_its_periods_need() -> None:
@@ -146,6 +157,21 @@ def test_all_instances_are_as_one_that_has_all_jobs() -> None:
         together = frame.filter(instance_id="*").drop(INSTANCE)
         assert together.height > 0
         assert together.equals(tables({"c": one + other})[name].filter(instance_id="c").drop(INSTANCE))
+
+
+def test_all_versions_are_as_one_that_has_all_jobs() -> None:
+    tool = "shed/repos/iuc/bwa/bwa"
+    one = [job(runtime=i * SECOND, memory=i * i, ago=i, tool=f"{tool}/{i % 3}", version=str(i % 3)) for i in range(40)]
+    other = [job(runtime=9 * SECOND, memory=5, tool=tool, version=version) for version in (None, "2")]
+    found = tables({"a": one, "b": other})
+    same = {"tool_id": tool, "tool_version": "all"}
+    expected = tables({"a": [row | same for row in one], "b": [row | same for row in other]})
+    for name, frame in found.items():
+        together = plain(frame).filter(tool_version="*", tool_id=tool).drop("tool_version")
+        assert together.height > 0
+        assert together.equals(plain(expected[name]).filter(tool_version="all").drop("tool_version"))
+    of_all = found[TOOL_METRIC.name].filter(tool_version="*", period="all", metric="runtime_seconds")
+    assert of_all["n"].to_list() == [42, 40, 2]
 
 
 @examples(25)
@@ -248,7 +274,8 @@ def histogram(**measured: Sequence[int]) -> dict[str, list[tuple[Fraction, Fract
     rows = [job(**{name: value}) for name, values in measured.items() for value in values]
     found: dict[str, list[tuple[Fraction, Fraction, int]]] = {}
     one = 10**BOUNDS_SCALE
-    for row in tables({"a": rows})[TOOL_HISTOGRAM.name].filter(instance_id="a").iter_rows(named=True):
+    frame = tables({"a": rows})[TOOL_HISTOGRAM.name].filter(instance_id="a", tool_version="1.0")
+    for row in frame.iter_rows(named=True):
         found.setdefault(row["metric"], []).append((Fraction(row["low"], one), Fraction(row["high"], one), row["jobs"]))
     return found
 
@@ -301,7 +328,7 @@ def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
 
 def written(*rows: Row) -> dict[str, dict[str, str]]:
     """What is written of the metrics of some jobs of a tool: by metric, the text of each column."""
-    found = tables({"a": rows})[TOOL_METRIC.name].filter(period="all", instance_id="a")
+    found = tables({"a": rows})[TOOL_METRIC.name].filter(period="all", instance_id="a", tool_version="1.0")
     lines = b"".join(render(TOOL_METRIC, found, null="")).decode().splitlines()
     texts = [dict(zip(TOOL_METRIC.schema, line.split("\t"), strict=True)) for line in lines]
     return {row["metric"]: row for row in texts}
@@ -346,7 +373,7 @@ def test_bounds_of_bins_are_written_exactly() -> None:
     frame = tables({"a": [job(runtime=LAST, cpu=LAST, memory=LAST), job(runtime=2**50, cpu=2**50)]})[
         TOOL_HISTOGRAM.name
     ]
-    text = b"".join(render(TOOL_HISTOGRAM, frame.filter(instance_id="a"))).decode()
+    text = b"".join(render(TOOL_HISTOGRAM, frame.filter(instance_id="a", tool_version="*"))).decode()
     assert [line.split("\t")[3:6] for line in text.splitlines()] == [
         ["cpu_seconds", "1125899.906842624", "1688849.860263936"],
         ["cpu_seconds", "6917529027.641081856", "9223372036.854775808"],

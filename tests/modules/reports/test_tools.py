@@ -21,11 +21,19 @@ STAR = "toolshed.g2.bx.psu.edu/repos/iuc/rgrnastar/rna_star/2.7.10b"
 Row = dict[str, Any]
 
 
-def jobs(count: int = 1, *, ago: int | None = 0, tool: str | None = "cut", state: str = "ok", **more: Any) -> list[Row]:
+def jobs(
+    count: int = 1,
+    *,
+    ago: int | None = 0,
+    tool: str | None = "cut",
+    version: str | None = "1.0",
+    state: str = "ok",
+    **more: Any,
+) -> list[Row]:
     """Jobs of one tool, created on the same day at noon."""
     day = None if ago is None else AS_OF - timedelta(days=ago)
     created = None if day is None else datetime(day.year, day.month, day.day, 12)
-    version = None if tool is None else "1.0"
+    version = None if tool is None else version
     return [
         {"day": day, "create_time": created, "tool_id": tool, "tool_version": version, "state": state, **more}
     ] * count
@@ -47,9 +55,10 @@ def tables(**instances: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def usage(*rows: list[Row], period: str = "all", instance_id: str = "a") -> Row:
-    """How much the one tool was used."""
+    """How much the one version of the one tool was used; all versions together say the same."""
     found = tables(a=[job for part in rows for job in part])[TOOL_USAGE.name]
-    (row,) = (row for row in found if (row["instance_id"], row["period"]) == (instance_id, period))
+    together, row = (row for row in found if (row["instance_id"], row["period"]) == (instance_id, period))
+    assert together == row | {"tool_version": "*"}
     return row
 
 
@@ -96,6 +105,52 @@ def test_hours_are_of_the_cores_and_of_what_was_measured() -> None:
     used = {"core_seconds": 2 * HOUR * Job.core_seconds.one, "cpu": HOUR * Job.cpu.one}
     row = usage(jobs(3, **used), jobs(state="error"))
     assert (row["core_hours"], row["cpu_hours"]) == (6, 3)
+
+
+def test_a_sum_of_nothing_that_was_measured_is_null() -> None:
+    row = usage(jobs(3), jobs(state="error", ago=9))
+    assert (row["core_hours"], row["cpu_hours"], row["oom"]) == (None, None, None)
+    row = usage(jobs(3, cpu=0, oom=False), jobs(state="error", core_seconds=0))
+    assert (row["core_hours"], row["cpu_hours"], row["oom"]) == (0, 0, 0)
+    names = ("runtime_seconds", "core_seconds", "cpu_seconds", "input_bytes", "output_bytes")
+    of_day = tables(a=jobs(2), b=jobs(2, input_bytes=0) + jobs(runtime=7))[TOOL_DAY.name]
+    assert [tuple(row[name] for name in names) for row in of_day] == [(None,) * 5, (7, None, None, 0, None)]
+
+
+def test_jobs_killed_for_memory_count_where_something_could_tell() -> None:
+    row = usage(jobs(2, state="error", oom=True), jobs(4, oom=False), jobs(oom=True, ago=50), jobs(9))
+    assert (row["jobs"], row["error"], row["oom"]) == (16, 2, 3)
+    assert usage(jobs(oom=True, ago=50), jobs(9), period="30d")["oom"] is None
+
+
+def test_a_tool_over_all_versions_is_one_more() -> None:
+    star = STAR.rpartition("/")[0]
+    found = tables(
+        a=jobs(2, tool=STAR, version="2.7.10b", cpu=HOUR * Job.cpu.one, oom=True)
+        + jobs(3, tool=f"{star}/2.7.8a", version="2.7.8a", state="error", ago=20)
+        + jobs(tool=f"{star}/2.7.8a", version=None),
+        b=jobs(4, tool=STAR, version="2.7.10b", ago=40) + jobs(2, version="2.0") + jobs(),
+        c=jobs(tool=star, version="3"),
+    )
+    assert {row["tool_version"] for name in (TOOL.name, TOOL_DAY.name) for row in found[name]}.isdisjoint("*")
+    rows = {
+        (row["instance_id"], row["period"], row["tool_id"]): row
+        for row in found[TOOL_USAGE.name]
+        if row["tool_version"] == "*"
+    }
+    assert {key for key in rows if key[1] == "all"} == {
+        (instance_id, "all", tool) for instance_id, tool in (("a", star), ("b", star), ("c", star), ("b", "cut"))
+    } | {("*", "all", star), ("*", "all", "cut")}
+    columns = ("jobs", "ok", "error", "error_rate", "oom", "instances", "cpu_hours")
+    assert {key[0]: tuple(row[name] for name in columns) for key, row in rows.items() if key[1:] == ("all", star)} == {
+        "a": (6, 3, 3, 0.5, 2, 1, 2.0),
+        "b": (4, 4, 0, 0.0, None, 1, None),
+        "c": (1, 1, 0, 0.0, None, 1, None),
+        "*": (11, 8, 3, 3 / 11, 2, 3, 2.0),
+    }
+    assert rows["*", "all", star]["first_job"].date() == AS_OF - timedelta(days=40)
+    assert (rows["*", "30d", star]["jobs"], rows["*", "30d", star]["instances"]) == (7, 2)
+    assert rows["b", "all", "cut"]["jobs"] == 3
 
 
 def test_all_instances_are_one_more_and_counted() -> None:
