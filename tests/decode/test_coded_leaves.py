@@ -10,6 +10,7 @@ import pytest
 from build import examples, line
 from hypothesis import example, given
 from hypothesis import strategies as st
+from places import REAL
 
 from grt_batch.decode import coded_leaves
 from grt_batch.decode.coded_leaves import Spans
@@ -22,6 +23,7 @@ from grt_batch.schema.members import Kind, layout_of
 from grt_batch.schema.records import Leaf, Param
 from grt_batch.uploads.archive import Block
 from tests.decode.test_leaves import DATASETS, REFERENCE, SHAPES, VALUES, nested, once, plain, thrice, twice, utf8
+from tests.decode.test_param_values import real_params
 
 NAMES = st.sampled_from(["p", "q", "values", "None", "é"])
 PIECES = (
@@ -154,6 +156,15 @@ def test_a_salvaged_line_has_leaves_in_its_place() -> None:
     assert leaves_of(text) == [[("p|a", "1", None)], [("p|a", "3", None)], [("p|a", "1", None)]]
     assert decode(Block(LAYOUT, 0, tabbed), (Leaf.kind,)).accepted in (0, 1)
     assert leaves_of(b"") == []
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
+def test_the_leaves_of_real_parameters_are_those_of_the_plain_reader(parsed: list[bytes]) -> None:
+    real = [(name, raw) for _, _, name, raw in real_params(REAL)]
+    found = leaves_of(b"".join(line(1, name, raw.decode()) for name, raw in real))
+    expected = {pair: plain(*pair) for pair in set(real)}
+    assert [set(some) for some in found] == [expected[pair] for pair in real]
+    assert len(parsed) < 0.02 * len(expected)
 
 
 def test_levels_are_those_of_the_parser() -> None:

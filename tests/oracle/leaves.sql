@@ -16,7 +16,7 @@ WITH inputs AS (
     SELECT instance_id, job_id, name, value
     FROM numbers JOIN inputs USING (instance_id, job_id)
     WHERE starts_with(place, name) AND regexp_full_match(place[len(name) + 1 :], '[0-9]*') AND list_contains(ids, dataset_id)
-    GROUP BY ALL, ids HAVING count(DISTINCT dataset_id) = len(ids)
+    GROUP BY instance_id, job_id, name, value, ids HAVING count(DISTINCT dataset_id) = len(ids)
 )
 SELECT DISTINCT instance_id, job_id, tool_id, tool_version, state, name,
        CASE WHEN bare.job_id IS NULL THEN value END AS value, names_data OR bare.job_id IS NOT NULL AS names_data
