@@ -79,19 +79,23 @@ class Popular:
 
         What was gathered may be gathered with more archives: that gives what gathering all at once would have given.
         """
-        return self._gathered(self._merged([]), parts)
-
-    def _gathered(self, found: Frames, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
-        """Merge archives with what was gathered of those before."""
-        whole = self._merged([found, *parts])
+        whole = self._merged(parts)
         large = self._large(whole[self.values.name])
-        if len(parts) < 2 or not large.height:
-            return self._cut(whole)
+        if not large.height:
+            return whole
         # The other groups are not cut, whichever archives are merged first.
-        found, *parts = (self._of(part, large, inside=True) for part in (found, *parts))
-        half = len(parts) // 2
-        found = self._gathered(self._gathered(found, parts[:half]), parts[half:])
+        found = self._folded(self._merged([]), [self._of(part, large, inside=True) for part in parts])
         return self._merged([self._of(whole, large, inside=False), found])
+
+    def _folded(self, found: Frames, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
+        """Merge archives with what was gathered of those before, half of them at a time until nothing is to be cut."""
+        whole = self._merged([found, *parts])
+        if not self._large(whole[self.values.name]).height:
+            return whole
+        if len(parts) < 2:
+            return self._cut(whole)
+        half = len(parts) // 2
+        return self._folded(self._folded(found, parts[:half]), parts[half:])
 
     def most_used(
         self, groups: pl.DataFrame, values: pl.DataFrame, cuts: pl.DataFrame, most: int
@@ -131,7 +135,9 @@ class Popular:
         return pl.concat([counted, estimated]).group_by(by).agg(pl.col("distinct_values").max())
 
     def _merged(self, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
-        return {cube.name: cube.merge([part[cube.name] for part in parts]) for cube in self.cubes}
+        # A single frame needs no merging.
+        frames = {cube.name: [part[cube.name] for part in parts if part[cube.name].height] for cube in self.cubes}
+        return {cube.name: cube.merge(frames[cube.name]) for cube in self.cubes}
 
     def _large(self, values: pl.DataFrame) -> pl.DataFrame:
         """Return the groups with so many values that they may be cut, now or when fewer archives were merged."""

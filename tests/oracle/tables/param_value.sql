@@ -10,7 +10,7 @@ SELECT tool_id, tool_version, name, value, count(DISTINCT (instance_id, job_id))
        count(DISTINCT (instance_id, job_id)) FILTER (state = 'error') AS error,
        count(DISTINCT instance_id) AS instances, count(DISTINCT instance_id) FILTER (public) AS public_instances
 FROM named JOIN publicity USING (instance_id)
-GROUP BY ALL
+GROUP BY tool_id, tool_version, name, value
 QUALIFY row_number() OVER (PARTITION BY tool_id, tool_version, name ORDER BY jobs DESC, value)
         <= getvariable('popular_values')
     AND (jobs > 1 OR count(*) OVER (PARTITION BY tool_id, tool_version, name) <= getvariable('popular_values'))
