@@ -76,10 +76,6 @@ _TOOL = (
 _NULL = "null where no job in state ok has it"
 
 
-_RUNTIME, _MEMORY = ("first_runtime", "last_runtime"), ("first_memory", "last_memory")
-"""The extents that percentiles lie within, which are no columns of the table."""
-
-
 TOOL_INPUT = Table(
     "tool_input",
     "What became of jobs, and the runtime and memory of those in state ok, by the bytes of their input where these are"
@@ -147,23 +143,23 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     of_each = _everywhere(sizes.group_by(_BINS).agg(*outcomes(), known_sum(pl.col("oom")), *extents))
     extents = pl.col("^first_.*$").min(), pl.col("^last_.*$").max()
     rows = of_each.group_by(_BINS).agg(pl.col("jobs", "error").sum(), known_sum(pl.col("oom")), *extents)
-    rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime", _RUNTIME)
-    rows = _with_percentiles(rows, partial[MEMORIES.name], "memory", _MEMORY)
+    rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
+    rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
     low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
     return rows.with_columns(
         low.alias("low"),
         # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
         (low + low.clip(1, 2**62 - 1)).alias("high"),
-        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95", *_RUNTIME)),
+        *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95")),
         pl.col("last_memory").alias("memory_max"),
     )
 
 
-def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str, extent: tuple[str, str]) -> pl.DataFrame:
+def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
     """Add the percentiles of a measure to `rows`, from the cube of its bins; null where no job has it."""
     percentiles_of = quantiles(_everywhere(bins), _BINS, _PERCENTS)
     found = rows.join(percentiles_of, on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
     # The value that stands for a bin may lie beyond all values in it.
-    inside = (pl.col(name).clip(*extent) for name in percentiles)
+    inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)
     return found.with_columns(inside).rename(percentiles)
