@@ -79,9 +79,16 @@ FROM job_lines
 ANTI JOIN (SELECT instance_id, job_id, max(file) AS last FROM job_lines GROUP BY ALL HAVING count(*) > 1) AS again
     ON job_lines.instance_id = again.instance_id AND job_lines.job_id = again.job_id AND file < last;
 
+-- A tool over all its versions is one more, its `family`: the id without the version, and a star.
+CREATE MACRO versionless(tool_id) AS regexp_replace(tool_id, '^(.+/repos/[^/]+/[^/]+/[^/]+)/[^/]*$', '\1');
+CREATE TABLE families AS
+SELECT CAST(row_number() OVER () AS INTEGER) AS number, tool_id, '*' AS tool_version
+FROM (SELECT DISTINCT versionless(tool_id) AS tool_id FROM newest);
 CREATE TABLE tools AS
-SELECT CAST(row_number() OVER () AS INTEGER) AS number, *
-FROM (SELECT DISTINCT tool_id, tool_version FROM newest);
+SELECT CAST(-row_number() OVER () AS INTEGER) AS number, different.*, families.number AS family
+FROM (SELECT DISTINCT tool_id, tool_version FROM newest) AS different
+JOIN families ON versionless(different.tool_id) = families.tool_id;
+CREATE VIEW names AS FROM (FROM families UNION ALL SELECT number, tool_id, tool_version FROM tools);
 
 CREATE TABLE metrics AS
 SELECT file, job_id,
@@ -93,17 +100,24 @@ SELECT file, job_id,
        arg_max_null(value, rowid) FILTER (name = 'memory.peak') AS peak,
        arg_max_null(value, rowid) FILTER (name = 'memory.max_usage_in_bytes') AS max_usage,
        arg_max_null(value, rowid) FILTER (name = 'cpu.stat.usage_usec') AS usage_usec,
-       arg_max_null(value, rowid) FILTER (name = 'cpuacct.usage') AS usage_ns
+       arg_max_null(value, rowid) FILTER (name = 'cpuacct.usage') AS usage_ns,
+       arg_max_null(value, rowid) FILTER (name = 'memory.events.oom_kill') AS kills,
+       arg_max_null(value, rowid) FILTER (name = 'memory.limit_in_bytes') AS most,
+       arg_max_null(value, rowid) FILTER (name = 'memory.failcnt') AS hits
 FROM metric_lines GROUP BY ALL;
 
 CREATE TABLE sizes AS
-SELECT file, job_id, sum(file_size) FILTER (type = 'input' AND file_size >= 0) AS input_bytes,
-       sum(file_size) FILTER (type = 'output' AND file_size >= 0) AS output_bytes, min(file_size) < -1 AS negative
-FROM dataset_lines GROUP BY ALL;
+SELECT file, job_id, sum(size) FILTER (type = 'input') AS input_bytes,
+       sum(size) FILTER (type = 'output') AS output_bytes, bool_or(negative) AS negative
+FROM (-- A dataset may stand there under several names; without an id, each row is one.
+      SELECT file, job_id, type, max(file_size) FILTER (file_size >= 0) AS size, min(file_size) < -1 AS negative
+      FROM dataset_lines
+      GROUP BY file, job_id, type, dataset_id, CASE WHEN dataset_id IS NULL THEN rowid END)
+GROUP BY file, job_id;
 
 CREATE MACRO plausible(value) AS CASE WHEN value >= 0 THEN value END;
 CREATE TABLE jobs AS
-SELECT file, instance_id, job_id, number AS tool, state, create_time, CAST(create_time AS DATE) AS day,
+SELECT file, instance_id, job_id, number AS tool, family, state, create_time, CAST(create_time AS DATE) AS day,
        plausible(ifnull(runtime, end_epoch - start_epoch)) AS runtime_seconds,
        CAST(ifnull(nullif(plausible(peak), 0), nullif(plausible(max_usage), 0)) AS BIGINT) AS memory_bytes,
        CAST(ifnull(plausible(usage_usec) * 1000, plausible(usage_ns)) AS BIGINT) AS cpu_ns,
@@ -112,10 +126,13 @@ SELECT file, instance_id, job_id, number AS tool, state, create_time, CAST(creat
        runtime_seconds * cores AS core_seconds,
        plausible((start_epoch * 1e6 - epoch_us(create_time)) / 1e6) AS wait_seconds,
        CAST(input_bytes AS BIGINT) AS input_bytes, CAST(output_bytes AS BIGINT) AS output_bytes,
+       CASE WHEN kills >= 0 THEN kills > 0
+            WHEN most > 0 AND max_usage > 0 THEN state = 'error' AND max_usage >= 0.98 * most
+            WHEN most > 0 AND hits = 0 THEN FALSE END AS oom,
        state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
        metrics.job_id IS NULL AS without_metrics,
        coalesce(least(ifnull(runtime, end_epoch - start_epoch), start_epoch, end_epoch, slots, megabytes, peak,
-                      max_usage, usage_usec, usage_ns) < 0, FALSE) OR coalesce(negative, FALSE) AS implausible
+                      max_usage, usage_usec, usage_ns, kills, most, hits) < 0, FALSE) OR coalesce(negative, FALSE) AS implausible
 FROM newest
 JOIN tools USING (tool_id, tool_version)
 LEFT JOIN metrics USING (file, job_id)
@@ -136,30 +153,30 @@ FROM (SELECT *, string_split(split_part(tool_id, '/repos/', 2), '/') AS parts, l
 CREATE TABLE tool_day AS
 FROM (
     SELECT instance_id, day, tool AS number, state, count(*) AS jobs,
-           coalesce(sum(runtime_seconds), 0) AS runtime_seconds, coalesce(sum(core_seconds), 0) AS core_seconds,
-           coalesce(sum(cpu_ns), 0) / 1e9 AS cpu_seconds, coalesce(sum(input_bytes), 0) AS input_bytes,
-           coalesce(sum(output_bytes), 0) AS output_bytes
+           sum(runtime_seconds) AS runtime_seconds, sum(core_seconds) AS core_seconds, sum(cpu_ns) / 1e9 AS cpu_seconds,
+           sum(input_bytes) AS input_bytes, sum(output_bytes) AS output_bytes
     FROM jobs GROUP BY ALL)
 JOIN tools USING (number);
 
 CREATE MACRO usage(period, days) AS TABLE
-    SELECT coalesce(instance_id, '*') AS instance_id, period AS period, tool AS number, count(*) AS jobs,
+    SELECT coalesce(instance_id, '*') AS instance_id, period AS period, coalesce(tool, family) AS number, count(*) AS jobs,
            count(*) FILTER (state = 'ok') AS ok, count(*) FILTER (state = 'error') AS error,
-           count(DISTINCT instance_id) AS instances, coalesce(sum(core_seconds), 0) / 3600 AS core_hours,
-           coalesce(sum(cpu_ns), 0) / 36e11 AS cpu_hours, min(create_time) AS first_job, max(create_time) AS last_job
-    FROM jobs_of(days) GROUP BY GROUPING SETS ((instance_id, tool), (tool));
+           sum(CAST(oom AS INTEGER)) AS oom, count(DISTINCT instance_id) AS instances,
+           sum(core_seconds) / 3600 AS core_hours, sum(cpu_ns) / 36e11 AS cpu_hours, min(create_time) AS first_job,
+           max(create_time) AS last_job
+    FROM jobs_of(days) GROUP BY GROUPING SETS ((instance_id, tool), (tool), (instance_id, family), (family));
 CREATE TABLE tool_usage AS
 SELECT *, jobs - ok - error AS other, error / nullif(ok + error, 0) AS error_rate,
        ok + error > 4 AND error * 100 > 95 * (ok + error) AS likely_broken
 FROM (FROM usage('all', NULL) UNION ALL FROM usage('30d', 30) UNION ALL FROM usage('7d', 7))
-JOIN tools USING (number);
+JOIN names USING (number);
 
 CREATE MACRO summary(value) AS {
     n: count(value), total: sum(value), mean: avg(value), minimum: min(value), maximum: max(value),
     stddev: stddev_samp(value), variance: var_samp(value),
     p: quantile_disc(value, [0.25, 0.5, 0.75, 0.9, 0.95, 0.99])};
 CREATE MACRO summaries(period, days) AS TABLE
-    SELECT coalesce(instance_id, '*') AS instance_id, period AS period, tool AS number,
+    SELECT coalesce(instance_id, '*') AS instance_id, period AS period, coalesce(tool, family) AS number,
            summary(runtime_seconds) AS runtime_seconds, summary(CAST(memory_bytes AS DOUBLE)) AS memory_bytes,
            summary(cpu_ns / 1e9) AS cpu_seconds, summary(cores) AS cores,
            summary(CAST(allocated_memory_bytes AS DOUBLE)) AS allocated_memory_bytes,
@@ -168,13 +185,14 @@ CREATE MACRO summaries(period, days) AS TABLE
            summary(memory_bytes / nullif(allocated_memory_bytes, 0)) AS memory_efficiency,
            summary(wait_seconds) AS wait_seconds, summary(CAST(input_bytes AS DOUBLE)) AS input_bytes,
            summary(CAST(output_bytes AS DOUBLE)) AS output_bytes
-    FROM jobs_of(days) WHERE state = 'ok' GROUP BY GROUPING SETS ((instance_id, tool), (tool));
+    FROM jobs_of(days) WHERE state = 'ok'
+    GROUP BY GROUPING SETS ((instance_id, tool), (tool), (instance_id, family), (family));
 CREATE TABLE tool_metric AS
 SELECT instance_id, period, tool_id, tool_version, metric, s.* EXCLUDE p,
        s.p[1] AS p25, s.p[2] AS p50, s.p[3] AS p75, s.p[4] AS p90, s.p[5] AS p95, s.p[6] AS p99
 FROM (UNPIVOT (FROM summaries('all', NULL) UNION ALL FROM summaries('30d', 30) UNION ALL FROM summaries('7d', 7))
       ON COLUMNS(* EXCLUDE (instance_id, period, number)) INTO NAME metric VALUE s)
-JOIN tools USING (number)
+JOIN names USING (number)
 WHERE s.n > 0;
 
 -- Each power of two is cut into four bins; 0 has its own.
@@ -185,106 +203,111 @@ CREATE TABLE tool_histogram AS
 SELECT coalesce(instance_id, '*') AS instance_id, tool_id, tool_version, metric, low,
        low + ifnull(octave(low) / 4, 1e-9) AS high, jobs
 FROM (
-    SELECT instance_id, number, metric, low, count(*) AS jobs
-    FROM (UNPIVOT (SELECT instance_id, tool AS number, bin_low(runtime_seconds) AS runtime_seconds,
+    SELECT instance_id, coalesce(tool, family) AS number, metric, low, count(*) AS jobs
+    FROM (UNPIVOT (SELECT instance_id, tool, family, bin_low(runtime_seconds) AS runtime_seconds,
                           bin_low(memory_bytes) AS memory_bytes, bin_low(cpu_ns / 1e9) AS cpu_seconds
                    FROM jobs WHERE state = 'ok')
           ON runtime_seconds, memory_bytes, cpu_seconds INTO NAME metric VALUE low)
-    GROUP BY GROUPING SETS ((instance_id, number, metric, low), (number, metric, low)))
-JOIN tools USING (number);
+    GROUP BY GROUPING SETS ((instance_id, tool, metric, low), (tool, metric, low), (instance_id, family, metric, low),
+                            (family, metric, low)))
+JOIN names USING (number);
 
 CREATE TABLE tool_input AS
-SELECT coalesce(instance_id, '*') AS instance_id, tool_id, tool_version, low, high, jobs, runtime[1] AS runtime_p50,
-       runtime[2] AS runtime_p95, memory[1] AS memory_p50, memory[2] AS memory_p95, memory_max
+SELECT coalesce(instance_id, '*') AS instance_id, tool_id, tool_version, low, high, jobs, error, oom,
+       runtime[1] AS runtime_p50, runtime[2] AS runtime_p95, memory[1] AS memory_p50, memory[2] AS memory_p95,
+       memory_max
 FROM (
-    SELECT instance_id, number, low, high, count(*) AS jobs, quantile_disc(runtime_seconds, [0.5, 0.95]) AS runtime,
-           quantile_disc(memory_bytes, [0.5, 0.95]) AS memory, max(memory_bytes) AS memory_max
-    FROM (SELECT *, tool AS number, CAST(octave(input_bytes) AS BIGINT) AS octave, ifnull(octave, 0) AS low,
+    SELECT instance_id, coalesce(tool, family) AS number, low, high, count(*) AS jobs,
+           count(*) FILTER (state = 'error') AS error, sum(CAST(oom AS INTEGER)) AS oom,
+           quantile_disc(runtime_seconds, [0.5, 0.95]) FILTER (state = 'ok') AS runtime,
+           quantile_disc(memory_bytes, [0.5, 0.95]) FILTER (state = 'ok') AS memory,
+           max(memory_bytes) FILTER (state = 'ok') AS memory_max
+    FROM (SELECT *, CAST(octave(input_bytes) AS BIGINT) AS octave, ifnull(octave, 0) AS low,
                  ifnull(octave * 2, 1) AS high
-          FROM jobs WHERE state = 'ok' AND input_bytes IS NOT NULL)
-    GROUP BY GROUPING SETS ((instance_id, number, low, high), (number, low, high)))
-JOIN tools USING (number);
+          FROM jobs WHERE input_bytes IS NOT NULL)
+    GROUP BY GROUPING SETS ((instance_id, tool, low, high), (tool, low, high), (instance_id, family, low, high),
+                            (family, low, high)))
+JOIN names USING (number);
 
 CREATE TABLE tool_extension AS
 FROM (
-    SELECT coalesce(instance_id, '*') AS instance_id, tool AS number, type, extension, count(*) AS datasets,
-           coalesce(sum(file_size) FILTER (file_size >= 0), 0) AS bytes
-    FROM dataset_lines JOIN (SELECT file, job_id, instance_id, tool FROM jobs) USING (file, job_id)
-    GROUP BY GROUPING SETS ((instance_id, tool, type, extension), (tool, type, extension)))
-JOIN tools USING (number);
+    SELECT coalesce(instance_id, '*') AS instance_id, coalesce(tool, family) AS number, type, extension,
+           count(*) AS datasets, sum(file_size) FILTER (file_size >= 0) AS bytes
+    FROM dataset_lines JOIN (SELECT file, job_id, instance_id, tool, family FROM jobs) USING (file, job_id)
+    GROUP BY GROUPING SETS ((instance_id, tool, type, extension), (tool, type, extension),
+                            (instance_id, family, type, extension), (family, type, extension)))
+JOIN names USING (number);
 
--- Parameters. Different texts are unwrapped once, layer by layer: JSON in JSON, an object with the parameter's name.
-CREATE MACRO inner_of(name, value) AS CASE
-    WHEN value[1] = '"' AND json_valid(value) THEN value ->> '$'
-    WHEN value[1] = '{' AND json_valid(value) AND json_keys(value) = [name]
-        THEN nullif(value ->> concat('$."', name, '"'), 'null')
-    ELSE value END;
-CREATE MACRO compact(value) AS CASE
-    WHEN value[1] IN ('{', '[') AND json_valid(value) THEN CAST(json(value) AS VARCHAR) ELSE value END;
-CREATE MACRO short(value) AS CASE
-    WHEN strlen(value) > 1024 THEN concat(value[:1005], '…', sha256(value)[:16]) ELSE value END;
-CREATE TABLE texts AS
-SELECT name, value, short(plain) AS plain, regexp_full_match(
-    plain, '(\{"values":\[)?\[?(\{"(id|src)":[^,{}]+,"(id|src)":[^,{}]+\},?)*\]?\}?') AND plain <> '' AS names_data
-FROM (
-    SELECT name, value, CASE WHEN value = '"null"' THEN '[redacted]' WHEN value <> 'null'
-        THEN compact(list_reduce([1, 2, 3, 4, 5], lambda text, layer: inner_of(name, text), value)) END AS plain
-    FROM (SELECT DISTINCT name, value FROM param_lines));
-CREATE TABLE params AS
-SELECT row, file, job_id, tool, state, name, coalesce(plain, '') AS value, coalesce(names_data, FALSE) AS names_data
-FROM (SELECT rowid AS row, * FROM param_lines) AS lines
-JOIN (SELECT file, job_id, tool, state FROM jobs) USING (file, job_id)
-JOIN texts USING (name)
-WHERE lines.value IS NOT DISTINCT FROM texts.value;
--- The bare ids of inputs of the same job and name say nothing else either: `input` has input1, input2, ….
+-- Parameters. Of different texts `unfolded`, a function in Python, makes leaves.
+CREATE TABLE leaves AS
+SELECT name AS param, value AS text, leaf.name, leaf.value, leaf.names_data
+FROM (SELECT name, value, unnest(unfolded(name, value)) AS leaf FROM (SELECT DISTINCT name, value FROM param_lines));
+CREATE TABLE written AS
+SELECT file, job_id, tool, family, state, leaves.name, leaves.value, names_data
+FROM param_lines AS lines
+JOIN (SELECT file, job_id, tool, family, state FROM jobs) USING (file, job_id)
+JOIN leaves ON lines.name = param AND lines.value IS NOT DISTINCT FROM text;
+-- The bare ids of inputs of the same job and name say nothing: `input` has input1, input2, …, and the name of a repeat's
+-- has a number before each |.
 CREATE TABLE bare AS
-SELECT row
-FROM (FROM params WHERE regexp_full_match(value, '\[?[0-9]{1,18}(, ?[0-9]{1,18})*\]?')) AS numbers
-JOIN (FROM dataset_lines WHERE type = 'input') AS inputs
-    ON numbers.file = inputs.file AND numbers.job_id = inputs.job_id
-        AND rtrim(numbers.name, '0123456789') = rtrim(param_name, '0123456789')
-        AND starts_with(param_name, numbers.name)
-GROUP BY row, value
+SELECT file, job_id, name, value
+FROM (SELECT DISTINCT file, job_id, name, value FROM written
+      WHERE regexp_full_match(value, '[0-9]{1,18}(, ?[0-9]{1,18})*|\[[0-9]{1,18}(, ?[0-9]{1,18})*\]'))
+JOIN (SELECT DISTINCT file, job_id, dataset_id,
+             unnest([param_name, regexp_replace(param_name, '_[0-9]+\|', '|', 'g')]) AS place
+      FROM dataset_lines WHERE type = 'input') USING (file, job_id)
+WHERE starts_with(place, name) AND regexp_full_match(place[len(name) + 1 :], '[0-9]*')
+GROUP BY ALL
 HAVING list_has_all(list(dataset_id), [CAST(id AS BIGINT) FOR id IN regexp_extract_all(value, '[0-9]{1,18}')]);
-UPDATE params SET names_data = TRUE FROM bare WHERE params.row = bare.row;
+CREATE TABLE params AS
+SELECT DISTINCT file, job_id, tool, family, state, name,
+       CASE WHEN bare.job_id IS NULL THEN coalesce(value, '') ELSE '' END AS value,
+       names_data OR bare.job_id IS NOT NULL AS names_data
+FROM written LEFT JOIN bare USING (file, job_id, name, value);
 
 CREATE TABLE value_counts AS
-SELECT tool AS number, name, value, count(*) AS jobs, count(*) FILTER (state = 'ok') AS ok,
+SELECT coalesce(tool, family) AS number, name, value, count(*) AS jobs, count(*) FILTER (state = 'ok') AS ok,
        count(*) FILTER (state = 'error') AS error
-FROM params WHERE NOT names_data GROUP BY ALL;
+FROM params WHERE NOT names_data GROUP BY GROUPING SETS ((tool, name, value), (family, name, value));
 CREATE TABLE param AS
-SELECT tool_id, tool_version, name, jobs, coalesce(different, 0) AS values, coalesce(different, 0) > 1000 AS sampled,
-       naming_datasets
-FROM (SELECT tool AS number, name, count(*) AS jobs, count(*) FILTER (names_data) AS naming_datasets
-      FROM params GROUP BY ALL)
+SELECT tool_id, tool_version, name, jobs, coalesce(different, 0) AS distinct_values, naming_datasets
+FROM (SELECT coalesce(tool, family) AS number, name, count(DISTINCT (file, job_id)) AS jobs,
+             count(*) FILTER (names_data) AS naming_datasets
+      FROM params GROUP BY GROUPING SETS ((tool, name), (family, name)))
 LEFT JOIN (SELECT number, name, count(*) AS different FROM value_counts GROUP BY ALL) USING (number, name)
-JOIN tools USING (number);
+JOIN names USING (number);
 CREATE TABLE param_value AS
-FROM (FROM value_counts QUALIFY row_number() OVER (PARTITION BY number, name ORDER BY hash(value)) <= 1000)
-JOIN tools USING (number);
+SELECT *, FALSE AS at_least
+FROM (FROM value_counts
+      QUALIFY row_number() OVER (PARTITION BY number, name ORDER BY jobs DESC, value) <= 100
+          AND (jobs > 1 OR count(*) OVER (PARTITION BY number, name) <= 100))
+JOIN names USING (number);
 
 -- Instances.
 CREATE TABLE instance_month AS
 SELECT instance_id, strftime(create_time, '%Y-%m') AS month, count(*) AS jobs, count(*) FILTER (state = 'ok') AS ok,
        count(*) FILTER (state = 'error') AS error, count(*) FILTER (state NOT IN ('ok', 'error')) AS other,
-       count(DISTINCT tool_id) AS tools, coalesce(sum(core_seconds), 0) / 3600 AS core_hours,
-       coalesce(sum(cpu_ns), 0) / 36e11 AS cpu_hours, coalesce(sum(input_bytes), 0) AS input_bytes,
-       coalesce(sum(output_bytes), 0) AS output_bytes
+       count(DISTINCT tool_id) AS tools, sum(core_seconds) / 3600 AS core_hours, sum(cpu_ns) / 36e11 AS cpu_hours,
+       sum(input_bytes) AS input_bytes, sum(output_bytes) AS output_bytes
 FROM jobs JOIN tools ON tool = number GROUP BY ALL;
 
 CREATE TABLE instance_users AS
 SELECT instance_id, make_timestamp(CAST(generated * 1000000 AS BIGINT)) AS generated, active, total FROM archives;
 
 -- The growth is the slope of the line through the dates of an instance's archives of the last 90 days and their bytes.
+-- They must be of three days, and reach as far back as one looks ahead.
 CREATE TABLE instance_status AS
-SELECT instance_id, archives, bytes, NULL AS quota_bytes, bytes + CAST(floor(3 * growth) AS BIGINT) AS predicted_3d,
-       bytes + CAST(floor(7 * growth) AS BIGINT) AS predicted_7d,
+SELECT instance_id, archives, bytes, NULL AS quota_bytes,
+       CASE WHEN days >= 3 AND span >= 3 THEN bytes + CAST(floor(3 * growth) AS BIGINT) END AS predicted_3d,
+       CASE WHEN days >= 3 AND span >= 7 THEN bytes + CAST(floor(7 * growth) AS BIGINT) END AS predicted_7d,
        1 + CAST(days_silent > 35 AS INTEGER) + CAST(days_silent > 70 AS INTEGER) AS warning,
        counts.* EXCLUDE instance_id, days_silent
 FROM (
     SELECT instance_id, count(*) AS archives, max(so_far) AS bytes,
            regr_slope(so_far, generated / 86400) FILTER (newest - generated <= 90 * 86400) AS slope,
            CASE WHEN slope > 0 AND NOT isnan(slope) THEN slope ELSE 0 END AS growth,
+           count(DISTINCT floor(generated / 86400)) FILTER (newest - generated <= 90 * 86400) AS days,
+           max(newest - generated) FILTER (newest - generated <= 90 * 86400) / 86400 AS span,
            greatest(0, getvariable('as_of') - CAST(to_timestamp(CAST(max(newest) AS DOUBLE)) AS DATE)) AS days_silent
     FROM (SELECT instance_id, generated, max(generated) OVER (PARTITION BY instance_id) AS newest,
                  sum(bytes) OVER (PARTITION BY instance_id ORDER BY file) AS so_far FROM archives)
@@ -302,7 +325,7 @@ CREATE MACRO rise(x, n, x_after, n_after) AS
     / sqrt(nullif((x + x_after) / (n + n_after) * (1 - (x + x_after) / (n + n_after)), 0) * (1 / n + 1 / n_after));
 CREATE TABLE tool_change AS
 WITH recent AS (
-    SELECT instance_id, tool AS number, state, day >= from_day(30) AS after,
+    SELECT instance_id, unnest([tool, family]) AS number, state, day >= from_day(30) AS after,
            CASE WHEN state = 'ok' THEN runtime_seconds END AS runtime
     FROM jobs_of(60)
 ), everywhere AS (
@@ -337,4 +360,4 @@ SELECT instance_id, tool_id, tool_version, jobs AS jobs_before, jobs_after, erro
        p50 AS runtime_p50_before, p50_after AS runtime_p50_after, p50_after / nullif(p50, 0) AS runtime_ratio,
        runtime_p_value,
        concat_ws(' ', CASE WHEN other_rate THEN 'error_rate' END, CASE WHEN other_runtime THEN 'runtime' END) AS changed
-FROM judged JOIN tools USING (number) WHERE other_rate OR other_runtime;
+FROM judged JOIN names USING (number) WHERE other_rate OR other_runtime;

@@ -37,7 +37,8 @@ _TIME = "%Y-%m-%d %H:%M:%S%.f"
 _METRICS = {
     "runtime_seconds": "runtime", "start_epoch": "start", "end_epoch": "end", "galaxy_slots": "slots",
     "galaxy_memory_mb": "megabytes", "memory.peak": "peak", "memory.max_usage_in_bytes": "max_usage",
-    "cpu.stat.usage_usec": "usage_usec", "cpuacct.usage": "usage_ns",
+    "cpu.stat.usage_usec": "usage_usec", "cpuacct.usage": "usage_ns", "memory.events.oom_kill": "kills",
+    "memory.limit_in_bytes": "limit", "memory.failcnt": "hits",
 }  # fmt: skip
 _NO_LIMIT = 2**62
 
@@ -100,11 +101,16 @@ def metrics_of(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
-    """Return one row for each job with datasets of known size, with their sums."""
+    """Return one row for each job with datasets of known size, with their sums.
+
+    A dataset may stand there under several names; without an id, each row is one.
+    """
     sums = (pl.col("file_size").filter(type=kind) for kind in ("input", "output"))
     names = ("input_bytes", "output_bytes")
-    known = datasets.filter(pl.col("file_size") >= 0)
-    return known.group_by(JOB).agg(
+    known = datasets.lazy().filter(pl.col("file_size") >= 0).with_row_index("row")
+    nameless = pl.when(pl.col("dataset_id").is_null()).then("row")
+    different = known.group_by(*JOB, "type", "dataset_id", nameless).agg(pl.col("file_size").max()).collect()
+    return different.group_by(JOB).agg(
         pl.when(size.len() > 0).then(size.sum()).alias(name) for size, name in zip(sums, names, strict=True)
     )
 
@@ -122,14 +128,24 @@ def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFra
     cpu = pl.coalesce(plausible("usage_usec") * 1000, plausible("usage_ns")).cast(pl.Int64)
     wait = plausible((pl.col("start") * 1e6 - pl.col("create_time").dt.epoch("us")) / 1e6)
     used = seconds * cores
+    at_limit = (pl.col("state") == "error") & (pl.col("max_usage") >= 0.98 * pl.col("limit"))
+    oom = pl.when(pl.col("kills") >= 0).then(pl.col("kills") > 0)
+    oom = oom.when(pl.col("limit") > 0, pl.col("max_usage") > 0).then(at_limit)
+    oom = oom.when(pl.col("limit") > 0, pl.col("hits") == 0).then(pl.lit(value=False))
     rows = newest.lazy().join(metrics.lazy(), on=JOB, how="left").join(sizes.lazy(), on=JOB, how="left")
     return rows.select(
-        *JOB, "instance_id", "tool", "state", "create_time", "input_bytes", "output_bytes",
+        *JOB, "instance_id", "tool", "family", "state", "create_time", "input_bytes", "output_bytes", oom=oom,
         day=pl.col("create_time").dt.date(), runtime_seconds=seconds, memory_bytes=memory, cpu_ns=cpu,
         cpu_seconds=cpu / 1e9, cores=cores, allocated_memory_bytes=allocated, core_seconds=used, wait_seconds=wait,
         cpu_efficiency=pl.when(used > 0).then(cpu / (used * 1e9)),
         memory_efficiency=pl.when(allocated > 0).then(memory / allocated),
     ).collect()  # fmt: skip
+
+
+def known_sum(value: pl.Expr | str) -> pl.Expr:
+    """The sum of some numbers; null where none is known."""
+    value = pl.col(value) if isinstance(value, str) else value
+    return pl.when(value.count() > 0).then(value.sum())
 
 
 def counts_by_state() -> Mapping[str, pl.Expr]:

@@ -15,6 +15,7 @@ from bench.polars_reading import (
     JOB,
     TOOL,
     counts_by_state,
+    known_sum,
     measured_jobs,
     metrics_of,
     newest_jobs,
@@ -39,8 +40,8 @@ _MEASURED = (
 )  # fmt: skip
 _PERIODS = {"all": None, "30d": 30, "7d": 7}
 _PERCENTS = (25, 50, 75, 90, 95, 99)
-_EVERYWHERE = ("instance_id", "tool"), ("tool",)
-"""Everything is grouped twice: by instance, and over all instances."""
+_EVERYWHERE = [(version, by) for version in ("tool", "family") for by in (("instance_id", "tool"), ("tool",))]
+"""Everything is grouped four times: by version of the tool and over all of them, by instance and over all of those."""
 
 
 def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
@@ -48,7 +49,11 @@ def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
     found = scan(uploads)
     members = unpack(found, target / "members")
     newest = newest_jobs(read_records(members, "jobs"), [archive.instance_id for archive in found.archives])
-    tools = newest.select(TOOL).unique().with_row_index("tool")
+    tools = newest.select(TOOL).unique().with_columns(family=_versionless(pl.col("tool_id")))
+    families = tools.select(tool_id="family", tool_version=pl.lit("*")).unique().with_row_index("family", len(tools))
+    tools = tools.rename({"family": "name"}).join(families.select("family", name="tool_id"), on="name").drop("name")
+    tools = tools.with_row_index("tool")
+    names = pl.concat([tools.drop("family"), families.rename({"family": "tool"})])
     datasets = read_records(members, "datasets")
     metrics = metrics_of(read_records(members, "metric_num"))
     jobs = measured_jobs(newest.join(tools, on=TOOL), metrics, sizes_of(datasets))
@@ -59,17 +64,26 @@ def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
         "tool_usage": _by_period(jobs, as_of, _usage),
         "tool_metric": _by_period(ok, as_of, _summaries),
         "tool_histogram": _histogram(ok),
-        "tool_input": _input(ok.filter(pl.col("input_bytes").is_not_null())),
+        "tool_input": _input(jobs.filter(pl.col("input_bytes").is_not_null())),
         "tool_extension": _extension(jobs, datasets),
         **param_tables(read_records(members, "params"), jobs, datasets),
     }
     for name, rows in frames.items():
         table = our_tables()[name]
-        named = rows.join(tools, on="tool")
+        named = rows.join(names, on="tool")
         named = named.select(column.name for column in columns_of(table, named.columns)).sort(table.key)
         for form in (REPORTS, COPIES):
             _write(named, table, form, target)
     publish(url, "polars_way", target, frames)
+
+
+def _versionless(tool_id: pl.Expr) -> pl.Expr:
+    return tool_id.str.replace("^(.+/repos/[^/]+/[^/]+/[^/]+)/[^/]*$", "$1")
+
+
+def _each(rows: pl.LazyFrame, version: str) -> pl.LazyFrame:
+    """The rows of jobs as those of a version of their tool, or of their tool over all versions."""
+    return rows.with_columns(tool=version)
 
 
 def _tool(tools: pl.DataFrame) -> pl.DataFrame:
@@ -79,8 +93,8 @@ def _tool(tools: pl.DataFrame) -> pl.DataFrame:
 
 
 def _day(jobs: pl.DataFrame) -> pl.DataFrame:
-    sums = pl.col("runtime_seconds", "core_seconds", "cpu_ns", "input_bytes", "output_bytes").sum()
-    days = jobs.lazy().group_by("instance_id", "day", "tool", "state").agg(sums, jobs=pl.len())
+    sums = ("runtime_seconds", "core_seconds", "cpu_ns", "input_bytes", "output_bytes")
+    days = jobs.lazy().group_by("instance_id", "day", "tool", "state").agg(*map(known_sum, sums), jobs=pl.len())
     return days.with_columns(cpu_seconds=pl.col("cpu_ns") / 1e9).collect()
 
 
@@ -91,9 +105,9 @@ def _by_period(
     queries = []
     for period, days in _PERIODS.items():
         within = True if days is None else pl.col("day").is_between(as_of - timedelta(days - 1), as_of)
-        for by in _EVERYWHERE:
+        for version, by in _EVERYWHERE:
             owner = [] if "instance_id" in by else [pl.lit("*").alias("instance_id")]
-            found = tables(jobs.lazy().filter(within), by)
+            found = tables(_each(jobs.lazy().filter(within), version), by)
             queries += [rows.with_columns(*owner, pl.lit(period).alias("period")) for rows in found]
     return pl.concat(pl.collect_all(queries), how="diagonal")
 
@@ -103,8 +117,9 @@ def _usage(jobs: pl.LazyFrame, by: Sequence[str]) -> Sequence[pl.LazyFrame]:
     rows = jobs.group_by(by).agg(
         **counts_by_state(),
         instances=pl.col("instance_id").n_unique(),
-        core_hours=pl.col("core_seconds").sum() / 3600,
-        cpu_hours=pl.col("cpu_ns").sum() / 36e11,
+        oom=known_sum(pl.col("oom").cast(pl.Int64)),
+        core_hours=known_sum("core_seconds") / 3600,
+        cpu_hours=known_sum("cpu_ns") / 36e11,
         first_job=pl.col("create_time").min(),
         last_job=pl.col("create_time").max(),
     )
@@ -132,8 +147,8 @@ def _histogram(ok: pl.DataFrame) -> pl.DataFrame:
     for metric in _DRAWN:
         value = pl.col(metric).cast(pl.Float64)
         bins = ok.lazy().filter(value.is_not_null()).with_columns(bin=value.reinterpret(dtype=pl.Int64) // 2**50)
-        for by in _EVERYWHERE:
-            rows = bins.group_by(*by, "bin").agg(jobs=pl.len())
+        for version, by in _EVERYWHERE:
+            rows = _each(bins, version).group_by(*by, "bin").agg(jobs=pl.len())
             queries.append(rows.with_columns(pl.lit(metric).alias("metric")))
     low, high = ((pl.col("bin") + step).mul(2**50).reinterpret(dtype=pl.Float64) for step in (0, 1))
     return _everywhere(queries).with_columns(low=low, high=pl.when(pl.col("bin") > 0).then(high).otherwise(1e-9))
@@ -142,13 +157,14 @@ def _histogram(ok: pl.DataFrame) -> pl.DataFrame:
 def _input(sized: pl.DataFrame) -> pl.DataFrame:
     bits = 64 - pl.col("input_bytes").bitwise_leading_zeros().cast(pl.Int64)
     rows = sized.lazy().with_columns(bits=bits)
-    runtime, memory = pl.col("runtime_seconds"), pl.col("memory_bytes")
+    runtime, memory = (pl.col(name).filter(state="ok") for name in ("runtime_seconds", "memory_bytes"))
     queries = [
-        rows.group_by(*by, "bits").agg(
-            jobs=pl.len(), runtime_p50=_percentile(runtime, 50), runtime_p95=_percentile(runtime, 95),
+        _each(rows, version).group_by(*by, "bits").agg(
+            jobs=pl.len(), error=(pl.col("state") == "error").sum(), oom=known_sum(pl.col("oom").cast(pl.Int64)),
+            runtime_p50=_percentile(runtime, 50), runtime_p95=_percentile(runtime, 95),
             memory_p50=_percentile(memory, 50), memory_p95=_percentile(memory, 95), memory_max=memory.max(),
         )
-        for by in _EVERYWHERE
+        for version, by in _EVERYWHERE
     ]  # fmt: skip
     high = pl.lit(2, pl.Int64()).pow(pl.col("bits"))
     low = pl.when(pl.col("bits") > 0).then(high // 2).otherwise(0)
@@ -156,10 +172,13 @@ def _input(sized: pl.DataFrame) -> pl.DataFrame:
 
 
 def _extension(jobs: pl.DataFrame, datasets: pl.DataFrame) -> pl.DataFrame:
-    rows = datasets.lazy().join(jobs.lazy().select(*JOB, "instance_id", "tool"), on=JOB)
-    size = pl.col("file_size").filter(pl.col("file_size") >= 0).sum()
+    rows = datasets.lazy().join(jobs.lazy().select(*JOB, "instance_id", "tool", "family"), on=JOB)
+    size = known_sum(pl.col("file_size").filter(pl.col("file_size") >= 0))
     rows = rows.with_columns(pl.col("extension").fill_null(""))
-    return _everywhere(rows.group_by(*by, "type", "extension").agg(datasets=pl.len(), bytes=size) for by in _EVERYWHERE)
+    return _everywhere(
+        _each(rows, version).group_by(*by, "type", "extension").agg(datasets=pl.len(), bytes=size)
+        for version, by in _EVERYWHERE
+    )
 
 
 def _percentile(value: pl.Expr, percent: int) -> pl.Expr:

@@ -1,9 +1,12 @@
 -- Parameters and inputs of tools. The values of parameters are those of all instances together.
+-- The version * is a tool over all its versions; its id is then without the version. What nobody measured is empty.
 
--- name: popular-parameters(tool, parameter, top, limit)
+-- name: popular-parameters(tool, version, parameter, top, limit)
 -- Which are the most common values of a tool's parameters?
--- sampled is true if there were too many values to keep them all. The rows are then a sample, but their jobs are exact.
--- :tool text = ''                 part of the tool's id
+-- at_least is true where a value has more jobs than are known: less than 1 % of the parameter's jobs.
+-- tags: tool_id, tool_version, parameter, value
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :parameter text = ''            part of the parameter's name
 -- :top count = 5                  number of values per parameter
 -- :limit count = 100              maximum number of rows; 0 for all
@@ -14,26 +17,31 @@ WITH ranked AS (
         name AS parameter,
         value,
         param_value.jobs,
+        at_least,
         (param_value.jobs::numeric / nullif(param.jobs, 0))::float8 AS share_of_jobs,
         param.jobs AS parameter_jobs,
-        sampled,
+        distinct_values,
         row_number() OVER (
             PARTITION BY tool_id, tool_version, name ORDER BY param_value.jobs DESC, value
         ) AS rank
     FROM grt.param_value
     JOIN grt.param USING (tool_id, tool_version, name)
-    WHERE strpos(lower(tool_id), lower(:tool)) > 0 AND strpos(lower(name), lower(:parameter)) > 0
+    WHERE
+        tool_id ~* :tool AND strpos(lower(name), lower(:parameter)) > 0
+        AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 )
-SELECT tool_id, tool_version, parameter, rank, value, jobs, share_of_jobs, sampled
+SELECT tool_id, tool_version, parameter, rank, value, jobs, at_least, share_of_jobs, distinct_values
 FROM ranked
 WHERE rank <= :top
 ORDER BY parameter_jobs DESC, tool_id, tool_version, parameter, rank
 LIMIT nullif(:limit, 0);
 
--- name: parameter-errors(tool, least, limit)
+-- name: parameter-errors(tool, version, least, limit)
 -- Which parameter values make a tool fail more often than usual?
 -- Values with the most failed jobs above the usual number come first.
--- :tool text = ''                 part of the tool's id
+-- tags: tool_id, tool_version, parameter, value
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :least count = 5                minimum number of jobs with the value
 -- :limit count = 50               maximum number of rows; 0 for all
 WITH rates AS (
@@ -50,7 +58,8 @@ WITH rates AS (
     JOIN grt.tool_usage USING (tool_id, tool_version)
     WHERE
         instance_id = '*' AND period = 'all' AND param_value.jobs >= :least
-        AND strpos(lower(tool_id), lower(:tool)) > 0
+        AND tool_id ~* :tool
+        AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 )
 SELECT *, error_rate / nullif(tool_error_rate, 0) AS times_as_often
 FROM rates
@@ -58,10 +67,12 @@ WHERE error_rate > tool_error_rate
 ORDER BY (error_rate - tool_error_rate) * jobs DESC, tool_id, tool_version, parameter, value
 LIMIT nullif(:limit, 0);
 
--- name: parameters-against-inputs(tool, top)
+-- name: parameters-against-inputs(tool, version, top)
 -- How do a tool's popular parameter values compare with the sizes of its inputs?
 -- Lists each value and each bin of input bytes, with its share of the tool's jobs for which it is known.
--- :tool text                      part of the tool's id
+-- tags: tool_id, tool_version, kind, name, value
+-- :tool tool                      part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :top count = 5                  number of values per parameter; all bins are shown
 WITH told AS (
     SELECT
@@ -111,13 +122,16 @@ SELECT
     runtime_p50_seconds,
     memory_p50_gb
 FROM both_of_them
-WHERE strpos(lower(tool_id), lower(:tool)) > 0
+WHERE
+    tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY tool_id, tool_version, kind, name, place;
 
--- name: tool-formats(instance, tool, limit)
+-- name: tool-formats(instance, tool, version, limit)
 -- Which file types does a tool read and write? A GB is 10^9 bytes.
 -- :instance text = *              id of an instance, or * for all instances together
--- :tool text = ''                 part of the tool's id
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
 -- :limit count = 100              maximum number of rows; 0 for all
 SELECT
     tool_id,
@@ -128,6 +142,8 @@ SELECT
     (datasets / sum(datasets) OVER (PARTITION BY tool_id, tool_version, type))::float8 AS share_of_datasets,
     (bytes / 1e9)::float8 AS size_gb
 FROM grt.tool_extension
-WHERE instance_id = :instance AND strpos(lower(tool_id), lower(:tool)) > 0
+WHERE
+    instance_id = :instance AND tool_id ~* :tool
+    AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY tool_id, tool_version, type, datasets DESC, extension
 LIMIT nullif(:limit, 0);

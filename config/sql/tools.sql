@@ -274,8 +274,9 @@ ORDER BY error_rate DESC, error DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-oom(instance, period, tool, version, limit)
--- Which tools need more memory than they get? oom counts the jobs that were killed for memory.
--- The memory is that of the jobs in state ok: those that were killed needed more. A GB is 10^9 bytes.
+-- Which tools need more memory than they get? oom counts the jobs that were killed for memory; share_of_jobs is oom /
+-- jobs, and too low where some jobs could not tell. The memory is that of the jobs in state ok: those that were killed
+-- needed more. A GB is 10^9 bytes.
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool tool = ''                 part of the tool's id

@@ -194,6 +194,9 @@ class Config:
         "days",
         "an instance that sent nothing for longer gets warning 2, for more than twice as long 3 (0 = no limit)",
     )
+    popular_values: Positive = _key(
+        100, "reports", "values", "param_value lists at most so many values of a parameter, the most used"
+    )
     change_min_jobs: Positive = _key(
         20,
         "reports",

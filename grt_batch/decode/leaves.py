@@ -33,10 +33,10 @@ LeafText = tuple[str, str | None, str | None]
 """A name, a value, and DATA if the leaf only names data."""
 
 
-_TEXT = "u?'[^'\\\\]*'"
+_TEXT = r"u?'[^'\\\x00-\x1f]*'"
 
 
-_PAIR = rf"{_TEXT}: (?:{_TEXT}|-?[0-9]+|None|True|False)"
+_PAIR = rf"{_TEXT}: (?:{_TEXT}|0|-?[1-9][0-9]*|None|True|False)"
 
 
 _OBJECT = re.compile(rf"\{{{_PAIR}(?:, {_PAIR})*\}}")
@@ -45,7 +45,10 @@ _OBJECT = re.compile(rf"\{{{_PAIR}(?:, {_PAIR})*\}}")
 _OBJECTS = rf"\[{_OBJECT.pattern}(?:, {_OBJECT.pattern})*\]"
 
 
-_WRITTEN = re.compile(rf"{_OBJECT.pattern}|{_OBJECTS}|\{{u?'values': (?:\[\]|{_OBJECTS})\}}")
+_ANY = rf"(?:{_OBJECT.pattern}|\{{u?'values': (?:\[\]|{_OBJECTS})\}})"
+
+
+_WRITTEN = re.compile(rf"{_ANY}|\[{_ANY}(?:, {_ANY})*\]")
 """Objects as Python writes them, where a reference may stand."""
 
 

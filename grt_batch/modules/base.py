@@ -85,6 +85,15 @@ class Module:
             if all(cube.name in partial for partial in partials)
         }
 
+    def gathered(self, partials: Sequence[Partial]) -> Partial:
+        """Merge the partials of whole archives of an instance, oldest first. Here a module may let go what is rare, to
+        keep its partials small: also of one archive alone.
+
+        The law: gathering what was gathered of the first archives with further ones gives what gathering all at once
+        gives.
+        """
+        return self.merge(partials)
+
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the rows of each of `tables`, by its name. The cubes of `partial` hold all instances, with the column
         `instance_id`; columns beyond those of the table are ignored."""

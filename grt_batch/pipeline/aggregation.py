@@ -33,7 +33,7 @@ def aggregate(
         for name, partial in result.items():
             parts[name].append(partial)
     for module in modules:
-        yield module, module.merge(parts.pop(module.name) or [module.empty()])
+        yield module, module.gathered([module.merge(parts.pop(module.name) or [module.empty()])])
 
 
 def _cut(frames: dict[str, pl.DataFrame], jobs: int) -> Iterator[Frames]:

@@ -159,7 +159,7 @@ class MergeOrder:
                 return damaged
             store.clock.count(Stage.MERGE, sum(len(raw) for raw in raws.values() if raw is not None))
             partials = [unpack_frames(raw, self.cubes) for raw in raws.values() if raw is not None]
-            result = module.merge([result, *partials])
+            result = module.gathered([result, *partials])
         with store.clock.stage(Stage.STORE):
             store.put(MERGED, prefixes[-1], pack_frames(result))
         if done:

@@ -64,7 +64,7 @@ def try_modules(
 def _rows(module: Module, frames: Mapping[str, pl.DataFrame], ledger: Ledger) -> Mapping[str, pl.DataFrame]:
     (instance,) = ledger.instances
     since = ledger.as_of - timedelta(days=WINDOW_DAYS - 1)
-    partial = module.merge([module.empty(), partials_of([module], frames, since)[module.name]])
+    partial = module.gathered([module.empty(), partials_of([module], frames, since)[module.name]])
     return module.rows(concat_instances(module.cubes, {instance.instance_id: partial}), ledger)
 
 

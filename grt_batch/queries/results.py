@@ -19,6 +19,7 @@ import psycopg2
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
 from grt_batch.schema.escapes import escape
+from grt_batch.schema.figures import without_exponent
 from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION, Tool
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA
@@ -108,8 +109,8 @@ def as_json(answer: Answer) -> bytes:
 
 
 def cell_text(value: Any) -> str:
-    """Return a value with all its digits; times have a space between day and hour and six digits of a second, as in the
-    reports."""
+    """Return a value with all its digits, as the reports write it: whole numbers without .0, times with a space between
+    day and hour and six digits of a second."""
     match value:
         case None:
             return ""
@@ -120,6 +121,8 @@ def cell_text(value: Any) -> str:
         case Decimal():
             text = f"{value:f}"
             return text.rstrip("0").rstrip(".") if "." in text else text
+        case float():
+            return without_exponent(str(value + 0.0).removesuffix(".0"))
         case dict() | list():
             return orjson.dumps(value, default=_json).decode()
     return str(value)

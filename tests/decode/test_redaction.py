@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 import polars.selectors as cs
@@ -172,6 +173,55 @@ def test_a_parameter_is_redacted_by_its_name_or_its_value_and_counted_by_record(
     ]  # fmt: skip
     assert found.redacted == 3
     assert redacted(block, Redaction()) is block
+
+
+def leaves_of(text: bytes) -> tuple[list[set[tuple[str | None, str | None]]], int]:
+    """The names and values of each record's leaves, redacted, and how many records were."""
+    found = redacted(block_of(Kind.PARAMS, text), DEFAULT)
+    texts = [found.texts["leaf"][code][:2] for code in found.columns["leaf"].tolist()]
+    ends = np.cumsum(found.columns["leaves"]).tolist()
+    return [{*texts[begin:end]} for begin, end in zip([0, *ends], ends, strict=False)], found.redacted  # type: ignore[misc]
+
+
+def test_leaves_are_redacted_by_their_names_and_values_and_their_names_too() -> None:
+    value = {"a": "a@b.org", "auth": {"token": "x", "n": 5}, "list": ["/home/jdoe/x", 1], "text": "--password=x"}
+    found, count = leaves_of(line(1, "p", json.dumps(value)) + line(2, "secret", '{"a": 1, "b": null, "c": ""}')
+                             + line(3, "p", '{"x@y.org": "b", "k": 1}') + line(4, "p", '{"k": 1}'))  # fmt: skip
+    assert found == [
+        {("p|a", REDACTED), ("p|auth|token", REDACTED), ("p|auth|n", "5"), ("p|list", f'["{REDACTED}/x",1]'),
+         ("p|text", f"--password={REDACTED}")},
+        {("secret|a", REDACTED), ("secret|b", None), ("secret|c", "")},
+        {(f"p|{REDACTED}", "b"), ("p|k", "1")},
+        {("p|k", "1")},
+    ]  # fmt: skip
+    assert count == 3
+
+
+def test_all_that_is_below_a_secret_is_redacted() -> None:
+    value = {"token": {"a": "x", "b": [1, 2], "c": [{"d": "y"}], "e": {"src": "hda", "id": 1}}}
+    (found,), _ = leaves_of(line(1, "p", json.dumps(value)))
+    values = {name: value for name, value in found if name != "p|token|e"}
+    assert set(values.values()) == {REDACTED}
+    assert ("p|token|e", None) in found
+
+
+@pytest.mark.parametrize("secret", ["a@b.org", "/home/jdoe", f"ghp_{'a' * 36}", HEX, "https://u:p@h/x"])
+@pytest.mark.parametrize(
+    "place", ["{}", '["{}", 1]', '{{"a": "{}"}}', '[{{"a": "x {} y"}}]', '{{"{}": 1}}', '{{"a": [["{}"]]}}']
+)
+def test_nothing_of_a_secret_is_in_a_leaf_wherever_it_stands(place: str, secret: str) -> None:
+    for text in (place.format(secret), json.dumps(place.format(secret))):
+        (found,), count = leaves_of(line(1, "p", text))
+        assert secret not in str(found)
+        assert REDACTED in str(found)
+        assert count == 1
+
+
+def test_a_value_of_a_leaf_is_redacted_before_it_is_cut() -> None:
+    text = "x" * (VALUE_BYTES - 25) + " someone@example.org " + "y" * 100
+    ((leaf,),), _ = leaves_of(line(1, "p", json.dumps({"a": text})))
+    assert "some" not in (leaf[1] or "")
+    assert len((leaf[1] or "").encode()) <= VALUE_BYTES
 
 
 def test_the_id_of_a_workflow_is_no_key() -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from typing import Any
 
 from build import HEADERS
@@ -14,7 +15,8 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import Quarantine
 from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import decode
-from grt_batch.decode.param_values import unwrap
+from grt_batch.decode.leaves import leaves
+from grt_batch.decode.param_values import KEY_BYTES, unwrap
 from grt_batch.decode.redaction import Redaction, redacted
 from grt_batch.ledger.ledger import json_text, utc
 from grt_batch.schema.members import Kind, Layout, layout_of
@@ -63,7 +65,9 @@ def check_accounts(decoded: Decoded, text: bytes) -> None:
         assert reject.reason
         assert line.startswith(reject.text) if reject.fragment else line == reject.text
     for name, column in decoded.columns.items():
-        if name not in ("records", "values", "seen") and (name != "id" or "values" not in decoded.columns):
+        if name == "leaf":
+            assert len(column) == decoded.columns["leaves"].sum()
+        elif name not in ("records", "values", "seen") and (name != "id" or "values" not in decoded.columns):
             assert len(column) == decoded.accepted
     if "records" in decoded.columns:
         assert decoded.columns["records"].sum() == decoded.accepted
@@ -102,7 +106,7 @@ def joined_records(parts: Sequence[Decoded]) -> object:
     rows: list[tuple[object, ...]] = []
     first = 0
     for part in parts:
-        columns = {name: column.tolist() for name, column in part.columns.items()}
+        columns: dict[str, list[Any]] = {name: column.tolist() for name, column in part.columns.items()}
         if "values" in columns:
             reduced = (columns.pop(name) for name in ("id", "records", "values", "seen"))
             for job, count, values, seen in zip(*reduced, strict=True):
@@ -112,6 +116,11 @@ def joined_records(parts: Sequence[Decoded]) -> object:
         columns["line"] = [first + line for line in columns.get("line", [])] or [0] * len(columns.get("id", []))
         for name, texts in part.texts.items():
             columns[name] = [texts[code] for code in columns[name]]
+        if "leaf" in columns:
+            ends = list(accumulate(columns["leaves"]))
+            columns["leaf"] = [
+                {*columns["leaf"][end - count : end]} for end, count in zip(ends, columns["leaves"], strict=True)
+            ]
         names = sorted(name for name in columns if columns[name])
         rows += [tuple(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
         first += part.lines
@@ -121,10 +130,15 @@ def joined_records(parts: Sequence[Decoded]) -> object:
 
 
 def check_value(name: str, raw: bytes) -> None:
-    """The value of a parameter is a text that can be stored, or null."""
+    """The value of a parameter is a text that can be stored, or null; so are its leaves."""
     value, names_data = unwrap(name, raw)
     assert names_data is True or names_data is False
     assert value is None or b"\0" not in value.encode()
+    found = leaves(name, raw)
+    assert 0 < len(found) <= len(raw) + 1
+    for part in (text for texts in found for text in texts if text is not None):
+        assert b"\0" not in part.encode()
+    assert all(len(one.encode()) <= max(KEY_BYTES, len(name.encode())) for one, *_ in found)
 
 
 # Documents

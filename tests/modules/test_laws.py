@@ -57,6 +57,20 @@ def test_merge_is_associative_and_commutative(module: Module, jobs: pl.Series, p
 
 
 @every_module
+@pytest.mark.parametrize("batches", [(5,), (1, 4), (2, 1, 2), (1, 1, 1, 1, 1)])
+def test_archives_gathered_in_any_batches_give_the_same(
+    module: Module, jobs: pl.Series, partial_of: PartialOf, batches: tuple[int, ...]
+) -> None:
+    archives = [module.gathered([partial_of(module, jobs[begin : begin + 300])]) for begin in range(0, 1500, 300)]
+    whole, found = module.gathered(archives), module.empty()
+    for count in batches:
+        found = module.gathered([found, *archives[:count]])
+        del archives[:count]
+    assert same(found, whole)
+    assert same(module.gathered([whole]), whole)
+
+
+@every_module
 def test_empty_is_the_identity(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
     partial = partial_of(module, jobs[:500])
     assert same(module.merge([module.empty(), partial]), partial)

@@ -17,6 +17,10 @@ VALUES: tuple[object, ...] = (
     "x" * 1025, "é" * 512, "é" * 513, "\U0001f600 é", "a\tb\nc\\d", REFERENCE, [REFERENCE], {"values": [REFERENCE]},
     {"values": []}, {"values": [7]}, [REFERENCE, 7], {"src": 1, "id": 2}, "/home/someone/x", {"b": ["/Users/someone"]},
     "some.one@example.org", "x" * 1010 + " some.one@example.org",
+    {"c": {"sel": "a", "__current_case__": 1, "in": REFERENCE, "x": [7, "é"]}, "chromInfo": "/x", "e": {}, "n": None},
+    [{"__index__": 0, "in": {"values": [REFERENCE]}, "w": "3"}, {"__index__": 1, "in": None, "w": "3"}, "z", [1]],
+    {"t": '{"a": 1}', "r": str([REFERENCE]), "password": "x", "m@x.org": "some.one@example.org", "k" * 600: {"d": 1}},
+    [[{"a": True}], [REFERENCE, {"values": [REFERENCE]}]], {"": {"a|b": {"__x": 1}, "null": "null"}}, str(REFERENCE),
 )  # fmt: skip
 BARE = ("bare text", "None", "null", '"null"', "1.50", "18446744073709551616", '"\\ud800"', "NaN", "[NaN]", "")
 
@@ -68,3 +72,12 @@ def add_params(archive: Archive) -> None:
     both = f"{100 * archive.next_id + 1}, {100 * archive.next_id + 2}"
     archive.job("params", inputs=[1, 2], params={"input": f'"[{both}]"'})
     archive.job("params", inputs=[1], params={"input": f"{100 * archive.next_id + 2}"})
+    deep: object = {"leaf": 1, "b": [1]}
+    for _ in range(18):
+        deep = {"k": deep}
+        archive.job("params", params={"deep": json.dumps(deep)})
+    job = archive.job("params", params={"__page__": "1", "c": "{}", "chromInfo": "x"})
+    repeat = [{"in": 7}, {"in": "8"}, {"in": 9}, {"in": REFERENCE}]
+    archive.add(Kind.PARAMS, job, "c", json.dumps({"q": repeat, "in": "[7, 8]", "__page__": 2}))
+    for identity, name in ((7, "c|q_0|in"), (8, "c|q_1|in2"), (7, "c|in1"), (8, "c|in2")):
+        archive.add(Kind.DATASETS, job, identity, "bam", 1, name, "input")

@@ -1,7 +1,7 @@
 """The tables a second time: plain SQL (DuckDB) over the raw lines, by the words of the format and no code of ours.
 
-`records.sql` makes records of lines, `jobs.sql` makes jobs of records, and `tables/<table>.sql` selects the columns of
-that table. Python unpacks the archives and unwraps the values of parameters.
+`records.sql` makes records of lines, `jobs.sql` makes jobs of records, `leaves.sql` makes settings of parameters, and
+`tables/<table>.sql` selects the columns of that table. Python unpacks the archives and the values of parameters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 from duckdb.sqltypes import DOUBLE
-from unwrapping import unwrap
+from unwrapping import leaves, unwrap
 
 FOLDER = Path(__file__).parent
 TABLES = FOLDER / "tables"
@@ -28,6 +28,7 @@ INPUT = """
     CREATE TABLE metadata (instance_id TEXT, document JSON);
     CREATE TABLE periods (period TEXT, days INT);
     CREATE TABLE unwrapped (name TEXT, value TEXT, plain TEXT, names_data BOOLEAN);
+    CREATE TABLE unfolded (name TEXT, value TEXT, leaf TEXT, plain TEXT, names_data BOOLEAN);
 """
 
 
@@ -57,6 +58,8 @@ class Oracle:
             self.link.execute((FOLDER / file).read_text(encoding="utf-8"))
         texts = self.link.execute("SELECT DISTINCT name, value FROM params").fetchall()
         self._insert("unwrapped", [(name, text, *unwrap(name, text)) for name, text in texts])
+        self._insert("unfolded", [(name, text, *leaf) for name, text in texts for leaf in leaves(name, text)])
+        self.link.execute((FOLDER / "leaves.sql").read_text(encoding="utf-8"))
 
     def answer(self, table: str) -> Answer:
         """What should stand in a table."""

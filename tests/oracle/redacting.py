@@ -8,7 +8,7 @@ import re
 REDACTED = "[redacted]"
 SECRET = re.compile("password|token|secret", re.IGNORECASE)
 PATTERNS = {
-    "@": re.compile(r"""[^\s"'<>()\[\]{},;:]+@[\w.-]+\.[a-z]+"""),
+    "@": re.compile(r"""[^\s"'<>()\[\]{},;:|]+@[\w.-]+\.[a-z]+"""),
     "/": re.compile(r"""/(home|Users)/[^/\s"',:;]+"""),
 }
 """By a sign without which there is no match, and no need to look at every beginning of a long text."""
@@ -16,8 +16,13 @@ PATTERNS = {
 
 def redact(name: str | None, value: str) -> str:
     """A value without what is to be redacted."""
-    if value and name and SECRET.fullmatch(name.rpartition("|")[2]):
+    if value and name and any(map(SECRET.fullmatch, name.split("|"))):
         return REDACTED
+    return redact_patterns(value)
+
+
+def redact_patterns(value: str) -> str:
+    """A text without what is to be redacted wherever it stands."""
     for sign, pattern in PATTERNS.items():
         value = pattern.sub(REDACTED, value) if sign in value else value
     return value

@@ -30,6 +30,7 @@ SETTINGS = {
     "quota_bytes": 200_000,
     "prediction_days": 45,
     "fresh_days": 6,
+    "popular_values": 30,
     "change_min_jobs": 5,
     "change_p_value": 0.5,
     "change_min_rate": 2,

@@ -38,6 +38,11 @@ class Watching(Module):
         assert not self.frames
         return {"n": pl.DataFrame({"n": [len(partials)]})}
 
+    def gathered(self, partials: Sequence[Partial]) -> Partial:
+        # What is let go of an archive is let go of all its parts together.
+        (partial,) = partials
+        return partial
+
 
 def frames_of(datasets: Sequence[int]) -> dict[str, pl.DataFrame]:
     """Jobs with so many datasets each."""

@@ -52,7 +52,7 @@ def of_content(site: Site, sha256: str) -> set[Name]:
 
 def test_after_a_run_nothing_can_go_and_the_next_computes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
-    assert {kind for kind, _ in names(site)} >= {"jobs", "params", MERGED, PARTIAL, SUPERSEDED, SUPERSEDING}
+    assert {kind for kind, _ in names(site)} >= {"jobs", "leaves", MERGED, PARTIAL, SUPERSEDED, SUPERSEDING}
     before = site.tables()
     # The partial of the first archive with the job that the second one reports again was made before that was known.
     gone = gc(site)
@@ -289,7 +289,7 @@ def test_the_cap_takes_no_numbers_from_what_is_gone(
     site.remove("a", "1")
     site.remove_instance("b")
     kept = {(kind, key) for kind, key in names(site) if key in gone}
-    assert {kind for kind, _ in kept} >= {Job.kind, "params", ACCOUNT, REJECT_FILE}
+    assert {kind for kind, _ in kept} >= {Job.kind, "leaves", ACCOUNT, REJECT_FILE}
     for kind, key in kept:
         used(site, kind, key, LONG_AGO)
     log.clear()

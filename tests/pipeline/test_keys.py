@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from coming_and_going import compute_nothing
@@ -15,7 +16,7 @@ from grt_batch.core.config import Config
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.fingerprints import RENDERED_BY
-from grt_batch.pipeline.keys import COUNTED_BY, READ_BY, module_code, reader_code
+from grt_batch.pipeline.keys import COUNTED_BY, READ_BY, account_key, module_code, reader_code
 from grt_batch.pipeline.request import RunSummary
 
 Run = Callable[..., RunSummary]
@@ -112,6 +113,19 @@ def test_the_code_of_a_module_is_its_file_its_cubes_and_what_counts(
     monkeypatch.setattr(type(changed), "cubes", ())
     assert module_code(changed) not in (first, other)
     assert len({module_code(module) for module in discover().values()} | {reader_code()}) == len(discover()) + 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"max_ratio": 9}, {"max_line_bytes": 9}, {"max_reject_bytes": 9}, {"redact_patterns": ("x",)},
+        {"redact_names": ("x",)}, {"left_out_params": ("__*",)},
+    ],
+)  # fmt: skip
+def test_what_is_read_of_an_archive_follows_the_settings_that_matter(changed: dict[str, Any]) -> None:
+    key = account_key("hash", Config())
+    assert account_key("hash", replace(Config(), **changed)) != key
+    assert account_key("hash", replace(Config(), block_bytes=9, aggregate_jobs=9, quota_bytes=9)) == key
 
 
 # What the code is of.

@@ -15,7 +15,7 @@ from grt_batch.ledger.account import Account
 from grt_batch.pipeline.read import limits_of, read_archive, redaction_of
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.schema.members import Kind
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import Job, Leaf, Param
 from grt_batch.uploads.unpacking import Limits
 
 GOOD = [line(i, "tool", "1", "ok", f"2024-06-{i:02} 10:00:00") for i in (1, 3, 2)]
@@ -60,6 +60,20 @@ def test_a_rejected_line_is_redacted_and_cut_off(tmp_path: Path) -> None:
     assert (kind, int(size)) == (b"jobs", len(text))
     assert shown.startswith(b"[redacted]")
     assert account.members["jobs"].redacted == 1
+
+
+def test_what_galaxy_adds_by_itself_is_left_out_of_leaves_and_counted(tmp_path: Path) -> None:
+    values = ('{"__current_case__": 0, "a": 1}', '{"chromInfo": {"x": 1, "y": 2}, "__page__": 1}')
+    lines = b"".join(line(job, "p", value) for job, value in zip((1, 2, 9), (*values, values[0]), strict=True))
+    members = {Kind.JOBS: HEADERS[Kind.JOBS] + b"".join(GOOD), Kind.PARAMS: HEADERS[Kind.PARAMS] + lines}
+    tar = write_archive(tmp_path / "a", "1", members)
+    for config, left_out, rows in ((Config(), 5, 1), (Config(left_out_params=("a", "[xy]")), 4, 2)):
+        account, frames, _ = read_archive(tar, config, (Leaf.kind, Param.kind), run_here, Clock(), lambda _: None)
+        assert frames is not None
+        assert account.members["params"].left_out == account.total("left_out") == left_out
+        assert (frames[Leaf.kind].height, frames[Param.kind].height) == (rows, 2)
+    account, _, _ = read_archive(tar, Config(), (Param.kind,), run_here, Clock(), lambda _: None)
+    assert account.total("left_out") == 0
 
 
 def test_too_many_rejected_lines_put_an_archive_in_quarantine(tmp_path: Path) -> None:

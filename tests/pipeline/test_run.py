@@ -11,9 +11,11 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import coming_and_going
 import duckdb
 import psycopg2
 import pytest
+from build import line
 from coming_and_going import change_code
 from places import REAL
 from runs import copy_uploads, published
@@ -22,6 +24,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import DatabaseRefused, Locked, NothingToRead, UnknownModule
 from grt_batch.core.work_folder import lock
 from grt_batch.pipeline.request import RunSummary
+from grt_batch.schema.members import Kind
 
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
 Run = Callable[..., RunSummary]
@@ -94,6 +97,36 @@ def test_ten_runs_are_one_run(ran: Config, database: str, run_here: Run, sample:
         copy_uploads(sample, growing.uploads, lambda file, pair=pair: file.name == "metadata.json" or file in pair)
         run_here(growing)
     assert published(growing.reports) == published(ran.reports)
+
+
+def test_what_is_let_go_of_a_parameter_does_not_depend_on_how_the_archives_came(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the jobs have one of 40 values, the others one of thousands."""
+
+    def members(ids: range) -> dict[Kind, bytes]:
+        return {
+            Kind.JOBS: b"".join(line(i, "tool", "1", "ok", "2024-06-01 10:00:00") for i in ids),
+            Kind.PARAMS: b"".join(line(i, "seed", f"{i * i % 7919}" if i % 3 else f"popular {i % 40}") for i in ids),
+        }
+
+    monkeypatch.setattr(coming_and_going, "members", members)
+    site = coming_and_going.Site(Config(tmp_path / "uploads", tmp_path / "reports", tmp_path / "work", database))
+    ranges = {"1": range(6000), "2": range(5000, 11_000), "3": range(10_900, 17_000), "4": range(16_000, 22_000)}
+    for name in ("3", "1", "4", "2"):
+        site.write("a", name, ranges[name])
+        site.run(("params",))
+    again = site.fresh(tmp_path / "again", aggregate_jobs=700, block_bytes=9999)
+    again.run(("params",))
+    assert again.tables() == site.tables()
+    (seed,) = (row for row in again.rows("param") if row["tool_version"] == "*")
+    assert int(seed["jobs"]) == 22_000
+    assert 3500 < int(seed["distinct_values"]) < 4500
+    values = [row for row in again.rows("param_value") if row["tool_version"] == "*"]
+    assert len(values) == 100
+    assert {"true", "false"} == {row["at_least"] for row in values}
+    exact = Counter(f"popular {i % 40}" for i in range(0, 22_000, 3))
+    assert {row["value"]: int(row["jobs"]) for row in values if row["at_least"] == "false"} == exact
 
 
 def test_a_run_with_nothing_new_reads_no_archive(ran: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:

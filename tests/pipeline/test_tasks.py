@@ -10,12 +10,13 @@ from build import HEADERS, line
 
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.decode.columns import WANTED
+from grt_batch.decode.redaction import Redaction
 from grt_batch.join.jobs import Joiner
 from grt_batch.modules.base import Module, wanted_by
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Frames, partials_of, run_here, timed
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import Job, Leaf
 from grt_batch.uploads.archive import Block
 
 SINCE = date(2024, 6, 1)
@@ -46,6 +47,18 @@ def test_tasks_run_one_after_another_and_their_bytes_are_counted() -> None:
     assert [decoded.lines for decoded in run_here(iter(tasks), clock)] == [2, 1]
     assert clock.snapshot()["bytes"][Stage.DECODE.value] == sum(task.bytes for task in tasks)
     assert timed(tasks[1], clock).lines == 1
+
+
+def test_leaves_are_left_out_before_they_are_redacted() -> None:
+    layout, _ = layout_of(Kind.PARAMS, [HEADERS[Kind.PARAMS].rstrip(b"\n")])
+    block = Block(layout, 0, line(1, "p", '{"__mail__": "a@b.org", "x": "a@b.org"}') + line(2, "__p", "a@b.org"))
+    redaction = Redaction((r"[a-z]@[a-z.]+",))
+    task = DecodeTask(block, 1, (Leaf.kind,), redaction, ("__*",))
+    found = task.run()
+    assert found.texts["leaf"] == [("p|x", "[redacted]", None)]
+    assert (found.left_out, found.redacted) == (2, 1)
+    whole = DecodeTask(block, 1, (Leaf.kind,), redaction).run()
+    assert (whole.left_out, whole.redacted) == (0, 2)
 
 
 def test_partials_come_in_the_order_of_the_modules_exports_among_them() -> None:

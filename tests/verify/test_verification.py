@@ -100,7 +100,7 @@ def test_each_damage_is_found_in_its_table_and_is_not_mended(site: Site) -> None
         "DELETE FROM grt.instance_month WHERE instance_id = 'a'",
         "INSERT INTO grt.instance_users SELECT 'c', generated, active, total FROM grt.instance_users LIMIT 1",
         "DROP TABLE grt.param_value CASCADE",
-        "ALTER TABLE grt.param DROP COLUMN sampled CASCADE",
+        "ALTER TABLE grt.param DROP COLUMN listed_jobs CASCADE",
         "UPDATE grt.run SET jobs = 8",
     ):
         query(site.config.database, f"{statement}; COMMIT")
@@ -174,7 +174,7 @@ def test_what_is_gone_is_taken_from_the_store_and_named(site: Site, keep: str) -
     site.run()
     site.remove("a", "2")
     site.run()
-    for kind in {"records": ["partial", "merged"], "partials": ["merged", "params"]}[keep]:
+    for kind in {"records": ["partial", "merged"], "partials": ["merged", "leaves"]}[keep]:
         shutil.rmtree(site.config.work / "store" / kind)
     verdict = verified(site.config)
     assert odd(verdict) == {}

@@ -277,6 +277,13 @@ def test_a_tool_over_all_versions_has_percentiles_of_all_its_jobs() -> None:
     }
 
 
+def test_the_frame_has_the_extents_that_percentiles_lie_in() -> None:
+    merged = concat_instances(MODULE.cubes, {"a": partial_of([job(1, 5, 7), job(1, 3, 9), job(1, 1, 99, state="new")])})
+    frame = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))[TOOL_INPUT.name]
+    extents = frame.select("first_runtime", "last_runtime", "first_memory", "last_memory")
+    assert extents.rows() == [(3e-7, 5e-7, 7, 9)] * 4
+
+
 def test_percentiles_are_written_with_four_digits_or_as_the_extremes() -> None:
     most = 2**33 + 1
     jobs = [job(1, 123_456_789, most), *(job(2, runtime, most - 5000) for runtime in (123_000_000, 123_456_789))]

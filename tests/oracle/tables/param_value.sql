@@ -1,18 +1,16 @@
--- Of more than 1000 values which 1000 are kept is the program's affair; their jobs are all counted.
-WITH counts AS (
-    SELECT *, count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
-    FROM (SELECT tool_id, tool_version, name, coalesce(plain, '') AS value, count(*) AS jobs,
-                 count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS error,
-                 count(DISTINCT instance_id) AS instances,
-                 count(DISTINCT instance_id) FILTER (WHERE public) AS public_instances
-          FROM said JOIN publicity USING (instance_id) WHERE NOT names_data GROUP BY ALL)
-), told AS (
-    SELECT coalesce(tool_id, '') AS tool_id, coalesce(tool_version, '') AS tool_version, coalesce(name, '') AS name,
-           coalesce(value, '') AS value,
-           count(*) OVER (PARTITION BY tool_id, tool_version, name) AS number
-    FROM published('param_value')
+-- No parameter here has so many values that any were let go.
+WITH named AS (
+    SELECT instance_id, job_id, state, coalesce(name, '') AS name, coalesce(value, '') AS value,
+           coalesce(unnest([tool_id, versionless(tool_id)]), '') AS tool_id,
+           coalesce(unnest([tool_version, '*']), '') AS tool_version
+    FROM leaf WHERE NOT names_data
 )
-SELECT * EXCLUDE number FROM counts WHERE number <= 1000
-UNION ALL
-SELECT counts.* EXCLUDE number FROM counts JOIN told USING (tool_id, tool_version, name, value)
-WHERE counts.number > 1000 AND told.number = 1000
+SELECT tool_id, tool_version, name, value, count(DISTINCT (instance_id, job_id)) AS jobs, FALSE AS at_least,
+       count(DISTINCT (instance_id, job_id)) FILTER (state = 'ok') AS ok,
+       count(DISTINCT (instance_id, job_id)) FILTER (state = 'error') AS error,
+       count(DISTINCT instance_id) AS instances, count(DISTINCT instance_id) FILTER (public) AS public_instances
+FROM named JOIN publicity USING (instance_id)
+GROUP BY tool_id, tool_version, name, value
+QUALIFY row_number() OVER (PARTITION BY tool_id, tool_version, name ORDER BY jobs DESC, value)
+        <= getvariable('popular_values')
+    AND (jobs > 1 OR count(*) OVER (PARTITION BY tool_id, tool_version, name) <= getvariable('popular_values'))
