@@ -14,8 +14,8 @@ from grt_batch.modules.reports.params import POPULAR
 
 _LAST_DIGIT, _DERIVED = 4e-16, 1e-12
 """Relative errors of another way: of a division by a multiplication, and of some divisions or of a long sum."""
-_ESTIMATED, _EXACT_VALUES = 0.03, POPULAR.least
-"""How far an estimated number of values may be from theirs, and how many are none."""
+_EXACT_VALUES = POPULAR.least
+"""The number of a parameter's values up to which we count each of them."""
 _TOOL = ("tool_id", "tool_version")
 
 
@@ -75,7 +75,7 @@ CHECKS = {
         _exact("jobs_before", "jobs_after", "error_before", "error_after") | _near(1e-9, "z", "p_value"),
         only=("changed", "error_rate"),
     ),
-    "param": Check((*_TOOL, "name"), _exact("jobs", "naming_datasets") | _near(_ESTIMATED, "distinct_values")),
+    "param": Check((*_TOOL, "name"), _exact("jobs", "naming_datasets", "distinct_values")),
     "param_value": Check((*_TOOL, "name", "value"), _exact("jobs", "ok", "error")),
     "instance_month": Check(("instance_id", "month"), _STATES | _HOURS | _BYTES | _exact("tools")),
     "instance_users": Check(("instance_id", "generated"), _exact("active", "total")),

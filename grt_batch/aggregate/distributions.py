@@ -18,6 +18,7 @@ from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum, coun
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.frames.composite_keys import Integers, key_order
 from grt_batch.frames.dictionaries import filled
+from grt_batch.frames.quotient import quotient
 from grt_batch.kernels.sketch import Tally, tally
 from grt_batch.schema.members import NULL
 from grt_batch.schema.records import Field, Job, Record, Records
@@ -55,11 +56,11 @@ class Ratio:
 
     @property
     def expr(self) -> pl.Expr:
-        """The ratio: one division of IEEE 754."""
+        """The ratio."""
         scale = self.used.scale - self.given.scale
         used, given = self.used.expr.cast(pl.Float64), self.given.expr.cast(pl.Float64)
-        quotient = used * float(10 ** max(0, -scale)) / (given * float(10 ** max(0, scale)))
-        return pl.when(given > 0).then(quotient)
+        ratio = quotient(used * float(10 ** max(0, -scale)), given * float(10 ** max(0, scale)))
+        return pl.when(given > 0).then(ratio)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def order_statistics(
 ) -> pl.DataFrame:
     """Compute `quantiles` of rows in the order of the keys and of `value`, which occurs `count` times in a row."""
     _, begins = key_order(rows, keys)
-    jobs, some = rows[count].to_numpy(), rows.select(value.meta.root_names())
+    jobs, some = rows[count].to_numpy(), rows.select(*dict.fromkeys(value.meta.root_names()))
     reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)
     before = reached[begins] - jobs[begins]
     places = {f"p{percent}": np.searchsorted(reached, before + (percent * total + 99) // 100) for percent in percents}

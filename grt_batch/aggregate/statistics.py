@@ -16,6 +16,7 @@ import polars as pl
 from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement
 from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.frames.composite_keys import key_order
+from grt_batch.frames.quotient import quotient
 from grt_batch.schema.figures import exact_text
 
 _ONES = 10**-ATTO
@@ -49,7 +50,7 @@ def statistics(
     # Both cubes have the same groups, in the same order.
     row = pl.struct(key).rle_id().alias("row")
     ones = _ones(distributions)
-    middles = middle(pl.col(BIN.name)) / ones
+    middles = quotient(middle(pl.col(BIN.name)), ones)
     counts = partial[distributions.counts.name].with_columns(row)
     percentiles = order_statistics(counts, ("row",), percents, middles)
     totals = partial[distributions.totals.name].with_columns(row)
@@ -89,7 +90,7 @@ def _key(distributions: Distributions) -> tuple[str, ...]:
 
 
 def _ones(distributions: Distributions) -> pl.Expr:
-    """Return the number of units of `exponent` in 1, as a column: see `Field.in_units`."""
+    """Return the number of units of `exponent` in 1."""
     ones = {exponent: float(10**-exponent) for exponent in distributions.exponents}
     return Measurement.exponent.expr.replace_strict(ones, return_dtype=pl.Float64)
 
@@ -116,10 +117,12 @@ def _exact_128(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.Da
     square = high * (1 << 64) + mixed * (1 << 33) + low
     spread = (n.cast(pl.Int128) * square - total * total).cast(pl.Float64)
     exact = totals.with_columns(
-        (total.cast(pl.Float64) / n / ones).alias("mean"),
-        (pl.col("first_value") / ones).alias("least"),
-        (pl.col("last_value") / ones).alias("greatest"),
-        pl.when(n > 1).then(spread / (n.cast(pl.Float64) * (n - 1)) / ones / ones).alias("variance"),
+        quotient(quotient(total, n), ones).alias("mean"),
+        quotient(pl.col("first_value"), ones).alias("least"),
+        quotient(pl.col("last_value"), ones).alias("greatest"),
+        pl.when(n > 1)
+        .then(quotient(quotient(quotient(spread, n.cast(pl.Float64) * (n - 1)), ones), ones))
+        .alias("variance"),
     )
     return exact.select(
         "row",

@@ -18,6 +18,7 @@ import polars as pl
 
 from grt_batch.aggregate.measures import Cube
 from grt_batch.frames.dictionaries import alike, categories, replaced
+from grt_batch.frames.quotient import quotient
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
 from grt_batch.schema.records import ALL_VERSIONS, Field, Job
@@ -71,7 +72,7 @@ def outcomes() -> tuple[pl.Expr, ...]:
 def error_rate() -> pl.Expr:
     """Compute error / (ok + error) of rows with these columns; null where a tool has no job in either state."""
     finished = pl.col("ok") + pl.col("error")
-    return pl.when(finished > 0).then(pl.col("error") / finished).alias("error_rate")
+    return pl.when(finished > 0).then(quotient(pl.col("error"), finished)).alias("error_rate")
 
 
 def hours(total: pl.Expr, field: Field) -> pl.Expr:

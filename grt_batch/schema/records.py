@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from grt_batch.frames.quotient import quotient
 from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
 ALL_VERSIONS = "*"
@@ -52,13 +53,8 @@ class Field:
         return f"1e-{self.scale} {self.unit}" if self.scale else self.unit
 
     def in_units(self, value: pl.Expr, times: int = 1) -> pl.Expr:
-        """Return integers of this field's scale as numbers of its unit, or of `times` the unit: the nearest doubles.
-
-        The only way to do this that does not depend on the other rows of a frame.
-        """
-        number = value.cast(pl.Float64)
-        # The divisor is a column: by a constant polars divides through its reciprocal where there are several rows.
-        return number / (number * 0 + float(self.one * times))
+        """Return integers of this field's scale as numbers of its unit, or of `times` the unit: the nearest doubles."""
+        return quotient(value, pl.lit(float(self.one * times)))
 
 
 @dataclass(frozen=True, kw_only=True)

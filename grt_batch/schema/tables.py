@@ -71,7 +71,7 @@ class Column:
     number is the right one to a relative `error`, before it is written. What is written lies between the two columns
     `within`, of this table or only of its frame, in the same unit.
 
-    `Column.sum_of(field, name, doc)` is the exact sum of a field. `Column.estimate(name, type, doc, unit, within=…)`
+    `Column.sum_of(field, name, doc)` is the exact sum of a field. `Column.estimate(name, kind, doc, unit, within=…)`
     is a percentile, or another value from a sketch, with 4 digits.
     """
 

@@ -61,11 +61,12 @@ PARAM = Table(
     (
         *_COLUMNS,
         Column("jobs", Type.BIGINT, "jobs that have the parameter, whatever its value"),
-        Column(
+        Column.estimate(
             "distinct_values",
             Type.BIGINT,
             "different values, null and what was redacted among them, without those that only name datasets; exact up "
             f"to {2 * POPULAR.least:,}, beyond that it may be an estimate, within 3 %",
+            error=0.03,
         ),
         Column(
             "listed_jobs",
