@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.contest import THREADS
 from bench.publication import COPIES, REPORTS, columns_of, our_tables, publish
+from bench.unfolding import unfolded
 from bench.unpacking import Member, unpack
 from bench.way import run
 from grt_batch.schema.tables import Table, Type
@@ -39,6 +40,13 @@ _INPUT = """
 """
 
 
+_LEAVES = "STRUCT(name VARCHAR, value VARCHAR, names_data BOOLEAN)[]"
+
+
+def _leaves(name: str | None, text: str | None) -> list[dict[str, object]]:
+    return [dict(zip(("name", "value", "names_data"), leaf, strict=True)) for leaf in unfolded(name, text)]
+
+
 def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
     """Write the TSV reports below `target`, and the tables into the schema `duckdb_way` of the database."""
     import duckdb
@@ -47,6 +55,7 @@ def compute(uploads: Path, target: Path, url: str, as_of: date) -> None:
     members = unpack(found, target / "members")
     with duckdb.connect(config={"threads": THREADS}) as link:
         link.create_function("erfc", math.erfc, ["DOUBLE"], "DOUBLE")
+        link.create_function("unfolded", _leaves, ["VARCHAR", "VARCHAR"], _LEAVES, null_handling="special")
         link.execute("SET VARIABLE as_of = ?", [as_of])
         _load(link, found, members, target)
         link.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

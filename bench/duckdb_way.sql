@@ -238,55 +238,50 @@ FROM (
                             (instance_id, family, type, extension), (family, type, extension)))
 JOIN names USING (number);
 
--- Parameters. Different texts are unwrapped once, layer by layer: JSON in JSON, an object with the parameter's name.
-CREATE MACRO inner_of(name, value) AS CASE
-    WHEN value[1] = '"' AND json_valid(value) THEN value ->> '$'
-    WHEN value[1] = '{' AND json_valid(value) AND json_keys(value) = [name]
-        THEN nullif(value ->> concat('$."', name, '"'), 'null')
-    ELSE value END;
-CREATE MACRO compact(value) AS CASE
-    WHEN value[1] IN ('{', '[') AND json_valid(value) THEN CAST(json(value) AS VARCHAR) ELSE value END;
-CREATE MACRO short(value) AS CASE
-    WHEN strlen(value) > 1024 THEN concat(value[:1005], '…', sha256(value)[:16]) ELSE value END;
-CREATE TABLE texts AS
-SELECT name, value, short(plain) AS plain, regexp_full_match(
-    plain, '(\{"values":\[)?\[?(\{"(id|src)":[^,{}]+,"(id|src)":[^,{}]+\},?)*\]?\}?') AND plain <> '' AS names_data
-FROM (
-    SELECT name, value, CASE WHEN value = '"null"' THEN '[redacted]' WHEN value <> 'null'
-        THEN compact(list_reduce([1, 2, 3, 4, 5], lambda text, layer: inner_of(name, text), value)) END AS plain
-    FROM (SELECT DISTINCT name, value FROM param_lines));
-CREATE TABLE params AS
-SELECT row, file, job_id, tool, state, name, coalesce(plain, '') AS value, coalesce(names_data, FALSE) AS names_data
-FROM (SELECT rowid AS row, * FROM param_lines) AS lines
-JOIN (SELECT file, job_id, tool, state FROM jobs) USING (file, job_id)
-JOIN texts USING (name)
-WHERE lines.value IS NOT DISTINCT FROM texts.value;
--- The bare ids of inputs of the same job and name say nothing else either: `input` has input1, input2, ….
+-- Parameters. Of different texts `unfolded`, a function in Python, makes leaves.
+CREATE TABLE leaves AS
+SELECT name AS param, value AS text, leaf.name, leaf.value, leaf.names_data
+FROM (SELECT name, value, unnest(unfolded(name, value)) AS leaf FROM (SELECT DISTINCT name, value FROM param_lines));
+CREATE TABLE written AS
+SELECT file, job_id, tool, family, state, leaves.name, leaves.value, names_data
+FROM param_lines AS lines
+JOIN (SELECT file, job_id, tool, family, state FROM jobs) USING (file, job_id)
+JOIN leaves ON lines.name = param AND lines.value IS NOT DISTINCT FROM text;
+-- The bare ids of inputs of the same job and name say nothing: `input` has input1, input2, …, and the name of a repeat's
+-- has a number before each |.
 CREATE TABLE bare AS
-SELECT row
-FROM (FROM params WHERE regexp_full_match(value, '\[?[0-9]{1,18}(, ?[0-9]{1,18})*\]?')) AS numbers
-JOIN (FROM dataset_lines WHERE type = 'input') AS inputs
-    ON numbers.file = inputs.file AND numbers.job_id = inputs.job_id
-        AND rtrim(numbers.name, '0123456789') = rtrim(param_name, '0123456789')
-        AND starts_with(param_name, numbers.name)
-GROUP BY row, value
+SELECT file, job_id, name, value
+FROM (SELECT DISTINCT file, job_id, name, value FROM written
+      WHERE regexp_full_match(value, '[0-9]{1,18}(, ?[0-9]{1,18})*|\[[0-9]{1,18}(, ?[0-9]{1,18})*\]'))
+JOIN (SELECT DISTINCT file, job_id, dataset_id,
+             unnest([param_name, regexp_replace(param_name, '_[0-9]+\|', '|', 'g')]) AS place
+      FROM dataset_lines WHERE type = 'input') USING (file, job_id)
+WHERE starts_with(place, name) AND regexp_full_match(place[len(name) + 1 :], '[0-9]*')
+GROUP BY ALL
 HAVING list_has_all(list(dataset_id), [CAST(id AS BIGINT) FOR id IN regexp_extract_all(value, '[0-9]{1,18}')]);
-UPDATE params SET names_data = TRUE FROM bare WHERE params.row = bare.row;
+CREATE TABLE params AS
+SELECT DISTINCT file, job_id, tool, family, state, name,
+       CASE WHEN bare.job_id IS NULL THEN coalesce(value, '') ELSE '' END AS value,
+       names_data OR bare.job_id IS NOT NULL AS names_data
+FROM written LEFT JOIN bare USING (file, job_id, name, value);
 
 CREATE TABLE value_counts AS
-SELECT tool AS number, name, value, count(*) AS jobs, count(*) FILTER (state = 'ok') AS ok,
+SELECT coalesce(tool, family) AS number, name, value, count(*) AS jobs, count(*) FILTER (state = 'ok') AS ok,
        count(*) FILTER (state = 'error') AS error
-FROM params WHERE NOT names_data GROUP BY ALL;
+FROM params WHERE NOT names_data GROUP BY GROUPING SETS ((tool, name, value), (family, name, value));
 CREATE TABLE param AS
-SELECT tool_id, tool_version, name, jobs, coalesce(different, 0) AS values, coalesce(different, 0) > 1000 AS sampled,
-       naming_datasets
-FROM (SELECT tool AS number, name, count(*) AS jobs, count(*) FILTER (names_data) AS naming_datasets
-      FROM params GROUP BY ALL)
+SELECT tool_id, tool_version, name, jobs, coalesce(different, 0) AS distinct_values, naming_datasets
+FROM (SELECT coalesce(tool, family) AS number, name, count(DISTINCT (file, job_id)) AS jobs,
+             count(*) FILTER (names_data) AS naming_datasets
+      FROM params GROUP BY GROUPING SETS ((tool, name), (family, name)))
 LEFT JOIN (SELECT number, name, count(*) AS different FROM value_counts GROUP BY ALL) USING (number, name)
-JOIN tools USING (number);
+JOIN names USING (number);
 CREATE TABLE param_value AS
-FROM (FROM value_counts QUALIFY row_number() OVER (PARTITION BY number, name ORDER BY hash(value)) <= 1000)
-JOIN tools USING (number);
+SELECT *, FALSE AS at_least
+FROM (FROM value_counts
+      QUALIFY row_number() OVER (PARTITION BY number, name ORDER BY jobs DESC, value) <= 100
+          AND (jobs > 1 OR count(*) OVER (PARTITION BY number, name) <= 100))
+JOIN names USING (number);
 
 -- Instances.
 CREATE TABLE instance_month AS

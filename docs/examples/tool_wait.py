@@ -21,6 +21,7 @@ from grt_batch.modules import (
     Table,
     Type,
     bin_field,
+    known_sum,
     quantiles,
     with_all_instances,
     within,
@@ -45,7 +46,11 @@ TOOL_WAIT = Table(
         Column("jobs", Type.BIGINT, "jobs with a known wait", "jobs"),
         Column.estimate("wait_p50", Type.DOUBLE, "median of the wait, within 1 %", "s"),
         Column.estimate("wait_p95", Type.DOUBLE, "95th percentile of the wait, within 1 %", "s"),
-        Column("wait_share", Type.DOUBLE, "wait / (wait + runtime), over all jobs; null where both are 0"),
+        Column(
+            "wait_share",
+            Type.DOUBLE,
+            "wait / (wait + runtime), over all jobs; null without any runtime, and where both are 0",
+        ),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )
@@ -61,7 +66,7 @@ class ToolWait(Module):
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Make the table: each instance by itself, and all of them together."""
         waits = with_all_instances(partial["waits"].filter(within(ledger, 30)))
-        sums = waits.group_by(KEY).agg(pl.col("jobs", "wait", "runtime").sum())
+        sums = waits.group_by(KEY).agg(known_sum(pl.col("jobs", "wait", "runtime")))
         rows = sums.join(quantiles(waits, KEY, (50, 95)), on=KEY)
         whole = pl.col("wait") + pl.col("runtime")
         # Sums and percentiles are exact integers in 1e-7 s; `in_units` gives seconds.

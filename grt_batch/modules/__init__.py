@@ -11,7 +11,6 @@ from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
-    ALL_VERSIONS,
     PERIODS,
     TOOL_COLUMNS,
     TOOL_KEY,
@@ -31,7 +30,7 @@ from grt_batch.modules.helpers import (
     within,
 )
 from grt_batch.schema.figures import ALL_DIGITS
-from grt_batch.schema.records import Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
+from grt_batch.schema.records import ALL_VERSIONS, Dataset, DerivedField, Field, Job, Leaf, Metric, Param, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import (
     NOT_SHOWN,

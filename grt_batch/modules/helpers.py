@@ -20,7 +20,7 @@ from grt_batch.aggregate.measures import Cube
 from grt_batch.frames.dictionaries import alike, categories, replaced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
-from grt_batch.schema.records import Field, Job
+from grt_batch.schema.records import ALL_VERSIONS, Field, Job
 from grt_batch.schema.tables import Column, Type
 from grt_batch.schema.tool_ids import SHED_ID
 
@@ -37,10 +37,6 @@ TOOL_COLUMNS = (
     Column("tool_version", Type.TEXT, "version of the tool, or * for all together; empty where the job has none"),
 )
 """The columns of TOOL_KEY in a table with the rows of all versions."""
-
-
-ALL_VERSIONS = "*"
-"""The tool_version of rows of a tool over all its versions; their tool_id is the id without the version."""
 
 
 PERIODS = {"all": None, "30d": 30, "7d": 7}

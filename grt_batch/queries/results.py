@@ -19,6 +19,7 @@ import psycopg2
 from grt_batch.core.errors import NoTable, QueryFailed
 from grt_batch.queries.definitions import Query
 from grt_batch.schema.escapes import escape
+from grt_batch.schema.figures import without_exponent
 from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION, Tool
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.schema import SCHEMA
@@ -121,16 +122,10 @@ def cell_text(value: Any) -> str:
             text = f"{value:f}"
             return text.rstrip("0").rstrip(".") if "." in text else text
         case float():
-            return _plain(value)
+            return without_exponent(str(value + 0.0).removesuffix(".0"))
         case dict() | list():
             return orjson.dumps(value, default=_json).decode()
     return str(value)
-
-
-def _plain(value: float) -> str:
-    """Return the shortest text that gives the number again, without an exponent unless that is much shorter."""
-    text = str(value + 0.0).removesuffix(".0")
-    return f"{Decimal(text):f}" if "e" in text and 1e-6 <= abs(value) < 1e21 else text
 
 
 def _json(value: Any) -> Any:

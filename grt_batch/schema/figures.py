@@ -87,10 +87,13 @@ def plain_text(values: pl.Series) -> pl.Series:
     if not scientific.any():
         return text
     found = text.filter(scientific).unique()
-    return text.replace(found, pl.Series([_without_exponent(one) for one in found], dtype=pl.String))
+    return text.replace(found, pl.Series([without_exponent(one) for one in found], dtype=pl.String))
 
 
-def _without_exponent(text: str) -> str:
+def without_exponent(text: str) -> str:
+    """Return the text of a number with its exponent written out, unless that makes it much longer."""
+    if "e" not in text:
+        return text
     value = Decimal(text)
     return f"{value:f}" if _PLAIN[0] <= abs(value) < _PLAIN[1] else text
 

@@ -59,6 +59,23 @@ _KEY = (INSTANCE, *TOOL_KEY)
 _BEFORE, _AFTER = f"in the {PERIOD_DAYS} days before those", f"in the last {PERIOD_DAYS} days"
 
 
+_EXTENTS = ("first_runtime", "last_runtime")
+
+
+_BOUNDS = dict.fromkeys((f"{end}_{period}" for period in ("before", "after") for end in _EXTENTS), pl.Float64())
+"""Columns of the frame alone, in seconds: what runtime_p50_before and runtime_p50_after lie between."""
+
+
+def _median(period: str) -> Column:
+    return Column.estimate(
+        f"runtime_p50_{period}",
+        Type.DOUBLE,
+        f"median of runs_{period}, within 1 %; null without any",
+        "s",
+        within=(f"first_runtime_{period}", f"last_runtime_{period}"),
+    )
+
+
 TOOL_CHANGE = Table(
     "tool_change",
     f"Tools whose error rate or median runtime has changed: the last {PERIOD_DAYS} UTC days of create_time, the"
@@ -79,8 +96,7 @@ TOOL_CHANGE = Table(
         Column("p_value", Type.DOUBLE, "how likely such a z or a larger one is by chance, either way, for one tool"),
         Column("runs_before", Type.BIGINT, f"jobs in state ok with a runtime {_BEFORE}"),
         Column("runs_after", Type.BIGINT, f"jobs in state ok with a runtime {_AFTER}"),
-        Column.estimate("runtime_p50_before", Type.DOUBLE, "median of runs_before, within 1 %; null without any", "s"),
-        Column.estimate("runtime_p50_after", Type.DOUBLE, "median of runs_after, within 1 %; null without any", "s"),
+        *(_median(period) for period in ("before", "after")),
         Column.estimate(
             "runtime_ratio",
             Type.DOUBLE,
@@ -99,13 +115,6 @@ TOOL_CHANGE = Table(
         Evidence("tool_usage", "other.period = '30d' AND other.ok + other.error > 0")
     ),
 )
-
-
-_EXTENTS = ("first_runtime", "last_runtime")
-
-
-_BOUNDS = dict.fromkeys((f"{end}_{period}" for period in ("before", "after") for end in _EXTENTS), pl.Float64())
-"""Columns of the frame alone, in seconds: what runtime_p50_before and runtime_p50_after lie between."""
 
 
 class Errors(Module):

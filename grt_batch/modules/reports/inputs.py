@@ -3,8 +3,9 @@
 In `tool_input` only jobs count whose input has a known size, which is the sum over all input datasets. These are jobs
 in any state; their percentiles and the most memory are of those in state ok alone: the memory of a job that was killed
 for it says what was not enough. The rows with `low` 0 are jobs whose inputs are empty. Percentiles come from
-logarithmic bins, within 0.8 %, and lie between the least and the greatest value. `tool_extension` counts datasets of
-all jobs, whatever became of them. The version `*` is a tool over all its versions.
+logarithmic bins, within 1 %, and lie between the least and the greatest value. `tool_extension` counts the rows of
+datasets of all jobs, whatever became of them: a dataset that stands under two names of a job counts twice, which it
+does not in the bytes of a job. The version `*` is a tool over all its versions.
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ TOOL_EXTENSION = Table(
         *_TOOL,
         Column("type", Type.TEXT, "input or output"),
         Column("extension", Type.TEXT, "type of the file; empty where it is not known"),
-        Column("datasets", Type.BIGINT, "datasets; one that two jobs read counts twice"),
-        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes that are known; null where none is"),
+        Column("datasets", Type.BIGINT, "rows: a dataset of two jobs, or of one job by two names, counts twice"),
+        Column.sum_of(Dataset.file_size, "bytes", "exact sum of the sizes of these rows; null where none is known"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )

@@ -15,7 +15,7 @@ those of the instance `*` are of the jobs of all instances.
 
 Sums are exact; mean and variance follow from them, exact but for the last digit of a double: variance =
 (n · Σx² - (Σx)²) / (n · (n - 1)), as PostgreSQL's var_samp. A percentile p is the value of rank ceil(p · n / 100),
-within 0.8 %.
+within 1 %.
 """
 
 from __future__ import annotations

@@ -214,8 +214,9 @@ SAME = {
         "SELECT instance_id, day, tool_id, tool_version, state, jobs FROM grt.tool_day",
     ),
     "bytes of the inputs": (
-        "SELECT instance_id, tool_id, state, sum(file_size) FROM grt.job JOIN grt.job_dataset"
-        " USING (instance_id, job_id) WHERE type = 'input' GROUP BY 1, 2, 3 HAVING sum(file_size) > 0",
+        "SELECT instance_id, tool_id, state, sum(size) FROM grt.job JOIN (SELECT instance_id, job_id, dataset_id,"
+        " max(file_size) AS size FROM grt.job_dataset WHERE type = 'input' GROUP BY 1, 2, 3)"
+        " USING (instance_id, job_id) GROUP BY 1, 2, 3 HAVING sum(size) > 0",
         "SELECT instance_id, tool_id, state, sum(input_bytes) FROM grt.tool_day GROUP BY 1, 2, 3"
         " HAVING sum(input_bytes) > 0",
     ),

@@ -21,6 +21,7 @@ from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.errors import JOBS, RUNTIMES, TOOL_CHANGE, Errors, two_proportions
 from grt_batch.schema.records import Job, Records
+from grt_batch.schema.tables import render
 
 AS_OF = date(2024, 6, 30)
 BEFORE, AFTER = 30, 0
@@ -67,7 +68,7 @@ def changes(instances: Mapping[str, Iterable[Row]], **config: Any) -> dict[Key, 
     frames = module.rows(merged, Ledger(AS_OF, Config(**config), ()))
     assert frames.keys() == {TOOL_CHANGE.name}
     bounded(frames[TOOL_CHANGE.name])
-    frame = TOOL_CHANGE.frame(frames[TOOL_CHANGE.name])
+    frame = TOOL_CHANGE.frame(frames[TOOL_CHANGE.name]).drop(TOOL_CHANGE.bounds)
     return {tuple(row[name] for name in TOOL_CHANGE.key): row for row in frame.iter_rows(named=True)}  # type: ignore[misc]
 
 
@@ -241,6 +242,18 @@ def test_a_median_lies_between_the_runtimes() -> None:
     row = change(jobs(BEFORE, 20, runtime=10**9), jobs(AFTER, 20, runtime=2 * 10**9 + 1))
     assert row is not None
     assert (row["runtime_p50_before"], row["runtime_p50_after"]) == (100, (2 * 10**9 + 1) / SECOND)
+
+
+def test_medians_are_written_as_the_extremes_where_rounding_would_leave_them() -> None:
+    rows = [*jobs(BEFORE, 20, runtime=123_456_789), *jobs(AFTER, 20, runtime=987_654_321)]
+    module = Errors()
+    found = module.rows(
+        concat_instances(module.cubes, {"a": module.aggregate(records(rows))}), Ledger(AS_OF, Config(), ())
+    )
+    line = b"".join(render(TOOL_CHANGE, TOOL_CHANGE.frame(found[TOOL_CHANGE.name]))).decode().splitlines()[0]
+    row = dict(zip(TOOL_CHANGE.schema, line.split("\t"), strict=True))
+    assert (row["runtime_p50_before"], row["runtime_p50_after"]) == ("12.3456789", "98.7654321")
+    assert row["runtime_ratio"] == "8"
 
 
 def test_no_jobs_give_no_rows() -> None:

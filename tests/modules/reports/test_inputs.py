@@ -21,6 +21,7 @@ from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Partial, concat_instances
 from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
 from grt_batch.schema.records import Dataset, Job, Record, Records
+from grt_batch.schema.tables import render
 
 MODULE = Inputs()
 SECOND = 10**7
@@ -281,6 +282,19 @@ def test_the_frame_has_the_extents_that_percentiles_lie_in() -> None:
     frame = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))[TOOL_INPUT.name]
     extents = frame.select("first_runtime", "last_runtime", "first_memory", "last_memory")
     assert extents.rows() == [(3e-7, 5e-7, 7, 9)] * 4
+
+
+def test_percentiles_are_written_with_four_digits_or_as_the_extremes() -> None:
+    most = 2**33 + 1
+    jobs = [job(1, 123_456_789, most), *(job(2, runtime, most - 5000) for runtime in (123_000_000, 123_456_789))]
+    rows = MODULE.rows(concat_instances(MODULE.cubes, {"a": partial_of(jobs)}), Ledger(date(2024, 6, 30), Config(), ()))
+    found = TOOL_INPUT.frame(rows[TOOL_INPUT.name]).filter(instance_id="a", tool_version="1.0")
+    lines = b"".join(render(TOOL_INPUT, found)).decode().splitlines()
+    names = list(TOOL_INPUT.schema)
+    first, second = (dict(zip(names, line.split("\t"), strict=True)) for line in lines)
+    assert (first["runtime_p50"], first["memory_p50"], first["memory_max"]) == ("12.3456789", str(most), str(most))
+    assert (second["runtime_p50"], second["runtime_p95"]) == ("12.32", "12.32")
+    assert (second["memory_p95"], second["memory_max"]) == (str(most - 5000), str(most - 5000))
 
 
 def test_what_no_job_has_is_null() -> None:

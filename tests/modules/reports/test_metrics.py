@@ -328,7 +328,7 @@ def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
 
 def written(*rows: Row) -> dict[str, dict[str, str]]:
     """What is written of the metrics of some jobs of a tool: by metric, the text of each column."""
-    found = tables({"a": rows})[TOOL_METRIC.name].filter(period="all", instance_id="a", tool_version="1.0")
+    found = tables({"a": rows})[TOOL_METRIC.name].filter(period="all", instance_id="a", tool_version="*")
     lines = b"".join(render(TOOL_METRIC, found, null="")).decode().splitlines()
     texts = [dict(zip(TOOL_METRIC.schema, line.split("\t"), strict=True)) for line in lines]
     return {row["metric"]: row for row in texts}
