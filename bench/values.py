@@ -26,6 +26,7 @@ from grt_batch.frames.ipc import pack_frames
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import Partial, concat_instances
 from grt_batch.modules.reports.params import PARAM, PARAM_VALUE, VALUES, Params
+from grt_batch.pipeline.aggregation import GATHERED_JOBS
 from grt_batch.schema.records import Leaf, Records
 
 MODULE = Params()
@@ -70,14 +71,15 @@ def measure(values: int, archives: int) -> Outcome:
 
 def _archive(number: int, values: int, random: np.random.Generator, true: np.ndarray) -> Partial:
     """Return the partial of an archive with so many values of their own, and count the popular ones."""
-    size, parts = Config().aggregate_jobs, []
-    for begin in range(0, 2 * values, size):
-        jobs = min(size, 2 * values - begin)
+    parts = []
+    for begin in range(0, 2 * values, GATHERED_JOBS):
+        jobs = min(GATHERED_JOBS, 2 * values - begin)
         popular = np.minimum(random.geometric(0.2, jobs - jobs // 2), POPULAR) - 1
         true += np.bincount(popular, minlength=POPULAR)
         own = pl.Series(random.integers(0, 2**62, jobs // 2)).cast(pl.String) + f" of {number}"
-        parts.append(MODULE.aggregate(Records({Leaf: _leaves(pl.concat([_names(popular), own]))})))
-    return MODULE.gathered([MODULE.merge(parts)])
+        counted = MODULE.aggregate(Records({Leaf: _leaves(pl.concat([_names(popular), own]))}))
+        parts.append(MODULE.gathered([counted]))
+    return MODULE.gathered(parts)
 
 
 def _names(popular: np.ndarray) -> pl.Series:

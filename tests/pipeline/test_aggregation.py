@@ -23,7 +23,8 @@ TEXTS = pl.Enum(["a", "b", "c", "d"])
 
 
 class Watching(Module):
-    """Wants datasets; of a task it keeps nothing, and at a merge it looks at what is left of the frames."""
+    """Wants datasets; of a task it keeps nothing, and at a merge it looks at what is left of the frames. `n` has a row
+    for each of what was gathered, with the number of parts that were merged."""
 
     name = "watching"
     needs = (Job, Dataset)
@@ -32,16 +33,14 @@ class Watching(Module):
         self.frames = frames
 
     def empty(self) -> Partial:
-        return {}
+        return {"n": pl.DataFrame(schema={"n": pl.Int64})}
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
         assert not self.frames
         return {"n": pl.DataFrame({"n": [len(partials)]})}
 
     def gathered(self, partials: Sequence[Partial]) -> Partial:
-        # What is let go of an archive is let go of all its parts together.
-        (partial,) = partials
-        return partial
+        return {"n": pl.concat([partial["n"] for partial in partials])}
 
 
 def frames_of(datasets: Sequence[int]) -> dict[str, pl.DataFrame]:
@@ -54,7 +53,14 @@ def frames_of(datasets: Sequence[int]) -> dict[str, pl.DataFrame]:
 
 
 def parts_of(frames: dict[str, pl.DataFrame], jobs: int) -> list[AggregateTask]:
-    """The tasks that the frames are cut into."""
+    """The tasks that the frames are cut into, and are merged from at once."""
+    tasks, merged = aggregated(frames, jobs)
+    assert merged == [len(tasks)] * bool(tasks)
+    return tasks
+
+
+def aggregated(frames: dict[str, pl.DataFrame], jobs: int) -> tuple[list[AggregateTask], list[int]]:
+    """The tasks that the frames are cut into, and how many of them are merged before they are gathered."""
     found: list[AggregateTask] = []
 
     def run_tasks(tasks: Iterator[Task]) -> Iterator[Any]:
@@ -64,9 +70,9 @@ def parts_of(frames: dict[str, pl.DataFrame], jobs: int) -> list[AggregateTask]:
             yield {Watching.name: {}}
 
     module = Watching(frames)
-    merged = list(aggregate(frames, [module], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks))
-    assert [(each, partial["n"].item()) for each, partial in merged] == [(module, max(1, len(found)))]
-    return found
+    ((same, partial),) = aggregate(frames, [module], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks)
+    assert same is module
+    return found, partial["n"]["n"].to_list()
 
 
 @examples(60)
@@ -87,6 +93,17 @@ def test_parts_are_all_records_of_so_many_jobs_and_together_all_that_modules_nee
         assert set(task.frames["datasets"]["job_id"]) <= set(task.frames["jobs"]["job_id"])
     for kind in ("jobs", "datasets"):
         assert [row for task in tasks for row in task.frames[kind].rows()] == whole[kind]
+
+
+@pytest.mark.parametrize(("jobs", "sizes", "merged"), [(2, [2, 2, 1] * 2 + [2], [3, 3, 1]), (7, [5, 5, 2], [1, 1, 1])])
+def test_so_many_jobs_are_gathered_at_a_time(
+    jobs: int, sizes: list[int], merged: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grt_batch.pipeline.aggregation.GATHERED_JOBS", 5)
+    tasks, found = aggregated(frames_of([1] * 12), jobs)
+    assert [task.frames["jobs"].height for task in tasks] == sizes
+    assert [task.frames["datasets"].height for task in tasks] == sizes
+    assert found == merged
 
 
 def test_a_part_has_just_the_texts_of_its_own() -> None:

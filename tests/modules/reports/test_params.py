@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 import polars.selectors as cs
 import pytest
@@ -181,6 +182,28 @@ def test_of_a_great_many_values_the_popular_ones_stay() -> None:
         assert found["seed"][0::2] == (jobs, jobs // 2)
         assert found["seed"][1] == pytest.approx(jobs / 2 + 2, rel=0.03)
     assert not values["at_least"].any()
+
+
+@pytest.mark.parametrize("exponent", [1.05, 1.3, 2.0])
+def test_each_value_of_one_percent_is_listed_within_one_percent(exponent: float) -> None:
+    """Archives whose values become rarer by Zipf's law, each with favourites of its own."""
+    random, true = np.random.default_rng(3), Counter[str]()
+    parts = []
+    for number in range(5):
+        values = [f"{value if value % 3 else (value, number)}" for value in random.zipf(exponent, 8000)]
+        true.update(values)
+        parts.append(partial_of(params([("seed", value, False, "ok") for value in values])))
+    param, table = tables(a=MODULE.gathered(parts[:3]), b=MODULE.gathered(parts[3:]))
+    jobs = true.total()
+    for version in ("1.0", "*"):
+        found = of_version(table, version)
+        assert 1 < found.height <= 100
+        assert found["jobs"].min() > 1
+        listed = {value: (known, at_least) for value, known, at_least in found["value", "jobs", "at_least"].iter_rows()}
+        assert {value for value, count in true.items() if count * 100 >= jobs} <= listed.keys()
+        for value, (known, at_least) in listed.items():
+            assert known <= true[value] <= known + at_least * 0.0099 * jobs
+        assert by_name(param, version)["seed"][1] == pytest.approx(len(true), rel=0.03)
 
 
 def test_a_value_that_was_rare_for_a_while_has_at_least_so_many_jobs() -> None:
