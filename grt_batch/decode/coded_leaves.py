@@ -53,7 +53,9 @@ def coded_leaves(
     """
     flat, odd = np.flatnonzero(kinds != ODD), np.flatnonzero(kinds == ODD)
     texts: list[tuple[str | None, ...]] = [
-        (names[i], None, DATA) if kinds[i] == REFERENCES else leaf(names[i], values[i]) for i in flat.tolist()
+        # No text of this kind is one that Python writes for references.
+        (names[i], None, DATA) if kind == REFERENCES else (names[i], values[i], None)
+        for i, kind in zip(flat.tolist(), kinds[flat].tolist(), strict=True)
     ]
     counts = np.ones(len(kinds), np.int64)
     found, ends, known = _nested(data, places[odd], len(texts))
