@@ -15,7 +15,7 @@ from grt_batch.decode.param_values import opened as parsed
 from grt_batch.kernels.json_layers import closed, opened
 from grt_batch.kernels.json_text import ODD
 
-VALUES = st.sampled_from(["text", "", 5, None, [], [1], {}, {"a": 1}, {"p": 1, "q": 2}, {"a": {"p": 1}}, [{"p": {}}]])
+VALUES = st.sampled_from(["text", "", 5, None, [], [1], {}, {"a": 1}, {"q": 1, "p": 2}, {"a": {"p": 1}}, [{"p": {}}]])
 
 
 def inner(raw: str, name: str = "p") -> tuple[str, int] | None:
@@ -44,7 +44,9 @@ def test_what_is_opened_is_what_the_parser_opens(value: object, layers: list[str
 ODD_TEXTS = ("", "x", "5", '"', '"x', '"x"', '""', '"{}"x', '"{', '{"p": "{}"', '{"p": "{}"}}', '{"p": "[1]", "q": 1}')
 
 
-@pytest.mark.parametrize("raw", [*ODD_TEXTS, '{"p": "x"}', '{"p": 5}', '{"\\u0070": {}}', '"\\ud800"'])
+@pytest.mark.parametrize(
+    "raw", [*ODD_TEXTS, '{"p": 1, "q": 2}', '{"p": "x"}', '{"p": 5}', '{"\\u0070": {}}', '"\\ud800"']
+)
 def test_other_texts_are_for_the_parser(raw: str) -> None:
     assert inner(raw) is None
 
