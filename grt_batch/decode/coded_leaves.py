@@ -53,7 +53,9 @@ def coded_leaves(
     """
     flat, odd = np.flatnonzero(kinds != ODD), np.flatnonzero(kinds == ODD)
     texts: list[tuple[str | None, ...]] = [
-        (names[i], None, DATA) if kinds[i] == REFERENCES else leaf(names[i], values[i]) for i in flat.tolist()
+        # No text of this kind is one that Python writes for references.
+        (names[i], None, DATA) if kind == REFERENCES else (names[i], values[i], None)
+        for i, kind in zip(flat.tolist(), kinds[flat].tolist(), strict=True)
     ]
     counts = np.ones(len(kinds), np.int64)
     found, ends, known = _nested(data, places[odd], len(texts))
@@ -78,6 +80,7 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
 
     Those of a value for the full parser are missing.
     """
+    from grt_batch.kernels import leaf_codes as codes_of
     from grt_batch.kernels import leaves as kernel
 
     sizes = places[:, 3] - places[:, 2]
@@ -85,7 +88,7 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
     longest, most = int(sizes.max(initial=0)), int(sizes.sum()) // _SHORTEST_LEAF + len(places)
     out = np.empty(2 * int(sizes.sum()) + (1 << 16), np.uint8)
     spans, known = np.empty((most, 2), np.int64), np.empty((most, 3), np.int64)
-    codes, ends, state = np.empty(most, np.int64), np.empty(len(places), np.int64), np.zeros(5, np.int64)
+    codes, ends, state = np.empty(most, np.int64), np.empty(len(places), np.int64), np.zeros(codes_of.STATE, np.int64)
     kernel.leaves(
         data,
         places,
@@ -103,12 +106,12 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
         ends,
         state,
     )  # fmt: skip
-    whole = out[: state[kernel.SIZE]].tobytes()
-    names = [whole[start:end].decode() for start, end in spans[: state[kernel.NAMES]].tolist()]
+    whole = out[: state[codes_of.SIZE]].tobytes()
+    names = [whole[start:end].decode() for start, end in spans[: state[codes_of.NAMES]].tolist()]
     texts: list[LeafText] = []
-    for name, start, end in known[: state[kernel.LEAVES]].tolist():
+    for name, start, end in known[: state[codes_of.LEAVES]].tolist():
         if start >= 0:
             texts.append(leaf(names[name], whole[start:end].decode()))
         else:
-            texts.append((names[name], None, DATA if start == kernel.DATA else None))
-    return first + codes[: state[kernel.CODES]], ends, texts
+            texts.append((names[name], None, DATA if start == codes_of.DATA else None))
+    return first + codes[: state[codes_of.CODES]], ends, texts

@@ -253,7 +253,7 @@ def _params(layout: Layout, data: Bytes, sep: int, lines: int, wanted: Collectio
         spans = Spans(of_pairs.begins[pairs], of_pairs.counts[pairs])
         known: dict[str, int] = {}
         columns["name"] = np.array([known.setdefault(name, len(known)) for name in names], np.int64)[pairs]
-        columns |= {"leaves": spans.counts.astype(np.int32), "leaf": of_pairs.codes[spans.places()]}
+        columns |= {"leaves": spans.counts.astype(np.int32), "leaf": of_pairs.codes[spans.places()].astype(np.int32)}
         texts |= {"name": [(name,) for name in known], "leaf": of_pairs.texts}
     if Param.kind in wanted:
         data_or_not = [DATA if kind == REFERENCES else None for kind in found[:, 0].tolist()]

@@ -39,7 +39,7 @@ def leaves(collected: Collected, rows: Rows, order: Integers, jobs: Integers, in
     rows, frame = rows[kept], frame.filter(pl.Series(kept))
     name = frame[Leaf.name.name]
     # Backwards, the first row of a name is the last.
-    first = last(rows[::-1], name.to_physical().to_numpy()[::-1], len(categories(name)))[::-1]
+    first = last(rows[::-1].copy(), name.to_physical().to_numpy()[::-1], len(categories(name)))[::-1]
     return frame.with_columns(pl.Series(Leaf.first.name, first))
 
 

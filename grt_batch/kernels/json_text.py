@@ -1,7 +1,7 @@
 r"""Reads the pieces of JSON: strings, numbers, lists of them.
 
 Each function reads `data`, uint8[n], from a place on, before `end`, and writes to `out` from `size` on. It returns the
-place behind what it read, and the new size; a place of ODD is for a full parser: no JSON, NUL, or a surrogate.
+place behind what it read, and the new size; a place of ODD is for a full parser: no JSON, NUL, half a surrogate.
 """
 
 from __future__ import annotations
@@ -50,12 +50,16 @@ def string(data: Any, at: Any, end: Any, out: Any, size: Any, written: Any) -> A
         at += 2
         if byte == _U:
             number = _hex(data, at, end)
+            at += 4
+            if number >= 0xD800 and number <= 0xDBFF and at + 1 < end and data[at] == BACKSLASH and data[at + 1] == _U:
+                half = _hex(data, at + 2, end)
+                at += 6
+                number = ODD if half < 0xDC00 or half > 0xDFFF else 0x10000 + (number - 0xD800 << 10) + half - 0xDC00
             if number <= 0 or (number >= 0xD800 and number <= 0xDFFF):
                 return ODD, size
             if written and (number < _SPACE or number == QUOTE or number == BACKSLASH):
                 return ODD, size
             size = _put(out, size, number)
-            at += 4
             continue
         plain = _escaped(byte)
         if plain == 0:
@@ -107,14 +111,19 @@ def _hex(data: Any, at: Any, end: Any) -> int:
 
 @compiled
 def _put(out: Any, size: Any, number: Any) -> Any:
-    """Write a character of the basic plane in UTF-8. Return the new size."""
+    """Write a character in UTF-8. Return the new size."""
     if number < 0x80:
         out[size] = number
         return size + 1
     if number < 0x800:
         out[size], out[size + 1] = 0xC0 | number >> 6, 0x80 | number & 0x3F
         return size + 2
-    out[size], out[size + 1], out[size + 2] = 0xE0 | number >> 12, 0x80 | number >> 6 & 0x3F, 0x80 | number & 0x3F
+    if number < 0x10000:
+        out[size] = 0xE0 | number >> 12
+    else:
+        out[size], out[size + 1] = 0xF0 | number >> 18, 0x80 | number >> 12 & 0x3F
+        size += 1
+    out[size + 1], out[size + 2] = 0x80 | number >> 6 & 0x3F, 0x80 | number & 0x3F
     return size + 3
 
 

@@ -26,7 +26,7 @@ from grt_batch.modules.exports.lake import Lake
 from grt_batch.pipeline.read import read_archive, redaction_of
 from grt_batch.pipeline.tasks import RunTasks, run_here
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import RECORDS, Job, Records
+from grt_batch.schema.records import RECORDS, Job, Leaf, Records
 from grt_batch.uploads.archive import ArchiveReader, Block, Header
 from grt_batch.uploads.unpacking import Limits
 
@@ -207,6 +207,40 @@ def test_the_texts_of_a_value_are_searched_at_once(value: list[object], monkeypa
     assert found.count(REDACTED) == 1000
     assert len(searched) < 8
     assert sum(searched) >= 1000
+
+
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * MANY, "[" * MANY + "]" * MANY, '{"a":' * MANY + "1" + "}" * MANY, '[{"a":' * MANY + "1" + "}]" * MANY,
+        "[" + "[]," * MANY + "{}]", "[" + '"x",' * MANY + "1]", "[" + ",".join(f'{{"a":{i}}}' for i in range(MANY)) + "]",
+        "{" + ",".join(f'"{i}":"{i}"' for i in range(MANY)) + "}", "{" + '"a":1,' * MANY + '"a":2}', '{"a":"' + "\\\\" * MANY + '"}',
+        "[" * 15 + "{}" + ",1" * MANY + "]" * 15, "[" + "{'src': 'hda', 'id': 1}, " * MANY + "]", '{"' + "|" * MANY + '":{"a":1}}',
+        json.dumps([{"values": [{"src": "hda", "id": i}]} for i in range(MANY)]), '{"p":' * MANY + "1",
+    ],
+    ids=range(15),
+)  # fmt: skip
+def test_a_value_with_a_hundred_thousand_parts_has_leaves(value: str) -> None:
+    layout, _ = layout_of(Kind.PARAMS, [HEADERS[Kind.PARAMS].rstrip(b"\n")])
+    for text in (value, json.dumps(value)):
+        found = decode(Block(layout, 0, line(1, "p", text) + line(2, "q", '{"a": 1}')), (Leaf.kind,))
+        count, other = found.columns["leaves"].tolist()
+        assert 0 < count <= MANY + 2
+        assert other == 1
+        assert found.texts["leaf"][found.columns["leaf"][-1]] == ("q|a", "1", None)
+
+
+@pytest.mark.parametrize("key", ["k" * 490, "é" * 245, "k|" * 245])
+def test_the_names_of_leaves_take_no_more_than_some_times_the_values(key: str) -> None:
+    layout, _ = layout_of(Kind.PARAMS, [HEADERS[Kind.PARAMS].rstrip(b"\n")])
+    for count in (5, 30, 100, 10_000):
+        values = (json.dumps({f"{key}{job}": {f"{i}": i for i in range(count)}}) for job in range(20_000 // count))
+        text = b"".join(line(job, "p", value) for job, value in enumerate(values))
+        leaves = decode(Block(layout, 0, text), (Leaf.kind,)).texts["leaf"]
+        assert sum(len((name or "").encode()) for name, *_ in leaves) < 32 * len(text)
 
 
 # Dates

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from grt_batch.kernels import leaves as kernel
-from grt_batch.kernels.leaves import CODES, DATA, FRAME, LEAVES, LEVELS, NAMES, NULL, SIZE
+from grt_batch.kernels.leaf_codes import CODES, DATA, LEAVES, NAMES, NULL, SIZE, STATE
+from grt_batch.kernels.leaves import FRAME, LEVELS
 
 Found = tuple[list[int], list[tuple[str, str | int]], npt.NDArray[np.int64]]
 
@@ -24,7 +25,7 @@ def found(*values: str, name: str = "p", most: int = 100, room: int = 1000) -> F
     longest = max(map(len, values)) + 8
     spans, known = np.empty((most, 2), np.int64), np.empty((most, 3), np.int64)
     out, codes, ends = np.empty(room, np.uint8), np.empty(most, np.int64), np.empty(len(values), np.int64)
-    state = np.zeros(5, np.int64)
+    state = np.zeros(STATE, np.int64)
     kernel.leaves(
         np.frombuffer(text, np.uint8), np.array(places), np.empty((2, longest), np.uint8),
         np.empty(longest + 1024, np.uint8), np.empty(2 * longest + 64, np.uint8), np.empty((longest + 16, 3), np.int64),

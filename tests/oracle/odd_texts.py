@@ -19,7 +19,7 @@ VALUES: tuple[object, ...] = (
     "some.one@example.org", "x" * 1010 + " some.one@example.org",
     {"c": {"sel": "a", "__current_case__": 1, "in": REFERENCE, "x": [7, "é"]}, "chromInfo": "/x", "e": {}, "n": None},
     [{"__index__": 0, "in": {"values": [REFERENCE]}, "w": "3"}, {"__index__": 1, "in": None, "w": "3"}, "z", [1]],
-    {"t": '{"a": 1}', "r": str([REFERENCE]), "password": "x", "m@x.org": "some.one@example.org", "k" * 600: {"d": 1}},
+    {"t": '{"a": 1}', "r": str([REFERENCE]), "m@x.org": "some.one@example.org", "k" * 600: {"d": 1}},
     [[{"a": True}], [REFERENCE, {"values": [REFERENCE]}]], {"": {"a|b": {"__x": 1}, "null": "null"}}, str(REFERENCE),
 )  # fmt: skip
 BARE = ("bare text", "None", "null", '"null"', "1.50", "18446744073709551616", '"\\ud800"', "NaN", "[NaN]", "")
