@@ -59,9 +59,10 @@ _WRITTEN_BEGINS = ("{'", "{u'", "[{'", "[{u'")
 
 
 def leaves(name: str, raw: bytes) -> list[LeafText]:
-    """Return the leaves of the parameter `name`, no two equal. `raw` is the field of the line, valid UTF-8.
+    """Return the leaves of the parameter `name`, in the order in which the kernel finds them: that of their ends.
 
-    Names are `shortened` to KEY_BYTES, each with those around it already shortened; values are not.
+    `raw` is the field of the line, valid UTF-8. Names are `shortened` to KEY_BYTES, each with those around it already
+    shortened; values are not.
     """
     value, source = opened(name, raw)
     if not isinstance(value, dict | list):
@@ -71,8 +72,8 @@ def leaves(name: str, raw: bytes) -> list[LeafText]:
     except TypeError:
         # It is nested so deeply that it is taken for a text.
         return [(name, text_of(source, source), None)]
-    found = list(dict.fromkeys(_inside(name, value, 0)))
-    size = sum(len(one.encode()) for one, _, _ in found)
+    found = [one if one[2] else leaf(one[0], one[1]) for one in dict.fromkeys(_inside(name, value, 0))]
+    size = sum(len(one.encode()) for one, _, _ in set(found))
     return [(name, whole, None)] if size > max(MOST_NAMES_BYTES, NAMES_TO_VALUE * len(whole.encode())) else found
 
 
@@ -89,11 +90,11 @@ def _is_written(text: str) -> bool:
 
 
 def _inside(name: str, value: Any, depth: int) -> Iterator[LeafText]:
-    """Yield the leaves of a part of a value, below `depth` objects and lists."""
+    """Yield the leaves of a part of a value, below `depth` objects and lists; references that Python wrote as texts."""
     if _is_reference(value):
         yield name, None, DATA
     elif not isinstance(value, dict | list):
-        yield leaf(name, text_of(value, ""))
+        yield name, text_of(value, ""), None
     elif depth == LEVELS or not value or (isinstance(value, list) and not _holds_object(value)):
         yield name, dump(value), None
     elif isinstance(value, dict):
@@ -101,9 +102,9 @@ def _inside(name: str, value: Any, depth: int) -> Iterator[LeafText]:
             inner = shortened(f"{name}|{key}".replace("\0", "\ufffd"), KEY_BYTES)
             yield from _inside(inner, item, depth + 1)
     else:
-        yield name, str(len(value)), None
         for item in value:
             yield from _inside(name, item, depth + 1)
+        yield name, str(len(value)), None
 
 
 def _is_reference(value: Any) -> bool:

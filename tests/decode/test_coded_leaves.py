@@ -16,7 +16,7 @@ from grt_batch.decode import coded_leaves
 from grt_batch.decode.coded_leaves import Spans
 from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import decode
-from grt_batch.decode.leaves import DATA, LeafText
+from grt_batch.decode.leaves import DATA, LeafText, leaves
 from grt_batch.kernels import leaves as kernel
 from grt_batch.sample.names import PARAMETERS
 from grt_batch.schema.members import Kind, layout_of
@@ -88,6 +88,8 @@ def test_the_leaves_of_a_block_are_those_of_the_plain_reader(
     found = leaves_of(b"".join(line(1, name, raw.decode()) for name, raw in pairs if b"\n" not in raw))
     expected = [plain("" if name == "None" else name, raw) for name, raw in pairs if b"\n" not in raw]
     assert [set(some) for some in found] == expected
+    # In this order whether there was room for the kernel or not.
+    assert found == [leaves("" if name == "None" else name, raw) for name, raw in pairs if b"\n" not in raw]
 
 
 @examples(300)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from build import HEADERS, line, write_archive
+from odd_texts import add_lines, add_params
+from writing import Archive
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.timing import Clock
+from grt_batch.frames.ipc import pack_frame
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.read import limits_of, read_archive, redaction_of
 from grt_batch.pipeline.tasks import run_here
@@ -74,6 +77,22 @@ def test_what_galaxy_adds_by_itself_is_left_out_of_leaves_and_counted(tmp_path: 
         assert (frames[Leaf.kind].height, frames[Param.kind].height) == (rows, 2)
     account, _, _ = read_archive(tar, Config(), (Param.kind,), run_here, Clock(), lambda _: None)
     assert account.total("left_out") == 0
+
+
+def test_leaves_are_the_same_however_an_archive_is_cut(tmp_path: Path) -> None:
+    archive = Archive()
+    add_lines(archive)
+    add_params(archive)
+    archive.write(tmp_path / "one", "1", 1718000000)
+    found = []
+    for block_bytes in (1, 3000, 50_000, 4 << 20):
+        config = Config(block_bytes=block_bytes)
+        account, frames, _ = read_archive(
+            tmp_path / "one" / "1.tar.gz", config, (Leaf.kind,), run_here, Clock(), lambda _: None
+        )
+        assert frames is not None
+        found.append((account, pack_frame(frames[Leaf.kind])))
+    assert found.count(found[0]) == len(found)
 
 
 def test_too_many_rejected_lines_put_an_archive_in_quarantine(tmp_path: Path) -> None:
