@@ -54,7 +54,7 @@ def coded_leaves(
     flat, odd = np.flatnonzero(kinds != ODD), np.flatnonzero(kinds == ODD)
     texts: list[tuple[str | None, ...]] = [
         # No text of this kind is one that Python writes for references.
-        (names[i], None, DATA) if kind == REFERENCES else (names[i], values[i], None)
+        (names[i], None, DATA) if kind == REFERENCES else (names[i], values[i] or "", None)
         for i, kind in zip(flat.tolist(), kinds[flat].tolist(), strict=True)
     ]
     counts = np.ones(len(kinds), np.int64)
@@ -110,8 +110,6 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
     names = [whole[start:end].decode() for start, end in spans[: state[codes_of.NAMES]].tolist()]
     texts: list[LeafText] = []
     for name, start, end in known[: state[codes_of.LEAVES]].tolist():
-        if start >= 0:
-            texts.append(leaf(names[name], whole[start:end].decode()))
-        else:
-            texts.append((names[name], None, DATA if start == codes_of.DATA else None))
+        value = leaf(names[name], whole[start:end].decode())
+        texts.append((names[name], None, DATA) if start == codes_of.DATA else value)
     return first + codes[: state[codes_of.CODES]], ends, texts

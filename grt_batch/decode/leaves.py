@@ -30,7 +30,7 @@ DATA = "data"
 
 
 LeafText = tuple[str, str | None, str | None]
-"""A name, a value, and DATA if the leaf only names data."""
+"""A name and a value, or a name, None and DATA if the leaf only names data."""
 
 
 _TEXT = r"u?'[^'\\\x00-\x1f]*'"
@@ -78,8 +78,9 @@ def leaves(name: str, raw: bytes) -> list[LeafText]:
 
 
 def leaf(name: str, text: str | None) -> LeafText:
-    """Return the leaf of a text."""
-    return (name, None, DATA) if text and text.startswith(_WRITTEN_BEGINS) and _is_written(text) else (name, text, None)
+    """Return the leaf of a text; that of null has the empty one, as in the tables."""
+    text = text or ""
+    return (name, None, DATA) if text.startswith(_WRITTEN_BEGINS) and _is_written(text) else (name, text, None)
 
 
 def _is_written(text: str) -> bool:
@@ -94,7 +95,7 @@ def _inside(name: str, value: Any, depth: int) -> Iterator[LeafText]:
     if _is_reference(value):
         yield name, None, DATA
     elif not isinstance(value, dict | list):
-        yield name, text_of(value, ""), None
+        yield name, text_of(value, "") or "", None
     elif depth == LEVELS or not value or (isinstance(value, list) and not _holds_object(value)):
         yield name, dump(value), None
     elif isinstance(value, dict):

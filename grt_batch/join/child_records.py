@@ -124,6 +124,7 @@ def last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool
 
 
 def flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
+    """Return whether the text of each code is marked: such a value names datasets, and says nothing else."""
     return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean)[codes]
 
 

@@ -16,8 +16,8 @@ from grt_batch.kernels.interning import hash_text
 from grt_batch.kernels.json_text import ODD
 from grt_batch.kernels.words import equal
 
-NULL, DATA = -1, -2
-"""In place of the start of a value: it is null; it names datasets."""
+DATA = -1
+"""In place of the start of a value: it names datasets."""
 
 
 MOST_NAMES_BYTES = 1 << 14

@@ -27,7 +27,7 @@ from grt_batch.kernels.json_text import (
     scalars,
     string,
 )
-from grt_batch.kernels.leaf_codes import CODES, DATA, NULL, OBJECTS, code_of, keep
+from grt_batch.kernels.leaf_codes import CODES, DATA, OBJECTS, code_of, keep
 from grt_batch.kernels.param_values import is_usual
 from grt_batch.kernels.words import equal
 
@@ -137,7 +137,8 @@ def _walk(
             _open(stack[depth], byte == BRACKET, code, name_end, count, state)
             depth += 1
         else:
-            _add(pending, count, code, NULL if byte == _N else begin, NULL if byte == _N else size)
+            # Null is the empty text, as in the tables.
+            _add(pending, count, code, begin, begin if byte == _N else size)
             count += 1
         is_text, is_empty_list, reference = byte == QUOTE, byte == BRACKET and size - begin == 2, _NONE
         while not opens:

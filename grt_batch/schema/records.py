@@ -139,7 +139,7 @@ class Leaf(Record):
 
     kind = "leaves"
     name = Field("name", pl.String(), "", "the parameter, and the keys inside of it, with | between them")
-    value = Field("value", pl.String(), "", "the one value; null where it is null, or names datasets")
+    value = Field("value", pl.String(), "", "the one value, empty where it is null; null where it names datasets")
     names_data = Field("names_data", pl.Boolean(), "", "the row says only that the parameter names datasets")
     first = Field("first", pl.Boolean(), "", "the row is the first of the job with this name")
 

@@ -75,19 +75,22 @@ def utf8(text: str) -> bytes:
 
 def plain(name: str, raw: bytes) -> set[tuple[str, str | None, str | None]]:
     """The leaves, as the plain reader has them."""
-    return {(one, value, DATA if names_data else None) for one, value, names_data in unfolded(name, raw.decode())}
+    return {
+        (one, None, DATA) if names_data else (one, value or "", None)
+        for one, value, names_data in unfolded(name, raw.decode())
+    }
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
         ("text", [("p", "text")]),
-        (None, [("p", None)]),
+        (None, [("p", "")]),
         (True, [("p", "true")]),
         ({"a": {"b": {"c": 1}}}, [("p|a|b|c", "1")]),
         (
             {"a": "1.50", "b": None, "c": False, "d": ""},
-            [("p|a", "1.50"), ("p|b", None), ("p|c", "false"), ("p|d", "")],
+            [("p|a", "1.50"), ("p|b", ""), ("p|c", "false"), ("p|d", "")],
         ),
         ({"a": '{"x": 1}', "b": "null", "c": "[1]"}, [("p|a", '{"x": 1}'), ("p|b", "null"), ("p|c", "[1]")]),
         ([], [("p", "[]")]),
@@ -98,7 +101,8 @@ def plain(name: str, raw: bytes) -> set[tuple[str, str | None, str | None]]:
         ([{"a": 1}, {"a": 2}, {"b": 1}], [("p", "3"), ("p|a", "1"), ("p|a", "2"), ("p|b", "1")]),
         ([{"a": 1}, {"a": 1}], [("p", "2"), ("p|a", "1")]),
         ([{}], [("p", "1"), ("p", "{}")]),
-        ([{"a": 1}, "x", None, [7]], [("p", "4"), ("p|a", "1"), ("p", "x"), ("p", None), ("p", "[7]")]),
+        ([{"a": None}, {"a": ""}], [("p", "2"), ("p|a", "")]),
+        ([{"a": 1}, "x", None, [7]], [("p", "4"), ("p|a", "1"), ("p", "x"), ("p", ""), ("p", "[7]")]),
         ([[{"a": 1}, {"a": 2}], [3]], [("p", "2"), ("p|a", "1"), ("p|a", "2"), ("p", "[3]")]),
         ([{"a": [{"b": 1}]}], [("p", "1"), ("p|a", "1"), ("p|a|b", "1")]),
         ({"src": "hda"}, [("p|src", "hda")]),

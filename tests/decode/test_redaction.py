@@ -190,7 +190,7 @@ def test_leaves_are_redacted_by_their_names_and_values_and_their_names_too() -> 
     assert found == [
         {("p|a", REDACTED), ("p|auth|token", REDACTED), ("p|auth|n", "5"), ("p|list", f'["{REDACTED}/x",1]'),
          ("p|text", f"--password={REDACTED}")},
-        {("secret|a", REDACTED), ("secret|b", None), ("secret|c", "")},
+        {("secret|a", REDACTED), ("secret|b", ""), ("secret|c", "")},
         {(f"p|{REDACTED}", "b"), ("p|k", "1")},
         {("p|k", "1")},
     ]  # fmt: skip

@@ -39,7 +39,7 @@ def said(name: str, *lines: bytes, datasets: Iterable[bytes] = ()) -> list[tuple
 def test_a_flat_parameter_is_one_leaf() -> None:
     assert leaves(param(1, "a", "text"), param(2, "b", "None")) == [
         (1, "a", "text", False, True),
-        (2, "b", None, False, True),
+        (2, "b", "", False, True),
     ]
 
 
@@ -56,7 +56,7 @@ def test_a_job_has_the_same_setting_once_and_one_first_row_of_each_name() -> Non
     for job in (1, 2):
         rows = [row[1:] for row in found if row[0] == job]
         assert sorted(((row[:3]) for row in rows), key=repr) == [
-            ("p", "5", False), ("p|a", "1", False), ("p|a", "2", False), ("p|b", None, False), ("p|b", None, True),
+            ("p", "5", False), ("p|a", "1", False), ("p|a", "2", False), ("p|b", "", False), ("p|b", None, True),
         ]  # fmt: skip
         firsts = [row[0] for row in rows if row[3]]
         assert sorted(firsts) == ["p", "p|a", "p|b"]
@@ -67,7 +67,7 @@ def test_a_job_has_the_same_setting_once_and_one_first_row_of_each_name() -> Non
 def test_of_a_parameter_that_comes_twice_the_last_one_has_leaves() -> None:
     first, last = param(1, "p", twice({"a": 1, "b": 1})), param(1, "p", twice({"a": 2}))
     assert leaves(first, param(2, "p", 5), last) == [(1, "p|a", "2", False, True), (2, "p", "5", False, True)]
-    assert leaves(first, param(1, "p", "None")) == [(1, "p", None, False, True)]
+    assert leaves(first, param(1, "p", "None")) == [(1, "p", "", False, True)]
 
 
 def test_orphans_have_no_leaves_and_jobs_are_in_order() -> None:
@@ -104,7 +104,7 @@ def test_a_bare_id_and_a_reference_say_the_same() -> None:
     found = leaves(line, datasets=[dataset(1, 11, "p_0|in")])
     assert sorted((row[1:4] for row in found), key=repr) == [
         ("p", "3", False),
-        ("p|in", None, False),
+        ("p|in", "", False),
         ("p|in", None, True),
     ]
     assert sum(row[4] for row in found) == 2
@@ -141,7 +141,7 @@ def test_leaves_are_those_that_plain_python_finds(
             known = {one for job, one, place in inputs if job == number and place.rstrip("1") == leaf}
             is_bare = bool(ids) and ids <= known
             if number < 3:
-                expected.add((number, leaf, None if is_bare else value, names_data or is_bare))
+                expected.add((number, leaf, None if is_bare or names_data else value or "", names_data or is_bare))
     lines = [param(number, name, utf8(twice(value)).decode()) for number, name, value in drawn]
     found = leaves(*lines, datasets=[dataset(*one) for one in inputs])
     assert {row[:4] for row in found} == expected

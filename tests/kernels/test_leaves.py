@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from grt_batch.kernels import leaves as kernel
-from grt_batch.kernels.leaf_codes import CODES, DATA, LEAVES, NAMES, NULL, SIZE, STATE
+from grt_batch.kernels.leaf_codes import CODES, DATA, LEAVES, NAMES, SIZE, STATE
 from grt_batch.kernels.leaves import FRAME, LEVELS
 
 Found = tuple[list[int], list[tuple[str, str | int]], npt.NDArray[np.int64]]
@@ -46,7 +46,7 @@ def test_each_value_has_its_codes_and_each_leaf_is_kept_once() -> None:
         '{"a": 1, "b": null}', '{"b": null, "a": 1, "c": {"src": "hda", "id": 7}}', '{"a": "1"}'
     )
     assert ends == [2, 5, 6]
-    assert leaves == [("p|a", "1"), ("p|b", NULL), ("p|b", NULL), ("p|a", "1"), ("p|c", DATA), ("p|a", "1")]
+    assert leaves == [("p|a", "1"), ("p|b", ""), ("p|b", ""), ("p|a", "1"), ("p|c", DATA), ("p|a", "1")]
     assert state[LEAVES] == 3
     assert state[NAMES] == len(["p", "p|a", "p|b", "p|c", "p|c|src", "p|c|id"])
 

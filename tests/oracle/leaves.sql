@@ -19,5 +19,5 @@ WITH inputs AS (
     GROUP BY instance_id, job_id, name, value, ids HAVING count(DISTINCT dataset_id) = len(ids)
 )
 SELECT DISTINCT instance_id, job_id, tool_id, tool_version, state, name,
-       CASE WHEN bare.job_id IS NULL THEN value END AS value, names_data OR bare.job_id IS NOT NULL AS names_data
+       CASE WHEN bare.job_id IS NULL AND NOT names_data THEN coalesce(value, '') END AS value, names_data OR bare.job_id IS NOT NULL AS names_data
 FROM written LEFT JOIN bare USING (instance_id, job_id, name, value);

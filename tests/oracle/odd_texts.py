@@ -14,6 +14,7 @@ REFERENCE: dict[str, Any] = {"src": "hda", "id": 5}
 VALUES: tuple[object, ...] = (
     "text", "", "null", None, True, 7, 1e-05, [], {}, [1, "two", None], {"b": 1, "a": {"c": [2]}}, "[1", '"', "1.50",
     {"p": "inner"}, {"p": {"p": "null"}}, {"p": None}, {"p": 1, "q": 2}, [{"p": 1}], '{"a": 1}', {"n": 1.5}, "\0",
+    [{"e": None}, {"e": ""}],
     "x" * 1025, "é" * 512, "é" * 513, "\U0001f600 é", "a\tb\nc\\d", REFERENCE, [REFERENCE], {"values": [REFERENCE]},
     {"values": []}, {"values": [7]}, [REFERENCE, 7], {"src": 1, "id": 2}, "/home/someone/x", {"b": ["/Users/someone"]},
     "some.one@example.org", "x" * 1010 + " some.one@example.org",

@@ -17,7 +17,7 @@ from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
 from grt_batch.frames.ipc import pack_frame, unpack_frame
 from grt_batch.pipeline.keys import ACCOUNT
 from grt_batch.pipeline.plan import NUMBERS_LOST, OLD, Step
-from grt_batch.schema.records import Job, Param
+from grt_batch.schema.records import Job, Leaf
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Archive, scan
 
@@ -432,7 +432,7 @@ def test_to_recalculate_is_to_take_the_records_of_what_is_gone(site: Site) -> No
     # Without its records what was made of them stays.
     for item in site.planned().values():
         if item.step is Step.REMOVED:
-            for kind in (Job.kind, Param.kind):
+            for kind in (Job.kind, Leaf.kind):
                 site.store.drop(kind, item.key)
     site.run(recalculate=True)
     assert site.tables(*OF_THE_FILES) == before
@@ -486,16 +486,16 @@ def test_what_one_module_must_know_is_lost_to_that_module_alone(
     before = site.tables(*OF_THE_FILES, "param", "param_value")
     key = site.planned()["a/3"].key
     site.remove("a", "3")
-    site.store.path(Param.kind, key).write_bytes(b"damaged")
+    site.store.path(Leaf.kind, key).write_bytes(b"damaged")
     site.run()
-    assert [row["jobs"] for row in site.rows("param")] == ["3", "4"]
+    assert site.jobs_with_params() == ["3", "4"]
     change_code(monkeypatch, "params")
     warnings.clear()
     site.run()
     (said,) = [message for message in warnings.messages if "lost" in message]
     assert said == ("lost the numbers in params of 1 removed archive: the store has not kept what was read (a/3)")
     assert site.tables(*OF_THE_FILES, "param", "param_value") == before
-    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+    assert site.jobs_with_params() == ["2", "3"]
 
 
 def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
@@ -503,7 +503,7 @@ def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
     site.remove("a", "3")
     assert site.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, but not in params")
     site.run()
-    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+    assert site.jobs_with_params() == ["2", "3"]
     assert site.jobs() == {"a": 6, "b": 1}
 
 
@@ -521,13 +521,13 @@ def test_what_is_gone_survives_a_new_program(site: Site, monkeypatch: pytest.Mon
 def test_records_without_a_field_of_today_count_for_nothing_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     key = site.planned()["a/3"].key
-    raw = site.store.get(Param.kind, key)
+    raw = site.store.get(Leaf.kind, key)
     assert raw is not None
-    site.store.put(Param.kind, key, pack_frame(unpack_frame(raw).drop(Param.names_data.name)))
+    site.store.put(Leaf.kind, key, pack_frame(unpack_frame(raw).drop(Leaf.names_data.name)))
     site.remove("a", "3")
     change_code(monkeypatch, *MODULES)
     site.run()
-    assert [row["jobs"] for row in site.rows("param")] == ["2", "3"]
+    assert site.jobs_with_params() == ["2", "3"]
     assert site.jobs() == {"a": 6, "b": 1}
 
 

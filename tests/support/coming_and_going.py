@@ -94,6 +94,10 @@ class Site:
         """The jobs of each instance in the tables."""
         return {row["instance_id"]: int(row["jobs"]) for row in self.rows("instance")}
 
+    def jobs_with_params(self) -> list[str]:
+        """The jobs of each parameter, over all versions of its tool."""
+        return [row["jobs"] for row in self.rows("param") if row["tool_version"] == "*"]
+
     @property
     def store(self) -> Store:
         return Store(self.config.work / "store")
