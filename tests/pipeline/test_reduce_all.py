@@ -10,13 +10,13 @@ from runs import published
 
 from grt_batch.core.config import Config
 from grt_batch.pipeline.keys import PARTIAL, REJECT_FILE, SUPERSEDED
-from grt_batch.schema.records import Job, Param
+from grt_batch.schema.records import Job, Leaf
 from tests.pipeline.test_run import Run
 from tests.store.test_archive_index import OF_THE_FILES
 
 
 @pytest.mark.parametrize(
-    "kind", [Job.kind, Param.kind, PARTIAL, REJECT_FILE, SUPERSEDED, "account", "merged", "superseding"]
+    "kind", [Job.kind, Leaf.kind, PARTIAL, REJECT_FILE, SUPERSEDED, "account", "merged", "superseding"]
 )
 def test_what_is_damaged_in_the_store_is_computed_again(ran: Config, run_here: Run, kind: str) -> None:
     before = published(ran.reports)
@@ -27,7 +27,7 @@ def test_what_is_damaged_in_the_store_is_computed_again(ran: Config, run_here: R
         content[len(content) // 2] ^= 0xFF
         file.write_bytes(content)
     # What is merged needs the partials; without the merged ones they are looked at.
-    if kind in (PARTIAL, Job.kind, Param.kind):
+    if kind in (PARTIAL, Job.kind, Leaf.kind):
         shutil.rmtree(ran.work / "store" / "merged", ignore_errors=True)
         shutil.rmtree(ran.work / "store" / "superseding", ignore_errors=True)
     run_here(ran)

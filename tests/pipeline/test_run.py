@@ -41,6 +41,11 @@ NOT_IN_THE_ARCHIVES = {
     ("9b29eccf-0dbe-5405-95a2-3518d80b6e84", "output"): 210_000 + 6_600 + 340_000_000,
 }
 """Bytes of datasets that Galaxy's database knows and its archives do not."""
+UNDER_SEVERAL_NAMES = {
+    ("b9ce7932-3691-5288-9630-f51552fc96a6", "input"): 1_274_280_683,
+    ("9b29eccf-0dbe-5405-95a2-3518d80b6e84", "input"): 2_143_527_000,
+}
+"""Bytes that the SQL counts more than once, since it counts rows: the inputs that a job has under several names."""
 
 
 @needs_real
@@ -66,8 +71,10 @@ def test_galaxys_own_archives_give_what_sql_over_galaxys_database_says(config: C
         for kind in ("input", "output"):
             sizes = (row[rounded] for row in rows(folder / "datasets_by_tool.tsv") if row["type"] == kind)
             wanted_bytes = sum(int(size) for size in sizes if size != "\\N")
-            wanted_bytes -= NOT_IN_THE_ARCHIVES.get((instance_id, kind), 0)
-            assert sum(int(row[f"{kind}_bytes"]) for row in days) == wanted_bytes
+            wanted_bytes -= sum(
+                known.get((instance_id, kind), 0) for known in (NOT_IN_THE_ARCHIVES, UNDER_SEVERAL_NAMES)
+            )
+            assert sum(int(row[f"{kind}_bytes"] or 0) for row in days) == wanted_bytes
 
 
 def _text(value: str) -> str:
@@ -79,7 +86,7 @@ def _compare_runtimes(days: list[dict[str, str]], wanted: list[dict[str, str]]) 
     found: Counter[tuple[str, str]] = Counter()
     for row in days:
         if row["state"] == "ok":
-            found[row["tool_id"], row["tool_version"]] += Decimal(row["runtime_seconds"])  # type: ignore[assignment]
+            found[row["tool_id"], row["tool_version"]] += Decimal(row["runtime_seconds"] or 0)  # type: ignore[assignment]
     compared = 0
     for row in wanted:
         if row["runtime_min"] != "\\N" and Decimal(row["runtime_min"]) >= 0:
