@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement
+from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement, Ratio
 from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.quotient import quotient
-from grt_batch.schema.figures import exact_text
+from grt_batch.schema.figures import DERIVED_DIGITS, exact_text, plain_text, significant
 
 _ONES = 10**-ATTO
 """The number of the smallest units in 1."""
@@ -42,7 +42,8 @@ def statistics(
     distributions: Distributions, partial: Mapping[str, pl.DataFrame], percents: Sequence[int]
 ) -> pl.DataFrame:
     """Return a row for each group and metric, in units: n, total, minimum and maximum (decimal texts, for columns with
-    the scale None), mean, variance and stddev (of a sample, null for one value), and the percentiles, as p50 and so on.
+    the scale None; exact, but for the extremes of a ratio), mean, variance and stddev (of a sample, null for one
+    value), and the percentiles, as p50 and so on.
 
     `partial` holds both cubes, as they were counted or merged.
     """
@@ -57,7 +58,8 @@ def statistics(
     rows = _exact(totals, key, ones).join(percentiles, on="row", maintain_order="left")
     # The value that stands for a bin may lie beyond all values in it.
     inside = [pl.col(f"p{percent}").clip("least", "greatest") for percent in percents]
-    return rows.with_columns(inside).drop("row", "least", "greatest")
+    rows = rows.with_columns(*inside, *_extremes(rows, distributions))
+    return rows.drop("row", "least", "greatest")
 
 
 BOUNDS_SCALE = -ATTO
@@ -83,6 +85,16 @@ def histogram(
     return drawn[order[begins]].select(
         *key, (low(pl.col("first")) * unit).alias("low"), (end(last) * unit).alias("high"), jobs=jobs
     )
+
+
+def _extremes(rows: pl.DataFrame, distributions: Distributions) -> list[pl.Series]:
+    """Return minimum and maximum: those of fields exactly, those of ratios as other derived numbers are written."""
+    ratios = [one.name for one in distributions.of if isinstance(one.of, Ratio)]
+    of_ratios = rows[distributions.metric.name].is_in(ratios)
+    return [
+        plain_text(significant(rows[derived], DERIVED_DIGITS)).zip_with(of_ratios, rows[exact]).alias(exact)
+        for exact, derived in (("minimum", "least"), ("maximum", "greatest"))
+    ]
 
 
 def _key(distributions: Distributions) -> tuple[str, ...]:

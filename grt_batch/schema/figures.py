@@ -17,6 +17,10 @@ ALL_DIGITS = 17
 """The significant digits that tell any two doubles apart."""
 
 
+DERIVED_DIGITS = 9
+"""The significant digits of numbers that are derived from others."""
+
+
 def significant(values: pl.Series, digits: int) -> pl.Series:
     """Round doubles or 64-bit integers to so many significant digits.
 

@@ -14,7 +14,7 @@ import polars as pl
 from grt_batch.frames.composite_keys import key_order
 from grt_batch.frames.dictionaries import categories, encoded
 from grt_batch.schema.escapes import ESCAPES
-from grt_batch.schema.figures import ALL_DIGITS, exact_text, plain_text, significant
+from grt_batch.schema.figures import ALL_DIGITS, DERIVED_DIGITS, exact_text, plain_text, significant
 from grt_batch.schema.records import Field
 from grt_batch.schema.visibility import NOT_SHOWN, Visibility
 
@@ -56,7 +56,7 @@ class Shown(Enum):
     AS_NULL = "null"
 
 
-_DERIVED_DIGITS, _ESTIMATE_DIGITS = 9, 4
+_ESTIMATE_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Column:
     @property
     def rounding(self) -> int | None:
         """The significant digits that a number is rounded to; None where it is written as it is."""
-        digits = self.digits or (_DERIVED_DIGITS if self.type is Type.DOUBLE else ALL_DIGITS)
+        digits = self.digits or (DERIVED_DIGITS if self.type is Type.DOUBLE else ALL_DIGITS)
         return digits if digits < ALL_DIGITS else None
 
     @property

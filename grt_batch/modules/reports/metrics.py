@@ -112,8 +112,8 @@ TOOL_METRIC = Table(
             scale=None,
         ),
         Column("mean", Type.DOUBLE, "total / n", _UNIT),
-        Column("minimum", Type.NUMERIC, "the least value, as exact as total", _UNIT, scale=None),
-        Column("maximum", Type.NUMERIC, "the greatest value, as exact as total", _UNIT, scale=None),
+        Column("minimum", Type.NUMERIC, "the least value, exactly; of an efficiency, with 9 digits", _UNIT, scale=None),
+        Column("maximum", Type.NUMERIC, "the greatest value, in the same way", _UNIT, scale=None),
         Column("stddev", Type.DOUBLE, "sample standard deviation (n - 1); null for one job", _UNIT),
         Column("variance", Type.DOUBLE, "sample variance (n - 1); null for one job", f"{_UNIT}, squared"),
         *(

@@ -1,4 +1,5 @@
--- Totals and extremes are exact, but for those of ratios, which have no exact decimal number. Variances are those of the distances to
+-- Totals and extremes are exact, but for those of ratios, which have no exact decimal number: their
+-- extremes have 9 digits. Variances are those of the distances to
 -- the least value, which are exact too: large numbers that differ by little would leave no digits.
 WITH placed AS (
     SELECT *, CAST(exact - min(exact) OVER same AS DOUBLE) AS distance, value - min(value) OVER same AS difference
@@ -14,9 +15,9 @@ FROM (
            CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := sum(value))
                 ELSE CAST(sum(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS total,
            avg(value) AS mean,
-           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := min(value))
+           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := CAST(format('{:.9g}', min(value)) AS DOUBLE))
                 ELSE CAST(min(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS minimum,
-           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := max(value))
+           CASE WHEN any_value(metric) LIKE '%_efficiency' THEN union_value(rounded := CAST(format('{:.9g}', max(value)) AS DOUBLE))
                 ELSE CAST(max(exact) AS UNION(rounded DOUBLE, exact DECIMAL(38, 9))) END AS maximum,
            stddev_samp(ifnull(distance, difference)) AS stddev, var_samp(ifnull(distance, difference)) AS variance,
            in_order(value) AS ordered
