@@ -76,6 +76,14 @@ def test_a_frame_comes_back_with_its_types_and_nulls(compression) -> None:
         assert found.equals(frame)
 
 
+@pytest.mark.parametrize("rows", [0, 10_000, 10_001])
+def test_a_frame_of_any_size_comes_back(rows: int) -> None:
+    frame = pl.DataFrame({"n": range(rows), "text": ["some text"] * rows}, schema={"n": pl.Int64, "text": pl.String})
+    halves = pl.concat([frame[: rows // 2], frame[rows // 2 :]], rechunk=False)
+    assert unpack_frame(pack_frame(halves)).equals(frame)
+    assert unpack_frame(pack_frame(halves), ["n"]).equals(frame.select("n"))
+
+
 def test_single_columns_of_a_frame_can_be_read() -> None:
     assert unpack_frame(pack_frame(FRAME), ["day", "jobs"]).equals(FRAME.select("day", "jobs"))
 
