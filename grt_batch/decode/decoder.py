@@ -44,11 +44,12 @@ def decode(block: Block, wanted: Collection[str] = ()) -> Decoded:
     return replace(decoded, lines=lines, salvaged=len(salvaged), replaced=replaced, rejects=tuple(rejects))
 
 
-def _as_text(raw: bytes) -> tuple[Bytes, int]:
+def _as_text(block: memoryview) -> tuple[Bytes, int]:
     """Replace NULs and bytes that are no UTF-8 by U+FFFD. Return the text and the number of replacements."""
-    data = np.frombuffer(raw, np.uint8)
+    data = np.frombuffer(block, np.uint8)
     if not data.size or (data.view(np.int8).min() >= 0 and data.min() > 0):
         return data, 0
+    raw = bytes(block)
     try:
         text = raw.decode("utf-8")
         replaced = 0

@@ -27,7 +27,7 @@ def compile_kernels() -> None:
     }
     for kind, line in lines.items():
         # The second line is broken, which compiles the kernels for salvaging too.
-        block = Block(layout_of(kind, [line])[0], 0, line + b"1\t" + line)
+        block = Block(layout_of(kind, [line])[0], 0, memoryview(line + b"1\t" + line))
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)

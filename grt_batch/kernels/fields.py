@@ -33,6 +33,21 @@ def newlines(data: Any) -> Any:
     return count
 
 
+@compiled
+def line_ends(data: Any) -> Any:
+    """Return the number of newlines, and the places behind the first and the last of them, 0 where there is none."""
+    count = newlines(data)
+    first, last = 0, 0
+    if count:
+        while data[first] != _NEWLINE:
+            first += 1
+        last = data.size
+        while data[last - 1] != _NEWLINE:
+            last -= 1
+        first += 1
+    return count, first, last
+
+
 @inlined
 def next_separator(data: Any, i: Any) -> Any:
     """Return the position of the next byte from `i` on that may end a field: any up to the newline.

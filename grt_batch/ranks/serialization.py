@@ -173,12 +173,12 @@ class _Codec:
 
 
 def _pack_decode(task: DecodeTask) -> tuple[Any, ...]:
-    return replace(task, block=replace(task.block, data=b"")), Large(task.block.data)
+    return replace(task, block=replace(task.block, data=memoryview(b""))), Large(task.block.data)
 
 
 def _unpack_decode(message: Message) -> DecodeTask:
     task = message.read(DecodeTask, 1)
-    return replace(task, block=replace(task.block, data=bytes(message.read(Large, 2).data)))
+    return replace(task, block=replace(task.block, data=memoryview(message.read(Large, 2).data).toreadonly()))
 
 
 def _pack_partials(partials: dict[str, Partial]) -> dict[str, Large]:

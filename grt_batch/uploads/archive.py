@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from grt_batch.core.errors import Quarantine
@@ -35,11 +35,11 @@ _MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of one member. `member` numbers the archive's members of a kind, from 0."""
+    """Whole lines of one member, not to be changed. `member` numbers the archive's members of a kind, from 0."""
 
     layout: Layout
     member: int
-    data: bytes
+    data: memoryview
 
 
 @dataclass(frozen=True)
@@ -94,70 +94,78 @@ class ArchiveReader:
 
     def _members(self, gunzip: Gunzip) -> Iterator[Header | Block]:
         seen: dict[Kind, int] = {}
-        with tarfile.open(
-            fileobj=gunzip, mode="r|", bufsize=PIECE, tarinfo=StrictTarInfo, errors="backslashreplace"
-        ) as tar:
+        # As a file, which tarfile reads by headers; as a stream it would copy all that it reads.
+        with tarfile.open(fileobj=gunzip, mode="r:", tarinfo=StrictTarInfo, errors="backslashreplace") as tar:
             for number, info in enumerate(tar):
                 if number == _MOST_ENTRIES:
                     raise Quarantine(f"its tar has more than {_MOST_ENTRIES} entries")
                 kind = Kind.of_member(info.name) if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else None
-                stream = tar.extractfile(info) if kind else None
-                if kind is None or stream is None:
+                if kind is None:
                     self.passed_over += 1
                 else:
-                    yield from self._member(kind, seen.get(kind, 0), info, stream)
+                    yield from self._member(kind, seen.get(kind, 0), info, gunzip)
                     seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read, and a stream never needs one again.
                 tar.members.clear()  # type: ignore[attr-defined]
-            while rest := tar.fileobj.read(PIECE):
+            while rest := gunzip.read(PIECE):
                 if rest.count(0) < len(rest):
                     raise Quarantine("its tar goes on after its end mark")
 
-    def _member(self, kind: Kind, member: int, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[Header | Block]:
+    def _member(self, kind: Kind, member: int, info: tarfile.TarInfo, gunzip: Gunzip) -> Iterator[Header | Block]:
+        from grt_batch.kernels.fields import line_ends
+
         layout: Layout | None = None
-        for data in self._lines(info, stream):
-            text = data
+        for text in self._lines(info, gunzip):
+            begin = 0
             if layout is None:
-                sample = text[: 64 * _SAMPLE_LINES].split(b"\n")
+                sample = bytes(text[: 64 * _SAMPLE_LINES]).split(b"\n")
                 try:
                     layout, has_header = layout_of(kind, sample[:-1] or sample)
                 except ValueError as error:
                     raise Quarantine(str(error)) from None
                 yield Header(layout, member, has_header)
-                if has_header:
-                    text = text[(text.find(b"\n") + 1) or len(text) :]
-            if text:
-                yield Block(layout, member, text)
+                begin = line_ends(_array(text))[1] or len(text) if has_header else 0
+            if begin < len(text):
+                yield Block(layout, member, text[begin:])
 
-    def _lines(self, info: tarfile.TarInfo, stream: IO[bytes]) -> Iterator[bytes]:
+    def _lines(self, info: tarfile.TarInfo, gunzip: Gunzip) -> Iterator[memoryview]:
         """Yield the member in blocks that end with a newline, which the last one may lack."""
-        left, rest, most = info.size, b"", self.limits.max_line_bytes
+        from grt_batch.kernels.fields import line_ends
+
+        left, rest, most = info.size, memoryview(b""), self.limits.max_line_bytes
         while left:
             # A read is no longer than the limit, so only its first and last line can be too long.
-            data = stream.read(min(left, self.limits.block_bytes, most))
-            if not data:
+            size = min(left, self.limits.block_bytes, most)
+            # A bytearray would be cleared first.
+            block = np.empty(len(rest) + size, np.uint8).data
+            block[: len(rest)] = rest
+            if gunzip.readinto(block[len(rest) :]) < size:
                 raise Quarantine(f"its tar ends inside {info.name:.200}")
-            left -= len(data)
-            end = data.rfind(b"\n") + 1
-            longest = len(rest) + (data.find(b"\n") if end else len(data))
-            if longest > most:
+            left -= size
+            block = block.toreadonly()
+            count, first, last = line_ends(_array(block))
+            # What is left of earlier blocks holds no newline.
+            if (first - 1 if count else len(block)) > most:
                 raise Quarantine(f"{info.name:.200} has a line of more than {counted(most, 'byte')}")
-            if end:
-                yield from self._short(rest + data[:end])
-                rest = data[end:]
-            else:
-                rest += data
+            if count:
+                yield from self._short(block[:last], count)
+            rest = block[last:]
         if rest:
             yield rest
 
-    def _short(self, lines: bytes) -> Iterator[bytes]:
-        """Yield the lines, halved until no piece has more lines than a block of records would."""
-        from grt_batch.kernels.fields import newlines
+    def _short(self, lines: memoryview, count: int) -> Iterator[memoryview]:
+        """Yield lines, `count` of them, halved until no piece has more than a block of records would."""
+        from grt_batch.kernels.fields import line_ends
 
-        most = max(_SAMPLE_LINES, self.limits.block_bytes // _BYTES_OF_A_LINE)
-        if newlines(np.frombuffer(lines, np.uint8)) <= most:
+        if count <= max(_SAMPLE_LINES, self.limits.block_bytes // _BYTES_OF_A_LINE):
             yield lines
-        else:
-            middle = (lines.rfind(b"\n", 0, len(lines) // 2) + 1) or lines.find(b"\n") + 1
-            yield from self._short(lines[:middle])
-            yield from self._short(lines[middle:])
+            return
+        before, _, middle = line_ends(_array(lines[: len(lines) // 2]))
+        if not before:
+            before, middle = 1, line_ends(_array(lines))[1]
+        yield from self._short(lines[:middle], before)
+        yield from self._short(lines[middle:], count - before)
+
+
+def _array(data: memoryview) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)

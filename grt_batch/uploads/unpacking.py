@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from io import BufferedReader, FileIO, RawIOBase
+from io import SEEK_SET, BufferedReader, FileIO, RawIOBase
 from typing import Any
 
 from isal import igzip
@@ -38,7 +38,6 @@ class Gunzip(RawIOBase):
         self._packed = _Packed(file, clock)
         self._limits = limits
         self._clock = clock
-        self._ends = 0
         self.text_bytes = 0
         self._unpacked = igzip.GzipFile(fileobj=self._packed, mode="rb")  # type: ignore[no-untyped-call]
 
@@ -50,19 +49,37 @@ class Gunzip(RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Read unpacked bytes. Raises Quarantine beyond a limit."""
         data: bytes = self._unpacked.read(size)
-        self.text_bytes += len(data)
-        self._clock.count(Stage.GUNZIP, len(data))
-        self._ends += not data
-        if self._ends > 8:
-            # tarfile skips an entry by reading on, even at the end of the file.
-            raise Quarantine("its tar ends inside an entry")
+        self._unpack(len(data))
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, or what the stream has left of it. Return the bytes. Raises Quarantine beyond a limit."""
+        view, size = memoryview(buffer), 0
+        while size < len(view) and (count := self._unpacked.readinto(view[size:])):
+            size += count
+            self._unpack(count)
+        return size
+
+    def tell(self) -> int:
+        """Return the place in the unpacked stream."""
+        return self.text_bytes
+
+    def seek(self, position: int, whence: int = SEEK_SET) -> int:
+        """Go on to a later place. Raises Quarantine where the stream ends before."""
+        while self.text_bytes < position:
+            if not self.read(min(position - self.text_bytes, PIECE)):
+                raise Quarantine("its tar ends inside an entry")
+        return self.text_bytes
+
+    def _unpack(self, count: int) -> None:
+        self.text_bytes += count
+        self._clock.count(Stage.GUNZIP, count)
         most = self._limits.max_archive_bytes
         if most and self.text_bytes > most:
             raise Quarantine(f"it unpacks to more than {counted(most, 'byte')}")
         most = self._limits.max_ratio * self.bytes_read
         if most and self.text_bytes > max(most, _FREE_BYTES):
             raise Quarantine(f"it unpacks to more than {counted(self._limits.max_ratio, 'time')} its size")
-        return data
 
     def drain(self) -> str:
         """Read the rest after the tar's end, so that gzip checks its checksum, and return the file's sha256."""

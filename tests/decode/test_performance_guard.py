@@ -96,4 +96,4 @@ def test_more_memory_is_noticed() -> None:
 
 
 def with_a_list_of_lines(block: Block, wanted: tuple[str, ...]) -> object:
-    return block.data.split(b"\n"), decode(block, wanted)
+    return bytes(block.data).split(b"\n"), decode(block, wanted)

@@ -1,4 +1,4 @@
-"""The newlines of a block are counted."""
+"""The newlines of a block are counted, and the first and last are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from build import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.kernels.fields import newlines
+from grt_batch.kernels.fields import line_ends, newlines
 
 
 @examples(100)
@@ -16,4 +16,7 @@ from grt_batch.kernels.fields import newlines
 @example(b"\n", 8 * 255 * 3)
 @example(b"\n", 8 * 255 + 7)
 def test_newlines_are_counted(text: bytes, times: int) -> None:
-    assert newlines(np.frombuffer(text * times, np.uint8)) == text.count(b"\n") * times
+    whole = text * times
+    data = np.frombuffer(whole, np.uint8)
+    assert newlines(data) == whole.count(b"\n")
+    assert line_ends(data) == (whole.count(b"\n"), whole.find(b"\n") + 1, whole.rfind(b"\n") + 1)

@@ -54,7 +54,7 @@ def read(path: Path, content: bytes | None = None, **limits: Any) -> Read:
             assert item.data
             assert result.texts[place].endswith(b"\n") or not result.texts[place]
             result.texts[place] += item.data
-            result.blocks.append(item.data)
+            result.blocks.append(bytes(item.data))
     assert result.reader.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert result.reader.bytes_read == path.stat().st_size
     return result

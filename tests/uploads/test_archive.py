@@ -203,7 +203,7 @@ def test_a_tar_that_is_filled_up_with_zeros_is_whole(scratch: Path) -> None:
 def test_a_tar_that_was_cut_inside_a_member_ends_in_quarantine(scratch: Path) -> None:
     tar = GOOD + member(Kind.METRIC_NUM, METRICS)
     for size in 512 + 1, 512 + 100, 700, len(GOOD) + 512 + 10, len(GOOD) + 512 + 600:
-        assert reason(scratch, gzip.compress(tar[:size])).startswith("its tar is broken")
+        assert reason(scratch, gzip.compress(tar[:size])).startswith(("its tar is broken", "its tar ends inside home/"))
 
 
 def test_a_gzip_of_nothing_or_of_no_tar_ends_in_quarantine(scratch: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from build import END_MARK, entry, header, member, packed
 from read_to_end import GOOD, JOBS, METRICS, MIB, read, reason
 
+from grt_batch.core.errors import Quarantine
+from grt_batch.core.timing import Clock
 from grt_batch.schema.members import Kind
 from grt_batch.uploads import unpacking
 
@@ -18,6 +20,21 @@ def test_a_gzip_may_have_several_parts_and_end_in_zeros(scratch: Path) -> None:
     tar = GOOD + END_MARK
     result = read(scratch, gzip.compress(tar[:700]) + gzip.compress(tar[700:]) + bytes(100))
     assert list(result.texts) == [(Kind.JOBS, 0)]
+
+
+def test_a_stream_is_read_into_a_buffer_and_goes_on_but_never_back(scratch: Path) -> None:
+    text = bytes(range(256)) * 20_000
+    scratch.write_bytes(gzip.compress(text[:3_000_001]) + gzip.compress(text[3_000_001:]))
+    with scratch.open("rb") as packed_file:
+        stream = unpacking.Gunzip(packed_file, unpacking.Limits(), Clock())
+        buffer = bytearray(4_000_000)
+        assert (stream.readinto(memoryview(buffer)[7:]), stream.tell()) == (3_999_993, 3_999_993)
+        assert buffer[7:] == text[:3_999_993]
+        assert (stream.seek(10), stream.seek(5_000_001)) == (3_999_993, 5_000_001)
+        assert (stream.readinto(buffer), buffer[:119_999]) == (119_999, text[5_000_001:])
+        assert (stream.readinto(buffer), stream.read(1)) == (0, b"")
+        with pytest.raises(Quarantine, match="ends inside an entry"):
+            stream.seek(len(text) + 1)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_a_bomb(scratch: Path) -> None:
