@@ -26,7 +26,7 @@ from datetime import timedelta
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import JobRows
+from grt_batch.aggregate.measures import ENGINE, JobRows
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
@@ -158,7 +158,7 @@ class Metrics(Module):
     def aggregate(self, records: Records) -> Partial:
         """Return the partial of some jobs."""
         columns = RECENT.schema().names()
-        jobs = records[Job].lazy().filter(pl.col(Job.state.name) == "ok").select(columns).collect()
+        jobs = records[Job].lazy().filter(pl.col(Job.state.name) == "ok").select(columns).collect(engine=ENGINE)
         # Windowed cubes of other modules reach back further.
         since = records.since and records.since + timedelta(days=WINDOW_DAYS - _WINDOW)
         return NEEDED.add(jobs) | RECENT.count(Records({Job: jobs}, since))
