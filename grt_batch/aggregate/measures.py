@@ -18,7 +18,7 @@ from grt_batch.frames.dictionaries import alike, encoded, filled
 from grt_batch.schema.records import DerivedField, Field, Job, Record, Records
 
 ENGINE: Final = "in-memory"
-"""The engine of polars for frames in memory. The streaming engine, the default for lazy frames, takes half a millisecond
+"""The engine of polars for frames in memory. The streaming engine, the default of lazy frames, takes half a millisecond
 to start, which is six times as long as a small archive takes, and is no faster with large ones."""
 
 
@@ -249,7 +249,7 @@ class Cube:
         return (*self.keys, *(field for measure in self.measures for field in measure.fields))
 
     def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
-        return CompositeKeys.of(rows.select(self.key_names), self.texts)
+        return CompositeKeys.of(rows[self.key_names], self.texts)
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
         if all(isinstance(measure, Count) for measure in self.measures):
