@@ -132,6 +132,7 @@ TABLES = (
             _scaled(Job.wait, "wait_seconds"),
             _same(Job.input_bytes),
             _same(Job.output_bytes),
+            _same(Job.oom),
             _same(Job.non_terminal),
             _same(Job.without_metrics),
             _same(Job.implausible),
