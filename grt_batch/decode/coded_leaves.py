@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grt_batch.decode.leaves import DATA, LeafText, leaf, leaves
-from grt_batch.kernels.constants import ODD, REFERENCES
+from grt_batch.kernels.constants import LEVELS, ODD, REFERENCES
 
 Integers = npt.NDArray[np.int64]
 
@@ -96,7 +96,7 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
         np.empty(longest + 1024, np.uint8),
         np.empty(2 * longest + 64, np.uint8),
         np.empty((longest + 16, 3), np.int64),
-        np.empty((kernel.LEVELS, kernel.FRAME), np.int64),
+        np.empty((LEVELS, kernel.FRAME), np.int64),
         out,
         np.zeros((2, 1 << max(4, (2 * most).bit_length())), np.int64),
         spans,
@@ -110,6 +110,8 @@ def _nested(data: npt.NDArray[np.uint8], places: Integers, first: int) -> tuple[
     names = [whole[start:end].decode() for start, end in spans[: state[codes_of.NAMES]].tolist()]
     texts: list[LeafText] = []
     for name, start, end in known[: state[codes_of.LEAVES]].tolist():
-        value = leaf(names[name], whole[start:end].decode())
-        texts.append((names[name], None, DATA) if start == codes_of.DATA else value)
+        if start == codes_of.DATA:
+            texts.append((names[name], None, DATA))
+        else:
+            texts.append(leaf(names[name], whole[start:end].decode()))
     return first + codes[: state[codes_of.CODES]], ends, texts

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from grt_batch.decode.coded_leaves import Spans, coded_leaves
 from grt_batch.decode.leaves import DATA
-from grt_batch.decode.param_values import KEY_BYTES, shortened, unwrap
-from grt_batch.kernels.constants import ODD, REFERENCES, TEXT
+from grt_batch.decode.param_values import shortened, unwrap
+from grt_batch.kernels.constants import KEY_BYTES, ODD, REFERENCES, TEXT
 from grt_batch.schema.members import METRICS, MOST_COLUMNS, NONE_TEXT, Kind, Layout
 from grt_batch.schema.records import ALL_VERSIONS, Dataset, Leaf, Metric, Param
 

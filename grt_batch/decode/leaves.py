@@ -17,12 +17,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from grt_batch.decode.param_values import KEY_BYTES, dump, opened, shortened, text_of
+from grt_batch.decode.param_values import dump, opened, shortened, text_of
+from grt_batch.kernels.constants import KEY_BYTES, LEVELS, MOST_NAMES_BYTES
 
-LEVELS = 16
-
-
-MOST_NAMES_BYTES, NAMES_TO_VALUE = 1 << 14, 16
+NAMES_TO_VALUE = 16
 
 
 DATA = "data"

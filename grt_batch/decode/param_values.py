@@ -23,12 +23,6 @@ VALUE_BYTES = 1024
 """The greatest length of a stored value, in UTF-8: a database cannot index long texts."""
 
 
-KEY_BYTES = 512
-"""The greatest length of tools, versions, states, file types and names, in UTF-8. They are keys of tables, and a
-database cannot index long texts. Galaxy allows 255 characters.
-"""
-
-
 _DIGEST_DIGITS = 16
 
 

@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 
 from grt_batch.kernels.compiled import compiled
+from grt_batch.kernels.constants import MOST_NAMES_BYTES
 from grt_batch.kernels.interning import hash_text
 from grt_batch.kernels.json_text import ODD
 from grt_batch.kernels.words import equal
 
 DATA = -1
 """In place of the start of a value: it names datasets."""
-
-
-MOST_NAMES_BYTES = 1 << 14
-"""Values whose leaves have longer names, all together, are for the full parser."""
 
 
 STATE = 5

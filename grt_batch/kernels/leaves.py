@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from grt_batch.kernels.compiled import compiled, inlined
+from grt_batch.kernels.constants import KEY_BYTES, LEVELS
 from grt_batch.kernels.json_layers import closed, opened
 from grt_batch.kernels.json_text import (
     BRACE,
@@ -30,14 +31,6 @@ from grt_batch.kernels.json_text import (
 from grt_batch.kernels.leaf_codes import CODES, DATA, OBJECTS, code_of, keep
 from grt_batch.kernels.param_values import is_usual
 from grt_batch.kernels.words import equal
-
-LEVELS = 16
-"""How many levels of objects and lists become leaves."""
-
-
-MOST_NAME_BYTES = 512
-"""Longer names of leaves are for the full parser, which shortens them."""
-
 
 FRAME = 9
 _IS_LIST, _NAME, _NAME_END, _MARK, _ITEMS, _REFERENCES, _SEEN, _OBJECT, _KEY = range(FRAME)
@@ -241,7 +234,7 @@ def _key(text: Any, at: Any, end: Any, name: Any, name_end: Any) -> Any:
     name[name_end] = _PIPE
     start = name_end + 1
     at, name_end = string(text, at + 1, end, name, start, False)
-    if at < 0 or name_end > MOST_NAME_BYTES:
+    if at < 0 or name_end > KEY_BYTES:
         return ODD, name_end
     for i in range(start, name_end):
         if name[i] == _PIPE:

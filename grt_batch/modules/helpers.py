@@ -109,6 +109,11 @@ def with_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(alike([frame, of_all_versions(frame)], TOOL_KEY))
 
 
+def with_all_instances_and_versions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a cube four times: as `with_all_versions` does it, for each instance and for `*`."""
+    return with_all_instances(with_all_versions(frame))
+
+
 def with_versions_merged(partial: Partial, cubes: Iterable[Cube]) -> Partial:
     """Add to cubes of `rows` what all versions of a tool make together, in each instance."""
     cubes = (replace(cube, keys=(INSTANCE_KEY, *cube.keys)) for cube in cubes)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unwrapping import unfolded
 
 from grt_batch.decode.leaves import DATA, leaf, leaves
-from grt_batch.decode.param_values import KEY_BYTES
+from grt_batch.kernels.constants import KEY_BYTES
 
 REFERENCE: Any = {"src": "hda", "id": 5}
 DATASETS: Any = {"values": [REFERENCE]}

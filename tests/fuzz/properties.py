@@ -16,8 +16,9 @@ from grt_batch.core.errors import Quarantine
 from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.leaves import leaves
-from grt_batch.decode.param_values import KEY_BYTES, unwrap
+from grt_batch.decode.param_values import unwrap
 from grt_batch.decode.redaction import Redaction, redacted
+from grt_batch.kernels.constants import KEY_BYTES
 from grt_batch.ledger.ledger import json_text, utc
 from grt_batch.schema.members import Kind, Layout, layout_of
 from grt_batch.uploads.archive import Block

@@ -22,6 +22,7 @@ from grt_batch.modules.helpers import (
     put_together,
     rows_of_each,
     with_all_instances,
+    with_all_instances_and_versions,
     with_all_merged,
     with_all_versions,
     with_versions_merged,
@@ -114,11 +115,7 @@ def test_all_versions_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
     first = of_versions((f"{SHED}/1", "1"), (f"{SHED}/2", "2"), ("Cut1", "1"), ("Cut1", None))
     other = of_versions((f"{SHED}/2", "2"), (f"{SHED}/3", None), (None, None), (SHED, "4"))
     partial = concat_instances([VERSIONS], {"a": {"versions": first}, "b": {"versions": other}})
-    rows = (
-        with_all_instances(with_all_versions(partial["versions"]))
-        .group_by(INSTANCE, *TOOL_KEY)
-        .agg(pl.col("jobs").sum())
-    )
+    rows = with_all_instances_and_versions(partial["versions"]).group_by(INSTANCE, *TOOL_KEY).agg(pl.col("jobs").sum())
     added = {row[:3]: row[3] for row in rows.rows()}
     assert {key[0]: jobs for key, jobs in added.items() if key[1:] == (SHED, "*")} == {"a": 2, "b": 3, "*": 5}
     assert {key: jobs for key, jobs in added.items() if key[0] == "*" and key[1] in ("", "Cut1")} == {

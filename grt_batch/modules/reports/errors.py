@@ -24,8 +24,7 @@ from grt_batch.modules.helpers import (
     TOOL_KEY,
     in_state,
     jobs_in,
-    with_all_instances,
-    with_all_versions,
+    with_all_instances_and_versions,
     within,
 )
 from grt_batch.schema.records import Job
@@ -145,7 +144,7 @@ def _runtimes(partial: Partial, days: pl.Expr) -> pl.DataFrame:
     runtimes = partial[RUNTIMES.name].filter(days)
     # First over days: few rows are left for the versions and instances.
     of_each = runtimes.group_by(*_KEY, BIN.name).agg(pl.col("jobs").sum())
-    return with_all_instances(with_all_versions(of_each))
+    return with_all_instances_and_versions(of_each)
 
 
 def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFrame:
@@ -176,7 +175,7 @@ def _finished(jobs: pl.DataFrame) -> pl.DataFrame:
         error=jobs_in("error"),
     )
     extent = pl.col("first_runtime").min(), pl.col("last_runtime").max()
-    return with_all_instances(with_all_versions(of_each)).group_by(_KEY).agg(pl.col("jobs", "error").sum(), *extent)
+    return with_all_instances_and_versions(of_each).group_by(_KEY).agg(pl.col("jobs", "error").sum(), *extent)
 
 
 def _change(row: dict[str, Any], config: Config) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import TOOL_COLUMNS, TOOL_KEY, in_state, outcomes, with_all_instances, with_all_versions
+from grt_batch.modules.helpers import TOOL_COLUMNS, TOOL_KEY, in_state, outcomes, with_all_instances_and_versions
 from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -131,15 +131,11 @@ class Inputs(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together."""
-        extensions = _everywhere(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
+        extensions = with_all_instances_and_versions(partial[EXTENSIONS.name]).group_by(TOOL_EXTENSION.key)
         return {
             TOOL_INPUT.name: _inputs(partial),
             TOOL_EXTENSION.name: extensions.agg(pl.col("datasets").sum(), known_sum(pl.col("bytes"))),
         }
-
-
-def _everywhere(frame: pl.DataFrame) -> pl.DataFrame:
-    return with_all_instances(with_all_versions(frame))
 
 
 def _inputs(partial: Partial) -> pl.DataFrame:
@@ -148,7 +144,9 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     ok = in_state("ok")
     extents = pl.col("^first_.*$").filter(ok).min(), pl.col("^last_.*$").filter(ok).max()
     # First over states: few rows are left to be added up over versions and instances.
-    of_each = _everywhere(sizes.group_by(_BINS).agg(*outcomes(), known_sum(pl.col("oom")), *extents))
+    of_each = with_all_instances_and_versions(
+        sizes.group_by(_BINS).agg(*outcomes(), known_sum(pl.col("oom")), *extents)
+    )
     extents = pl.col("^first_.*$").min(), pl.col("^last_.*$").max()
     rows = of_each.group_by(_BINS).agg(pl.col("jobs", "error").sum(), known_sum(pl.col("oom")), *extents)
     rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
@@ -165,7 +163,7 @@ def _inputs(partial: Partial) -> pl.DataFrame:
 
 def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
     """Add the percentiles of a measure to `rows`, from the cube of its bins; null where no job has it."""
-    percentiles_of = quantiles(_everywhere(bins), _BINS, _PERCENTS)
+    percentiles_of = quantiles(with_all_instances_and_versions(bins), _BINS, _PERCENTS)
     found = rows.join(percentiles_of, on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
     # The value that stands for a bin may lie beyond all values in it.

@@ -25,7 +25,7 @@ from grt_batch.aggregate.popular import Popular
 from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import of_all_versions, with_all_versions
+from grt_batch.modules.helpers import TOOL_COLUMNS, of_all_versions, with_all_versions
 from grt_batch.schema.records import Leaf, Records
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import CountedInstances
@@ -45,13 +45,7 @@ VALUES, CUTS = POPULAR.values, POPULAR.cuts
 _KEY = tuple(field.name for field in _PARAM)
 
 
-_COLUMNS = (
-    Column(
-        "tool_id", Type.TEXT, "full id of the tool, without the version where it is over all; empty where there is none"
-    ),
-    Column("tool_version", Type.TEXT, "version of the tool, * for all of them; empty where the job has none"),
-    Column("name", Type.TEXT, "the parameter, by its full name"),
-)
+_COLUMNS = (*TOOL_COLUMNS, Column("name", Type.TEXT, "the parameter, by its full name"))
 
 
 PARAM = Table(

@@ -24,8 +24,7 @@ from grt_batch.modules.helpers import (
     error_rate,
     hours,
     outcomes,
-    with_all_instances,
-    with_all_versions,
+    with_all_instances_and_versions,
     within,
 )
 from grt_batch.schema.records import Job
@@ -154,8 +153,8 @@ def _usage(day: pl.DataFrame, period: str) -> pl.DataFrame:
         pl.col("last_job").max(),
     )
     # First over days and states: few rows are left to be added up over versions and instances.
-    tools = with_all_versions(day.group_by(key).agg(*outcomes(), *totals))
-    usage = with_all_instances(tools).group_by(key).agg(pl.col("jobs", "ok", "error").sum(), *totals)
+    tools = with_all_instances_and_versions(day.group_by(key).agg(*outcomes(), *totals))
+    usage = tools.group_by(key).agg(pl.col("jobs", "ok", "error").sum(), *totals)
     counted = usage.filter(pl.col(INSTANCE) != ALL_INSTANCES).group_by(TOOL_KEY).agg(instances=pl.len())
     finished = pl.col("ok") + pl.col("error")
     return usage.join(counted, on=TOOL_KEY, how="left", maintain_order="left").with_columns(
