@@ -35,7 +35,7 @@ demo: env ## run everything on sample uploads, with several ranks and the embedd
 # One thread, as each rank of a run has.
 quick test: export POLARS_MAX_THREADS := 1
 
-quick: env-dev ## run the tests that need no database, no MPI and no further process; under a minute
+quick: env-dev ## run the tests that need no database, no MPI and no further process; little more than a minute
 	$(BIN)/python -m pytest -n 2 --dist worksteal --quick
 
 test: env-dev ## run all tests, with a real PostgreSQL and a real mpirun
