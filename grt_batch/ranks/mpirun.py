@@ -259,13 +259,17 @@ class Banners:
     def close(self, rest: bytes) -> bytes:
         """Return the output in the rest once mpirun has ended. Open MPI may end within a banner: one of its
         threads writes it line by line while another one ends the process."""
+        if rest.startswith(EVENT_LOOP):
+            return b""
         rule, _, text = rest.partition(b"\n")
         if rule != OPEN_MPI_RULE:
             return rest
         return rest if text and not self._take(text.decode(errors="replace")) else b""
 
     def _take(self, banner: str) -> bool:
-        """Note what `banner` says; return True if it reports how ranks ended."""
+        """Note what `banner` says; return True if it is of no use to the reader or reports how ranks ended."""
+        if banner.startswith(EVENT_LOOP.decode()):
+            return True
         words = " ".join(banner.split())
         if not ENDING.search(words):
             self.foreign = True
@@ -285,18 +289,28 @@ class Banners:
 OPEN_MPI_RULE = b"-" * 74
 
 
+# libevent in Open MPI's mpirun: a rank closed its end of a pipe while the loop was about to look at it. It says
+# nothing of the run.
+EVENT_LOOP = b"[warn] Epoll "
+
+
 # Rules of 74 dashes are Open MPI's, the others are Hydra's: MPICH, then Intel MPI.
 BANNER = re.compile(
     rb"(?<!-)-{74}\n.*?(?<!-)-{74}\n"
     rb"|(?:^\n)?(?<!=)={83}\n(?:=   [^\n]*\n)+={83}\nYOUR APPLICATION[^\n]*\n[^\n]*\n[^\n]*FAQ[^\n]*\n"
     rb"|(?:^\n)?(?<!=)={83}\n(?:=   [^\n]*\n)+=   KILLED BY SIGNAL[^\n]*\n={83}\n"
-    rb"|^Abort\(\d+\) on node [^\n]*\n",
+    rb"|^Abort\(\d+\) on node [^\n]*\n"
+    rb"|^\[warn\] Epoll [^\n]*\n",
     re.DOTALL | re.MULTILINE,
 )
 
 
 # A banner whose end has not been read yet.
-OPENED = re.compile(rb"(?:^\n)?(?<![-=])(?:-{74}\n|={83}\n|-+\Z|=+\Z)|^\n\Z|^Abort\(|^A[^\n]{0,5}\Z", re.MULTILINE)
+OPENED = re.compile(
+    rb"(?:^\n)?(?<![-=])(?:-{74}\n|={83}\n|-+\Z|=+\Z)|^\n\Z|^Abort\(|^A[^\n]{0,5}\Z"
+    rb"|^\[warn\] Epoll |^\[[^\n]{0,12}\Z",
+    re.MULTILINE,
+)
 
 
 ENDING = re.compile(

@@ -220,6 +220,10 @@ INTEL_KILLED = (
     f"=   KILLED BY SIGNAL: 9 (Killed)\n{EQUALS}\n"
 )
 ABORTED = "Abort(6) on node 1 (rank 1 in comm 0): application called MPI_Abort(MPI_COMM_WORLD, 6)\n"
+EVENT_LOOP = (
+    "[warn] Epoll MOD(1) on fd 22 failed. Old events were 6; read change was 0 (none); write change was 2 (del);"
+    " close change was 0 (none): Bad file descriptor\n"
+)
 MPIRUNS_OWN = f"{DASHES}\nThere are not enough slots.\n{DASHES}\n"
 UNFINISHED = f"{DASHES}\nno end\n"
 
@@ -232,17 +236,21 @@ UNFINISHED = f"{DASHES}\nno end\n"
         (INTEL_KILLED, "", "a rank on n7 was ended by signal 9 (Killed)"),
         (INTEL_KILLED + INTEL_KILLED.replace("9", "11"), "", "a rank on n7 was ended by signal 11 (Killed)"),
         (ABORTED, "", None),
+        (EVENT_LOOP, "", None),
+        (EVENT_LOOP + OPEN_MPI_KILLED, "", "rank 1 on n7 was ended by signal 9 (Killed)"),
+        (OPEN_MPI_KILLED + EVENT_LOOP, "", "rank 1 on n7 was ended by signal 9 (Killed)"),
+        ("[warn] of another kind\n", "[warn] of another kind\n", None),
         (MPIRUNS_OWN, MPIRUNS_OWN, None),
         (UNFINISHED, UNFINISHED, None),
     ],
 )
 def test_banners_leave_the_output_wherever_it_is_cut(banner: str, left: str, signalled: str | None) -> None:
-    text = f"before\n\n- one\nA two\n{banner}after -"
+    text = f"before\n\n- one\nA two\n[three\n{banner}after -"
     for cut in range(len(text)):
         banners = Banners()
         out, rest = banners.split(text[:cut].encode())
         more, rest = banners.split(rest + text[cut:].encode())
-        assert (out + more + rest).decode() == f"before\n\n- one\nA two\n{left}after -"
+        assert (out + more + rest).decode() == f"before\n\n- one\nA two\n[three\n{left}after -"
         assert banners.signalled == signalled
 
 
@@ -257,7 +265,13 @@ def test_a_banner_whose_end_never_comes_leaves_the_output(lines: int, signalled:
     assert banners.signalled == signalled
 
 
-@pytest.mark.parametrize("rest", [UNFINISHED, "-", "A", "\n", "", "-" * 75 + "\n"])
+def test_a_word_of_the_event_loop_that_is_cut_off_leaves_the_output() -> None:
+    banners = Banners()
+    out, rest = banners.split(f"before\n{EVENT_LOOP[:40]}".encode())
+    assert (out, banners.close(rest)) == (b"before\n", b"")
+
+
+@pytest.mark.parametrize("rest", [UNFINISHED, "-", "A", "[wa", "\n", "", "-" * 75 + "\n"])
 def test_what_only_began_like_a_banner_stays(rest: str) -> None:
     assert Banners().close(rest.encode()) == rest.encode()
 
