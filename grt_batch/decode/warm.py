@@ -9,7 +9,8 @@ from grt_batch.aggregate.text_hash import hashes
 from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
 from grt_batch.kernels import joins
-from grt_batch.kernels.compiled import remove_outdated
+from grt_batch.kernels.cache import remove_outdated
+from grt_batch.kernels.fields import line_ends
 from grt_batch.kernels.sketch import tally
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.uploads.archive import Block
@@ -27,7 +28,9 @@ def compile_kernels() -> None:
     }
     for kind, line in lines.items():
         # The second line is broken, which compiles the kernels for salvaging too.
-        block = Block(layout_of(kind, [line])[0], 0, memoryview(line + b"1\t" + line))
+        text = memoryview(line + b"1\t" + line)
+        line_ends(np.frombuffer(text, np.uint8))
+        block = Block(layout_of(kind, [line])[0], 0, text)
         decode(block)
         decode(block, WANTED)
     one = np.ones(1, np.int64)

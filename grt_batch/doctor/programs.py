@@ -124,10 +124,10 @@ def scheduler(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 def kernels() -> Iterator[Finding]:
     """Report the folder of the compiled kernels, whether it can be written and whether it holds any."""
-    from grt_batch.kernels.compiled import cache_folder
+    from grt_batch.kernels.cache import SUFFIX, cache_folder
 
     folder = cache_folder()
-    number = len(list(folder.glob("*.nbc")))
+    number = len(list(folder.glob(f"*{SUFFIX}")))
     if number:
         yield ok("numba cache", f"{folder} is warm: {number} compiled kernels")
         return

@@ -1,161 +1,150 @@
-"""Decorators of the kernels, and the folder that keeps the compiled kernels.
+"""Decorators of the kernels, and their calls.
 
-numba compiles a function at its first call and keeps the machine code on disk until the file of that function changes.
-A kernel also holds code of functions in other files, so the folder is named after everything that the machine code
-depends on: the sources, numba and the processor.
+A kernel is compiled once for each combination of types; its machine code is kept on disk. A process that finds it there
+links it and calls it, without numba: to load the compiler takes longer than to decode a small archive. So only
+`grt_batch.kernels.compiler` imports numba, where something is to be compiled.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pickle
-import shutil
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
-from uuid import uuid4
+from dataclasses import dataclass
+from functools import update_wrapper
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
 
-import numba
-from numba.core import caching
-from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
-from numba.extending import intrinsic
+import numpy as np
 
-from grt_batch.core.digest import digest, source_digest
-from grt_batch.core.files import atomic_write
-from grt_batch.core.logs import logger
+from grt_batch.kernels.cache import keep, kept
+from grt_batch.kernels.machine_code import MachineCode, link
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-_config: Any = numba.config
+_C, _F, _ALIGNED, _WRITEABLE = 0x1, 0x2, 0x100, 0x400
+"""Flags of numpy's arrays, as its C API numbers them."""
 
 
-# Without numba's runtime a kernel cannot make arrays, and does not count references to its arguments: in functions
-# that run once a field, counting took a third of the time.
-_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+
+
+class ArrayType(NamedTuple):
+    """The type of an array, as machine code depends on it. `layout` is that of numpy: C, F or A, which is neither."""
+
+    dtype: str
+    dimensions: int
+    layout: str
+    writeable: bool
+    aligned: bool
+
+
+Type = ArrayType | str
+"""The type of an argument: of an array, or the name of numpy's type of a number."""
 
 
 def compiled(function: _Function) -> _Function:
     """Compile a function at its first call, and keep it on disk for the next process."""
-    dispatcher: Any = numba.njit(**_OPTIONS)(function)
-    if not _config.DISABLE_JIT:
-        dispatcher._cache = _Cache(function)
-    return dispatcher  # type: ignore[no-any-return]
+    return function if _interpreted() else Kernel(function)  # type: ignore[return-value]
 
 
 def inlined(function: _Function) -> _Function:
     """Compile a function into its callers: a call takes longer than what a small function does."""
-    dispatcher: Any = numba.njit(inline="always", **_OPTIONS)(function)
-    return dispatcher  # type: ignore[no-any-return]
+    return function if _interpreted() else Kernel(function, inline=True)  # type: ignore[return-value]
 
 
-def instruction(function: Callable[..., Any]) -> Any:
-    """Declare a function that writes the machine instructions for its call."""
-    return intrinsic(function)
+@dataclass(frozen=True)
+class Instruction:
+    """A function that writes machine instructions; only kernels call it.
 
-
-@cache
-def cache_folder() -> Path:
-    """Return the folder of the compiled kernels, which may not exist yet.
-
-    It is in NUMBA_CACHE_DIR, where that is set; else beside the sources, where the user may write or somebody has
-    compiled these kernels already; else in the user's cache.
-    """
-    processor = hashlib.sha256(repr(cpu_target.target_context.codegen().magic_tuple()).encode()).hexdigest()[:8]
-    name = Path(f"grt_batch-{sources_digest()}", processor)
-    beside = _beside()
-    chosen: str = _config.CACHE_DIR
-    if chosen:
-        return Path(chosen) / name
-    if os.access(beside if beside.exists() else beside.parent, os.W_OK) or os.access(beside / name, os.R_OK | os.X_OK):
-        return beside / name
-    with suppress(RuntimeError):  # a user without a home
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name
-    return beside / name
-
-
-def _beside() -> Path:
-    """Return the folder beside the sources, where Python keeps its bytecode."""
-    return Path(__file__).with_name("__pycache__")
-
-
-@cache
-def sources_digest() -> str:
-    """Return a digest of numba's version and of all files that the kernels are made of."""
-    return digest(numba.__version__, source_digest(__package__, "grt_batch.schema.members"))[:16]
-
-
-def remove_outdated() -> None:
-    """Remove kernels that were compiled from former versions of these files."""
-    for folder in _beside().glob("grt_batch-*"):
-        if folder.name != f"grt_batch-{sources_digest()}":
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Locator(caching.InTreeCacheLocator):
-    """Keeps functions in `cache_folder`, whether or not it can be written."""
-
-    def get_cache_path(self) -> str:
-        return str(cache_folder())
-
-    @classmethod
-    def from_function(cls, function: Any, file: str) -> _Locator:
-        return cls(function, file)
-
-
-class _Storage(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # noqa: RUF012
-
-
-class _Files:
-    """One file for each signature of a function.
-
-    numba's own index of numbered files can mix up two signatures that two processes compile at the same time.
+    It gets the builder of llvmlite and the values of its arguments, of an array the pointer to its data. `result` is the
+    type of the value that it returns.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def _file(self, key: object) -> Path:
-        return cache_folder() / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
-
-    def load(self, key: object) -> Any:
-        try:
-            return pickle.loads(self._file(key).read_bytes())
-        except FileNotFoundError:
-            return None
-
-    def save(self, key: object, data: object) -> None:
-        file = self._file(key)
-        content: bytes = dumps(data)  # type: ignore[no-untyped-call]
-        atomic_write(file, [content], file.with_suffix(f".{uuid4().hex}"))
+    result: str
+    write: Callable[..., Any]
 
 
-class _Cache(caching.FunctionCache):
-    """A cache that a kernel can do without."""
-
-    _impl_class = _Storage
-
-    def __init__(self, function: Any) -> None:
-        super().__init__(function)  # type: ignore[no-untyped-call]
-        self._cache_file: Any = _Files(self._impl.filename_base)
-
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        with suppress(OSError):
-            return super().load_overload(signature, context)  # type: ignore[no-untyped-call]
-        return None
-
-    def save_overload(self, signature: Any, data: Any) -> None:
-        try:
-            super().save_overload(signature, data)  # type: ignore[no-untyped-call]
-        except OSError as error:
-            _warn_once(str(error.strerror))
+def instruction(result: str) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a function that writes the machine instructions for its call, and the type of what they compute."""
+    return lambda function: Instruction(result, function)
 
 
-@cache
-def _warn_once(problem: str) -> None:
-    logger.warning("compiled kernels cannot be kept in %s, so every process compiles them: %s", cache_folder(), problem)
+def _interpreted() -> bool:
+    """Return whether kernels are to run as Python."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+class Kernel:
+    """A function that is called as machine code."""
+
+    def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
+        update_wrapper(self, function)
+        self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        self.function = function
+        self.inline = inline
+        self.signatures: dict[tuple[Type, ...], Callable[..., Any]] = {}
+        self._known: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._lock = Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the machine code for arguments of these types."""
+        key = tuple([_key(argument) for argument in arguments])
+        code = self._known.get(key)
+        if code is None:
+            code = self._known[key] = self._code(tuple(map(type_of, arguments)))
+        return code(*arguments)
+
+    def _code(self, types: tuple[Type, ...]) -> Callable[..., Any]:
+        with self._lock:
+            # Code that does not write to an array serves for one that is read-only, too.
+            usual = tuple(one._replace(writeable=True) if isinstance(one, ArrayType) else one for one in types)
+            code = self._machine_code(usual)
+            if any(types[place] != usual[place] for place in code.written):
+                usual, code = types, self._machine_code(types)
+            if usual not in self.signatures:
+                self.signatures[usual] = link(code, self.name, [_CONVERTERS.get(str(one), id) for one in usual])
+            return self.signatures[usual]
+
+    def _machine_code(self, types: tuple[Type, ...]) -> MachineCode:
+        found = kept(self.name, types)
+        if found is None:
+            from grt_batch.kernels.compiler import machine_code
+
+            found = machine_code(self, types)
+            keep(self.name, types, found)
+        return found
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {"bool": bool, "int64": int, "uint64": int, "float64": float}
+"""What makes a number of Python of each argument that is a number."""
+
+
+def _key(argument: Any) -> object:
+    """Return what `type_of` depends on; it is found in less time."""
+    kind = type(argument)
+    if kind is np.ndarray:
+        return argument.dtype, argument.ndim, argument.flags.num
+    if kind is int and _LEAST <= argument <= _GREATEST:
+        return int
+    return type_of(argument)
+
+
+def type_of(argument: Any) -> Type:
+    """Return the type of an argument. Raises TypeError and OverflowError."""
+    if isinstance(argument, np.ndarray):
+        flags = argument.flags.num
+        layout = "C" if flags & _C else "F" if flags & _F else "A"
+        return ArrayType(argument.dtype.str, argument.ndim, layout, bool(flags & _WRITEABLE), bool(flags & _ALIGNED))
+    if isinstance(argument, bool | np.bool_):
+        return "bool"
+    if isinstance(argument, int | np.integer):
+        number = int(argument)
+        if _LEAST <= number <= _GREATEST and not isinstance(argument, np.uint64):
+            return "int64"
+        if 0 <= number < 2**64:
+            return "uint64"
+        raise OverflowError(f"a kernel cannot take {number}")
+    if isinstance(argument, float | np.floating):
+        return "float64"
+    raise TypeError(f"a kernel cannot take a {type(argument).__name__}")

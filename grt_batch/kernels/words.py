@@ -4,56 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 
 from grt_batch.kernels.compiled import inlined, instruction
 
 
-@instruction
-def load64(_context: Any, data: Any, index: Any) -> Any:
+@instruction("uint64")
+def load64(builder: Any, data: Any, index: Any) -> Any:
     """Return eight bytes of `data` at `index` as a little-endian number. All eight must exist."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        word = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
-        word.align = 1
-        return word
-
-    return numba.uint64(data, index), code
+    word = builder.load(builder.bitcast(builder.gep(data, [index]), ir.IntType(64).as_pointer()))
+    word.align = 1
+    return word
 
 
-@instruction
-def byte_at(_context: Any, data: Any, index: Any) -> Any:
+@instruction("int64")
+def byte_at(builder: Any, data: Any, index: Any) -> Any:
     """Return the byte of `data` at `index`, unchecked: it must exist, and `index` must not be negative."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.zext(builder.load(builder.gep(array.data, [arguments[1]])), ir.IntType(64))
-
-    return numba.int64(data, index), code
+    return builder.zext(builder.load(builder.gep(data, [index])), ir.IntType(64))
 
 
-@instruction
-def trailing_zeros(_context: Any, word: Any) -> Any:
+@instruction("uint64")
+def trailing_zeros(builder: Any, word: Any) -> Any:
     """Count the zero bits below the lowest set bit of a number other than 0."""
-
-    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return numba.uint64(word), code
+    return builder.cttz(word, ir.Constant(ir.IntType(1), 1))
 
 
-@instruction
-def leading_zeros(_context: Any, word: Any) -> Any:
+@instruction("int64")
+def leading_zeros(builder: Any, word: Any) -> Any:
     """Count the zero bits above the highest set bit of an int64; 64 where none is set."""
-
-    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(word), code
+    return builder.ctlz(word, ir.Constant(ir.IntType(1), 0))
 
 
 @inlined

@@ -53,7 +53,7 @@ def test_kernels_that_are_not_compiled_are_a_warning(
         place.mkdir()
     else:
         place.touch()
-    monkeypatch.setattr("grt_batch.kernels.compiled.cache_folder", lambda: place / "kernels")
+    monkeypatch.setattr("grt_batch.kernels.cache.cache_folder", lambda: place / "kernels")
     (found,) = programs.kernels()
     assert found.status is Status.WARNING and said in found.found
 
@@ -102,8 +102,8 @@ def test_all_batch_systems_are_named(tmp_path: Path) -> None:
 
 
 def test_compiled_kernels_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a.nbc", "b.nbc", "a.nbi"):
+    for name in ("a.kernel", "b.kernel", "a.part"):
         (tmp_path / name).touch()
-    monkeypatch.setattr("grt_batch.kernels.compiled.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("grt_batch.kernels.cache.cache_folder", lambda: tmp_path)
     (finding,) = programs.kernels()
     assert (finding.status, finding.found) == (Status.OK, f"{tmp_path} is warm: 2 compiled kernels")

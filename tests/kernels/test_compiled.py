@@ -1,150 +1,145 @@
-"""Compiled kernels are kept, found again where nobody may write, and compiled again when any of their files changes."""
+"""Kernels take arguments of any types, give what Python gives, and are Python themselves where that is asked for."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import Any
 
+import numpy as np
 import pytest
 from places import ROOT
 
 from grt_batch.kernels import compiled
-from grt_batch.schema import members
-
-HASH = """
-import numpy as np
-from grt_batch.kernels.compiled import cache_folder
-from grt_batch.kernels.text_hash import hash_texts
-found = np.zeros(1, np.uint64)
-hash_texts(np.frombuffer(b"text", np.uint8), np.array([4]), found)
-print(found[0], sum(hash_texts.stats.cache_hits.values()), cache_folder())
-"""
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+from grt_batch.kernels.compiled import ArrayType, Kernel, type_of
 
 
-def obey_permissions() -> None:
-    """Take from root the right to write everywhere, before a program starts; of no effect for other users."""
-    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels of these tests are no part of the cache."""
+    monkeypatch.setattr(compiled, "kept", lambda *_: None)
+    monkeypatch.setattr(compiled, "keep", lambda *_: None)
 
 
-class Ran(NamedTuple):
-    """What one process printed: the hash, whether the kernel was found on disk, the folder, and stderr."""
-
-    hash: int
-    found: bool
-    folder: Path
-    stderr: str
-
-
-class Installation:
-    """A copy of the kernels, and a home for the user who runs them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.package = folder / "site" / "grt_batch"
-        self.home = folder / "home"
-        for part in ("__init__.py", "core", "kernels", "schema"):
-            source, copy = ROOT / "grt_batch" / part, self.package / part
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, copy)
-        self.home.mkdir()
-
-    def make_read_only(self) -> None:
-        """Take the right to write away."""
-        for file in [self.package, *self.package.rglob("*")]:
-            file.chmod(0o555 if file.is_dir() else 0o444)
-
-    def run(self, **environment: str) -> Ran:
-        """Hash a text in a new process."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG"))}
-        done = subprocess.run(
-            [sys.executable, "-c", HASH],
-            cwd=self.home,
-            env={**inherited, "PYTHONPATH": str(self.package.parent), "HOME": str(self.home), **environment},
-            preexec_fn=obey_permissions,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        number, hits, folder = done.stdout.split()
-        return Ran(int(number), hits != "0", Path(folder), done.stderr)
+@compiled.compiled
+def weighted(values: Any, factor: Any) -> Any:
+    total = 0
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            total += values[row, column] * factor * (10 * row + column + 1)
+    return total
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    yield Installation(tmp_path)
-    for place in [tmp_path, *tmp_path.rglob("*")]:
-        if place.is_dir():
-            place.chmod(0o755)
+@compiled.compiled
+def several(whole: Any, number: Any, truth: Any) -> Any:
+    return whole, number / 2, not truth
 
 
-def test_a_kernel_is_compiled_again_when_a_file_that_it_calls_changes(installation: Installation) -> None:
-    first, again = installation.run(), installation.run()
-    assert (first.found, again.found) == (False, True)
-    assert first.hash == again.hash
-    # The hash is in text_hash.py, and has the code of last_bytes inlined.
-    words = installation.package / "kernels" / "words.py"
-    words.write_text(words.read_text().replace("word = np.uint64(0)", "word = np.uint64(1)"))
-    changed = installation.run()
-    assert not changed.found
-    assert changed.folder != first.folder
-    assert changed.hash != first.hash
+@compiled.compiled
+def fill(values: Any, what: Any) -> None:
+    for i in range(values.size):
+        values[i] = what
 
 
-def test_the_constants_of_members_are_compiled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    changed = tmp_path / "members.py"
-    changed.write_text(Path(members.__file__).read_text() + "MOST_COLUMNS = 65\n")
-    before = compiled.sources_digest.__wrapped__()
-    monkeypatch.setattr(members.__spec__, "origin", str(changed))
-    assert compiled.sources_digest.__wrapped__() != before
+@compiled.inlined
+def _double(value: Any) -> Any:
+    return 2 * value
 
 
-def test_a_read_only_installation_uses_what_its_owner_compiled(installation: Installation) -> None:
-    owners = installation.run()
-    installation.make_read_only()
-    others = installation.run()
-    assert others == owners._replace(found=True)
-    assert others.folder.is_relative_to(installation.package)
-    assert not list(installation.home.iterdir())
+@compiled.compiled
+def quotient(one: Any, other: Any) -> Any:
+    return _double(one) // other
 
 
-def test_what_nobody_compiled_for_a_read_only_installation_is_kept_for_the_user(installation: Installation) -> None:
-    installation.make_read_only()
-    first, again = installation.run(), installation.run()
-    assert (first.found, again.found) == (False, True)
-    assert again.folder.is_relative_to(installation.home / ".cache")
+BOX = np.arange(12, dtype=np.int64).reshape(3, 4)
 
 
-def test_numba_cache_dir_is_obeyed(installation: Installation) -> None:
-    folder = installation.home / "kept"
-    assert installation.run(NUMBA_CACHE_DIR=str(folder)).folder.is_relative_to(folder)
-    assert not list(installation.package.glob("kernels/__pycache__/grt_batch-*"))
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.float64])
+def test_arrays_of_any_layout_are_read_as_python_reads_them(dtype: type) -> None:
+    box, expected = BOX.astype(dtype), weighted.__wrapped__
+    fixed = box.copy()
+    fixed.flags.writeable = False
+    shifted = np.frombuffer(b"?" + box.tobytes(), dtype, offset=1).reshape(3, 4)
+    for values in (box, box.T, box[::2, 1::2], box[::-1], box[:0], box[1:2], fixed, shifted):
+        assert weighted(values, 3) == expected(values.astype(np.int64), 3)
 
 
-def test_without_a_cache_kernels_run_and_one_warning_says_so(installation: Installation) -> None:
-    installation.make_read_only()
-    installation.home.chmod(0o555)
-    ran = installation.run()
-    assert not ran.found
-    assert ran.stderr.count("compiled kernels cannot be kept in") == 1
-    assert len(ran.stderr.splitlines()) == 1
+def test_results_are_numbers_of_python() -> None:
+    for whole, number, truth in [(2**63 - 1, 1.5, True), (-1, -3.0, False), (np.int64(-5), np.float64(0.5), np.False_)]:
+        found = several(whole, number, truth)
+        assert found == (whole, number / 2, not truth)
+        assert [*map(type, found)] == [int, float, bool]
+    for large in (2**63, 2**64 - 1, np.uint64(2**63), np.uint64(1)):
+        assert several(large, 1, True)[0] == large
 
 
-def test_each_signature_has_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two processes may compile two signatures of one function at once: neither takes the other's code."""
-    monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path)
-    one, other = compiled._Files("f"), compiled._Files("f")
-    assert (one.load("int64"), other.load("float64")) == (None, None)
-    one.save("int64", 1)
-    other.save("float64", 2)
-    assert [files.load(key) for files in (one, other) for key in ("int64", "float64")] == [1, 2, 1, 2]
+def test_what_a_kernel_writes_is_in_the_array() -> None:
+    box = BOX.copy()
+    assert fill(box[1], 7) is None
+    assert fill(box[:, 0], True) is None
+    assert box.tolist() == [[1, 1, 2, 3], [1, 7, 7, 7], [1, 9, 10, 11]]
+
+
+def test_code_that_only_reads_serves_for_arrays_that_are_read_only() -> None:
+    kernel = Kernel(weighted.function)
+    fixed = BOX.copy()
+    fixed.flags.writeable = False
+    assert kernel(fixed, 1) == kernel(BOX, 1)
+    assert len(kernel.signatures) == 1
+
+
+def test_nothing_writes_into_an_array_that_is_read_only() -> None:
+    with pytest.raises(Exception, match="readonly"):
+        fill(np.frombuffer(bytes(8), np.int64), 1)
+
+
+def test_an_error_in_a_kernel_is_raised() -> None:
+    assert quotient(7, 2) == 7
+    with pytest.raises(RuntimeError, match=r"kernel test_compiled\.quotient failed"):
+        quotient(7, 0)
+    assert quotient(7, -2) == -7
+
+
+def test_each_combination_of_types_is_compiled_once() -> None:
+    kernel = Kernel(weighted.function)
+    whole, part = BOX[:1], BOX[:, :1]
+    for values in (whole, part, whole.copy(), part.copy(), BOX.T):
+        kernel(values, 1)
+        kernel(values, np.int32(1))
+    assert {types[0].layout for types in kernel.signatures} == {"C", "A", "F"}
+    assert len(kernel.signatures) == 3
+
+
+def test_types() -> None:
+    assert type_of(BOX) == ArrayType("<i8", 2, "C", True, True)
+    assert [*map(type_of, (1, 2**63, 1.0, True, np.uint8(1)))] == ["int64", "uint64", "float64", "bool", "int64"]
+    for number in (2**64, -(2**63) - 1):
+        with pytest.raises(OverflowError):
+            weighted(BOX, number)
+    with pytest.raises(TypeError, match="cannot take a str"):
+        weighted(BOX, "text")
+
+
+def test_a_kernel_takes_all_its_arguments() -> None:
+    with pytest.raises(Exception, match="argument"):
+        weighted(BOX)
+
+
+def test_threads_share_what_is_compiled() -> None:
+    kernel, found = Kernel(weighted.function), []
+    threads = [Thread(target=lambda: found.append(kernel(BOX, 1))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == 4 * [weighted(BOX, 1)]
+    assert len(kernel.signatures) == 1
+
+
+def test_kernels_are_python_where_that_is_asked_for() -> None:
+    code = "import sys; from grt_batch.kernels import values, text_hash; print(type(values.integer).__name__)"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "function\n"

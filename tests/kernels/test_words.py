@@ -9,19 +9,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grt_batch.kernels import words
+from grt_batch.kernels.compiler import dispatcher
 
 TEXT = st.text("ab\x00\xff", max_size=20).map(lambda text: text.encode("latin-1"))
 EIGHT = st.text("0123456789/:\x00\xb0\xff", min_size=8, max_size=8).map(lambda text: text.encode("latin-1"))
 
 
+trailing_zeros, leading_zeros = dispatcher(words.trailing_zeros), dispatcher(words.leading_zeros)
+
+
 @numba.njit
 def lowest_zeros(word: np.uint64) -> np.uint64:
-    return words.trailing_zeros(word)
+    return trailing_zeros(word)
 
 
 @numba.njit
 def highest_zeros(word: np.int64) -> np.int64:
-    return words.leading_zeros(word)
+    return leading_zeros(word)
 
 
 def array(text: bytes) -> np.ndarray:
