@@ -57,8 +57,8 @@ def inlined(function: _Function) -> _Function:
 class Instruction:
     """A function that writes machine instructions; only kernels call it.
 
-    It gets the builder of llvmlite and the values of its arguments, of an array the pointer to its data. `result` is the
-    type of the value that it returns.
+    It gets the builder of llvmlite and the values of its arguments, of an array the pointer to its data. `result` is
+    the type of the value that it returns.
     """
 
     result: str

@@ -1,4 +1,4 @@
-"""Machine code of a kernel: its form on disk, and how it is linked and called. It takes no more than the linker of LLVM."""
+"""Machine code of a kernel: its form on disk, and how it is linked and called. It takes no more than LLVM's linker."""
 
 from __future__ import annotations
 
