@@ -18,7 +18,7 @@ from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum, coun
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.frames.composite_keys import Integers, key_order
 from grt_batch.frames.dictionaries import filled
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.quotient import quotient
 from grt_batch.kernels.sketch import Tally, tally
 from grt_batch.schema.members import NULL
 from grt_batch.schema.records import Field, Job, Record, Records

@@ -16,7 +16,7 @@ import polars as pl
 from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement, Ratio
 from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
 from grt_batch.frames.composite_keys import key_order
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.quotient import quotient
 from grt_batch.schema.figures import DERIVED_DIGITS, exact_text, plain_text, significant
 
 _ONES = 10**-ATTO

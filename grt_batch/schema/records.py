@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.quotient import quotient
 from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
 ALL_VERSIONS = "*"
