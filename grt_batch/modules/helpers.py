@@ -17,8 +17,8 @@ from datetime import timedelta
 import polars as pl
 
 from grt_batch.aggregate.measures import Cube
-from grt_batch.frames.dictionaries import alike, categories, replaced
 from grt_batch.columns.quotient import quotient
+from grt_batch.frames.dictionaries import alike, categories, replaced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
 from grt_batch.schema.records import ALL_VERSIONS, Field, Job
