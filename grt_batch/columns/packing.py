@@ -40,7 +40,9 @@ def pack(tables: Mapping[str, Columns], *, compress: bool = True) -> bytes:
         blocks.append(_packed(b"".join(pieces), compress=compress))
         head.append((name, len(blocks[-1]), columns))
     texts_packed = [_packed(_texts(one), compress=compress) for one in dictionaries]
-    said = orjson.dumps((compress, [(len(one), len(raw)) for one, raw in zip(dictionaries, texts_packed, strict=True)], head))
+    said = orjson.dumps(
+        (compress, [(len(one), len(raw)) for one, raw in zip(dictionaries, texts_packed, strict=True)], head)
+    )
     return b"".join([_SIZE.pack(len(said)), said, *texts_packed, *blocks])
 
 
@@ -85,7 +87,7 @@ def _texts(texts: Texts) -> bytes:
     return lengths.astype("<u4").tobytes() + "".join(texts.names.to_list()).encode()
 
 
-def _texts_of(raw: bytes, count: int) -> Texts:
+def _texts_of(raw: bytes | memoryview, count: int) -> Texts:
     ends = np.cumsum(np.frombuffer(raw, "<u4", count), dtype=np.int64).tolist()
     blob = bytes(raw[4 * count :])
     begins = [0, *ends[:-1]]
