@@ -149,7 +149,9 @@ def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Counted]) -> Pa
     together = {}
     for cube in cubes:
         parts = [merged[instance_id][cube.name] for instance_id in order] or [cube.empty()]
-        codes = np.repeat(instances.codes_of(order), [part.height for part in parts]) if order else np.zeros(0, np.int32)
+        codes = (
+            np.repeat(instances.codes_of(order), [part.height for part in parts]) if order else np.zeros(0, np.int32)
+        )
         together[cube.name] = Columns.concat(parts).extended({INSTANCE: codes}, {INSTANCE: instances})
     return Partial(cubes, dict(zip(together, alike(list(together.values())), strict=True)))
 

@@ -11,10 +11,11 @@ from math import inf
 
 import orjson
 
+from grt_batch.aggregate.measures import WINDOW_DAYS
 from grt_batch.core.config import Config
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import utc
-from grt_batch.modules.base import WINDOW_DAYS, Module, wanted_by
+from grt_batch.modules.base import Module, wanted_by
 from grt_batch.pipeline.keys import (
     PARTIAL,
     SUPERSEDED,

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import polars as pl
 
+from grt_batch.aggregate.counting import counted
+from grt_batch.aggregate.measures import WINDOW_DAYS
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadArguments, BadModule
 from grt_batch.core.timing import Clock
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
-from grt_batch.modules.base import WINDOW_DAYS, Module, concat_instances, wanted_by
+from grt_batch.modules.base import Module, concat_instances, wanted_by
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import blamed_on
 from grt_batch.pipeline.read import read_archive

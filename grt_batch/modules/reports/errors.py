@@ -14,11 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent
+from grt_batch.aggregate.measures import WINDOW_DAYS, Count, Cube, Extent
 from grt_batch.aggregate.sketch import BIN, bin_field, bin_of, quantiles
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
+from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     TOOL_COLUMNS,
     TOOL_KEY,

@@ -162,9 +162,7 @@ class Metrics(Module):
         counts = counted[_BY_PERIOD.counts.name].filter(pl.col(_PERIOD.name).cast(pl.String) == "all")
         return {
             TOOL_METRIC.name: statistics(_BY_PERIOD, counted, _PERCENTS),
-            TOOL_HISTOGRAM.name: histogram(
-                _BY_PERIOD, {_BY_PERIOD.counts.name: counts}, _DRAWN, _HISTOGRAM_STEP_BITS
-            ),
+            TOOL_HISTOGRAM.name: histogram(_BY_PERIOD, {_BY_PERIOD.counts.name: counts}, _DRAWN, _HISTOGRAM_STEP_BITS),
         }
 
 
@@ -172,7 +170,9 @@ def _by_period(partial: Partial, as_of: date) -> Partial:
     """Return what jobs needed in each instance, in all and in the last days."""
     recent, last = partial.columns[RECENT.name], (as_of - date(1970, 1, 1)).days
     jobs = [
-        repeated(recent.rows((recent[Job.day.name] > last - days) & (recent[Job.day.name] <= last)), _PERIOD.name, period)
+        repeated(
+            recent.rows((recent[Job.day.name] > last - days) & (recent[Job.day.name] <= last)), _PERIOD.name, period
+        )
         for period, days in PERIODS.items()
         if days is not None
     ]
