@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from grt_batch.columns.columns import Array, Columns, null_of
+from grt_batch.schema.members import NULL
 
 Places = npt.NDArray[np.int32]
 
@@ -39,6 +41,11 @@ class Groups:
         rising = code[order]
         begins = np.flatnonzero(np.append(True, rising[1:] != rising[:-1])[: len(rising)])
         return cls(order, np.append(begins, len(rising)))
+
+    @classmethod
+    def of_frame(cls, rows: pl.DataFrame, keys: Sequence[str]) -> Groups:
+        """Group the rows of a frame, whose keys are of any type: encoded texts are in the order of their dictionary."""
+        return cls.of(Columns({key: _integers(rows[key]) for key in keys}), keys)
 
     @property
     def count(self) -> int:
@@ -72,6 +79,15 @@ class Groups:
         add(wide(values), self.order, self.begins, out)
         return out
 
+    def squares(self, values: Array) -> Integers:
+        """Sum the squares of values in their three parts to pairs (high, low), int64[3, groups, 2]; null where all
+        values are null."""
+        from grt_batch.kernels import grouping
+
+        out = np.empty((3, self.count, 2), np.int64)
+        grouping.sum_squares(wide(values), self.order, self.begins, out)
+        return out
+
     def extent(self, least: Array, greatest: Array) -> tuple[Array, Array]:
         """Return the least of `least` and the greatest of `greatest`, in their types; null where all are null."""
         from grt_batch.kernels import grouping
@@ -98,6 +114,14 @@ def narrow(array: Integers, kind: np.dtype[Any]) -> Array:
     found = array.astype(kind)
     found[array == null_of(array)] = np.iinfo(kind).min
     return found
+
+
+def _integers(values: pl.Series) -> Array:
+    """Return integers in the order of the values."""
+    physical = values.to_physical()
+    if not physical.dtype.is_integer() or physical.dtype in (pl.Int128(), pl.UInt64()):
+        physical = physical.rank("dense")
+    return physical.cast(pl.Int64).fill_null(NULL).to_numpy()
 
 
 def _codes(arrays: Sequence[Array], rows: int) -> tuple[Integers, int]:

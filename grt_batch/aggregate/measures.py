@@ -6,15 +6,14 @@ given. It holds to the last digit, since nothing here is a floating-point number
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.grouping import Groups, narrow, wide
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.columns.columns import Array, Columns, null_of
-from grt_batch.columns.texts import Texts
 from grt_batch.schema.records import WINDOW_DAYS, DerivedField, Field, Job, Record
 
 Arrays = Mapping[str, Array]
@@ -106,7 +105,7 @@ class Squares:
 
     def add(self, records: Columns, groups: Groups) -> Arrays:
         """Sum the squares of the field over the records of each group."""
-        raise NotImplementedError
+        return dict(zip(self.schema(), groups.squares(records[self.field.name]), strict=True))
 
     def merge(self, rows: Columns, groups: Groups) -> Arrays:
         """Merge the rows of each group to one."""
@@ -204,22 +203,87 @@ class Cube:
 
     def add(self, records: Columns) -> Columns:
         """Count records of this cube's kind."""
-        records = self.counted(records).filled(self.texts)
-        groups = Groups.of(records, self.key_names)
-        keys = records.select(self.key_names).rows(groups.firsts)
-        arrays: dict[str, Array] = {}
-        for measure in self.measures:
-            arrays |= measure.add(records, groups)
-        return keys.extended(arrays)
+        records = self.counted(records)
+        return self._reduced(records, lambda measure, groups: measure.add(records, groups))
 
     def merge(self, parts: Sequence[Columns]) -> Columns:
         """Merge cubes to one, as if the records of all had been added to it; the order does not matter."""
         if len(parts) < 2:
             return parts[0] if parts else self.empty()
         rows = Columns.concat(parts)
+        return self._reduced(rows, lambda measure, groups: measure.merge(rows, groups))
+
+    def counted(self, records: Columns) -> Columns:
+        """Return the records that count, with the columns that this cube is made of: those of jobs in the state that
+        have a value for each derived key. Derived fields are computed, and no text is null."""
+        return counted(records, self.keys, self._fields, self.state)
+
+    def _reduced(self, rows: Columns, measured: Callable[[Measure, Groups], Arrays]) -> Columns:
+        """Return a row for all rows with the same keys, with what is `measured` of them."""
         groups = Groups.of(rows, self.key_names)
-        keys = rows.select(self.key_names).rows(groups.firsts)
         arrays: dict[str, Array] = {}
         for measure in self.measures:
-            arrays |= measure.merge(rows, groups)
-        return keys.extended(arrays)
+            arrays |= measured(measure, groups)
+        return rows.select(self.key_names).rows(groups.firsts).extended(arrays)
+
+    @property
+    def _fields(self) -> tuple[Field, ...]:
+        """The fields that the columns are made of."""
+        return (*self.keys, *(field for measure in self.measures for field in measure.fields))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRows(Cube):
+    """The jobs themselves, by job id, with some of their fields: for a few days this is smaller than a cube."""
+
+    fields: tuple[Field, ...]
+    keys: tuple[Field, ...] = (Job.job_id,)
+    measures: tuple[Measure, ...] = ()
+
+    def schema(self) -> pl.Schema:
+        """Return the columns and their types in a frame: job_id, then the fields."""
+        return pl.Schema({field.name: field.type for field in self._fields})
+
+    def add(self, records: Columns) -> Columns:
+        """Take the fields of jobs."""
+        return self._ordered(self.counted(records))
+
+    def merge(self, parts: Sequence[Columns]) -> Columns:
+        """Return the rows of all parts; no job is in two of them."""
+        if len(parts) < 2:
+            return parts[0] if parts else self.empty()
+        return self._ordered(Columns.concat(parts))
+
+    @property
+    def _fields(self) -> tuple[Field, ...]:
+        return (*self.keys, *self.fields)
+
+    def _ordered(self, rows: Columns) -> Columns:
+        (ids,) = (rows[name] for name in self.key_names)
+        return rows if (ids[1:] >= ids[:-1]).all() else rows.rows(np.argsort(ids, kind="stable"))
+
+
+def counted(records: Columns, keys: Collection[Field], fields: Iterable[Field], state: str | None) -> Columns:
+    """Return the records of jobs in a state, None for any, that have a value for each derived key; of the columns only
+    `fields`, which the keys are among. Derived fields are computed, and no text is null."""
+    known = tuple(dict.fromkeys(fields))
+    sources = [field.source if isinstance(field, DerivedField) else field for field in known]
+    needed = [key.source.name for key in keys if isinstance(key, DerivedField) and key.source.type != pl.String()]
+    wanted = [records[name] != null_of(records[name]) for name in needed]
+    if state is not None:
+        wanted.append(records[Record.state.name] == records.texts[Record.state.name].code(state))
+    rows = records.select(dict.fromkeys(source.name for source in sources))
+    if wanted:
+        rows = rows.rows(np.logical_and.reduce(wanted))
+    rows = rows.filled({source.name for source in sources if source.type == pl.String()})
+    for field in known:
+        if isinstance(field, DerivedField):
+            found = _derived(rows, field)
+            rows = rows.extended(found.arrays, found.texts)
+    return rows.select(field.name for field in known)
+
+
+def _derived(rows: Columns, field: DerivedField) -> Columns:
+    """Return the column of a derived field."""
+    source = rows.frame({field.source.name: field.source.type})
+    return Columns.of(source.select(field.derived.cast(field.type)))

@@ -60,7 +60,8 @@ class Columns:
         """Return some of the columns, in this order."""
         names = tuple(names)
         return Columns(
-            {name: self.arrays[name] for name in names}, {name: self.texts[name] for name in names if name in self.texts}
+            {name: self.arrays[name] for name in names},
+            {name: self.texts[name] for name in names if name in self.texts},
         )
 
     def rows(self, which: Array | slice) -> Columns:
@@ -86,7 +87,8 @@ class Columns:
             codes, known = self.arrays[name], self.texts[name]
             if len(codes) and codes.min() == NO_TEXT:
                 if not len(known) or known.names[0]:
-                    codes, known = codes + np.int32(1), Texts(pl.concat([pl.Series([""], dtype=pl.String), known.names]))
+                    longer = pl.concat([pl.Series([""], dtype=pl.String), known.names])
+                    codes, known = codes + np.int32(1), Texts(longer)
                 arrays[name], texts[name] = np.where(self.arrays[name] == NO_TEXT, np.int32(0), codes), known
         return self.extended(arrays, texts) if arrays else self
 
@@ -136,18 +138,16 @@ class Columns:
     def _series(self, name: str, kind: pl.DataType) -> pl.Series:
         array = self.arrays[name]
         if name in self.texts:
-            encoded = self.texts[name].encoded
-            nulls = array < 0
-            if not len(encoded):
-                return pl.Series(name, [None], encoded.dtype).new_from_index(0, len(array))
-            # The null of a code is gathered as any text, and then taken away.
-            found = encoded[pl.Series(np.maximum(array, 0).astype(np.uint32))].alias(name)
-            return found.set(pl.Series(nulls), None) if nulls.any() else found
+            return _gathered(self.texts[name].encoded, array).alias(name)
+        if isinstance(kind, pl.Enum):
+            return _gathered(pl.Series(kind.categories, dtype=kind), array).alias(name)
         if array.dtype == np.uint8:
             return pl.Series(name, [row.tobytes() for row in array], pl.Binary())
         if array.ndim == 2:
-            high, low = (pl.Series(np.ascontiguousarray(array[:, place])).cast(pl.Int128()) for place in range(2))
-            return (high * (1 << LOW_BITS) + low).set(pl.Series(array[:, 0] == null_of(array)), None).alias(name)
+            parts = pl.DataFrame({"high": array[:, 0], "low": array[:, 1]})
+            high, low = pl.col("high").cast(pl.Int128), pl.col("low")
+            known = pl.when(high != null_of(array)).then(high * (1 << LOW_BITS) + low)
+            return parts.select(known.alias(name)).to_series()
         nulls = array == null_of(array) if array.dtype != np.bool_ else np.zeros(0, np.bool_)
         series = pl.Series(name, array)
         if nulls.any():
@@ -157,20 +157,38 @@ class Columns:
         return series.cast(kind)
 
 
+def _gathered(texts: pl.Series, codes: Array) -> pl.Series:
+    """Return the text of each code, null for null."""
+    if not len(texts):
+        return pl.Series([None], dtype=texts.dtype).new_from_index(0, len(codes))
+    nulls = codes < 0
+    # The null of a code is gathered as any text, and then taken away.
+    found = texts[pl.Series(np.maximum(codes, 0).astype(np.uint32))]
+    return found.set(pl.Series(nulls), None) if nulls.any() else found
+
+
 def _array(series: pl.Series) -> tuple[Array, Texts | None]:
     """Return the array of a series, and its dictionary if it has one."""
-    if series.dtype == pl.String() or isinstance(series.dtype, pl.Enum):
-        texts = Texts(series.cast(pl.String).drop_nulls().unique().sort())
-        codes = series.cast(pl.String).cast(pl.Enum(texts.names)).to_physical().cast(pl.Int64).fill_null(NO_TEXT)
-        return codes.to_numpy().astype(np.int32), texts
+    if series.dtype == pl.String():
+        series = series.cast(pl.Enum(series.drop_nulls().unique().sort()))
+    if isinstance(series.dtype, pl.Enum):
+        names = series.dtype.categories
+        # Others are declared in an order of their own: a column of places, without a dictionary.
+        texts = Texts(names) if names.is_sorted() else None
+        return series.to_physical().cast(pl.Int64).fill_null(NO_TEXT).to_numpy().astype(np.int32), texts
     if series.dtype == pl.Int128():
-        least = -(2**63)
-        high = (series // (1 << LOW_BITS)).cast(pl.Int64).fill_null(least).to_numpy()
-        low = (series % (1 << LOW_BITS)).cast(pl.Int64).fill_null(0).to_numpy()
-        return np.stack([high, low], axis=1), None
+        value, null = pl.col(series.name), pl.lit(np.iinfo(np.int64).min)
+        high, low = value // (1 << LOW_BITS), value % (1 << LOW_BITS)
+        parts = series.to_frame().select(high=high.cast(pl.Int64).fill_null(null), low=low.cast(pl.Int64).fill_null(0))
+        return np.stack([parts["high"].to_numpy(), parts["low"].to_numpy()], axis=1), None
     if series.dtype == pl.Binary():
         return np.frombuffer(b"".join(series.to_list()), np.uint8).reshape(len(series), -1), None
     if series.dtype == pl.Boolean():
         series = series.cast(pl.Int8)
     array = series.to_physical()
-    return array.fill_null(array.dtype.min()).to_numpy().copy() if array.null_count() else array.to_numpy(), None
+    if not array.null_count():
+        return array.to_numpy(), None
+    # The kind first: a column may be null throughout.
+    found = array.fill_null(0).to_numpy().copy()
+    found[array.is_null().to_numpy()] = null_of(found)
+    return found, None

@@ -40,7 +40,9 @@ def pack(tables: Mapping[str, Columns], *, compress: bool = True) -> bytes:
         blocks.append(_packed(b"".join(pieces), compress=compress))
         head.append((name, len(blocks[-1]), columns))
     texts_packed = [_packed(pack_texts(one), compress=compress) for one in dictionaries]
-    said = orjson.dumps((compress, [(len(one), len(raw)) for one, raw in zip(dictionaries, texts_packed, strict=True)], head))
+    said = orjson.dumps(
+        (compress, [(len(one), len(raw)) for one, raw in zip(dictionaries, texts_packed, strict=True)], head)
+    )
     return b"".join([_SIZE.pack(len(said)), said, *texts_packed, *blocks])
 
 

@@ -52,6 +52,11 @@ class Texts:
         """The texts as a series of the type `pl.Enum`, of which rows can be gathered."""
         return pl.Series(self.names, dtype=pl.Enum(self.names))
 
+    def code(self, text: str) -> int:
+        """Return the code of a text, -1 where the dictionary does not hold it."""
+        place = int(self.names.search_sorted(text))
+        return place if place < len(self) and self.names[place] == text else -1
+
     def codes_of(self, texts: Sequence[str | None]) -> Codes:
         """Return the codes of some texts, which the dictionary holds."""
         if not len(self.names):

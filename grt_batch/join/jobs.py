@@ -131,7 +131,8 @@ class Joiner:
         names = [state for (state,) in jobs.dictionary("state").codes]
         is_open = np.array([state not in TERMINAL_STATES for state in names], np.int8)
         failed = np.array([state == "error" for state in names], np.int8)[states]
-        measured, (oom, without, implausible) = np.empty((len(_MEASURED), count), np.int64), np.zeros((3, count), np.int8)
+        measured = np.empty((len(_MEASURED), count), np.int64)
+        oom, without, implausible = np.zeros((3, count), np.int8)
         seen, values = self._measured.take("seen").astype(np.uint16, copy=False), self._measured.take("values")
         begins = np.empty(len(seen), np.int64)
         joins.find_values(seen, begins)

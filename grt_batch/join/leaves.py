@@ -35,15 +35,16 @@ def leaves(collected: Collected, order: Order, inputs: Columns) -> Columns:
     kept = last(rows, codes, len(dictionary.codes))
     table = table.rows(kept)
     # Backwards, the first row of a name is the last.
-    backwards = (table[name][::-1].copy() for name in (ROW, Leaf.name.name))
-    first = last(*backwards, len(table.texts[Leaf.name.name]))[::-1].astype(np.int8, order="C")
+    rows, names = (table[name][::-1].copy() for name in (ROW, Leaf.name.name))
+    first = last(rows, names, len(table.texts[Leaf.name.name]))[::-1].astype(np.int8, order="C")
     return table.extended({Leaf.names_data.name: names_data(dictionary, codes[kept]), Leaf.first.name: first})
 
 
 def _table(dictionary: Dictionary, codes: Codes, rows: Codes) -> Columns:
     """Return the names and values of leaves, and the rows of their jobs."""
     (name, names), (value, values) = dictionary.column(0, codes), dictionary.column(1, codes)
-    return Columns({ROW: rows, Leaf.name.name: name, Leaf.value.name: value}, {Leaf.name.name: names, Leaf.value.name: values})
+    arrays = {ROW: rows, Leaf.name.name: name, Leaf.value.name: value}
+    return Columns(arrays, {Leaf.name.name: names, Leaf.value.name: values})
 
 
 def _naming_data(dictionary: Dictionary, codes: Codes, bare: npt.NDArray[np.bool_]) -> Codes:
@@ -51,7 +52,8 @@ def _naming_data(dictionary: Dictionary, codes: Codes, bare: npt.NDArray[np.bool
     texts, places = list(dictionary.codes), np.flatnonzero(bare)
     different, which = np.unique(codes[places], return_inverse=True)
     data = [(texts[code][0], None, DATA) for code in different.tolist()]
-    codes[places] = np.array([dictionary.codes.setdefault(text, len(dictionary.codes)) for text in data], np.int32)[which]
+    known = [dictionary.codes.setdefault(text, len(dictionary.codes)) for text in data]
+    codes[places] = np.array(known, np.int32)[which]
     return codes
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from grt_batch.kernels.compiled import compiled
 from grt_batch.schema.members import NULL
 
@@ -60,6 +62,29 @@ def add_sums(sums: Any, order: Any, begins: Any, out: Any) -> None:
                 known += 1
         out[group, 0] = high + (low >> 32) if known else NULL
         out[group, 1] = low & _LOW
+
+
+@compiled
+def sum_squares(values: Any, order: Any, begins: Any, out: Any) -> None:
+    """Put the sums of the squares of the values from 0 on that are not NULL into `out`, int64[3, groups, 2], as
+    (high, low); NULL where there is none.
+
+    A value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
+    """
+    for group in range(begins.size - 1):
+        for part in range(3):
+            high, low, known = 0, 0, 0
+            for i in range(begins[group], begins[group + 1]):
+                value = values[order[i]]
+                if value != NULL:
+                    above, below = value >> 32, value & _LOW
+                    # The square of 32 bits needs the bit of the sign.
+                    square = np.uint64(below if part else above) * np.uint64(below if part == 2 else above)
+                    high += np.int64(square >> np.uint64(32))
+                    low += np.int64(square & np.uint64(_LOW))
+                    known += 1
+            out[part, group, 0] = high + (low >> 32) if known else NULL
+            out[part, group, 1] = low & _LOW
 
 
 @compiled

@@ -90,9 +90,11 @@ class Export(Module):
         (size,) = _SIZE.unpack_from(view)
         at = _SIZE.size + size
         parts = []
-        for *fields, length in orjson.loads(view[_SIZE.size : at]):
-            if cubes is None or fields[0] in cubes:
-                parts.append(Part(*fields, builtins.bytes(isal_zlib.decompress(view[at : at + length]))))
+        for name, jobs, rows, plain, length in orjson.loads(view[_SIZE.size : at]):
+            if cubes is None or name in cubes:
+                parts.append(
+                    Part(name, jobs, rows, plain, builtins.bytes(isal_zlib.decompress(view[at : at + length])))
+                )
             at += length
         return parts
 

@@ -251,7 +251,7 @@ class Records:
 
     def part(self, begin: int, end: int) -> Records:
         """Return the records of the jobs from one place to another, which share the memory of all."""
-        tables = {}
+        tables: dict[type[Record], Columns] = {}
         for record, table in self.tables.items():
             if record is Job:
                 tables[record] = table.rows(slice(begin, end))
@@ -267,7 +267,7 @@ class Records:
         if kept.all():
             return self
         places = (np.cumsum(kept) - 1).astype(np.int32)
-        tables = {}
+        tables: dict[type[Record], Columns] = {}
         for record, table in self.tables.items():
             if record is Job:
                 tables[record] = table.rows(kept)
