@@ -92,7 +92,7 @@ def unpack_texts(raw: bytes | memoryview, count: int) -> Texts:
     """Return the dictionary of so many texts that `pack_texts` packed."""
     ends = np.cumsum(np.frombuffer(raw, "<u4", count), dtype=np.int64).tolist()
     blob = bytes(raw[4 * count :])
-    begins = [0, *ends[:-1]]
+    begins = [0, *ends][:-1]
     names = [blob[begin:end].decode() for begin, end in zip(begins, ends, strict=True)]
     return Texts(pl.Series(names, dtype=pl.String))
 
