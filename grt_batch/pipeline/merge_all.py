@@ -57,7 +57,9 @@ def export_parts(context: RunContext, export: Export, inputs: Inputs) -> list[Ar
         for instance_id, archives in inputs.items()
         for archive in counted_in(context.store, export, archives)
     )
-    return [ArchiveParts(instance_id, key, partial(_load_parts, export, context.store, key)) for instance_id, key in keys]
+    return [
+        ArchiveParts(instance_id, key, partial(_load_parts, export, context.store, key)) for instance_id, key in keys
+    ]
 
 
 def _merges(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 
-from grt_batch.aggregate.counting import counted
 from grt_batch.aggregate.measures import WINDOW_DAYS
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadArguments, BadModule
