@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
-from grt_batch.aggregate.measures import WINDOW_DAYS
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
 from grt_batch.modules.base import Counted, Module
@@ -15,6 +14,7 @@ from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, merged_keys, partial_key
 from grt_batch.pipeline.plan import Planned, first_day, known_superseded, newer_reports
 from grt_batch.pipeline.tasks import RunTasks
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.store import Store
 
 _MERGED_AT_ONCE = 16 << 20
