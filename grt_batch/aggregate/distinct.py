@@ -28,8 +28,8 @@ _RANKS = 64 - PRECISION
 
 
 def registers(hashed: npt.NDArray[np.uint64]) -> Registers:
-    """Return the registers of texts with these hashes: 1 + the most trailing zeros of a hash that chose it, 0 where none
-    did. Those of a union are the greatest of each set's."""
+    """Return the registers of texts with these hashes: 1 + the most trailing zeros of a hash that chose it, 0 where
+    none did. Those of a union are the greatest of each set's."""
     found = np.zeros(1 << PRECISION, np.uint8)
     rest = hashed >> np.uint64(PRECISION)
     # The exponent of the lowest bit; of no bit it would be 0.

@@ -207,8 +207,10 @@ _REGISTERS = "registers"
 
 @dataclass(frozen=True, kw_only=True)
 class ValueCube(Cube):
-    """Jobs by value, those in state ok and in error, and what each value has `paid`: nothing when it is counted. Records
-    where the field `but` is true do not count."""
+    """Jobs by value, those in state ok and in error, and what each value has `paid`: nothing when it is counted.
+
+    Records where the field `but` is true do not count.
+    """
 
     but: Field | None = None
 

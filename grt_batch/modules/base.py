@@ -139,8 +139,7 @@ def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:
 
 
 def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Counted]) -> Partial:
-    """Return the cubes of all instances with the column `instance_id`, whose dictionary has `*` too, in the order of the
-    instances.
+    """Return the cubes of all instances with the column `instance_id`, whose dictionary has `*` too.
 
     All columns of a name have one dictionary, so that rows of several cubes can be put together.
     """

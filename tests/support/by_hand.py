@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+from build import plain
 
 from grt_batch.aggregate.counting import counted
 from grt_batch.columns.columns import Columns
@@ -35,3 +36,12 @@ def _columns(rows: Iterable[Row], schema: Mapping[str, pl.DataType]) -> Columns:
 def counted_of(module: Module, of: Records) -> Counted:
     """What a module counts of some records."""
     return dict(zip((cube.name for cube in module.cubes), counted(module.cubes, of), strict=True))
+
+
+def same(module: Module, one: Counted, other: Counted) -> bool:
+    """Whether two summaries say the same: their dictionaries may hold other texts besides."""
+    cubes = {cube.name: cube for cube in module.cubes}
+    here, there = ({name: plain(cubes[name].frame(rows)) for name, rows in found.items()} for found in (one, other))
+    return here.keys() == there.keys() and all(
+        table.schema == there[name].schema and table.equals(there[name]) for name, table in here.items()
+    )
