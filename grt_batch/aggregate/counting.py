@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import date
 
 from grt_batch.aggregate.distributions import DistributionCube, Distributions
-from grt_batch.aggregate.measures import WINDOW_DAYS, Cube, Measure, selected
+from grt_batch.aggregate.measures import Cube, Measure, selected
 from grt_batch.columns.columns import Columns
-from grt_batch.schema.records import Job, Record, Records
+from grt_batch.schema.records import WINDOW_DAYS, Job, Record, Records
 
 _EPOCH = date(1970, 1, 1)
 

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import polars as pl
 
 from grt_batch.aggregate.grouping import Groups, Integers, wide
-from grt_batch.aggregate.measures import WINDOW_DAYS, Count, Cube, Extent, Measure, Squares, Sum, fields_of, selected
+from grt_batch.aggregate.measures import Count, Cube, Extent, Measure, Squares, Sum, fields_of, selected
 from grt_batch.aggregate.sketch import BIN
 from grt_batch.columns.columns import LOW_BITS, Array, Columns
 from grt_batch.kernels.sketch import Tally, tally
 from grt_batch.schema.members import NULL
-from grt_batch.schema.records import Field, Job, Record
+from grt_batch.schema.records import WINDOW_DAYS, Field, Job, Record
 
 Doubles = npt.NDArray[np.float64]
 

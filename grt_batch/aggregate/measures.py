@@ -14,11 +14,7 @@ import polars as pl
 
 from grt_batch.aggregate.grouping import Groups
 from grt_batch.columns.columns import Array, Columns, null_of
-from grt_batch.schema.records import DerivedField, Field, Job, Record
-
-WINDOW_DAYS = 60
-"""The longest window that looks back from the as-of day, in days: windowed cubes reach back this far."""
-
+from grt_batch.schema.records import WINDOW_DAYS, DerivedField, Field, Job, Record
 
 Arrays = Mapping[str, Array]
 """The columns of a measure, by name, with a row for each group."""

@@ -39,7 +39,7 @@ def pack(tables: Mapping[str, Columns], *, compress: bool = True) -> bytes:
             columns.append((column, array.dtype.str, narrow.dtype.str, narrow.shape, add, place))
         blocks.append(_packed(b"".join(pieces), compress=compress))
         head.append((name, len(blocks[-1]), columns))
-    texts_packed = [_packed(_texts(one), compress=compress) for one in dictionaries]
+    texts_packed = [_packed(pack_texts(one), compress=compress) for one in dictionaries]
     said = orjson.dumps(
         (compress, [(len(one), len(raw)) for one, raw in zip(dictionaries, texts_packed, strict=True)], head)
     )
@@ -62,7 +62,7 @@ def unpack(raw: bytes | memoryview, names: Container[str] | None = None) -> dict
         if names is None or name in names:
             for place in {column[-1] for column in columns} - {-1} - known.keys():
                 count, begin, end = places[place]
-                known[place] = _texts_of(_unpacked(raw[begin:end], compressed), count)
+                known[place] = unpack_texts(_unpacked(raw[begin:end], compressed), count)
             block = memoryview(_unpacked(raw[at : at + length], compressed))
             arrays, begin = {}, 0
             for column, kind, narrow, shape, add, _ in columns:
@@ -82,15 +82,17 @@ def _place(texts: Texts, dictionaries: list[Texts]) -> int:
     return len(dictionaries) - 1
 
 
-def _texts(texts: Texts) -> bytes:
+def pack_texts(texts: Texts) -> bytes:
+    """Return a dictionary as bytes."""
     lengths = texts.names.str.len_bytes().cast(pl.UInt32).to_numpy()
     return lengths.astype("<u4").tobytes() + "".join(texts.names.to_list()).encode()
 
 
-def _texts_of(raw: bytes | memoryview, count: int) -> Texts:
+def unpack_texts(raw: bytes | memoryview, count: int) -> Texts:
+    """Return the dictionary of so many texts that `pack_texts` packed."""
     ends = np.cumsum(np.frombuffer(raw, "<u4", count), dtype=np.int64).tolist()
     blob = bytes(raw[4 * count :])
-    begins = [0, *ends[:-1]]
+    begins = [0, *ends][:-1]
     names = [blob[begin:end].decode() for begin, end in zip(begins, ends, strict=True)]
     return Texts(pl.Series(names, dtype=pl.String))
 

@@ -29,6 +29,14 @@ class Texts:
         return cls(pl.Series(sorted({text for text in texts if text is not None}), dtype=pl.String))
 
     @classmethod
+    def coded(cls, texts: Sequence[str | None]) -> tuple[Texts, Codes]:
+        """Return the dictionary of some texts, which may repeat, and the code of each."""
+        series = pl.Series(texts, dtype=pl.String)
+        known = cls(series.drop_nulls().unique().sort())
+        codes = series.cast(pl.Enum(known.names)).to_physical().cast(pl.Int64).fill_null(NO_TEXT)
+        return known, codes.to_numpy().astype(np.int32)
+
+    @classmethod
     def united(cls, several: Sequence[Texts]) -> Texts:
         """Return the dictionary of the texts of all."""
         first, *others = several
