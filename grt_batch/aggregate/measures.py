@@ -201,22 +201,26 @@ class Cube:
         """Return the columns as a frame of the types of `schema`, its texts of the type `pl.Enum`."""
         return columns.frame(self.schema())
 
-    def add(self, records: Columns) -> Columns:
-        """Count records of this cube's kind."""
-        records = self.counted(records)
-        return self._reduced(records, lambda measure, groups: measure.add(records, groups))
+    def add(self, records: Columns, since: int | None = None) -> Columns:
+        """Count records of this cube's kind; with `since`, only those of jobs that were created on that day or later,
+        in days since 1970."""
+        rows = self.counted(records, since)
+        return self._reduced(rows, lambda measure, groups: measure.add(rows, groups))
 
     def merge(self, parts: Sequence[Columns]) -> Columns:
         """Merge cubes to one, as if the records of all had been added to it; the order does not matter."""
         if len(parts) < 2:
             return parts[0] if parts else self.empty()
-        rows = Columns.concat(parts)
+        return self.rolled_up(Columns.concat(parts))
+
+    def rolled_up(self, rows: Columns) -> Columns:
+        """Merge the rows with the same keys."""
         return self._reduced(rows, lambda measure, groups: measure.merge(rows, groups))
 
-    def counted(self, records: Columns) -> Columns:
+    def counted(self, records: Columns, since: int | None = None) -> Columns:
         """Return the records that count, with the columns that this cube is made of: those of jobs in the state that
         have a value for each derived key. Derived fields are computed, and no text is null."""
-        return counted(records, self.keys, self._fields, self.state)
+        return fields_of(records, self._fields, selected(records, self.keys, self.state, since))
 
     def _reduced(self, rows: Columns, measured: Callable[[Measure, Groups], Arrays]) -> Columns:
         """Return a row for all rows with the same keys, with what is `measured` of them."""
@@ -244,9 +248,9 @@ class JobRows(Cube):
         """Return the columns and their types in a frame: job_id, then the fields."""
         return pl.Schema({field.name: field.type for field in self._fields})
 
-    def add(self, records: Columns) -> Columns:
+    def add(self, records: Columns, since: int | None = None) -> Columns:
         """Take the fields of jobs."""
-        return self._ordered(self.counted(records))
+        return self._ordered(self.counted(records, since))
 
     def merge(self, parts: Sequence[Columns]) -> Columns:
         """Return the rows of all parts; no job is in two of them."""
@@ -263,18 +267,29 @@ class JobRows(Cube):
         return rows if (ids[1:] >= ids[:-1]).all() else rows.rows(np.argsort(ids, kind="stable"))
 
 
-def counted(records: Columns, keys: Collection[Field], fields: Iterable[Field], state: str | None) -> Columns:
-    """Return the records of jobs in a state, None for any, that have a value for each derived key; of the columns only
-    `fields`, which the keys are among. Derived fields are computed, and no text is null."""
-    known = tuple(dict.fromkeys(fields))
-    sources = [field.source if isinstance(field, DerivedField) else field for field in known]
+def selected(
+    records: Columns, keys: Collection[Field], state: str | None = None, since: int | None = None
+) -> Array | None:
+    """Return the places of the records of jobs in a state, of days from `since` on, that have a value for each derived
+    key; None for all."""
     needed = [key.source.name for key in keys if isinstance(key, DerivedField) and key.source.type != pl.String()]
     wanted = [records[name] != null_of(records[name]) for name in needed]
     if state is not None:
-        wanted.append(records[Record.state.name] == records.texts[Record.state.name].code(state))
+        states = records.select([Record.state.name]).filled([Record.state.name])
+        wanted.append(states[Record.state.name] == states.texts[Record.state.name].code(state))
+    if since is not None:
+        wanted.append(records[Record.day.name] >= since)
+    return np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else None
+
+
+def fields_of(records: Columns, fields: Iterable[Field], places: Array | None) -> Columns:
+    """Return some fields of the records at some places, None for all. Derived fields are computed, and no text is
+    null."""
+    known = tuple(dict.fromkeys(fields))
+    sources = [field.source if isinstance(field, DerivedField) else field for field in known]
     rows = records.select(dict.fromkeys(source.name for source in sources))
-    if wanted:
-        rows = rows.rows(np.logical_and.reduce(wanted))
+    if places is not None:
+        rows = rows.rows(places)
     rows = rows.filled({source.name for source in sources if source.type == pl.String()})
     for field in known:
         if isinstance(field, DerivedField):

@@ -214,9 +214,9 @@ class ValueCube(Cube):
 
     but: Field | None = None
 
-    def add(self, records: Columns) -> Columns:
+    def add(self, records: Columns, since: int | None = None) -> Columns:
         """Count records."""
-        records = self.counted(records)
+        records = self.counted(records, since)
         if self.but is not None:
             records = records.rows(records[self.but.name] <= 0)
         groups = Groups.of(records, self.key_names)
@@ -242,7 +242,7 @@ class CutCube(Cube):
         counted = Columns.of(pl.DataFrame(schema=super().schema()))
         return counted.extended({_REGISTERS: np.zeros((0, 1 << PRECISION), np.uint8)})
 
-    def add(self, records: Columns) -> Columns:
+    def add(self, records: Columns, since: int | None = None) -> Columns:
         """Return that nothing was let go."""
         return self.empty()
 

@@ -66,6 +66,9 @@ class Columns:
 
     def rows(self, which: Array | slice) -> Columns:
         """Return the rows at these places, or those where a mask is true, or a slice of them, which is a view."""
+        if not isinstance(which, slice):
+            # numpy does this for each column otherwise.
+            which = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.intp, copy=False)
         return Columns({name: array[which] for name, array in self.arrays.items()}, self.texts)
 
     def extended(self, arrays: Mapping[str, Array], texts: Mapping[str, Texts] | None = None) -> Columns:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,8 @@ def unpack_texts(raw: bytes | memoryview, count: int) -> Texts:
     """Return the dictionary of so many texts that `pack_texts` packed."""
     ends = np.cumsum(np.frombuffer(raw, "<u4", count), dtype=np.int64).tolist()
     blob = bytes(raw[4 * count :])
-    names = [blob[begin:end].decode() for begin, end in pairwise([0, *ends])]
+    begins = [0, *ends][:-1]
+    names = [blob[begin:end].decode() for begin, end in zip(begins, ends, strict=True)]
     return Texts(pl.Series(names, dtype=pl.String))
 
 
