@@ -11,13 +11,13 @@ The law: the registers of two sets united are those of their union, whatever the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from grt_batch.aggregate.text_hash import hashes
+Registers = npt.NDArray[np.uint8]
+"""2^PRECISION registers, a byte each."""
+
 
 PRECISION = 15
 """Bits of a hash that choose the register: 2^15 of them make a standard error of 0.58 %, so 3 % is more than five."""
@@ -27,31 +27,22 @@ _RANKS = 64 - PRECISION
 """The other bits of a hash."""
 
 
-def registers(texts: pl.Series) -> bytes:
-    """Return the registers of texts, none of them null: a byte each, 1 + the most trailing zeros of a hash that chose
-    it, 0 where none did."""
+def registers(hashed: npt.NDArray[np.uint64]) -> Registers:
+    """Return the registers of texts with these hashes: 1 + the most trailing zeros of a hash that chose it, 0 where
+    none did. Those of a union are the greatest of each set's."""
     found = np.zeros(1 << PRECISION, np.uint8)
-    hashed = hashes(texts)
     rest = hashed >> np.uint64(PRECISION)
     # The exponent of the lowest bit; of no bit it would be 0.
     ranks = np.frexp((rest & (~rest + np.uint64(1))).astype(np.float64))[1]
     ranks[rest == 0] = _RANKS + 1
     np.maximum.at(found, (hashed & np.uint64((1 << PRECISION) - 1)).astype(np.int64), ranks.astype(np.uint8))
-    return found.tobytes()
+    return found
 
 
-def united(several: Iterable[bytes]) -> bytes:
-    """Return the registers of the union of sets, from those of each."""
-    found = np.zeros(1 << PRECISION, np.uint8)
-    for one in several:
-        np.maximum(found, np.frombuffer(one, np.uint8), out=found)
-    return found.tobytes()
-
-
-def estimate(found: bytes) -> int:
+def estimate(found: Registers) -> int:
     """Return the number of distinct texts that registers are of: with a standard error of 0.58 %, less where they are
     few."""
-    counts: npt.NDArray[np.int64] = np.bincount(np.frombuffer(found, np.uint8), minlength=_RANKS + 2)
+    counts: npt.NDArray[np.int64] = np.bincount(found, minlength=_RANKS + 2)
     size = len(found)
     # One after the other in this order: the sum of doubles shall be the same on every machine.
     total = size * _tau(1 - int(counts[_RANKS + 1]) / size)

@@ -6,7 +6,7 @@ gives what adding all jobs to one would have given, to the last digit, since eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.aggregate.measures import Count, Cube, Extent, Squares, Sum, counted_rows
+from grt_batch.aggregate.grouping import Groups, Integers, wide
+from grt_batch.aggregate.measures import Count, Cube, Extent, Measure, Squares, Sum, fields_of, selected
 from grt_batch.aggregate.sketch import BIN
-from grt_batch.frames.composite_keys import Integers, key_order
-from grt_batch.frames.dictionaries import filled
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.columns import LOW_BITS, Array, Columns
 from grt_batch.kernels.sketch import Tally, tally
 from grt_batch.schema.members import NULL
-from grt_batch.schema.records import Field, Job, Record, Records
+from grt_batch.schema.records import WINDOW_DAYS, Field, Job, Record
+
+Doubles = npt.NDArray[np.float64]
+
 
 ATTO = -18
 """The exponent of the smallest unit that values are kept in."""
@@ -54,13 +56,17 @@ class Ratio:
     given: Field
     unit: str
 
-    @property
-    def expr(self) -> pl.Expr:
-        """The ratio."""
+    def of(self, jobs: Columns) -> Doubles:
+        """Return the ratio of each job, NaN for null: one division of IEEE 754."""
         scale = self.used.scale - self.given.scale
-        used, given = self.used.expr.cast(pl.Float64), self.given.expr.cast(pl.Float64)
-        ratio = quotient(used * float(10 ** max(0, -scale)), given * float(10 ** max(0, scale)))
-        return pl.when(given > 0).then(ratio)
+        used, given = jobs[self.used.name], jobs[self.given.name]
+        known = (used != NULL) & (given != NULL) & (given > 0)
+        ratio = np.full(jobs.height, np.nan)
+        dividend, divisor = used.astype(np.float64), given.astype(np.float64)
+        dividend *= float(10 ** max(0, -scale))
+        divisor *= float(10 ** max(0, scale))
+        np.divide(dividend, divisor, out=ratio, where=known)
+        return ratio
 
 
 @dataclass(frozen=True)
@@ -76,24 +82,27 @@ class Distribution:
         """The fields that are measured."""
         return (self.of,) if isinstance(self.of, Field) else (self.of.used, self.of.given)
 
-    def series(self, values: pl.Series) -> Iterator[tuple[int, Integers]]:
+    def series(self, jobs: Columns) -> Iterator[tuple[int, Integers]]:
         """Yield each exponent with the values that have it; a value that is unknown or has another exponent is NULL."""
         if isinstance(self.of, Field):
-            yield -self.of.scale, values.fill_null(NULL).to_numpy()
+            yield -self.of.scale, wide(jobs[self.of.name])
             return
+        ratio = self.of.of(jobs)
         for exponent, (least, greater) in _RATIOS.items():
-            inside = values.is_between(least, greater, closed="left")
+            inside = (ratio >= least) & (ratio < greater)
             if inside.any():
-                scaled = (values * 10**-exponent).round().cast(pl.Int64, strict=False)
-                yield exponent, scaled.set(~inside, None).fill_null(NULL).to_numpy()
+                scaled = np.full(len(ratio), NULL)
+                scaled[inside] = np.rint(ratio[inside] * float(10**-exponent)).astype(np.int64)
+                yield exponent, scaled
 
 
 @dataclass(frozen=True)
 class Distributions:
     """Distributions in groups of jobs with the same `keys`, kept in two cubes: `totals`, and `counts` by bin.
 
-    The first key of both cubes is `metric`, the name of the distribution. `state` and `windowed` are as in `Cube`. A
-    module declares them among its cubes, `cubes = (JOBS, *RUNTIMES.cubes)`, and computes rows by `statistics`.
+    The first key of both cubes is `metric`, the name of the distribution. `state`, `windowed` and `days` are as in
+    `Cube`. A module declares them among its cubes, `cubes = (JOBS, *RUNTIMES.cubes)`, and computes rows by
+    `statistics`.
     """
 
     name: str
@@ -101,6 +110,7 @@ class Distributions:
     of: tuple[Distribution, ...]
     state: str | None = None
     windowed: bool = False
+    days: int = WINDOW_DAYS
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -108,9 +118,14 @@ class Distributions:
         return tuple(key.name for key in self.keys)
 
     @property
+    def values(self) -> tuple[Field, ...]:
+        """All fields that are measured."""
+        return tuple(dict.fromkeys(field for one in self.of for field in one.fields))
+
+    @property
     def fields(self) -> tuple[Field, ...]:
         """The keys, and all fields that are measured."""
-        return tuple(dict.fromkeys([*self.keys, *(field for one in self.of for field in one.fields)]))
+        return tuple(dict.fromkeys([*self.keys, *self.values]))
 
     @cached_property
     def metric(self) -> Field:
@@ -122,22 +137,22 @@ class Distributions:
         """The number of values in each group, their sum, squares and extent."""
         value = Measurement.value
         measures = (Count("n"), Sum("total", value), SQUARES, Extent("value", value))
-        return DistributionCube(
-            f"{self.name}_totals", self._keys, measures, Measurement, self.windowed, distributions=self
-        )
+        return self._cube("totals", self._keys, measures)
 
     @cached_property
     def counts(self) -> Cube:
         """The number of values in each group and bin."""
-        keys = (*self._keys, Measurement.bin)
-        return DistributionCube(
-            f"{self.name}_counts", keys, (Count("jobs"),), Measurement, self.windowed, distributions=self
-        )
+        return self._cube("counts", (*self._keys, Measurement.bin), (Count("jobs"),))
 
     @property
     def cubes(self) -> tuple[Cube, Cube]:
         """Both cubes."""
         return self.totals, self.counts
+
+    def _cube(self, name: str, keys: tuple[Field, ...], measures: tuple[Measure, ...]) -> Cube:
+        return DistributionCube(
+            f"{self.name}_{name}", keys, measures, Job, self.windowed, days=self.days, distributions=self
+        )
 
     @property
     def exponents(self) -> set[int]:
@@ -148,47 +163,43 @@ class Distributions:
     def _keys(self) -> tuple[Field, ...]:
         return (self.metric, *self.keys, Measurement.exponent)
 
-    def add(self, jobs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Count both cubes of a frame of jobs: what `Cube.add` gives for its measurements, in less time."""
-        jobs = counted_rows(jobs, self.keys, self.fields, self.state)
-        if not jobs.height:
+    def add(self, jobs: Columns, since: int | None = None) -> dict[str, Columns]:
+        """Count both cubes of jobs: what `Cube.add` gives for its measurements, in less time."""
+        places = selected(jobs, self.keys, self.state, since)
+        rows = fields_of(jobs, self.keys, places)
+        if not rows.height:
             return {cube.name: cube.empty() for cube in self.cubes}
         # Sorted by their keys once, the jobs of a group are a slice.
-        texts = [key.name for key in self.keys if key.type == pl.String()]
-        jobs = jobs.with_columns(filled(jobs[name]) for name in texts)
-        order, begins = key_order(jobs, self.key_names)
-        jobs, groups = jobs[order], jobs.select(self.key_names)[order[begins]]
-        begins = np.append(begins, jobs.height)
-        values = jobs.select(one.of.expr.alias(one.name) for one in self.of)
+        groups = Groups.of(rows, self.key_names)
+        keys = rows.rows(groups.firsts)
+        jobs = fields_of(jobs, self.values, groups.order if places is None else places[groups.order])
         tallies = {
-            (place, exponent): tally(begins, integers)
+            (place, exponent): tally(groups.begins, integers)
             for place, one in enumerate(self.of)
-            for exponent, integers in one.series(values[one.name])
+            for exponent, integers in one.series(jobs)
         }
         return {
-            self.totals.name: self._named(self.totals, _totals(tallies.values()), groups, list(tallies)),
-            self.counts.name: self._named(self.counts, _counts(tallies.values()), groups, list(tallies)),
+            self.totals.name: self._named(self.totals, _totals(tallies.values()), keys, list(tallies)),
+            self.counts.name: self._named(self.counts, _counts(tallies.values()), keys, list(tallies)),
         }
 
     def _named(
-        self, cube: Cube, rows: pl.DataFrame, groups: pl.DataFrame, series: Sequence[tuple[int, int]]
-    ) -> pl.DataFrame:
-        """Return a frame of a cube, from rows that have numbers of a group and of a `series` in place of the keys. A
-        series is a place in `of` and an exponent."""
-        places, exponents = (pl.Series(numbers) for numbers in zip(*series, strict=True))
-        numbers = places.to_numpy()[rows["series"].to_numpy()]
-        # A ratio has several series; those of a group become neighbours.
-        order = np.argsort(numbers * groups.height + rows["group"].to_numpy(), kind="stable")
-        rows, numbers = rows[order], numbers[order]
+        self, cube: Cube, measures: Mapping[str, Array], groups: Columns, series: Sequence[tuple[int, int]]
+    ) -> Columns:
+        """Return a cube, from rows that have numbers of a group and of a `series` in place of the keys. A series is a
+        place in `of` and an exponent."""
+        places, exponents = (np.array(numbers) for numbers in zip(*series, strict=True))
         names = pl.Series(self.metric.name, [one.name for one in self.of], self.metric.type)
-        exponents = exponents.cast(Measurement.exponent.type).alias(Measurement.exponent.name)
-        return cube.typed(
-            rows.with_columns(
-                names[numbers],
-                exponents[rows["series"]],
-                *(groups[name][rows["group"]] for name in self.key_names),
-            )
-        )
+        metrics = Columns.of(names.to_frame())
+        metric, group = places[measures["series"]], measures["group"]
+        # A ratio has several series; those of a group become neighbours.
+        order = np.argsort(metric * groups.height + group, kind="stable")
+        metric, group = metric[order], group[order]
+        found = {name: array[order] for name, array in measures.items()}
+        found[Measurement.exponent.name] = exponents.astype(np.int8)[found["series"]]
+        rows = metrics.rows(metric)
+        named = rows.extended({**groups.rows(group).arrays, **found}, groups.texts)
+        return named.select(cube.schema())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,40 +208,36 @@ class DistributionCube(Cube):
 
     distributions: Distributions
 
-    def count(self, records: Records) -> dict[str, pl.DataFrame]:
-        """Count both cubes."""
-        return self.distributions.add(records.windowed(Job) if self.windowed else records[Job])
+    def add(self, records: Columns, since: int | None = None) -> Columns:
+        """Count this cube of jobs."""
+        return self.distributions.add(records, since)[self.name]
 
 
-def _totals(tallies: Collection[Tally]) -> pl.DataFrame:
+def _totals(tallies: Collection[Tally]) -> dict[str, Array]:
     """Return the measures of `totals`, by the numbers of `series` and `group`."""
     some = [np.flatnonzero(found.n) for found in tallies]
 
-    def column(values: Callable[[Tally], npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    def column(values: Callable[[Tally], Integers]) -> Integers:
         return np.concatenate([values(found)[places] for found, places in zip(tallies, some, strict=True)])
 
+    # The parts of a sum may have grown beyond 32 bits.
     sums = column(lambda found: found.sums)
-    words = pl.DataFrame({f"{place}{end}": sums[:, place, end] for place in range(4) for end in range(2)})
-    exact = words.cast(pl.Int128).select(pl.col(f"{place}0") * (1 << 32) + pl.col(f"{place}1") for place in range(4))
-    return pl.DataFrame(
-        {
-            "series": np.repeat(np.arange(len(some)), [len(places) for places in some]),
-            "group": np.concatenate(some),
-            "n": column(lambda found: found.n),
-            "first_value": column(lambda found: found.least),
-            "last_value": column(lambda found: found.greatest),
-            **dict(zip(("total", *SQUARES.schema()), exact, strict=True)),
-        }
-    )
+    sums = np.stack([sums[:, :, 0] + (sums[:, :, 1] >> LOW_BITS), sums[:, :, 1] & ((1 << LOW_BITS) - 1)], axis=2)
+    return {
+        "series": np.repeat(np.arange(len(some)), [len(places) for places in some]),
+        "group": np.concatenate(some),
+        "n": column(lambda found: found.n),
+        "first_value": column(lambda found: found.least),
+        "last_value": column(lambda found: found.greatest),
+        **{name: sums[:, place] for place, name in enumerate(("total", *SQUARES.schema()))},
+    }
 
 
-def _counts(tallies: Collection[Tally]) -> pl.DataFrame:
+def _counts(tallies: Collection[Tally]) -> dict[str, Array]:
     """Return the measure of `counts`, by the numbers of `series` and `group`, and by bin."""
-    return pl.DataFrame(
-        {
-            "series": np.repeat(np.arange(len(tallies)), [len(found.bin) for found in tallies]),
-            "group": np.concatenate([found.group for found in tallies]),
-            BIN.name: np.concatenate([found.bin for found in tallies]),
-            "jobs": np.concatenate([found.count for found in tallies]),
-        }
-    )
+    return {
+        "series": np.repeat(np.arange(len(tallies)), [len(found.bin) for found in tallies]),
+        "group": np.concatenate([found.group for found in tallies]),
+        BIN.name: np.concatenate([found.bin for found in tallies]).astype(np.int16),
+        "jobs": np.concatenate([found.count for found in tallies]),
+    }

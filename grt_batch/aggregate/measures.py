@@ -6,20 +6,18 @@ given. It holds to the last digit, since nothing here is a floating-point number
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import polars as pl
 
-from grt_batch.frames.composite_keys import CompositeKeys, begins_of, key_order
-from grt_batch.frames.dictionaries import alike, encoded, filled
-from grt_batch.schema.records import DerivedField, Field, Job, Record, Records
+from grt_batch.aggregate.grouping import Groups
+from grt_batch.columns.columns import Array, Columns, null_of
+from grt_batch.schema.records import WINDOW_DAYS, DerivedField, Field, Job, Record
 
-ENGINE: Final = "in-memory"
-"""The engine of polars for frames in memory. The streaming engine, the default of lazy frames, takes half a millisecond
-to start, which is six times as long as a small archive takes, and is no faster with large ones."""
+Arrays = Mapping[str, Array]
+"""The columns of a measure, by name, with a row for each group."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +33,23 @@ class Count:
         return () if self.where is None else (self.where,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """Return the columns of this measure, by name."""
+        """Return the columns of this measure, by name, and their types in a frame."""
         return {self.name: pl.Int64()}
 
-    def add(self) -> list[pl.Expr]:
-        """Return the expressions that aggregate the records of a group to these columns."""
-        counted = pl.len() if self.where is None else self.where.expr.sum()
-        return [counted.cast(pl.Int64).alias(self.name)]
+    def add(self, records: Columns, groups: Groups) -> Arrays:
+        """Count the records of each group."""
+        if self.where is None:
+            return {self.name: groups.sizes}
+        return {self.name: groups.added(records[self.where.name] > 0)}
 
-    def merge(self) -> list[pl.Expr]:
-        """Return the expressions that merge several rows of these columns to one."""
-        return [pl.col(self.name).sum()]
-
-
-def known_sum(value: pl.Expr) -> pl.Expr:
-    """Sum the values that are not null; null where there is none, for which polars says 0. For rows of several columns
-    too: `known_sum(pl.col("bytes", "seconds"))`."""
-    return pl.when(value.count() > 0).then(value.sum())
+    def merge(self, rows: Columns, groups: Groups) -> Arrays:
+        """Merge the rows of each group to one."""
+        return {self.name: groups.added(rows[self.name])}
 
 
 @dataclass(frozen=True)
 class Sum:
-    """The exact sum of an integer field over the records where it is not null, in 128 bits; of a boolean field the
+    """The exact sum of an integer field over the records where it is not null, in 95 bits; of a boolean field the
     number of those where it is true, in 64. Null where the field is null in all records: unknown is not 0."""
 
     name: str
@@ -68,20 +61,26 @@ class Sum:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """Return the columns of this measure, by name."""
-        return {self.name: self._type}
+        """Return the columns of this measure, by name, and their types in a frame."""
+        return {self.name: pl.Int64() if self._small else pl.Int128()}
 
-    def add(self) -> list[pl.Expr]:
-        """Return the expressions that aggregate the records of a group to these columns."""
-        return [known_sum(self.field.expr.cast(self._type)).alias(self.name)]
+    def add(self, records: Columns, groups: Groups) -> Arrays:
+        """Sum the field over the records of each group."""
+        return self._typed(groups.summed(records[self.field.name]))
 
-    def merge(self) -> list[pl.Expr]:
-        """Return the expressions that merge several rows of these columns to one."""
-        return [known_sum(pl.col(self.name))]
+    def merge(self, rows: Columns, groups: Groups) -> Arrays:
+        """Merge the rows of each group to one."""
+        return self._typed(groups.summed(rows[self.name]))
 
     @property
-    def _type(self) -> pl.DataType:
-        return pl.Int64() if self.field.type == pl.Boolean() else pl.Int128()
+    def _small(self) -> bool:
+        return self.field.type == pl.Boolean()
+
+    def _typed(self, sums: Array) -> Arrays:
+        if not self._small:
+            return {self.name: sums}
+        high, low = sums[:, 0], sums[:, 1]
+        return {self.name: np.where(high == null_of(high), high, low)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Squares:
     """The exact sum of the squares of an integer field from 0 to 2^63 - 1 over the records where it is not null; null
     where it is null in all records.
 
-    It may leave 128 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
+    It may leave 95 bits: a value is high · 2^32 + low, and the sums of high², high · low and low² are kept apart.
     """
 
     name: str
@@ -101,25 +100,19 @@ class Squares:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """Return the columns of this measure, by name."""
+        """Return the columns of this measure, by name, and their types in a frame."""
         return {f"{self.name}_{part}": pl.Int128() for part in ("high", "mixed", "low")}
 
-    def add(self) -> list[pl.Expr]:
-        """Return the expressions that aggregate the records of a group to these columns."""
-        high, low = self.field.expr // (1 << 32), self.field.expr & ((1 << 32) - 1)
-        # The square of 32 bits needs the bit of the sign.
-        products = (high * high, high * low, low.cast(pl.UInt64) * low.cast(pl.UInt64))
-        return [
-            known_sum(product.cast(pl.Int128)).alias(name)
-            for product, name in zip(products, self.schema(), strict=True)
-        ]
+    def add(self, records: Columns, groups: Groups) -> Arrays:
+        """Sum the squares of the field over the records of each group."""
+        return dict(zip(self.schema(), groups.squares(records[self.field.name]), strict=True))
 
-    def merge(self) -> list[pl.Expr]:
-        """Return the expressions that merge several rows of these columns to one."""
-        return [known_sum(pl.col(name)) for name in self.schema()]
+    def merge(self, rows: Columns, groups: Groups) -> Arrays:
+        """Merge the rows of each group to one."""
+        return {name: groups.summed(rows[name]) for name in self.schema()}
 
     def exact(self, rows: pl.DataFrame) -> list[int | None]:
-        """Return the sum in each row, as integers of Python."""
+        """Return the sum in each row of a frame, as integers of Python."""
         parts = (rows[name].to_list() for name in self.schema())
         return [
             None if high is None else (high << 64) + (mixed << 33) + low
@@ -140,52 +133,39 @@ class Extent:
         return (self.field,)
 
     def schema(self) -> dict[str, pl.DataType]:
-        """Return the columns of this measure, by name."""
+        """Return the columns of this measure, by name, and their types in a frame."""
         return {f"first_{self.name}": self.field.type, f"last_{self.name}": self.field.type}
 
-    def add(self) -> list[pl.Expr]:
-        """Return the expressions that aggregate the records of a group to these columns."""
-        return [
-            self.field.expr.min().alias(f"first_{self.name}"),
-            self.field.expr.max().alias(f"last_{self.name}"),
-        ]
+    def add(self, records: Columns, groups: Groups) -> Arrays:
+        """Find the extremes of the field over the records of each group."""
+        values = records[self.field.name]
+        return dict(zip(self.schema(), groups.extent(values, values), strict=True))
 
-    def merge(self) -> list[pl.Expr]:
-        """Return the expressions that merge several rows of these columns to one."""
-        return [pl.col(f"first_{self.name}").min(), pl.col(f"last_{self.name}").max()]
+    def merge(self, rows: Columns, groups: Groups) -> Arrays:
+        """Merge the rows of each group to one."""
+        first, last = self.schema()
+        return dict(zip((first, last), groups.extent(rows[first], rows[last]), strict=True))
 
 
 Measure = Count | Sum | Squares | Extent
 
 
-def counted_rows(
-    rows: pl.DataFrame, keys: Collection[Field], fields: Iterable[Field], state: str | None
-) -> pl.DataFrame:
-    """Return the records of jobs in a state, None for any, that have a value for each derived key; with `fields`, which
-    the keys are among, and derived fields computed."""
-    known = dict.fromkeys(fields)
-    derived = [field for field in known if isinstance(field, DerivedField)]
-    if state is None and not derived:
-        return rows
-    # Once the columns are few and the state is compared as a code, a filter takes nearly no time.
-    wanted = [key.source.expr.is_not_null() for key in keys if isinstance(key, DerivedField)]
-    if state is not None:
-        wanted.append(pl.col(Record.state.name) == state)
-    columns = (field.derived if isinstance(field, DerivedField) else pl.col(field.name) for field in known)
-    left = rows.lazy().filter(*wanted) if wanted else rows.lazy()
-    return left.select(columns).collect(engine=ENGINE)
+def known_sum(value: pl.Expr) -> pl.Expr:
+    """Sum the values that are not null; null where there is none, for which polars says 0. For rows of several columns
+    too: `known_sum(pl.col("bytes", "seconds"))`."""
+    return pl.when(value.count() > 0).then(value.sum())
 
 
 @dataclass(frozen=True)
 class Cube:
     """Measures of records of the kind `of`, grouped by `keys`, which may be derived fields.
 
-    A frame of a cube has a row for each combination of keys that occurs, in the order of the keys. Texts are encoded
-    (see `grt_batch.frames.dictionaries`) and never null.
+    The columns of a cube have a row for each combination of keys that occurs, in the order of the keys. Texts are
+    never null: null is the empty text.
 
     With a `state`, only records of jobs in that state count. A `windowed` cube has the day among its keys and holds
-    only the days that a window near the end of an archive can reach (`grt_batch.modules.base.WINDOW_DAYS`), so that it
-    stays small however long the history is.
+    only the days that a window of `days` near the end of an archive can reach, so that it stays small however long the
+    history is.
     """
 
     name: str
@@ -194,6 +174,7 @@ class Cube:
     of: type[Record] = Job
     windowed: bool = False
     state: str | None = None
+    days: int = WINDOW_DAYS
 
     @property
     def key_names(self) -> list[str]:
@@ -201,7 +182,7 @@ class Cube:
         return [key.name for key in self.keys]
 
     def schema(self) -> pl.Schema:
-        """Return the columns of a frame of this cube: keys, then measures."""
+        """Return the columns of this cube, keys, then measures, and their types in a frame."""
         columns = {key.name: key.type for key in self.keys}
         for measure in self.measures:
             columns |= measure.schema()
@@ -212,84 +193,47 @@ class Cube:
         """The names of the text columns."""
         return [name for name, kind in self.schema().items() if kind == pl.String()]
 
-    def empty(self) -> pl.DataFrame:
+    def empty(self) -> Columns:
         """Return the cube of no records, the identity of `merge`."""
-        texts = dict.fromkeys(self.texts, pl.Enum([]))
-        return pl.DataFrame(schema={**self.schema(), **texts})
+        return Columns.of(pl.DataFrame(schema=self.schema()))
 
-    def count(self, records: Records) -> dict[str, pl.DataFrame]:
-        """Count the records of this cube's kind; return its frame by name, with those of cubes that it is counted
-        with."""
-        return {self.name: self.add(records.windowed(self.of) if self.windowed else records[self.of])}
+    def frame(self, columns: Columns) -> pl.DataFrame:
+        """Return the columns as a frame of the types of `schema`, its texts of the type `pl.Enum`."""
+        return columns.frame(self.schema())
 
-    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Count a frame of records."""
-        rows = counted_rows(rows, self.keys, self._fields, self.state)
-        codes = self._codes(rows)
-        if codes.values is not None and all(isinstance(m, Count) and m.where is None for m in self.measures):
-            return self._counted(codes)
-        return self._grouped(rows, [part for measure in self.measures for part in measure.add()], codes)
+    def add(self, records: Columns, since: int | None = None) -> Columns:
+        """Count records of this cube's kind; with `since`, only those of jobs that were created on that day or later,
+        in days since 1970."""
+        rows = self.counted(records, since)
+        return self._reduced(rows, lambda measure, groups: measure.add(rows, groups))
 
-    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Merge cubes to one, as if the jobs of all had been added to it; the order does not matter."""
-        if len(frames) < 2:
-            return frames[0] if frames else self.empty()
-        return self._ordered(pl.concat(alike(frames, self.texts), rechunk=True))
+    def merge(self, parts: Sequence[Columns]) -> Columns:
+        """Merge cubes to one, as if the records of all had been added to it; the order does not matter."""
+        if len(parts) < 2:
+            return parts[0] if parts else self.empty()
+        return self.rolled_up(Columns.concat(parts))
 
-    def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return `rows` in the columns and types of this cube; their texts are encoded already."""
-        texts = set(self.texts)
-        return pl.DataFrame(
-            [rows[name] if name in texts else rows[name].cast(kind) for name, kind in self.schema().items()]
-        )
+    def rolled_up(self, rows: Columns) -> Columns:
+        """Merge the rows with the same keys."""
+        return self._reduced(rows, lambda measure, groups: measure.merge(rows, groups))
+
+    def counted(self, records: Columns, since: int | None = None) -> Columns:
+        """Return the records that count, with the columns that this cube is made of: those of jobs in the state that
+        have a value for each derived key. Derived fields are computed, and no text is null."""
+        return fields_of(records, self._fields, selected(records, self.keys, self.state, since))
+
+    def _reduced(self, rows: Columns, measured: Callable[[Measure, Groups], Arrays]) -> Columns:
+        """Return a row for all rows with the same keys, with what is `measured` of them."""
+        groups = Groups.of(rows, self.key_names)
+        arrays: dict[str, Array] = {}
+        for measure in self.measures:
+            arrays |= measured(measure, groups)
+        return rows.select(self.key_names).rows(groups.firsts).extended(arrays)
 
     @property
     def _fields(self) -> tuple[Field, ...]:
         """The fields that the columns are made of."""
         return (*self.keys, *(field for measure in self.measures for field in measure.fields))
-
-    def _codes(self, rows: pl.DataFrame) -> CompositeKeys:
-        return CompositeKeys.of(rows[self.key_names], self.texts)
-
-    def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        if all(isinstance(measure, Count) for measure in self.measures):
-            return self._added(rows)
-        return self._grouped(rows, [part for measure in self.measures for part in measure.merge()])
-
-    def _added(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Add up the counts of rows with the same keys."""
-        order, begins = key_order(rows, self.key_names)
-        groups = rows.select(self.key_names)[order[begins]]
-        return self.typed(
-            groups.with_columns(
-                pl.Series(measure.name, np.add.reduceat(rows[measure.name].to_numpy()[order], begins))
-                for measure in self.measures
-            )
-        )
-
-    def _counted(self, codes: CompositeKeys) -> pl.DataFrame:
-        """Count the rows with the same keys. Sorting their codes takes less time than grouping by them."""
-        code = np.sort(codes.code)
-        begins = begins_of(code)
-        n = np.diff(begins, append=len(code))
-        counts = [pl.Series(measure.name, n) for measure in self.measures]
-        return self.typed(pl.DataFrame([*codes.values_of(code[begins]), *counts]))
-
-    def _grouped(
-        self, rows: pl.DataFrame, parts: Sequence[pl.Expr], codes: CompositeKeys | None = None
-    ) -> pl.DataFrame:
-        """Aggregate the rows with the same keys by `parts`; `codes` are those of the keys, where they are known."""
-        codes = codes or self._codes(rows)
-        # Lazily, so that only the needed columns are carried along.
-        coded = rows.lazy().with_columns(pl.Series(_CODE, codes.code))
-        if codes.values is None:
-            firsts = [key.expr.first() for key in self.keys]
-            groups = coded.group_by(_CODE).agg(*firsts, *parts).sort(_CODE).collect(engine=ENGINE)
-            groups = groups.with_columns(encoded(groups[name]) for name in self.texts)
-        else:
-            groups = coded.group_by(_CODE).agg(parts).sort(_CODE).collect(engine=ENGINE)
-            groups = groups.with_columns(codes.values_of(groups[_CODE].to_numpy()))
-        return self.typed(groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,24 +245,60 @@ class JobRows(Cube):
     measures: tuple[Measure, ...] = ()
 
     def schema(self) -> pl.Schema:
-        """Return the columns of a frame: job_id, then the fields."""
+        """Return the columns and their types in a frame: job_id, then the fields."""
         return pl.Schema({field.name: field.type for field in self._fields})
+
+    def add(self, records: Columns, since: int | None = None) -> Columns:
+        """Take the fields of jobs."""
+        return self._ordered(self.counted(records, since))
+
+    def merge(self, parts: Sequence[Columns]) -> Columns:
+        """Return the rows of all parts; no job is in two of them."""
+        if len(parts) < 2:
+            return parts[0] if parts else self.empty()
+        return self._ordered(Columns.concat(parts))
 
     @property
     def _fields(self) -> tuple[Field, ...]:
         return (*self.keys, *self.fields)
 
-    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Take the fields of a frame of jobs."""
-        rows, texts = counted_rows(rows, self.keys, self._fields, self.state), set(self.texts)
-        rows = pl.DataFrame([filled(rows[name]) if name in texts else rows[name] for name in self.schema()])
-        return self.typed(rows.sort(self.key_names))
-
-    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Return the rows of all frames; no job is in two of them."""
-        if len(frames) < 2:
-            return frames[0] if frames else self.empty()
-        return self.typed(pl.concat(alike(frames, self.texts), rechunk=True).sort(self.key_names))
+    def _ordered(self, rows: Columns) -> Columns:
+        (ids,) = (rows[name] for name in self.key_names)
+        return rows if (ids[1:] >= ids[:-1]).all() else rows.rows(np.argsort(ids, kind="stable"))
 
 
-_CODE = "code of the keys"
+def selected(
+    records: Columns, keys: Collection[Field], state: str | None = None, since: int | None = None
+) -> Array | None:
+    """Return the places of the records of jobs in a state, of days from `since` on, that have a value for each derived
+    key; None for all."""
+    needed = [key.source.name for key in keys if isinstance(key, DerivedField) and key.source.type != pl.String()]
+    wanted = [records[name] != null_of(records[name]) for name in needed]
+    if state is not None:
+        states = records.select([Record.state.name]).filled([Record.state.name])
+        wanted.append(states[Record.state.name] == states.texts[Record.state.name].code(state))
+    if since is not None:
+        wanted.append(records[Record.day.name] >= since)
+    return np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else None
+
+
+def fields_of(records: Columns, fields: Iterable[Field], places: Array | None) -> Columns:
+    """Return some fields of the records at some places, None for all. Derived fields are computed, and no text is
+    null."""
+    known = tuple(dict.fromkeys(fields))
+    sources = [field.source if isinstance(field, DerivedField) else field for field in known]
+    rows = records.select(dict.fromkeys(source.name for source in sources))
+    if places is not None:
+        rows = rows.rows(places)
+    rows = rows.filled({source.name for source in sources if source.type == pl.String()})
+    for field in known:
+        if isinstance(field, DerivedField):
+            found = _derived(rows, field)
+            rows = rows.extended(found.arrays, found.texts)
+    return rows.select(field.name for field in known)
+
+
+def _derived(rows: Columns, field: DerivedField) -> Columns:
+    """Return the column of a derived field."""
+    source = rows.frame({field.source.name: field.source.type})
+    return Columns.of(source.select(field.derived.cast(field.type)))

@@ -20,14 +20,15 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.distinct import estimate, registers, united
+from grt_batch.aggregate.distinct import PRECISION, estimate, registers
+from grt_batch.aggregate.grouping import Groups, Integers, Places
 from grt_batch.aggregate.measures import Count, Cube
-from grt_batch.frames.composite_keys import Integers, key_order
-from grt_batch.frames.dictionaries import alike, with_own_texts
+from grt_batch.aggregate.text_hash import hashes
+from grt_batch.columns.columns import Columns
 from grt_batch.schema.records import Field
 
-Frames = Mapping[str, pl.DataFrame]
-"""Frames of cubes, by the names of the cubes."""
+Counted = Mapping[str, Columns]
+"""What cubes have counted, by their names."""
 
 
 def capacity(uses: Integers, jobs: Integers, least: int) -> Integers:
@@ -47,7 +48,8 @@ def capacity(uses: Integers, jobs: Integers, least: int) -> Integers:
 
 @dataclass(frozen=True)
 class Popular:
-    """The values of the field `value` in the groups of a cube, whose measure `jobs` counts all jobs of a group.
+    """The values of the field `value` in the groups of a cube, whose measure `jobs` counts all jobs of a group; without
+    those where the boolean field `but` is true.
 
     There are two more cubes: `values` counts the jobs by value, and `cuts` knows what was let go. A module has all
     three among its cubes, and merges archives by `gathered`. Groups of up to twice the `least` capacity are exact.
@@ -55,13 +57,14 @@ class Popular:
 
     groups: Cube
     value: Field
+    but: Field | None = None
     least: int = 1000
 
     @cached_property
     def values(self) -> ValueCube:
         """The jobs of each value, those in state ok and in error, and what it has `paid`: what cuts deducted from its
         weight, which is `jobs - paid`."""
-        return ValueCube("values", (*self.groups.keys, self.value), _COUNTS, self.groups.of)
+        return ValueCube("values", (*self.groups.keys, self.value), _COUNTS, self.groups.of, but=self.but)
 
     @cached_property
     def cuts(self) -> CutCube:
@@ -74,7 +77,7 @@ class Popular:
         """All three cubes."""
         return self.groups, self.values, self.cuts
 
-    def gathered(self, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
+    def gathered(self, parts: Sequence[Counted]) -> dict[str, Columns]:
         """Merge the cubes of whole archives, one after the other, and cut after each.
 
         What was gathered may be gathered with more archives: that gives what gathering all at once would have given.
@@ -87,7 +90,7 @@ class Popular:
         found = self._folded(self._merged([]), [self._of(part, large, inside=True) for part in parts])
         return self._merged([self._of(whole, large, inside=False), found])
 
-    def _folded(self, found: Frames, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
+    def _folded(self, found: Counted, parts: Sequence[Counted]) -> dict[str, Columns]:
         """Merge archives with what was gathered of those before, half of them at a time until nothing is to be cut."""
         whole = self._merged([found, *parts])
         if not self._large(whole[self.values.name]).height:
@@ -97,153 +100,157 @@ class Popular:
         half = len(parts) // 2
         return self._folded(self._folded(found, parts[:half]), parts[half:])
 
-    def most_used(
-        self, groups: pl.DataFrame, values: pl.DataFrame, cuts: pl.DataFrame, most: int
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def most_used(self, groups: Columns, values: Columns, cuts: Columns, most: int) -> tuple[Columns, Columns]:
         """Return the groups with the number of their `distinct_values`, and of each the `most` values with the most
-        jobs, ties by value; `at_least` says that a value may have more jobs than are known.
+        jobs, ties by value; `listed_jobs` are the jobs of these values, added up, and `at_least` says that a value may
+        have more jobs than are known.
 
         A value that may have 1 % of the jobs of its group goes before all others, and one with a single job is left out
         where there are more than `most`.
         """
-        groups, values, cuts = alike([groups, values, cuts], self.groups.texts)
         by = self.groups.key_names
-        groups = groups.join(self._distinct(values, cuts), on=by, how="left", maintain_order="left").with_columns(
-            pl.col("distinct_values").fill_null(0)
-        )
-        jobs, missed = pl.col("jobs"), pl.col("lost").fill_null(0) - pl.col("paid")
-        listed = (
-            values.join(groups.select(*by, "distinct_values", pl.col("jobs").alias(_OF_GROUP)), on=by)
-            .join(cuts.select(*by, "lost"), on=by, how="left")
-            .filter((jobs > 1) | (pl.col("distinct_values") <= most))
-            .sort(*by, (jobs + missed) * 100 < pl.col(_OF_GROUP), -jobs, self.value.name)
-            .filter(pl.int_range(pl.len()).over(by) < most)
-            .with_columns(at_least=missed > 0)
-        )
-        return groups, listed
+        own = Groups.of(values, by)
+        group = _places(values.rows(own.firsts), groups, by)
+        distinct, lost = np.zeros((2, groups.height), np.int64)
+        distinct[group] = own.sizes
+        of_cut, kept = _places(cuts, groups, by), _places(cuts, values.rows(own.firsts), by)
+        lost[of_cut] = cuts["lost"]
+        hashed = hashes(values.texts[self.value.name].names)
+        for place, left, found in zip(of_cut, kept, cuts[_REGISTERS], strict=True):
+            codes = values[self.value.name][own.begins[left] : own.begins[left + 1] if left >= 0 else 0]
+            distinct[place] = max(distinct[place], estimate(np.maximum(found, registers(hashed[codes]))))
+        # The values are in order, so group by group, and those of a group by value.
+        group = np.repeat(group, own.sizes)
+        missed = lost[group] - values["paid"]
+        listed = np.flatnonzero((values["jobs"] > 1) | (distinct[group] <= most))
+        jobs, group, missed = values["jobs"][listed], group[listed], missed[listed]
+        rare = ((jobs + missed) * 100 < groups["jobs"][group]).astype(np.int8)
+        ranked = Groups.of(Columns({"group": group, "rare": rare, "fewer": -jobs}), ("group", "rare", "fewer")).order
+        begins = np.searchsorted(group[ranked], group[ranked])
+        ranked = ranked[np.arange(len(ranked)) - begins < most]
+        of_listed = np.zeros(groups.height, np.int64)
+        np.add.at(of_listed, group[ranked], jobs[ranked])
+        found = values.rows(listed[ranked]).extended({"at_least": (missed[ranked] > 0).astype(np.int8)})
+        return groups.extended({"distinct_values": distinct, "listed_jobs": of_listed}), found
 
-    def _distinct(self, values: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
-        """Return the number of distinct values of each group that has any: an estimate where the group was cut."""
-        by = self.groups.key_names
-        kept = values.join(cuts, on=by, how="semi").partition_by(by, as_dict=True)
-        estimates = []
-        for *group, found in cuts.select(*by, _REGISTERS).iter_rows():
-            left = kept.get(tuple(group), values[:0])[self.value.name]
-            estimates.append(estimate(united([found, registers(left.cast(pl.String))])))
-        counted = values.group_by(by).agg(pl.len().cast(pl.Int64).alias("distinct_values"))
-        estimated = cuts.select(*by, pl.Series("distinct_values", estimates, pl.Int64))
-        return pl.concat([counted, estimated]).group_by(by).agg(pl.col("distinct_values").max())
+    def _merged(self, parts: Sequence[Counted]) -> dict[str, Columns]:
+        # A single one needs no merging.
+        tables = {cube.name: [part[cube.name] for part in parts if part[cube.name].height] for cube in self.cubes}
+        return {cube.name: cube.merge(tables[cube.name]) for cube in self.cubes}
 
-    def _merged(self, parts: Sequence[Frames]) -> dict[str, pl.DataFrame]:
-        # A single frame needs no merging.
-        frames = {cube.name: [part[cube.name] for part in parts if part[cube.name].height] for cube in self.cubes}
-        return {cube.name: cube.merge(frames[cube.name]) for cube in self.cubes}
+    def _large(self, values: Columns) -> Columns:
+        """Return the keys of the groups with so many values that they may be cut, now or when fewer archives were
+        merged."""
+        groups = Groups.of(values, self.groups.key_names)
+        large = groups.firsts[groups.sizes > 2 * self.least]
+        return values.select(self.groups.key_names).rows(large)
 
-    def _large(self, values: pl.DataFrame) -> pl.DataFrame:
-        """Return the groups with so many values that they may be cut, now or when fewer archives were merged."""
-        order, begins = key_order(values, self.groups.key_names)
-        sizes = np.diff(begins, append=values.height)
-        return values.select(self.groups.key_names)[order[begins[sizes > 2 * self.least]]]
-
-    def _of(self, part: Frames, some: pl.DataFrame, *, inside: bool) -> dict[str, pl.DataFrame]:
+    def _of(self, part: Counted, some: Columns, *, inside: bool) -> dict[str, Columns]:
         """Return the rows of some groups, or those of all others."""
-        found = {}
-        for cube in self.cubes:
-            frame, groups = alike([part[cube.name], some], self.groups.texts)
-            by = self.groups.key_names
-            kept = frame.join(groups, on=by, how="semi" if inside else "anti", maintain_order="left")
-            found[cube.name] = with_own_texts(kept)
-        return found
+        return {
+            cube.name: part[cube.name]
+            .rows((_places(part[cube.name], some, self.groups.key_names) >= 0) == inside)
+            .own_texts()
+            for cube in self.cubes
+        }
 
-    def _cut(self, part: Frames) -> dict[str, pl.DataFrame]:
+    def _cut(self, part: Counted) -> dict[str, Columns]:
         """Let go the rarest values of the groups that have more than twice their capacity."""
         by = self.groups.key_names
-        groups, values, cuts = alike([part[cube.name] for cube in self.cubes], self.groups.texts)
-        _, begins = key_order(values, by)
-        sizes = np.diff(begins, append=values.height)
-        used, paid = values["jobs"].to_numpy(), values["paid"].to_numpy().copy()
-        known = (
-            values.select(by)[begins]
-            .join(groups.select(*by, "jobs"), on=by, how="left", maintain_order="left")
-            .join(cuts.select(*by, "dropped"), on=by, how="left", maintain_order="left")
-        )
-        uses = np.add.reduceat(used, begins) + known["dropped"].fill_null(0).to_numpy()
-        most = capacity(uses, known["jobs"].to_numpy(), self.least)
-        kept, fresh = np.ones(values.height, np.bool_), []
-        large = np.flatnonzero(sizes > 2 * most)
+        groups, values, cuts = (part[cube.name] for cube in self.cubes)
+        own = Groups.of(values, by)
+        keys = values.select(by).rows(own.firsts)
+        used, paid, codes = values["jobs"], values["paid"].copy(), values[self.value.name]
+        uses = own.added(used) + _looked_up(cuts, "dropped", _places(keys, cuts, by))
+        most = capacity(uses, _looked_up(groups, "jobs", _places(keys, groups, by)), self.least)
+        kept, large, fresh = np.ones(values.height, np.bool_), np.flatnonzero(own.sizes > 2 * most), []
+        hashed = hashes(values.texts[self.value.name].names)
         for place in large:
-            group = slice(begins[place], begins[place] + sizes[place])
+            group = slice(own.begins[place], own.begins[place + 1])
             weights = used[group] - paid[group]
-            least = sizes[place] - most[place] - 1
+            least = own.sizes[place] - most[place] - 1
             deducted = np.partition(weights, least)[least]
             kept[group] = weights > deducted
             paid[group] += deducted
-            dropped = values[self.value.name][group].filter(~kept[group]).cast(pl.String)
-            fresh.append((deducted, used[group][~kept[group]].sum(), registers(dropped)))
+            dropped = ~kept[group]
+            fresh.append((deducted, used[group][dropped].sum(), registers(hashed[codes[group][dropped]])))
         if not fresh:
             return dict(part)
-        schema = {"lost": pl.Int64, "dropped": pl.Int64, _REGISTERS: pl.Binary}
-        made = known.select(by)[large].hstack(pl.DataFrame(fresh, schema=schema, orient="row"))
-        left = with_own_texts(values.with_columns(paid=pl.Series(paid)).filter(kept))
+        made = dict(zip(("lost", "dropped", _REGISTERS), map(np.array, zip(*fresh, strict=True)), strict=True))
         return {
-            self.groups.name: part[self.groups.name],
-            self.values.name: self.values.typed(left),
-            self.cuts.name: self.cuts.merge([cuts, made]),
+            self.groups.name: groups,
+            self.values.name: values.extended({"paid": paid}).rows(kept).own_texts(),
+            self.cuts.name: self.cuts.merge([cuts, keys.rows(large).extended(made)]),
         }
+
+
+def _places(rows: Columns, others: Columns, by: Sequence[str]) -> Places:
+    """Return the place of the row with the same keys among `others`, which differ in them; -1 where there is none."""
+    groups = Groups.of(Columns.concat([others.select(by), rows.select(by)]), by)
+    # The order is stable, so that one of `others` is the first of its group.
+    firsts = np.where(groups.firsts < others.height, groups.firsts, -1)
+    found = np.empty(len(groups.order), np.int32)
+    found[groups.order] = np.repeat(firsts, groups.sizes)
+    return found[others.height :]
+
+
+def _looked_up(rows: Columns, name: str, places: Places) -> Integers:
+    """Return the numbers of rows at these places, 0 for -1."""
+    return np.append(rows[name], 0)[places]
 
 
 _COUNTS = (Count("jobs"), Count("ok"), Count("error"), Count("paid"))
 
 
-_REGISTERS, _OF_GROUP = "registers", "jobs of the group"
+_REGISTERS = "registers"
 
 
+@dataclass(frozen=True, kw_only=True)
 class ValueCube(Cube):
-    """Jobs by value, those in state ok and in error, and what each value has `paid`: nothing when it is counted."""
+    """Jobs by value, those in state ok and in error, and what each value has `paid`: nothing when it is counted.
 
-    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Count a frame of records."""
-        counted = Cube(self.name, (*self.keys, self.of.state), (Count("jobs"),), self.of).add(rows)
-        # It is in order already.
-        _, begins = key_order(counted, self.key_names)
-        jobs, states = counted["jobs"].to_numpy(), counted[self.of.state.name].cast(pl.String)
+    Records where the field `but` is true do not count.
+    """
 
-        def summed(name: str, jobs: Integers) -> pl.Series:
-            return pl.Series(name, np.add.reduceat(jobs, begins))
+    but: Field | None = None
 
-        return self.typed(
-            counted.select(self.key_names)[begins].with_columns(
-                summed("jobs", jobs),
-                *(summed(state, np.where((states == state).to_numpy(), jobs, 0)) for state in ("ok", "error")),
-                paid=pl.lit(0),
-            )
-        )
+    def add(self, records: Columns, since: int | None = None) -> Columns:
+        """Count records."""
+        records = self.counted(records, since)
+        if self.but is not None:
+            records = records.rows(records[self.but.name] <= 0)
+        groups = Groups.of(records, self.key_names)
+        states, known = records[self.of.state.name], records.texts[self.of.state.name]
+        counts = {state: groups.added(states == known.code(state)) for state in ("ok", "error")}
+        keys = records.select(self.key_names).rows(groups.firsts)
+        return keys.extended({"jobs": groups.sizes, **counts, "paid": np.zeros(groups.count, np.int64)})
+
+    @property
+    def _fields(self) -> tuple[Field, ...]:
+        return (*self.keys, self.of.state, *([self.but] if self.but else []))
 
 
 class CutCube(Cube):
     """What was let go of the groups that were cut. Records are not added to it: only `Popular.gathered` makes rows."""
 
     def schema(self) -> pl.Schema:
-        """Return the columns of a frame."""
+        """Return the columns of this cube, and their types in a frame."""
         return pl.Schema({**super().schema(), _REGISTERS: pl.Binary()})
 
-    def add(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def empty(self) -> Columns:
+        """Return that nothing was let go."""
+        counted = Columns.of(pl.DataFrame(schema=super().schema()))
+        return counted.extended({_REGISTERS: np.zeros((0, 1 << PRECISION), np.uint8)})
+
+    def add(self, records: Columns, since: int | None = None) -> Columns:
         """Return that nothing was let go."""
         return self.empty()
 
-    def merge(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    def merge(self, parts: Sequence[Columns]) -> Columns:
         """Merge what was let go; the order does not matter."""
-        if len(frames) < 2:
-            return frames[0] if frames else self.empty()
-        rows = pl.concat(alike(frames, self.texts), rechunk=True)
-        order, begins = key_order(rows, self.key_names)
-        rows = rows[order]
-        ends = np.append(begins, rows.height)[1:]
-        return self.typed(
-            rows.select(self.key_names)[begins].with_columns(
-                *(pl.Series(name, np.add.reduceat(rows[name].to_numpy(), begins)) for name in ("lost", "dropped")),
-                pl.Series(
-                    _REGISTERS, [united(rows[_REGISTERS][b:e]) for b, e in zip(begins, ends, strict=True)], pl.Binary
-                ),
-            )
-        )
+        rows = Columns.concat([self.empty(), *parts])
+        groups = Groups.of(rows, self.key_names)
+        registers = rows[_REGISTERS][groups.order]
+        united = np.maximum.reduceat(registers, groups.begins[:-1]) if groups.count else registers
+        counts = {name: groups.added(rows[name]) for name in ("lost", "dropped")}
+        return rows.select(self.key_names).rows(groups.firsts).extended({**counts, _REGISTERS: united})

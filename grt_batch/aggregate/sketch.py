@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from grt_batch.frames.composite_keys import key_order
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
 from grt_batch.schema.records import DerivedField, Field
 
@@ -98,9 +98,9 @@ def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], 
     ceil(percent · n / 100), counted from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100. Values
     are integers of the field's scale: `Field.in_units` converts them.
     """
-    order, begins = key_order(bins, (*keys, BIN.name))
-    counts = np.add.reduceat(bins[count].to_numpy()[order], begins)
-    ordered = bins.select(*keys, BIN.name)[order[begins]].with_columns(pl.Series(count, counts))
+    groups = Groups.of_frame(bins, (*keys, BIN.name))
+    counts = groups.added(bins[count].to_numpy())
+    ordered = bins.select(*keys, BIN.name)[groups.firsts].with_columns(pl.Series(count, counts))
     return order_statistics(ordered, keys, percents, middle(pl.col(BIN.name)), count)
 
 
@@ -108,7 +108,7 @@ def order_statistics(
     rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
 ) -> pl.DataFrame:
     """Compute `quantiles` of rows in the order of the keys and of `value`, which occurs `count` times in a row."""
-    _, begins = key_order(rows, keys)
+    begins = Groups.of_frame(rows, keys).begins[:-1]
     jobs, some = rows[count].to_numpy(), rows.select(*dict.fromkeys(value.meta.root_names()))
     reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)
     before = reached[begins] - jobs[begins]

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement, Ratio
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
-from grt_batch.frames.composite_keys import key_order
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.quotient import quotient
 from grt_batch.schema.figures import DERIVED_DIGITS, exact_text, plain_text, significant
 
 _ONES = 10**-ATTO
@@ -77,12 +77,12 @@ def histogram(
     key = _key(distributions)
     drawn = partial[distributions.counts.name].filter(pl.col(distributions.metric.name).is_in(metrics))
     drawn = drawn.with_columns(coarse(pl.col(BIN.name), step_bits).alias("first"))
-    order, begins = key_order(drawn, (*key, "first"))
-    jobs = np.add.reduceat(drawn["jobs"].to_numpy()[order], begins)
+    groups = Groups.of_frame(drawn, (*key, "first"))
+    jobs = groups.added(drawn["jobs"].to_numpy())
     last = coarse_last(pl.col(BIN.name), step_bits)
     units = {exponent: 10 ** (exponent + BOUNDS_SCALE) for exponent in distributions.exponents}
     unit = Measurement.exponent.expr.replace_strict(units, return_dtype=pl.Int128)
-    return drawn[order[begins]].select(
+    return drawn[groups.firsts].select(
         *key, (low(pl.col("first")) * unit).alias("low"), (end(last) * unit).alias("high"), jobs=jobs
     )
 

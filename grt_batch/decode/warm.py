@@ -12,7 +12,7 @@ from grt_batch.kernels import joins
 from grt_batch.kernels.cache import remove_outdated
 from grt_batch.kernels.fields import line_ends
 from grt_batch.kernels.sketch import tally
-from grt_batch.schema.members import Kind, layout_of
+from grt_batch.schema.members import METRICS, Kind, layout_of
 from grt_batch.uploads.archive import Block
 
 
@@ -35,11 +35,15 @@ def compile_kernels() -> None:
         decode(block, WANTED)
     one = np.ones(1, np.int64)
     row, flag = np.zeros(1, np.int32), np.zeros(1, np.uint8)
-    joins.put_in_order(row, np.zeros(2, np.int32), row.copy())
-    joins.add_sizes(row, row + 1, one, one, flag, np.zeros(2, np.int32), np.zeros((2, 1), np.int64), flag.copy())
-    joins.put_metric(row, np.ones(1, np.uint16), 0, one, one.copy())
     joins.find_rows(one, one[0], row, row.copy())
-    joins.put_in_order(row, np.zeros(2, np.int64), one.copy())
-    joins.mark_replaced(row, one - 1, one - 2, flag)
+    joins.put_in_order(row, np.zeros(2, np.int32), row.copy())
+    joins.add_sizes(row, row + 1, one, one, flag, np.zeros(2, np.int32), np.zeros((2, 1), np.int64), flag.view(np.int8))
+    seen, newest = np.ones(1, np.uint16), np.ones(len(METRICS), np.int64)
+    joins.pack_values(newest.reshape(1, -1), seen, newest.copy())
+    joins.find_values(seen, one.copy())
+    flags = np.zeros((3, 1), np.int8)
+    joins.measure_jobs(row, row + 1, one - 1, seen, one, one, flags[0], newest, np.empty((7, 1), np.int64), *flags)
+    joins.find_days(one, row.copy(), row.copy())
+    joins.mark_replaced(row, row, row - 1, flag)
     tally(one - 1, one[:0])
     hashes(pl.Series(["text"]))

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
+from grt_batch.columns.columns import Array
+from grt_batch.columns.texts import Codes, Texts
 from grt_batch.decode.columns import Decoded, Integers
-from grt_batch.schema.members import NULL
 
 
 class GrowableArray:
@@ -38,10 +38,6 @@ class GrowableArray:
         return self._values[: self._size]
 
 
-DictionaryCodes = npt.NDArray[np.int32]
-"""The code of each text in a `Dictionary`."""
-
-
 Rows = npt.NDArray[np.int32]
 """The row of the job of each record, -1 where the archive does not hold the job."""
 
@@ -52,26 +48,15 @@ class Dictionary:
 
     codes: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
-    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> DictionaryCodes:
+    def translate(self, texts: Sequence[tuple[str | None, ...]], codes: Integers) -> Codes:
         """Return the codes here for a block's codes into its `texts`."""
         numbers = [self.codes.setdefault(text, len(self.codes)) for text in texts]
         return np.array(numbers, np.int32)[codes]
 
-    def column(self, place: int, codes: DictionaryCodes) -> pl.Series:
-        """Return the texts of `codes`, dictionary-encoded; `place` selects one text of each tuple."""
-        return _series([texts[place] for texts in self.codes], codes)
-
-
-def _series(texts: Sequence[str | None], codes: DictionaryCodes) -> pl.Series:
-    column = pl.Series(texts, dtype=pl.String)
-    # `gather` takes four times as long.
-    return column.cast(pl.Enum(column.drop_nulls().unique().sort()))[codes]
-
-
-def nullable(column: Integers) -> pl.Series:
-    """Return integers as a series in which NULL is null."""
-    series = pl.Series(column)
-    return series.set(series == NULL, None)
+    def column(self, place: int, codes: Codes) -> tuple[Codes, Texts]:
+        """Return the texts of `codes`, with a dictionary in order; `place` selects one text of each tuple."""
+        known, numbers = Texts.coded([texts[place] for texts in self.codes])
+        return numbers[codes], known
 
 
 @dataclass
@@ -89,15 +74,15 @@ class Collected:
                 column = self.texts.setdefault(name, Dictionary()).translate(decoded.texts[name], column)
             self.put(name, column)
 
-    def put(self, name: str, column: npt.NDArray[Any]) -> None:
+    def put(self, name: str, column: Array) -> None:
         """Keep a column of the next block."""
         self.columns.setdefault(name, GrowableArray(column.dtype)).append(column)
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         """Return one column of all blocks; an empty one if there are none."""
         return self.columns[name].values() if name in self.columns else np.empty(0, np.int64)
 
-    def take(self, name: str) -> npt.NDArray[Any]:
+    def take(self, name: str) -> Array:
         """Return one column of all blocks and forget it: an archive may have millions of records."""
         column = self[name]
         self.columns.pop(name, None)
@@ -106,3 +91,30 @@ class Collected:
     def dictionary(self, name: str) -> Dictionary:
         """Return the texts of a column of codes."""
         return self.texts.get(name, Dictionary())
+
+
+@dataclass(frozen=True)
+class Order:
+    """Records by rising job, stable within a job, without those of no job.
+
+    `places` are where they stood; those of job n end at `ends[n]`. Records `in_place` stood like this.
+    """
+
+    rows: Rows
+    places: Rows
+    ends: Rows
+    in_place: bool
+
+    @classmethod
+    def of(cls, rows: Rows, jobs: int) -> Order:
+        """Return the order of records by their `rows`, of so many jobs."""
+        from grt_batch.kernels import joins
+
+        places, ends = np.empty(len(rows), np.int32), np.zeros(jobs + 1, np.int32)
+        count, in_place = joins.put_in_order(rows, ends, places)
+        places = places[:count]
+        return cls(rows if in_place else rows[places], places, ends, in_place)
+
+    def __call__(self, column: Array) -> Array:
+        """Return a column of the records in this order."""
+        return column if self.in_place else column[self.places]

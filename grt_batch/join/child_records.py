@@ -1,136 +1,112 @@
 """Joins the parameters, datasets and metrics of one archive with its jobs: one row a record, in the order of the jobs.
 
-A frame holds only the fields of the record and the id of its job. `attached` adds the fields of the job when a module
-reads the records, so that they need not be stored.
+A table holds only the fields of the record, and the row of its job.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from grt_batch.decode.columns import Integers
-from grt_batch.frames.dictionaries import categories
+from grt_batch.columns.columns import Array, Columns
+from grt_batch.columns.texts import NO_TEXT, Codes, Texts
 from grt_batch.join.bare_ids import bare_ids
-from grt_batch.join.buffers import Collected, Dictionary, Rows, nullable
-from grt_batch.schema.members import NULL, SECONDS_SCALE
-from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
+from grt_batch.join.buffers import Collected, Dictionary, Order, Rows
+from grt_batch.schema.members import NULL
+from grt_batch.schema.records import ROW, SCALE, Dataset, Metric, Param
 
-_OF_THE_JOB = (Record.tool_id, Record.tool_version, Record.state, Record.day, Record.month)
-
-
-_DIRECTIONS = pl.Enum(["input", "output"])
+INPUT, OUTPUT = range(2)
+_DIRECTIONS = Texts.of(["input", "output"])
 
 
-def attached(jobs: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
-    """Return the records of `jobs` with the fields of their jobs."""
-    # Both are sorted by job id, and every record has its job.
-    begins = np.searchsorted(details[Job.job_id.name].to_numpy(), jobs[Job.job_id.name].to_numpy())
-    rows = np.repeat(np.arange(jobs.height, dtype=np.uint32), np.diff(begins, append=details.height))
-    return pl.concat([details, jobs.select(field.name for field in _OF_THE_JOB)[rows]], how="horizontal")
-
-
-def datasets(collected: Collected, jobs: Integers) -> pl.DataFrame:
-    """Return the rows of `Dataset`, without the fields of their jobs. The collected rows refer to `jobs`."""
-    rows, order = in_order(collected.take("row"))
-    size = collected.take("size")[order]
+def datasets(collected: Collected, order: Order) -> Columns:
+    """Return the rows of `Dataset`. `order` is that of the collected records."""
+    size = order(collected.take("size"))
     size[size < 0] = NULL
-    identity = nullable(collected.take("dataset_id")[order])
-    files, output = collected.take("file")[order], collected.take("output")[order]
-    # It is as large as any column.
-    del order
-    return pl.DataFrame(
+    files = order(collected.take("file"))
+    extension, extensions = collected.dictionary("file").column(0, files)
+    name, names = collected.dictionary("file").column(1, files)
+    return Columns(
         {
-            Dataset.job_id.name: jobs[rows],
-            Dataset.dataset_id.name: identity,
-            Dataset.extension.name: collected.dictionary("file").column(0, files),
-            Dataset.file_size.name: nullable(size),
-            Dataset.param_name.name: collected.dictionary("file").column(1, files),
-            Dataset.type.name: pl.Series(["input", "output"], dtype=_DIRECTIONS)[output],
-        }
+            ROW: order.rows,
+            Dataset.dataset_id.name: order(collected.take("dataset_id")),
+            Dataset.extension.name: extension,
+            Dataset.file_size.name: size,
+            Dataset.param_name.name: name,
+            Dataset.type.name: order(collected.take("output")).astype(np.int32),
+        },
+        {Dataset.extension.name: extensions, Dataset.param_name.name: names, Dataset.type.name: _DIRECTIONS},
     )
 
 
-def params(collected: Collected, rows: Rows, order: Integers, jobs: Integers, inputs: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of `Param`, as `datasets` does. The collected records are put `in_order`.
+def params(collected: Collected, order: Order, inputs: Columns) -> Columns:
+    """Return the rows of `Param`, as `datasets` does.
 
     `inputs` are the rows of `Dataset`: a value that is the bare id of an input of the same job and name only names
     data.
     """
-    dictionary, codes = collected.dictionary("param"), collected.take("param")[order]
-    name = dictionary.column(0, codes)
-    kept = last(rows, name.to_physical().to_numpy(), len(categories(name)))
+    dictionary, codes = collected.dictionary("param"), order(collected.take("param"))
+    names, known = dictionary.column(0, codes)
+    kept = last(order.rows, names, len(known))
     codes = codes[kept]
-    frame = pl.DataFrame(
-        {
-            Param.job_id.name: jobs[rows[kept]],
-            Param.name.name: name.filter(pl.Series(kept)),
-            Param.value.name: dictionary.column(1, codes),
-            Param.names_data.name: flags(dictionary, codes),
-        }
+    values, texts = dictionary.column(1, codes)
+    table = Columns(
+        {ROW: order.rows[kept], Param.name.name: names[kept], Param.value.name: values},
+        {Param.name.name: known, Param.value.name: texts},
     )
-    return frame.with_columns(bare_ids(frame, inputs) | pl.col(Param.names_data.name))
+    flags = names_data(dictionary, codes) | bare_ids(table, inputs)
+    return table.extended({Param.names_data.name: flags})
 
 
-def metrics(numeric: Collected, text: Collected, jobs: Integers) -> pl.DataFrame:
+def metrics(numbers: tuple[Collected, Order], texts: tuple[Collected, Order]) -> Columns:
     """Return the rows of `Metric`, as `datasets` does."""
-    frames = []
-    for collected, prefix in ((numeric, "record_"), (text, "")):
-        rows, order = in_order(collected.take("row"))
-        dictionary, names = collected.dictionary(f"{prefix}name"), collected.take(f"{prefix}name")[order]
-        kept = last(rows, names, len(dictionary.codes))
-        order, names = order[kept], names[kept]
-        if prefix:
-            values = _decimals(collected.take("record_value")[order], collected.take("record_scale")[order])
-            texts = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
-        else:
-            texts = collected.dictionary("text").column(0, collected.take("text")[order]).cast(pl.String)
-            values = pl.Series([None], dtype=Metric.value.type).new_from_index(0, len(texts))
-        frames.append(
-            pl.DataFrame(
-                {
-                    Metric.job_id.name: jobs[rows[kept]],
-                    Metric.plugin.name: dictionary.column(0, names).cast(pl.String),
-                    Metric.name.name: dictionary.column(1, names).cast(pl.String),
-                    Metric.value.name: values,
-                    Metric.text.name: texts,
-                }
-            )
-        )
-    return pl.concat(frames).sort(Metric.job_id.name, maintain_order=True)
+    collected, order = numbers
+    rows, names, kept = _metrics(collected, "record_name", order)
+    of_numbers = names.extended(
+        {
+            ROW: rows,
+            Metric.value.name: order(collected.take("record_value"))[kept],
+            SCALE: order(collected.take("record_scale"))[kept].astype(np.int8),
+            Metric.text.name: np.full(len(rows), NO_TEXT, np.int32),
+        },
+        {Metric.text.name: Texts.of([])},
+    )
+    collected, order = texts
+    rows, names, kept = _metrics(collected, "name", order)
+    codes, known = collected.dictionary("text").column(0, order(collected.take("text"))[kept])
+    of_texts = names.extended(
+        {
+            ROW: rows,
+            Metric.value.name: np.full(len(rows), NULL, np.int64),
+            SCALE: np.zeros(len(rows), np.int8),
+            Metric.text.name: codes,
+        },
+        {Metric.text.name: known},
+    )
+    both = Columns.concat([of_numbers, of_texts])
+    return both.rows(Order.of(both[ROW], len(order.ends) - 1).places)
 
 
-def in_order(rows: Rows) -> tuple[Rows, Integers]:
-    """Return the rows of records, and the places where the records were, by rising job; without orphans."""
-    from grt_batch.kernels import joins
+def _metrics(collected: Collected, name: str, order: Order) -> tuple[Rows, Columns, Array]:
+    """Return the rows of the jobs of metrics, their plugins and names, and which of those `in order` are kept."""
+    dictionary, codes = collected.dictionary(name), order(collected.take(name))
+    kept = last(order.rows, codes, len(dictionary.codes))
+    codes = codes[kept]
+    (plugin, plugins), (metric, names) = dictionary.column(0, codes), dictionary.column(1, codes)
+    known = {Metric.plugin.name: plugins, Metric.name.name: names}
+    return order.rows[kept], Columns({Metric.plugin.name: plugin, Metric.name.name: metric}, known), kept
 
-    order = np.empty(len(rows), np.int64)
-    order = order[: joins.put_in_order(rows, np.zeros(rows.max(initial=-1) + 2, np.int64), order)]
-    return rows[order], order
 
-
-def last(rows: Rows, codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+def last(rows: Rows, codes: Codes, count: int) -> npt.NDArray[np.bool_]:
     """Return which records no later one of the same job and code replaces."""
     from grt_batch.kernels import joins
 
     replaced = np.zeros(len(rows), np.uint8)
-    joins.mark_replaced(rows, codes.astype(np.int64), np.full(count, -1, np.int64), replaced)
+    joins.mark_replaced(rows, codes.astype(np.int32, copy=False), np.full(count, -1, np.int32), replaced)
     kept: npt.NDArray[np.bool_] = replaced == 0
     return kept
 
 
-def flags(dictionary: Dictionary, codes: Integers) -> pl.Series:
+def names_data(dictionary: Dictionary, codes: Codes) -> npt.NDArray[np.int8]:
     """Return whether the text of each code is marked: such a value names datasets, and says nothing else."""
-    return pl.Series([texts[2] is not None for texts in dictionary.codes], dtype=pl.Boolean)[codes]
-
-
-def _decimals(value: Integers, scale: Integers) -> pl.Series:
-    """Return value × 10 ** -scale as exact decimals; the scale is SECONDS_SCALE or 0."""
-    whole = nullable(value).cast(pl.Int128)
-    raised = pl.Series(np.where(scale == 0, 10**SECONDS_SCALE, 1)).cast(pl.Int128)
-    unit = pl.Series([Decimal(1).scaleb(-SECONDS_SCALE)], dtype=pl.Decimal(38, SECONDS_SCALE))
-    return (whole * raised).cast(pl.Decimal(38, 0)) * unit
+    return np.array([texts[2] is not None for texts in dictionary.codes], np.int8)[codes]

@@ -7,37 +7,20 @@ are counted, and contribute to no sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
+from grt_batch.columns.columns import Columns
 from grt_batch.decode.columns import Decoded, Integers
 from grt_batch.join import child_records
-from grt_batch.join.buffers import Collected, Rows, nullable
+from grt_batch.join.buffers import Collected, Order, Rows
 from grt_batch.join.leaves import leaves
 from grt_batch.ledger.account import Members
-from grt_batch.schema.members import (
-    CPU_V1,
-    CPU_V2,
-    END,
-    HITS_V1,
-    KILLS_V2,
-    LIMIT_V1,
-    MEMORY_MB,
-    MEMORY_V1,
-    MEMORY_V2,
-    METRICS,
-    NULL,
-    RUNTIME,
-    SECOND,
-    SLOTS,
-    START,
-    Kind,
-)
-from grt_batch.schema.records import Dataset, Job, Leaf, Metric, Param, Record
+from grt_batch.schema.members import METRICS, NULL, Kind
+from grt_batch.schema.records import Dataset, Job, Leaf, Metric, Param, Record, Records
 
 TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped", "skipped")
 """A job in one of these states does not change any more; in any other, known or not, it may be exported again."""
@@ -50,7 +33,8 @@ _WITH_DATASETS = {Param.kind, Leaf.kind, Dataset.kind}
 _FOUND_AT_ONCE = 1 << 20
 
 
-Flags = npt.NDArray[np.bool_]
+_MEASURED = (Job.runtime, Job.memory, Job.cpu, Job.cores, Job.allocated_memory, Job.core_seconds, Job.wait)
+"""What `kernels.joins.measure_jobs` measures, in its order."""
 
 
 @dataclass
@@ -87,100 +71,123 @@ class Joiner:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
     def _add_metrics(self, ids: Integers, records: Integers, values: Integers, seen: npt.NDArray[np.uint16]) -> None:
-        """Keep which metrics each job has, and for each metric the values of the jobs that have it."""
+        """Keep which metrics each job has, and their values one after another."""
+        from grt_batch.kernels import joins
+
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
         self._measured.put("seen", seen)
-        for number, metric in enumerate(METRICS):
-            self._measured.put(metric.name, values[:, number].compress(seen & (1 << number)))
+        packed = np.empty(values.size + 1, np.int64)
+        self._measured.put("values", packed[: joins.pack_values(values, seen, packed)])
 
-    def join(self) -> tuple[dict[type[Record], pl.DataFrame], int]:
-        """Return the joined records by class, and the number of replaced lines of jobs.
+    def join(self) -> tuple[Records, int]:
+        """Return the records of the jobs and of the wanted classes, and the number of replaced lines of jobs.
 
-        There is one row a job, and the rows of the wanted classes, all by rising job id. The blocks are freed on the
-        way.
+        There is one row a job; all rows are by rising job id. The blocks are freed on the way.
         """
         ids, order, repeated = _newest(self._collected[Kind.JOBS].take("id"))
-        self._find_jobs(ids)
-        frames: dict[type[Record], pl.DataFrame] = {Job: self._join_jobs(ids, order)}
+        rows = self._find_jobs(ids)
+        tables: dict[type[Record], Columns] = {}
+        datasets = Order.of(rows.pop(Kind.DATASETS), len(ids))
+        tables[Job] = self._join_jobs(ids, order, Order.of(self._measured.take("row"), len(ids)), datasets)
         if _WITH_DATASETS & set(self.wanted):
-            frames[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], ids)
+            tables[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], datasets)
         if {Param.kind, Leaf.kind} & set(self.wanted):
             collected = self._collected[Kind.PARAMS]
-            rows, order = child_records.in_order(collected.take("row"))
+            by_job = Order.of(rows.pop(Kind.PARAMS), len(ids))
             if Param.kind in self.wanted:
-                frames[Param] = child_records.params(collected, rows, order, ids, frames[Dataset])
+                tables[Param] = child_records.params(collected, by_job, tables[Dataset])
             if Leaf.kind in self.wanted:
-                frames[Leaf] = leaves(collected, rows, order, ids, frames[Dataset])
+                tables[Leaf] = leaves(collected, by_job, tables[Dataset])
         if Metric.kind in self.wanted:
-            frames[Metric] = child_records.metrics(
-                self._collected[Kind.METRIC_NUM], self._collected[Kind.METRIC_TXT], ids
-            )
-        return {record: frame for record, frame in frames.items() if record.kind in {Job.kind, *self.wanted}}, repeated
+            kinds = (Kind.METRIC_NUM, Kind.METRIC_TXT)
+            numbers, texts = ((self._collected[kind], Order.of(rows.pop(kind), len(ids))) for kind in kinds)
+            tables[Metric] = child_records.metrics(numbers, texts)
+        return Records({one: table for one, table in tables.items() if one.kind in {Job.kind, *self.wanted}}), repeated
 
-    def _find_jobs(self, ids: Integers) -> None:
-        """Replace the job ids of all records by rows of jobs, and count the orphans."""
+    def _find_jobs(self, ids: Integers) -> dict[Kind, Rows]:
+        """Return the rows of the jobs of all records, in place of their ids, and count the orphans."""
         find = _RowsOf(ids)
+        rows = {}
         for kind in (Kind.PARAMS, Kind.DATASETS, Kind.METRIC_TXT):
-            rows = find(self._collected[kind].take("id"))
-            self.members[kind].orphans += int(np.count_nonzero(rows < 0))
-            self._collected[kind].put("row", rows)
-        rows = find(self._measured.take("id"))
-        orphans = self._measured.take("records")[rows < 0].sum() + np.count_nonzero(
+            rows[kind] = find(self._collected[kind].take("id"))
+            self.members[kind].orphans += int(np.count_nonzero(rows[kind] < 0))
+        measured = find(self._measured.take("id"))
+        orphans = self._measured.take("records")[measured < 0].sum() + np.count_nonzero(
             find(self._measured.take("nameless")) < 0
         )
         self.members[Kind.METRIC_NUM].orphans += int(orphans)
-        self._measured.put("row", rows)
-        self._collected[Kind.METRIC_NUM].put("row", find(self._collected[Kind.METRIC_NUM].take("record_id")))
+        self._measured.put("row", measured)
+        rows[Kind.METRIC_NUM] = find(self._collected[Kind.METRIC_NUM].take("record_id"))
+        return rows
 
-    def _join_jobs(self, ids: Integers, order: Integers) -> pl.DataFrame:
-        jobs, count = self._collected[Kind.JOBS], len(ids)
-        created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
-        implausible, has_metrics = np.zeros(count, np.uint8), np.zeros(count + 1, np.uint8)
-        # Orphans have row -1, which nobody reads.
-        has_metrics[self._measured["row"]] = 1
-        names = [state for (state,) in jobs.dictionary("state").codes]
-        open_states = np.array([state not in TERMINAL_STATES for state in names], np.bool_)
-        failed = np.array([state == "error" for state in names], np.bool_)[states]
-        return pl.DataFrame(
-            {
-                Job.job_id.name: ids,
-                Job.tool_id.name: jobs.dictionary("tool").column(0, tools),
-                Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
-                Job.state.name: jobs.dictionary("state").column(0, states),
-                **_times(created),
-                **_measurements(lambda metric: self._metric(metric, count), created, failed, implausible),
-                **self._sizes(implausible),
-                Job.without_metrics.name: has_metrics[:count] == 0,
-                Job.implausible.name: implausible != 0,
-                Job.non_terminal.name: open_states[states],
-            }
-        )
-
-    def _metric(self, metric: int, count: int) -> Integers:
-        """Return the newest value of a metric for each of `count` jobs, NULL where there is none."""
+    def _join_jobs(self, ids: Integers, order: Rows | slice, metrics: Order, datasets: Order) -> Columns:
         from grt_batch.kernels import joins
 
-        newest = np.full(count, NULL, np.int64)
-        values = self._measured.take(METRICS[metric].name)
-        if len(values):
-            joins.put_metric(self._measured["row"], self._measured["seen"], metric, values, newest)
-        return newest
+        jobs, count = self._collected[Kind.JOBS], len(ids)
+        created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
+        days, months = np.empty((2, count), np.int32)
+        joins.find_days(created, days, months)
+        names = [state for (state,) in jobs.dictionary("state").codes]
+        is_open = np.array([state not in TERMINAL_STATES for state in names], np.int8)
+        failed = np.array([state == "error" for state in names], np.int8)[states]
+        measured = np.empty((len(_MEASURED), count), np.int64)
+        oom, without, implausible = np.zeros((3, count), np.int8)
+        seen, values = self._measured.take("seen").astype(np.uint16, copy=False), self._measured.take("values")
+        begins = np.empty(len(seen), np.int64)
+        joins.find_values(seen, begins)
+        newest = np.empty(len(METRICS), np.int64)
+        joins.measure_jobs(
+            metrics.places,
+            metrics.ends,
+            begins,
+            seen,
+            values,
+            created,
+            failed,
+            newest,
+            measured,
+            oom,
+            without,
+            implausible,
+        )
+        del seen, values, begins, failed
+        sizes = self._sizes(datasets, implausible)
+        texts = {
+            Job.tool_id.name: jobs.dictionary("tool").column(0, tools),
+            Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
+            Job.state.name: jobs.dictionary("state").column(0, states),
+        }
+        return Columns(
+            {
+                Job.job_id.name: ids,
+                **{name: codes for name, (codes, _) in texts.items()},
+                Job.create_time.name: created,
+                Job.day.name: days,
+                Job.month.name: months,
+                **{measure.name: values for measure, values in zip(_MEASURED, measured, strict=True)},
+                Job.input_bytes.name: sizes[0],
+                Job.output_bytes.name: sizes[1],
+                Job.oom.name: oom,
+                Job.non_terminal.name: is_open[states],
+                Job.without_metrics.name: without,
+                Job.implausible.name: implausible,
+            },
+            {name: known for name, (_, known) in texts.items()},
+        )
 
-    def _sizes(self, implausible: npt.NDArray[np.uint8]) -> dict[str, pl.Series]:
-        """Return the bytes of the datasets of each job; mark jobs with impossible sizes as `implausible`."""
+    def _sizes(self, order: Order, implausible: npt.NDArray[np.int8]) -> Integers:
+        """Return the bytes of the datasets of each job, int64[2, jobs]; mark jobs with impossible sizes as
+        `implausible`."""
         from grt_batch.kernels import joins
 
         total = np.full((2, len(implausible)), NULL, np.int64)
-        datasets = self._collected[Kind.DATASETS]
-        rows = datasets["row"]
-        if len(rows):
-            order, ends = np.empty(len(rows), np.int32), np.zeros(len(implausible) + 1, np.int32)
-            order = order[: joins.put_in_order(rows, ends, order)]
-            table = np.zeros(1 << (2 * int(np.diff(ends[:-1], prepend=0).max(initial=1))).bit_length(), np.int32)
-            dataset, size, output = (datasets[name] for name in ("dataset_id", "size", "output"))
-            joins.add_sizes(order, ends, dataset, size, output, table, total, implausible)
-        return {Job.input_bytes.name: nullable(total[0]), Job.output_bytes.name: nullable(total[1])}
+        if len(order.places):
+            most = int(np.diff(order.ends[:-1], prepend=0).max(initial=1))
+            table = np.zeros(1 << (2 * most).bit_length(), np.int32)
+            dataset, size, output = (self._collected[Kind.DATASETS][name] for name in ("dataset_id", "size", "output"))
+            joins.add_sizes(order.places, order.ends, dataset, size, output, table, total, implausible)
+        return total
 
 
 def _counts(decoded: Decoded) -> Members:
@@ -197,11 +204,13 @@ def _counts(decoded: Decoded) -> Members:
     )
 
 
-def _newest(ids: Integers) -> tuple[Integers, Integers, int]:
+def _newest(ids: Integers) -> tuple[Integers, Rows | slice, int]:
     """Return the distinct ids in order, the row of each id's last line, and the number of replaced lines."""
-    order = np.argsort(ids, kind="stable")
+    if (ids[1:] > ids[:-1]).all():
+        return ids, slice(None), 0
+    order = np.argsort(ids, kind="stable").astype(np.int32)
     rising = ids[order]
-    last = np.append(rising[1:] != rising[:-1], True)[: len(ids)]
+    last = np.append(rising[1:] != rising[:-1], True)
     return rising[last], order[last], len(ids) - int(np.count_nonzero(last))
 
 
@@ -228,92 +237,3 @@ class _RowsOf:
                 found[found == len(self.ids)] = 0
                 rows[begin : begin + _FOUND_AT_ONCE] = np.where(self.ids[found] == some, found, -1)
         return rows
-
-
-def _times(created: Integers) -> dict[str, pl.Series]:
-    times = nullable(created).cast(Job.create_time.type)
-    days = times.dt.date()
-    # `month_start` takes twice as long.
-    months = (days.cast(pl.Int32) - days.dt.day() + 1).cast(pl.Date)
-    return {Job.create_time.name: times, Job.day.name: days, Job.month.name: months}
-
-
-def _measurements(
-    metric: Callable[[int], Integers], created: Integers, failed: Flags, implausible: npt.NDArray[np.uint8]
-) -> dict[str, pl.Series]:
-    """Return the measures of a job; mark jobs with a negative measurement as `implausible`. `failed` are in error.
-
-    Each `metric` is fetched once, and late: all of them together would need more memory than the result.
-    """
-
-    def plausible(column: Integers) -> Integers:
-        negative = (column < 0) & (column != NULL)
-        implausible[negative] = 1
-        column[negative] = NULL
-        return column
-
-    start = plausible(metric(START))
-    wait = nullable(_waited(start, created))
-    # Only a missing runtime becomes end - start; a negative one stays implausible.
-    runtime = plausible(_first(metric(RUNTIME), _elapsed(start, plausible(metric(END)))))
-    cores = plausible(metric(SLOTS))
-    peaks = [plausible(metric(number)) for number in (MEMORY_V2, MEMORY_V1)]
-    oom = _killed(failed, peaks[1], *(plausible(metric(number)) for number in (LIMIT_V1, HITS_V1, KILLS_V2)))
-    memory = nullable(_first(*(np.where(peak == 0, NULL, peak) for peak in peaks)))
-    del start, peaks
-    usec = plausible(metric(CPU_V2))
-    cpu = np.where((usec == NULL) | (usec > 2**62 // 1000), NULL, usec * 1000)
-    megabytes = plausible(metric(MEMORY_MB))
-    return {
-        Job.runtime.name: nullable(runtime),
-        Job.memory.name: memory,
-        Job.cpu.name: nullable(_first(cpu, plausible(metric(CPU_V1)))),
-        Job.cores.name: nullable(cores),
-        Job.allocated_memory.name: nullable(_unless_null(_times_exact(megabytes, 2**20), megabytes)),
-        Job.core_seconds.name: nullable(_unless_null(_times_exact(runtime, cores), runtime, cores)),
-        Job.wait.name: wait,
-        Job.oom.name: oom,
-    }
-
-
-def _killed(failed: Flags, peak: Integers, limit: Integers, hits: Integers, kills: Integers) -> pl.Series:
-    """Return which jobs were killed for memory, null where nothing could tell.
-
-    The second cgroups count the kills. Under the first ones a job that `failed` with its peak at 98 % of a limit or
-    more is taken for killed. Without a limit they cannot tell: the system may have killed the job. A job with a limit
-    but no peak was not killed if it never hit the limit; hits alone prove nothing.
-    """
-    # NULL is negative, and stands for "no limit" too.
-    limited, measured = limit > 0, peak > 0
-    # 100 · peak ≥ 98 · limit, where neither product need fit.
-    near = limited & measured & (limit - peak <= limit // 50)
-    uncounted = kills == NULL
-    killed = pl.Series(np.where(uncounted, failed & near, kills > 0))
-    return killed.set(pl.Series(uncounted & ~(limited & (measured | (hits == 0)))), None)
-
-
-def _waited(start: Integers, created: Integers) -> Integers:
-    waited = np.where(start > 2**62, NULL, start) - created * 10
-    return _unless_null(np.where(waited < 0, NULL, waited), start, created)
-
-
-def _elapsed(start: Integers, end: Integers) -> Integers:
-    return _unless_null(end - np.where(start == NULL, 0, start), start, end)
-
-
-def _unless_null(result: Integers, *columns: Integers) -> Integers:
-    return np.where(np.logical_or.reduce([column == NULL for column in columns]), NULL, result)
-
-
-def _first(column: Integers, other: Integers) -> Integers:
-    """Return the values of a column, replaced by those of the other one where they are NULL."""
-    return np.where(column == NULL, other, column)
-
-
-def _times_exact(a: Integers, b: Integers | int) -> Integers:
-    """Return a × b / SECOND for non-negative integers, rounded down; NULL beyond 62 bits."""
-    whole, part = np.asarray(b) // SECOND, np.asarray(b) % SECOND
-    large = a.astype(np.float64) * np.asarray(b, np.float64) / SECOND >= 2.0**62
-    a = np.where(large, 0, a)
-    # a × part may not fit at once: a's own whole and part keep every product below 2^63.
-    return np.where(large, NULL, a * whole + (a // SECOND) * part + (a % SECOND) * part // SECOND)

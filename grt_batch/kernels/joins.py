@@ -7,7 +7,31 @@ from typing import Any
 import numpy as np
 
 from grt_batch.kernels.compiled import compiled, inlined
-from grt_batch.schema.members import NO_LIMIT, NULL
+from grt_batch.schema.members import (
+    CPU_V1,
+    CPU_V2,
+    END,
+    HITS_V1,
+    KILLS_V2,
+    LIMIT_V1,
+    MEMORY_MB,
+    MEMORY_V1,
+    MEMORY_V2,
+    NO_LIMIT,
+    NULL,
+    RUNTIME,
+    SECOND,
+    SLOTS,
+    START,
+)
+
+_INT64_MAX = 2**63 - 1
+
+
+_MOST_MICROSECONDS = NO_LIMIT // 1000
+
+
+_DAY = 86_400_000_000
 
 
 @compiled
@@ -22,33 +46,163 @@ def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
 def put_in_order(rows: Any, ends: Any, order: Any) -> Any:
     """Put the places of the records that have a row (0 or more) into `order`, by row, stable within a row.
 
-    `ends`, zeros, one more than there are rows, is room for where each row's places end. Returns the number of places.
+    `ends`, zeros, one more than there are rows, receives where each row's places end. Returns the number of places, and
+    whether `order` leaves all records where they are.
     """
     for row in rows:
         if row >= 0:
             ends[row + 1] += 1
     for row in range(1, ends.size):
         ends[row] += ends[row - 1]
+    moved = 0
     for i in range(rows.size):
         row = rows[i]
         if row >= 0:
+            moved |= ends[row] ^ i
             order[ends[row]] = i
             ends[row] += 1
-    return ends[-1]
+    return ends[-1], moved == 0 and ends[-1] == rows.size
 
 
 @compiled
-def put_metric(rows: Any, seen: Any, metric: Any, values: Any, out: Any) -> None:
-    """Put the values of a metric into `out[row]`, the rows of their jobs.
+def pack_values(values: Any, seen: Any, packed: Any) -> Any:
+    """Put the values of the metrics that each record has, as the bits of `seen` say, one after another into `packed`.
 
-    `values` belong, one after another, to the records whose `seen` has the bit `metric`; a row below 0 has no job.
+    Returns how many there are.
     """
-    taken = 0
-    for i in range(rows.size):
-        if (seen[i] >> metric) & 1:
-            if rows[i] >= 0:
-                out[rows[i]] = values[taken]
-            taken += 1
+    count = 0
+    for i in range(seen.size):
+        for metric in range(values.shape[1]):
+            packed[count] = values[i, metric]
+            count += (seen[i] >> metric) & 1
+    return count
+
+
+@compiled
+def find_values(seen: Any, begins: Any) -> None:
+    """Put where the values of each record begin, as `pack_values` left them, into `begins`."""
+    begin = 0
+    for i in range(seen.size):
+        begins[i] = begin
+        bits = np.int64(seen[i])
+        while bits:
+            bits &= bits - 1
+            begin += 1
+
+
+@compiled
+def measure_jobs(
+    order: Any,
+    ends: Any,
+    begins: Any,
+    seen: Any,
+    packed: Any,
+    created: Any,
+    failed: Any,
+    newest: Any,
+    measured: Any,
+    oom: Any,
+    without: Any,
+    implausible: Any,
+) -> None:
+    """Measure each job by the newest values of its metrics.
+
+    `order` and `ends` are those of the records, from `put_in_order`, `begins` from `find_values`, `newest` is room for
+    one job's metrics. `measured[:, row]` receives runtime, memory, cpu, cores, allocated_memory, core_seconds and wait,
+    NULL where one is unknown. A negative measurement is unknown, and marks the job as `implausible`; `without` marks
+    jobs without metrics, and `oom` those that were killed for memory, -128 where nothing could tell.
+    """
+    begin = 0
+    for row in range(created.size):
+        without[row] = begin == ends[row]
+        newest[:] = NULL
+        for i in order[begin : ends[row]]:
+            place = begins[i]
+            for metric in range(newest.size):
+                if (seen[i] >> metric) & 1:
+                    newest[metric] = packed[place]
+                    place += 1
+        begin = ends[row]
+        missing = newest[RUNTIME] == NULL
+        for metric in range(newest.size):
+            if newest[metric] < 0 and newest[metric] != NULL:
+                newest[metric], implausible[row] = NULL, 1
+        # Only a missing runtime becomes end - start; a negative one stays implausible.
+        if missing and newest[START] != NULL and newest[END] != NULL:
+            if newest[END] >= newest[START]:
+                newest[RUNTIME] = newest[END] - newest[START]
+            else:
+                implausible[row] = 1
+        measured[0, row] = newest[RUNTIME]
+        measured[1, row] = newest[MEMORY_V2] if newest[MEMORY_V2] > 0 else newest[MEMORY_V1]
+        if measured[1, row] == 0:
+            measured[1, row] = NULL
+        usec = newest[CPU_V2]
+        measured[2, row] = usec * 1000 if usec != NULL and usec <= _MOST_MICROSECONDS else newest[CPU_V1]
+        measured[3, row] = newest[SLOTS]
+        measured[4, row] = _times_exact(newest[MEMORY_MB], 1 << 20)
+        measured[5, row] = _times_exact(newest[RUNTIME], newest[SLOTS])
+        measured[6, row] = _waited(newest[START], created[row])
+        oom[row] = _killed(failed[row], newest[MEMORY_V1], newest[LIMIT_V1], newest[HITS_V1], newest[KILLS_V2])
+
+
+@inlined
+def _times_exact(a: Any, b: Any) -> Any:
+    """Return a × b / SECOND for non-negative integers, rounded down; NULL beyond 62 bits, and where one is NULL."""
+    if a == NULL or b == NULL or np.float64(a) * np.float64(b) / SECOND >= 2.0**62:
+        return NULL
+    whole, part = b // SECOND, b % SECOND
+    # a × part may not fit at once: a's own whole and part keep every product below 2^63.
+    return a * whole + (a // SECOND) * part + (a % SECOND) * part // SECOND
+
+
+@inlined
+def _waited(start: Any, created: Any) -> Any:
+    """Return start - created in units of 1e-7 s; NULL where that is negative, unknown or does not fit."""
+    if start == NULL or created == NULL or (created < 0 and start > _INT64_MAX + created * 10):
+        return NULL
+    waited = start - created * 10
+    return waited if waited >= 0 else NULL
+
+
+@inlined
+def _killed(failed: Any, peak: Any, limit: Any, hits: Any, kills: Any) -> Any:
+    """Return whether a job was killed for memory, 0 or 1; -128 where nothing could tell.
+
+    The second cgroups count the kills. Under the first ones a job that `failed` with its peak at 98 % of a limit or
+    more is taken for killed. Without a limit they cannot tell: the system may have killed the job. A job with a limit
+    but no peak was not killed if it never hit the limit; hits alone prove nothing.
+    """
+    if kills != NULL:
+        return np.int8(kills > 0)
+    # NULL is negative, and stands for "no limit" too.
+    if limit <= 0 or (peak <= 0 and hits != 0):
+        return np.int8(-128)
+    # 100 · peak ≥ 98 · limit, where neither product need fit.
+    return np.int8(failed and peak > 0 and limit - peak <= limit // 50)
+
+
+@compiled
+def find_days(created: Any, days: Any, months: Any) -> None:
+    """Put the day of each time, µs since 1970, and the first day of its month into `days` and `months`, as days since
+    1970; the least integer where the time is NULL.
+
+    The days follow the civil calendar: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
+    """
+    before, month = np.int64(NULL), np.int64(NULL)
+    for i in range(created.size):
+        if created[i] == NULL:
+            days[i] = months[i] = -(1 << 31)
+            continue
+        day = created[i] // _DAY
+        if day != before:
+            shifted = (day + 719468) % 146097
+            year = (shifted - shifted // 1460 + shifted // 36524 - shifted // 146096) // 365
+            of_year = shifted - (365 * year + year // 4 - year // 100)
+            # Months from March on; `first` is the first day of this one.
+            first = (153 * ((5 * of_year + 2) // 153) + 2) // 5
+            before, month = day, day - (of_year - first)
+        days[i], months[i] = day, month
 
 
 @compiled

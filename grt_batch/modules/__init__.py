@@ -9,25 +9,20 @@ from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, 
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, INSTANCE_KEY, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
     TOOL_COLUMNS,
     TOOL_KEY,
-    by_instance,
     error_rate,
     hours,
     in_state,
     jobs_in,
-    of_all_versions,
     outcomes,
-    put_together,
-    rows_of_each,
     with_all_instances,
     with_all_instances_and_versions,
     with_all_merged,
     with_all_versions,
-    with_versions_merged,
     within,
 )
 from grt_batch.schema.figures import ALL_DIGITS
@@ -48,6 +43,7 @@ __all__ = [
     "ALL_VERSIONS",
     "BOUNDS_SCALE",
     "INSTANCE",
+    "INSTANCE_KEY",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
     "PERIODS",
@@ -81,23 +77,18 @@ __all__ = [
     "Table",
     "Type",
     "bin_field",
-    "by_instance",
     "error_rate",
     "histogram",
     "hours",
     "in_state",
     "jobs_in",
     "known_sum",
-    "of_all_versions",
     "outcomes",
-    "put_together",
     "quantiles",
-    "rows_of_each",
     "statistics",
     "with_all_instances",
     "with_all_instances_and_versions",
     "with_all_merged",
     "with_all_versions",
-    "with_versions_merged",
     "within",
 ]

@@ -5,44 +5,77 @@ that count, tables that answer, and `rows`, which turns the one into the other. 
 fields that can be counted, `grt_batch.aggregate.measures` the cubes, and `grt_batch.modules.helpers` what many reports
 need.
 
-The laws, tested over every module: aggregate(x + y) = merge([aggregate(x), aggregate(y)]) wherever the jobs are cut;
-merge is associative and commutative, with empty() as identity.
+The laws, tested over every module: what is counted of jobs x and y together is merge([counted of x, counted of y])
+wherever the jobs are cut; merge is associative and commutative, with empty() as identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 
 from grt_batch.aggregate.measures import Cube
-from grt_batch.frames.dictionaries import alike
+from grt_batch.columns import packing
+from grt_batch.columns.columns import Columns
+from grt_batch.columns.texts import Texts
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.schema.records import RECORDS, Job, Record, Records
+from grt_batch.schema.records import RECORDS, Field, Job, Record
 from grt_batch.schema.tables import Table
 
-Partial = dict[str, pl.DataFrame]
-"""A small, mergeable summary of jobs: a frame for each cube, by its name."""
-
-
-WINDOW_DAYS = 60
-"""The longest window that looks back from the as-of day, in days: windowed cubes reach back this far."""
+Counted = dict[str, Columns]
+"""A small, mergeable summary of jobs: what each cube has counted, by its name. The store keeps one of an archive as the
+module's partial."""
 
 
 INSTANCE = "instance_id"
 """The column with the id of the instance, which the cubes of `rows` have."""
 
 
+INSTANCE_KEY = Field(INSTANCE, pl.String(), "", "the instance")
+"""The key that the cubes of `rows` have before those that they declare."""
+
+
 ALL_INSTANCES = "*"
 """The instance_id of rows of all instances together."""
+
+
+class Partial(Mapping[str, pl.DataFrame]):
+    """The cubes of all instances by their names, as `rows` gets them, with the column `instance_id`.
+
+    A frame of a cube is made when it is asked for; `columns` has the integers that it is made of.
+    """
+
+    def __init__(self, cubes: Iterable[Cube], columns: Mapping[str, Columns]) -> None:
+        """Take the columns of cubes, with those of the instance."""
+        self.columns = columns
+        self._cubes = {cube.name: of_instances(cube) for cube in cubes}
+        self._frame = cache(lambda name: self._cubes[name].frame(self.columns[name]))
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self._frame(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cubes)
+
+    def __len__(self) -> int:
+        return len(self._cubes)
+
+
+def of_instances(cube: Cube) -> Cube:
+    """Return a cube with the instance among its keys, the first of them where it is missing."""
+    return cube if INSTANCE_KEY in cube.keys else replace(cube, keys=(INSTANCE_KEY, *cube.keys))
 
 
 class Module:
     """Asks a question, and declares the tables that answer it.
 
     `name` is what the command line and the store call it; modules with `opt_in` run only where they are named. `needs`
-    are the kinds of records that `aggregate` reads, `cubes` what it counts, `tables` what `rows` returns. `packages`
+    are the kinds of records that it reads, `cubes` what it counts, `tables` what `rows` returns. `packages`
     are imports that an installation without extras lacks. A module that `looks_at_archives` has rows that depend on the
     ledger's archives, which only the first rank knows; any other knows the id of an instance and whether it is public.
     `settings` are the keys of the configuration that its rows depend on; it sees the others at their defaults.
@@ -64,35 +97,34 @@ class Module:
         """Whether a partial depends on the first day of the window."""
         return any(cube.windowed for cube in self.cubes)
 
-    def empty(self) -> Partial:
-        """Return the partial of no jobs, the identity of `merge`."""
+    def empty(self) -> Counted:
+        """Return what is counted of no jobs, the identity of `merge`."""
         return {cube.name: cube.empty() for cube in self.cubes}
 
-    def aggregate(self, records: Records) -> Partial:
-        """Return the partial of some jobs with all their records; `records` holds the kinds that the module needs."""
-        partial: Partial = {}
-        for cube in self.cubes:
-            if cube.name not in partial:
-                partial |= cube.count(records)
-        return partial
-
-    def merge(self, partials: Sequence[Partial]) -> Partial:
-        """Return one partial, as if the jobs of all had been aggregated at once, of the cubes that all partials
-        have."""
+    def merge(self, parts: Sequence[Counted]) -> Counted:
+        """Return one summary, as if the jobs of all had been counted at once, of the cubes that all parts have."""
         return {
-            cube.name: cube.merge([partial[cube.name] for partial in partials])
+            cube.name: cube.merge([part[cube.name] for part in parts])
             for cube in self.cubes
-            if all(cube.name in partial for partial in partials)
+            if all(cube.name in part for part in parts)
         }
 
-    def gathered(self, partials: Sequence[Partial]) -> Partial:
-        """Merge the partials of whole archives of an instance, oldest first. Here a module may let go what is rare, to
-        keep its partials small: also of one archive alone.
+    def gathered(self, parts: Sequence[Counted]) -> Counted:
+        """Merge what was counted of whole archives of an instance, oldest first. Here a module may let go what is rare,
+        to keep its partials small: also of one archive alone.
 
         The law: gathering what was gathered of the first archives with further ones gives what gathering all at once
         gives.
         """
-        return self.merge(partials)
+        return self.merge(parts)
+
+    def pack(self, counted: Counted) -> bytes:
+        """Return a summary as bytes, for the store."""
+        return packing.pack(counted)
+
+    def unpack(self, raw: bytes, cubes: Container[str] | None = None) -> Counted:
+        """Return the summary that `pack` packed, or only cubes with these names."""
+        return packing.unpack(raw, cubes)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the rows of each of `tables`, by its name. The cubes of `partial` hold all instances, with the column
@@ -106,19 +138,34 @@ def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:
     return tuple(kind for kind in RECORDS if kind in needs and kind != Job.kind)
 
 
-def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Partial]) -> Partial:
+def concat_instances(cubes: Sequence[Cube], merged: Mapping[str, Counted]) -> Partial:
     """Return the cubes of all instances with the column `instance_id`, whose dictionary has `*` too.
 
     All columns of a name have one dictionary, so that rows of several cubes can be put together.
     """
-    instances = pl.Enum(sorted({ALL_INSTANCES, *merged}))
-    names = [cube.name for cube in cubes for _ in merged]
-    frames = [
-        partial[cube.name].select(pl.lit(instance_id, instances).alias(INSTANCE), pl.all())
-        for cube in cubes
-        for instance_id, partial in merged.items()
+    order = sorted(merged)
+    instances = Texts.of([ALL_INSTANCES, *order])
+    together = {}
+    for cube in cubes:
+        parts = [merged[instance_id][cube.name] for instance_id in order] or [cube.empty()]
+        codes = (
+            np.repeat(instances.codes_of(order), [part.height for part in parts]) if order else np.zeros(0, np.int32)
+        )
+        together[cube.name] = Columns.concat(parts).extended({INSTANCE: codes}, {INSTANCE: instances})
+    return Partial(cubes, dict(zip(together, alike(list(together.values())), strict=True)))
+
+
+def alike(tables: Sequence[Columns]) -> list[Columns]:
+    """Return tables whose columns of the same name share a dictionary."""
+    parts: dict[str, list[Texts]] = {}
+    for table in tables:
+        for name, texts in table.texts.items():
+            parts.setdefault(name, []).append(texts)
+    united = {name: Texts.united(several) for name, several in parts.items()}
+    return [
+        table.extended(
+            {name: own.recoded(table[name], united[name]) for name, own in table.texts.items()},
+            {name: united[name] for name in table.texts},
+        )
+        for table in tables
     ]
-    together: dict[str, list[pl.DataFrame]] = {cube.name: [] for cube in cubes}
-    for name, frame in zip(names, alike(frames, {text for cube in cubes for text in cube.texts}), strict=True):
-        together[name].append(frame)
-    return {cube.name: pl.concat(together[cube.name], rechunk=True) for cube in cubes}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Iterator, Sequence
+import struct
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+import orjson
 import polars as pl
+from isal import isal_zlib
 
 from grt_batch.aggregate.measures import Cube
 from grt_batch.ledger.ledger import Ledger
@@ -16,14 +19,10 @@ from grt_batch.modules.base import Module, Partial
 from grt_batch.schema.records import Records
 from grt_batch.schema.tables import Table
 
-PARTS = "parts"
-"""The one frame of an export's partial."""
+_SIZE = struct.Struct("<I")
 
 
-PART = pl.Schema(
-    {"name": pl.String(), "jobs": pl.Int64(), "rows": pl.Int64(), "bytes": pl.Int64(), "data": pl.Binary()}
-)
-"""The name of a part, its jobs, rows and bytes before compression, and its data."""
+_LEVEL = 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class ArchiveParts:
 
 
 class Export(Module):
-    """Passes records on instead of counting them. Its partial is finished work, in parts, which the coordinator appends
-    to those of earlier archives.
+    """Passes records on instead of counting them. Its partial is finished work, a list of parts, which the coordinator
+    appends to those of earlier archives.
 
     The law of exports: wherever the jobs are cut, parts with the same name hold together what one part of all jobs
     would hold.
@@ -69,18 +68,35 @@ class Export(Module):
         """Yield the parts of some records, each name once."""
         raise NotImplementedError
 
-    def empty(self) -> Partial:
+    def empty(self) -> Any:
         """Return no parts."""
-        return {PARTS: pl.DataFrame(schema=PART)}
+        return []
 
-    def aggregate(self, records: Records) -> Partial:
-        """Return the parts of some jobs with all their records."""
-        rows = [(part.name, part.jobs, part.rows, part.bytes, part.data) for part in self.parts(records)]
-        return {PARTS: pl.DataFrame(rows, schema=PART, orient="row")}
+    def merge(self, parts: Sequence[Any]) -> Any:
+        """Return the parts of all, lists of `Part`, in their order."""
+        return [part for some in parts for part in some]
 
-    def merge(self, partials: Sequence[Partial]) -> Partial:
-        """Return all parts, in the order of `partials`."""
-        return {PARTS: pl.concat([partial[PARTS] for partial in partials])}
+    def pack(self, counted: Any) -> builtins.bytes:
+        """Return parts as bytes, for the store."""
+        packed = [builtins.bytes(isal_zlib.compress(part.data, _LEVEL)) for part in counted]
+        head = orjson.dumps(
+            [(part.name, part.jobs, part.rows, part.bytes, len(raw)) for part, raw in zip(counted, packed, strict=True)]
+        )
+        return b"".join([_SIZE.pack(len(head)), head, *packed])
+
+    def unpack(self, raw: builtins.bytes, cubes: Container[str] | None = None) -> Any:
+        """Return the parts that `pack` packed, or only those with the names `cubes`."""
+        view = memoryview(raw)
+        (size,) = _SIZE.unpack_from(view)
+        at = _SIZE.size + size
+        parts = []
+        for name, jobs, rows, plain, length in orjson.loads(view[_SIZE.size : at]):
+            if cubes is None or name in cubes:
+                parts.append(
+                    Part(name, jobs, rows, plain, builtins.bytes(isal_zlib.decompress(view[at : at + length])))
+                )
+            at += length
+        return parts
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return nothing: what an export publishes would not fit in the memory of one rank."""

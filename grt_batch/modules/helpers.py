@@ -3,34 +3,30 @@
 In `rows` the cubes of a partial hold all instances, with the column `instance_id`. Where a table adds rows up, start
 from `with_all_instances(partial[CUBE.name])`, choose days by `filter(within(ledger, 30))`, then group by the table's
 key: the rows of the instance `*` come out beside those of each instance. `with_all_versions` does the same for the
-versions of a tool. Where numbers follow from whole cubes, as statistics do, add what all versions make by
-`with_versions_merged`, take the cubes apart by `by_instance`, add `*` by `with_all_merged`, and put the rows together
-by `rows_of_each`.
+versions of a tool. Where numbers follow from whole cubes, as statistics do, add what all instances and versions make
+together by `with_all_merged`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 
 from grt_batch.aggregate.measures import Cube
-from grt_batch.frames.dictionaries import alike, categories, replaced
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.columns import Columns
+from grt_batch.columns.quotient import quotient
+from grt_batch.columns.texts import Texts, at
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial, of_instances
 from grt_batch.schema.records import ALL_VERSIONS, Field, Job
 from grt_batch.schema.tables import Column, Type
 from grt_batch.schema.tool_ids import SHED_ID
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
 """The columns that name a tool."""
-
-
-INSTANCE_KEY = Field(INSTANCE, pl.String(), "", "the instance")
-"""The key that the cubes of `rows` have besides those that they declare."""
 
 
 TOOL_COLUMNS = (
@@ -89,24 +85,16 @@ def with_all_instances(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame, frame.with_columns(everywhere)])
 
 
-def of_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of a cube as those of their tool over all versions: `tool_version` is `*`, and the `tool_id` of a
-    tool from a Tool Shed has no version. Other ids stay as they are."""
-    tool_id, tool_version = TOOL_KEY
-    ids = frame[tool_id]
-    return frame.with_columns(
-        replaced(ids, categories(ids).str.replace(SHED_ID, "${shed}/repos/${owner}/${repository}/${name}")),
-        pl.lit(ALL_VERSIONS, pl.Enum([ALL_VERSIONS])).alias(tool_version),
-    )
-
-
 def with_all_versions(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of a cube twice: as those of their version, and as those of the version `*`.
+    """Return the rows of a cube twice: as those of their version, and as those of the version `*`, which have as
+    `tool_id` that of a tool from a Tool Shed without the version. Other ids stay as they are.
 
     What is grouped by TOOL_KEY and added up then has rows of a tool over all its versions beside those of each, also
     where there is only one.
     """
-    return pl.concat(alike([frame, of_all_versions(frame)], TOOL_KEY))
+    tools = Columns.of(frame.select(TOOL_KEY))
+    twice = Columns.concat([tools, of_all_versions(tools)]).frame(dict.fromkeys(TOOL_KEY, pl.String()))
+    return pl.concat([frame.drop(TOOL_KEY)] * 2).hstack(twice).select(frame.columns)
 
 
 def with_all_instances_and_versions(frame: pl.DataFrame) -> pl.DataFrame:
@@ -114,38 +102,25 @@ def with_all_instances_and_versions(frame: pl.DataFrame) -> pl.DataFrame:
     return with_all_instances(with_all_versions(frame))
 
 
-def with_versions_merged(partial: Partial, cubes: Iterable[Cube]) -> Partial:
-    """Add to cubes of `rows` what all versions of a tool make together, in each instance."""
-    cubes = (replace(cube, keys=(INSTANCE_KEY, *cube.keys)) for cube in cubes)
-    return {cube.name: cube.merge([partial[cube.name], of_all_versions(partial[cube.name])]) for cube in cubes}
+def with_all_merged(partial: Partial, cubes: Iterable[Cube]) -> Partial:
+    """Return cubes of `rows` with what all instances make together, and all versions of a tool: as if the jobs of all
+    had been counted once more."""
+    found = {}
+    for cube in map(of_instances, cubes):
+        parts = [rows := partial.columns[cube.name], of_all_versions(rows)]
+        found[cube.name] = cube.merge([*parts, *(repeated(part, INSTANCE, ALL_INSTANCES) for part in parts)])
+    return Partial(cubes, found)
 
 
-def by_instance(partial: Partial, cubes: Iterable[Cube]) -> dict[str, Partial]:
-    """Take cubes apart by instance: each partial is what the cubes have counted in that instance."""
-    found: dict[str, Partial] = {}
-    for cube in cubes:
-        parts = partial[cube.name].partition_by(INSTANCE, include_key=False, as_dict=True)
-        for (instance_id,), frame in parts.items():
-            found.setdefault(instance_id, {})[cube.name] = frame
-    return found
+def of_all_versions(rows: Columns) -> Columns:
+    """Return the rows of a cube as those of their tool over all versions."""
+    tool_id, tool_version = TOOL_KEY
+    names = rows.texts[tool_id].names.str.replace(SHED_ID, "${shed}/repos/${owner}/${repository}/${name}")
+    texts = Texts(names.unique().sort())
+    codes = at(texts.codes_of(names.to_list()), rows[tool_id])
+    return repeated(rows.extended({tool_id: codes}, {tool_id: texts}), tool_version, ALL_VERSIONS)
 
 
-def with_all_merged(parts: Mapping[str, Partial], cubes: Iterable[Cube]) -> dict[str, Partial]:
-    """Add the partial of all instances, `*`, to those that `by_instance` returns."""
-    together = {
-        cube.name: cube.merge([part[cube.name] for part in parts.values() if cube.name in part]) for cube in cubes
-    }
-    return {**parts, ALL_INSTANCES: together}
-
-
-def rows_of_each(parts: Mapping[str, Partial], rows: Callable[[Partial], pl.DataFrame]) -> pl.DataFrame:
-    """Compute the rows of each partial, and put them together with the column `instance_id`."""
-    return put_together(
-        [rows(part).with_columns(pl.lit(instance_id).alias(INSTANCE)) for instance_id, part in parts.items()]
-    )
-
-
-def put_together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Concatenate frames whose texts are encoded by different dictionaries."""
-    texts = {name for frame in frames for name, kind in frame.schema.items() if isinstance(kind, pl.Enum)}
-    return pl.concat(alike(frames, texts))
+def repeated(rows: Columns, name: str, text: str) -> Columns:
+    """Return rows with a column that holds one text."""
+    return rows.extended({name: np.zeros(rows.height, np.int32)}, {name: Texts.of([text])})

@@ -9,12 +9,12 @@ from functools import cached_property
 
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
-from grt_batch.frames.ipc import pack_frames, unpack_frames
-from grt_batch.modules.base import WINDOW_DAYS, Module, Partial
+from grt_batch.modules.base import Counted, Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, merged_keys, partial_key
 from grt_batch.pipeline.plan import Planned, first_day, known_superseded, newer_reports
 from grt_batch.pipeline.tasks import RunTasks
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.store import Store
 
 _MERGED_AT_ONCE = 16 << 20
@@ -85,10 +85,10 @@ class MergedEntry:
     kind: str
     key: str
 
-    def load(self, store: Store) -> Partial | None:
+    def load(self, store: Store, module: Module) -> Counted | None:
         """Return the cubes, None where the entry is missing or damaged."""
         raw = store.get(self.kind, self.key)
-        return None if raw is None else unpack_frames(raw, self.cubes)
+        return None if raw is None else module.unpack(raw, self.cubes)
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ class MergeOrder:
     def _merge(self, store: Store) -> tuple[str, ...]:
         """Merge on from the longest stored prefix of the archives. Return the keys of damaged partials."""
         module, prefixes = self._module, self._prefixes
-        done, result = 0, {name: frame for name, frame in module.empty().items() if name in self.cubes}
+        done, result = 0, {name: rows for name, rows in module.empty().items() if name in self.cubes}
         if not self.again:
             for length in range(len(self.keys) - 1, 0, -1):
                 raw = store.get(MERGED, prefixes[length])
                 if raw is not None:
-                    done, result = length, unpack_frames(raw)
+                    done, result = length, module.unpack(raw)
                     break
         for keys in self._at_once(store, self.keys[done:]):
             raws = {key: store.get(PARTIAL, key) for key in keys}
@@ -158,10 +158,10 @@ class MergeOrder:
             if damaged:
                 return damaged
             store.clock.count(Stage.MERGE, sum(len(raw) for raw in raws.values() if raw is not None))
-            partials = [unpack_frames(raw, self.cubes) for raw in raws.values() if raw is not None]
+            partials = [module.unpack(raw, self.cubes) for raw in raws.values() if raw is not None]
             result = module.gathered([result, *partials])
         with store.clock.stage(Stage.STORE):
-            store.put(MERGED, prefixes[-1], pack_frames(result))
+            store.put(MERGED, prefixes[-1], module.pack(result))
         if done:
             store.drop(MERGED, prefixes[done])
         return ()

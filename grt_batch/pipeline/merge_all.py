@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
-import polars as pl
-
 from grt_batch.core.errors import StoreDamaged
-from grt_batch.frames.ipc import unpack_frames
 from grt_batch.modules.base import Module
-from grt_batch.modules.export import PARTS, ArchiveParts, Part
+from grt_batch.modules.export import ArchiveParts, Export, Part
 from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.keys import PARTIAL, content_key, merged_keys
 from grt_batch.pipeline.merge import MergedEntry, MergeInput, MergeOrder, counted_in, merges
@@ -53,14 +50,16 @@ def merge_instances(context: RunContext, modules: Sequence[Module], inputs: Inpu
     return {module.name: [order.merged for order in orders if order.module == module.name] for module in modules}
 
 
-def export_parts(context: RunContext, export: Module, inputs: Inputs) -> list[ArchiveParts]:
+def export_parts(context: RunContext, export: Export, inputs: Inputs) -> list[ArchiveParts]:
     """Return the parts that an export has of all archives; they stay in the store until they are loaded."""
     keys = (
         (instance_id, archive.partial(export))
         for instance_id, archives in inputs.items()
         for archive in counted_in(context.store, export, archives)
     )
-    return [ArchiveParts(instance_id, key, partial(_load_parts, context.store, key)) for instance_id, key in keys]
+    return [
+        ArchiveParts(instance_id, key, partial(_load_parts, export, context.store, key)) for instance_id, key in keys
+    ]
 
 
 def _merges(
@@ -71,13 +70,11 @@ def _merges(
             yield instance_id, cubes, merged
 
 
-def _load_parts(store: Store, key: str, names: Collection[str] | None = None) -> list[Part]:
+def _load_parts(export: Export, store: Store, key: str, names: Collection[str] | None = None) -> list[Part]:
     raw = store.get(PARTIAL, key)
     if raw is None:
         # Much may have been written already: this run ends, and the next one makes the entry again.
         store.drop(PARTIAL, key)
         raise StoreDamaged(store=store.root)
-    parts = unpack_frames(raw)[PARTS]
-    if names is not None:
-        parts = parts.filter(pl.col("name").is_in(list(names)))
-    return [Part(*row) for row in parts.iter_rows()]
+    parts: list[Part] = export.unpack(raw, names)
+    return parts

@@ -14,7 +14,7 @@ import orjson
 from grt_batch.core.config import Config
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import utc
-from grt_batch.modules.base import WINDOW_DAYS, Module, wanted_by
+from grt_batch.modules.base import Module, wanted_by
 from grt_batch.pipeline.keys import (
     PARTIAL,
     SUPERSEDED,
@@ -24,7 +24,7 @@ from grt_batch.pipeline.keys import (
     partial_key,
     superseding_key,
 )
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import WINDOW_DAYS, Job
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from grt_batch.columns.columns import null_of
 from grt_batch.core.config import Config
 from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import Quarantine
@@ -22,7 +23,7 @@ from grt_batch.ledger.account import Account
 from grt_batch.pipeline.tasks import DecodeTask, RunTasks
 from grt_batch.schema.escapes import escape
 from grt_batch.schema.members import Kind
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import Job, Records
 from grt_batch.uploads.archive import ArchiveReader, Block, Header
 from grt_batch.uploads.unpacking import Limits
 
@@ -46,7 +47,7 @@ def read_archive(
     run_tasks: RunTasks,
     clock: Clock,
     progress: Callable[[int], None],
-) -> tuple[Account, dict[str, pl.DataFrame] | None, bytes]:
+) -> tuple[Account, Records | None, bytes]:
     """Decode and join all members of one tar.gz. Call `progress` with all bytes read so far.
 
     Return its account, its jobs and the `wanted` kinds of records, and its reject file.
@@ -79,7 +80,7 @@ def read_archive(
             rejects.add(waiting.popleft(), decoded)
             joiner.add(decoded)
         with clock.stage(Stage.JOIN, reader.text_bytes):
-            joined, repeated = joiner.join()
+            records, repeated = joiner.join()
     except Quarantine as error:
         sha256 = file_sha256(tar)
         size = tar.stat().st_size if sha256 else 0
@@ -88,8 +89,10 @@ def read_archive(
         return Account(sha256=sha256, bytes=size, quarantine=reason), None, b""
     for kind, redacted in rejects.redacted.items():
         joiner.members[kind].redacted += redacted
-    jobs = joined[Job]
-    ids, last_day = jobs[Job.job_id.name], jobs[Job.day.name].max()
+    jobs = records[Job]
+    ids, days = jobs[Job.job_id.name], jobs[Job.day.name]
+    # Null is the least integer.
+    last_day = int(days.max(initial=null_of(days)))
     account = Account(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
@@ -102,9 +105,9 @@ def read_archive(
         repeated=repeated,
         first_id=int(ids[0]) if jobs.height else None,
         last_id=int(ids[-1]) if jobs.height else None,
-        last_day=last_day.isoformat() if isinstance(last_day, date) else None,
+        last_day=(date(1970, 1, 1) + timedelta(last_day)).isoformat() if last_day > null_of(days) else None,
     )
-    return account, {record.kind: frame for record, frame in joined.items()}, rejects.content()
+    return account, records, rejects.content()
 
 
 class _RejectFile:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from grt_batch.columns.packing import pack, unpack
 from grt_batch.core.config import Config
 from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.core.memory import give_back
 from grt_batch.core.timing import Stage
-from grt_batch.frames.ipc import pack_frame, pack_frames, unpack_frame
 from grt_batch.ledger.account import Account
 from grt_batch.modules.base import Module, wanted_by
 from grt_batch.modules.registry import discover
@@ -35,7 +35,7 @@ from grt_batch.pipeline.keys import (
 )
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import RunTasks
-from grt_batch.schema.records import RECORDS, Job, Record
+from grt_batch.schema.records import RECORDS, Job, Record, Records
 from grt_batch.store.store import Store
 
 
@@ -103,7 +103,7 @@ def _reduce_archive(
     modules = [known[name] for name in order.modules]
     key = order.key or _key_of_known_content(order, config, store)
     account = load_account(store, key) if key else None
-    frames: dict[str, pl.DataFrame] | None = None
+    frames: Records | None = None
     if account is None:
         account, frames = _read_and_store(order, modules, config, store, run_tasks, advance)
         if not account.sha256:
@@ -119,7 +119,7 @@ def _reduce_archive(
         frames = _without_superseded(frames, store, order.superseded)
         for module, partial in aggregate(frames, missing, order.since, config, run_tasks):
             with store.clock.stage(Stage.STORE):
-                store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), pack_frames(partial))
+                store.put(PARTIAL, partial_key(key, module, order.superseded, order.since), module.pack(partial))
     advance(order.bytes)
     give_back(account.text_bytes)
     return ReduceOutcome(order.instance_id, order.archive, key, account)
@@ -145,7 +145,7 @@ def _read_and_store(
     store: Store,
     run_tasks: RunTasks,
     progress: Callable[[int], None],
-) -> tuple[Account, dict[str, pl.DataFrame] | None]:
+) -> tuple[Account, Records | None]:
     """Read an archive, and store its account, its records and its reject file. Raises StoreDamaged without a file."""
     if not order.tar:
         raise StoreDamaged(store=store.root)
@@ -156,8 +156,8 @@ def _read_and_store(
         key = account_key(account.sha256, config)
         with store.clock.stage(Stage.STORE):
             if frames is not None:
-                for kind, frame in frames.items():
-                    store.put(kind, key, pack_frame(frame))
+                for record, table in frames.tables.items():
+                    store.put(record.kind, key, pack({record.kind: table}))
                 store.put(REJECT_FILE, key, rejects)
             # Last: an account means that everything else is stored.
             store.put(ACCOUNT, key, account.to_json())
@@ -177,7 +177,7 @@ def _missing(order: ReduceOrder, key: str, modules: Sequence[Module], store: Sto
 def job_ids(store: Store, key: str) -> pl.Series | None:
     """Return the ids of the jobs that were read of an archive, in order; None where the store does not have them."""
     raw = store.get(Job.kind, key)
-    return None if raw is None else unpack_frame(raw, [Job.job_id.name])[Job.job_id.name]
+    return None if raw is None else pl.Series("job_id", unpack(raw)[Job.kind][Job.job_id.name])
 
 
 def _computable(store: Store, key: str, modules: Sequence[Module]) -> list[Module]:
@@ -188,26 +188,23 @@ def _computable(store: Store, key: str, modules: Sequence[Module]) -> list[Modul
 
 def _usable(raw: bytes | None, record: type[Record]) -> bool:
     """Whether stored records have the fields that records have now."""
-    schema = {} if raw is None else unpack_frame(raw).schema
-    return all(
-        field.name in schema and field.type in (schema[field.name], pl.String()) for field in record.stored_fields()
-    )
+    return raw is not None
 
 
-def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> dict[str, pl.DataFrame] | None:
+def _load_frames(store: Store, key: str, wanted: Iterable[str]) -> Records | None:
     """Return the joined records of an archive; None where some are damaged, which are then dropped."""
-    frames: dict[str, pl.DataFrame] = {}
+    frames = {}
     with store.clock.stage(Stage.LOAD):
         for kind in (Job.kind, *wanted):
             raw = store.get(kind, key)
             if raw is None:
                 store.drop(kind, key)
                 return None
-            frames[kind] = unpack_frame(raw)
-    return frames
+            frames[RECORDS[kind]] = unpack(raw)[kind]
+    return Records(frames)
 
 
-def _without_superseded(frames: dict[str, pl.DataFrame], store: Store, superseded: str) -> dict[str, pl.DataFrame]:
+def _without_superseded(frames: Records, store: Store, superseded: str) -> Records:
     """Return the records of the jobs that no newer archive reports again."""
     if not superseded:
         return frames
@@ -215,4 +212,4 @@ def _without_superseded(frames: dict[str, pl.DataFrame], store: Store, supersede
     if raw is None:
         raise FileNotFoundError(f"the store lost the superseded jobs {superseded}")
     ids = np.frombuffer(raw, np.int64)
-    return {kind: frame.filter(~np.isin(frame[Job.job_id.name].to_numpy(), ids)) for kind, frame in frames.items()}
+    return frames.without(ids)

@@ -13,7 +13,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
-from grt_batch.modules.base import Module, Partial, concat_instances
+from grt_batch.modules.base import Counted, Module, Partial, concat_instances
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry
 from grt_batch.pipeline.tasks import RunTasks
@@ -66,15 +66,15 @@ class RenderOrder:
 
     def _load(self, module: Module, store: Store) -> Partial:
         """Return the partials of all instances as one, with the column `instance_id`."""
-        partials: dict[str, Partial] = {name: module.empty() for name in self.instances}
+        counted: dict[str, Counted] = {name: module.empty() for name in self.instances}
         for merged in self.merged:
-            cubes = merged.load(store)
+            cubes = merged.load(store, module)
             if cubes is None:
                 # Other tables may be written already: this run ends, and the next one makes the entry again.
                 store.drop(merged.kind, merged.key)
                 raise StoreDamaged(store=store.root)
-            partials[merged.instance_id].update(cubes)
-        return concat_instances(module.cubes, partials)
+            counted[merged.instance_id].update(cubes)
+        return concat_instances(module.cubes, counted)
 
 
 def table_text(table: Table, rows: pl.DataFrame, config: Config) -> TableText:

@@ -7,23 +7,21 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Protocol
 
-import polars as pl
-
+from grt_batch.aggregate.counting import counted
+from grt_batch.columns.columns import Columns
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.decode.columns import Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.left_out import without
 from grt_batch.decode.redaction import Redaction, redacted
-from grt_batch.frames.dictionaries import filled
-from grt_batch.join.child_records import attached
-from grt_batch.modules.base import Module, Partial
+from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
-from grt_batch.schema.records import NEVER_NULL, RECORDS, Job, Records
+from grt_batch.schema.records import RECORDS, Job, Records
 from grt_batch.uploads.archive import Block
 
-Frames = Mapping[str, pl.DataFrame]
-"""Joined records by their kind."""
+Partials = dict[str, Any]
+"""A partial of each module, by its name: `Counted` of a report, the parts of an export."""
 
 
 class Task(Protocol):
@@ -71,13 +69,13 @@ class DecodeTask:
 
 @dataclass(frozen=True)
 class AggregateTask:
-    """Aggregate the joined records of some jobs, given by kind.
+    """Aggregate the joined records of some jobs: `tables` of them by kind, and `since`, as in `Records`.
 
-    `since` is as in `Records`, `modules_dir` as in the configuration, which a worker does not know.
+    `modules_dir` is as in the configuration, which a worker does not know.
     """
 
     modules: tuple[str, ...]
-    frames: Mapping[str, pl.DataFrame]
+    tables: Mapping[str, Columns]
     since: date
     modules_dir: str = ""
     name: ClassVar[str] = "aggregate"
@@ -85,41 +83,30 @@ class AggregateTask:
     @property
     def place(self) -> str:
         """Return the range of the job ids."""
-        ids = self.frames[Job.kind][Job.job_id.name]
+        ids = self.tables[Job.kind][Job.job_id.name]
         return f"the jobs from {ids[0]} to {ids[-1]}"
 
     @property
     def bytes(self) -> int:
         """Return the size of the records in memory."""
-        return sum(int(frame.estimated_size()) for frame in self.frames.values())
+        return sum(table.bytes for table in self.tables.values())
 
-    def run(self) -> dict[str, Partial]:
+    def run(self) -> Partials:
         """Return the partial of each module, by its name."""
         known = discover(self.modules_dir)
-        return partials_of([known[name] for name in self.modules], self.frames, self.since)
+        records = Records({RECORDS[kind]: table for kind, table in self.tables.items()}, self.since)
+        return partials_of([known[name] for name in self.modules], records)
 
 
-def partials_of(modules: Sequence[Module], frames: Frames, since: date) -> dict[str, Partial]:
-    """Return a partial of the joined records for each module, by its name."""
-    partials: dict[str, Partial] = {}
-    for exports in (False, True):
-        some = [module for module in modules if isinstance(module, Export) is exports]
-        if some:
-            records = _records(frames, since, never_null=not exports)
-            partials |= {module.name: module.aggregate(records) for module in some}
-    return {module.name: partials[module.name] for module in modules}
-
-
-def _records(frames: Frames, since: date, *, never_null: bool) -> Records:
-    """Return the records.
-
-    Reports take a null text for an empty one, which is filled in once for all of them; exports tell the two apart.
-    """
-    jobs = frames[Job.kind]
-    if never_null:
-        jobs = jobs.with_columns(filled(jobs[field.name]) for field in NEVER_NULL)
-    joined = {RECORDS[kind]: jobs if kind == Job.kind else attached(jobs, frame) for kind, frame in frames.items()}
-    return Records(joined, since)
+def partials_of(modules: Sequence[Module], records: Records) -> Partials:
+    """Return a partial of the joined records for each module, by its name. All cubes are counted together."""
+    cubes = {module.name: module.cubes for module in modules}
+    found = iter(counted([cube for some in cubes.values() for cube in some], records))
+    partials: Partials = {name: {cube.name: next(found) for cube in some} for name, some in cubes.items()}
+    for module in modules:
+        if isinstance(module, Export):
+            partials[module.name] = list(module.parts(records))
+    return partials
 
 
 RunTasks = Callable[[Iterator[Task]], Iterator[Any]]

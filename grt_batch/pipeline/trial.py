@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from grt_batch.core.errors import BadArguments, BadModule
 from grt_batch.core.timing import Clock
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
-from grt_batch.modules.base import WINDOW_DAYS, Module, concat_instances, wanted_by
+from grt_batch.modules.base import Module, concat_instances, wanted_by
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import blamed_on
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import partials_of, run_here
+from grt_batch.schema.records import WINDOW_DAYS, Records
 from grt_batch.schema.tables import Table
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive, archive_at
@@ -47,24 +48,24 @@ def try_modules(
         if isinstance(module, Export):
             raise BadModule(file=file, line=_line_of(type(module)), what=f"{module.name} is an export, without rows")
     archive = archive_at(place)
-    account, frames, _ = read_archive(archive.tar, config, wanted_by(modules), run_here, Clock(), lambda _: None)
-    if frames is None:
+    account, records, _ = read_archive(archive.tar, config, wanted_by(modules), run_here, Clock(), lambda _: None)
+    if records is None:
         raise BadArguments(command="try", what=f"{archive.tar} cannot be read: {account.quarantine}")
     last = as_of or (date.fromisoformat(account.last_day) if account.last_day else date.max)
     ledger = _ledger(archive, account, config, last)
     for module in modules:
         with blamed_on(file, _line_of(type(module).rows)):
-            found = _rows(module, frames, ledger)
+            found = _rows(module, records, ledger)
             for table in module.tables:
                 if table.name not in found:
                     raise ValueError(f"rows of {module.name} has no table {table.name}")
                 yield Trial(table, table.frame(found[table.name]), last)
 
 
-def _rows(module: Module, frames: Mapping[str, pl.DataFrame], ledger: Ledger) -> Mapping[str, pl.DataFrame]:
+def _rows(module: Module, records: Records, ledger: Ledger) -> Mapping[str, pl.DataFrame]:
     (instance,) = ledger.instances
     since = ledger.as_of - timedelta(days=WINDOW_DAYS - 1)
-    partial = module.gathered([module.empty(), partials_of([module], frames, since)[module.name]])
+    partial = module.gathered([module.empty(), partials_of([module], replace(records, since=since))[module.name]])
     return module.rows(concat_instances(module.cubes, {instance.instance_id: partial}), ledger)
 
 

@@ -27,11 +27,15 @@ from typing import Any, TypeVar, get_origin
 
 import msgspec
 import numpy as np
-import polars as pl
 
-from grt_batch.frames.ipc import pack_frame, unpack_frame
+from grt_batch.columns.packing import pack_texts, unpack_texts
+from grt_batch.columns.texts import Texts
 
 _COUNTS = struct.Struct("<II")
+
+
+_ALIGNED = 8
+"""Buffers begin at multiples of this, so that arrays of 64-bit integers are views of them."""
 
 
 Buffer = bytes | memoryview
@@ -82,9 +86,12 @@ def pack(*values: Any) -> bytes:
     encoder = msgspec.msgpack.Encoder(enc_hook=partial(_pack_hook, buffers))
     packed = [encoder.encode(value) for value in values]
     sizes = [len(part) for part in (*packed, *buffers)]
-    return b"".join(
-        [_COUNTS.pack(len(packed), len(buffers)), struct.pack(f"<{len(sizes)}Q", *sizes), *packed, *buffers]
-    )
+    parts: list[Buffer] = [_COUNTS.pack(len(packed), len(buffers)), struct.pack(f"<{len(sizes)}Q", *sizes), *packed]
+    at = sum(map(len, parts))
+    for buffer in buffers:
+        parts += [bytes(-at % _ALIGNED), buffer]
+        at += -at % _ALIGNED + len(buffer)
+    return b"".join(parts)
 
 
 def unpack(tag: int, source: int, raw: bytearray) -> Message:
@@ -95,6 +102,8 @@ def unpack(tag: int, source: int, raw: bytearray) -> Message:
     at = _COUNTS.size + sizes.size
     parts: list[memoryview] = []
     for size in sizes.unpack_from(view, _COUNTS.size):
+        if len(parts) >= values:
+            at += -at % _ALIGNED
         parts.append(view[at : at + size])
         at += size
     return Message(Tag(tag), source, parts[:values], parts[values:])
@@ -109,8 +118,9 @@ def _pack_hook(buffers: list[Buffer], value: Any) -> Any:
         case np.ndarray():
             buffers.append(memoryview(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data))
             return len(buffers) - 1, value.dtype.str, value.shape
-        case pl.DataFrame():
-            buffers.append(pack_frame(value, compression="uncompressed"))
+        case Texts():
+            buffers.append(pack_texts(value))
+            return len(buffers) - 1, len(value)
         case Large():
             buffers.append(value.data)
         case _:
@@ -124,8 +134,9 @@ def _read_hook(buffers: Sequence[memoryview], kind: Any, found: Any) -> Any:
         return Path(os.fsdecode(found))
     if kind is Large:
         return Large(buffers[found])
-    if kind is pl.DataFrame:
-        return unpack_frame(bytes(buffers[found]))
+    if kind is Texts:
+        place, count = found
+        return unpack_texts(buffers[place], count)
     if get_origin(kind) is np.ndarray:
         place, dtype, shape = found
         return np.frombuffer(buffers[place], dtype).reshape(shape)

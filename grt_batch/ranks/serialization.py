@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from grt_batch.core.config import Config
 from grt_batch.decode.columns import Decoded
-from grt_batch.frames.ipc import pack_frames, unpack_frames
-from grt_batch.modules.base import Partial
+from grt_batch.modules.base import Counted
+from grt_batch.modules.export import Part
 from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
-from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
+from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Partials, Task
 from grt_batch.ranks.messages import Large, Message, pack
 from grt_batch.sinks.sink import TableText
 
@@ -181,13 +181,20 @@ def _unpack_decode(message: Message) -> DecodeTask:
     return replace(task, block=replace(task.block, data=memoryview(message.read(Large, 2).data).toreadonly()))
 
 
-def _pack_partials(partials: dict[str, Partial]) -> dict[str, Large]:
-    return {name: Large(pack_frames(partial)) for name, partial in partials.items()}
+def _pack_aggregate(task: AggregateTask) -> tuple[Any, ...]:
+    # The jobs of a task are a part of an archive's, and so are their texts.
+    return (replace(task, tables={kind: table.own_texts() for kind, table in task.tables.items()}),)
 
 
-def _unpack_partials(message: Message) -> dict[str, Partial]:
-    packed = message.read(dict[str, Large], 1)
-    return {name: unpack_frames(bytes(large.data)) for name, large in packed.items()}
+def _pack_partials(partials: Partials) -> Any:
+    """Return the partials of reports and those of exports."""
+    parts = {name: partial for name, partial in partials.items() if isinstance(partial, list)}
+    return {name: partial for name, partial in partials.items() if name not in parts}, parts
+
+
+def _unpack_partials(message: Message) -> Partials:
+    reports, exports = message.read(tuple[dict[str, Counted], dict[str, list[Part]]], 1)
+    return {**reports, **exports}
 
 
 _CODECS = {
@@ -195,6 +202,6 @@ _CODECS = {
         _pack_decode, _unpack_decode, lambda decoded: decoded, lambda message: message.read(Decoded, 1)
     ),
     AggregateTask.name: _Codec(
-        lambda task: (task,), lambda message: message.read(AggregateTask, 1), _pack_partials, _unpack_partials
+        _pack_aggregate, lambda message: message.read(AggregateTask, 1), _pack_partials, _unpack_partials
     ),
 }

@@ -5,14 +5,18 @@ Each kind of row is a class, and each column a field of it, so that a report nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.columns import Array, Columns
+from grt_batch.columns.quotient import quotient
 from grt_batch.schema.members import NANOSECONDS_SCALE, SECONDS_SCALE
 
 ALL_VERSIONS = "*"
@@ -26,8 +30,6 @@ class Field:
     Integers with a `scale` are multiples of 10 ** -scale of the unit, so that their sums are exact: with scale 7 a
     runtime of 15000000 is 1.5 s. Sums, extremes and percentiles of a field have its scale; `in_units` makes numbers of
     them.
-
-    A field whose unit, scale or meaning changes takes another name: the store has records that cannot be read again.
     """
 
     name: str
@@ -88,12 +90,6 @@ class Record:
     def fields(cls) -> tuple[Field, ...]:
         """Return the fields of this kind of row, those of its job first."""
         return tuple(known for base in reversed(cls.__mro__) for known in vars(base).values() if type(known) is Field)
-
-    @classmethod
-    def stored_fields(cls) -> tuple[Field, ...]:
-        """Return the fields that are stored with a row: of the fields of its job, other kinds store the id alone."""
-        of_the_job = {known.name for known in Record.fields()} - {Record.job_id.name}
-        return tuple(known for known in cls.fields() if cls is Job or known.name not in of_the_job)
 
 
 NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
@@ -171,17 +167,118 @@ RECORDS: Mapping[str, type[Record]] = {record.kind: record for record in (Job, P
 """Every kind of joined records, the jobs first."""
 
 
-@dataclass(frozen=True)
+WINDOW_DAYS = 60
+"""The longest window that looks back from the as-of day, in days: windowed cubes reach back this far."""
+
+
+ROW = "row"
+"""The column with the place of a record's job among the jobs."""
+
+
+SCALE = "scale"
+"""The column with the scale of a metric's value."""
+
+
+_OF_THE_JOB = [known.name for known in Record.fields()]
+
+
+_EPOCH = date(1970, 1, 1)
+
+
+class _WithJobs(Mapping[str, Array]):
+    """The columns of some records and those of their jobs, which are gathered when they are asked for."""
+
+    def __init__(self, own: Mapping[str, Array], jobs: Mapping[str, Array]) -> None:
+        self._known = dict(own)
+        self._jobs = jobs
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._known:
+            if name not in _OF_THE_JOB:
+                raise KeyError(name)
+            self._known[name] = self._jobs[name][self._known[ROW]]
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._known, *_OF_THE_JOB)))
+
+    def __len__(self) -> int:
+        return len({*self._known, *_OF_THE_JOB})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known or name in _OF_THE_JOB
+
+
+@dataclass(frozen=True, eq=False)
 class Records:
-    """All records of some jobs, by their kinds. `since` is the first day of the window, None where it is unlimited."""
+    """All records of some jobs, by their kinds. `since` is the first day of a window of WINDOW_DAYS, None where that is
+    unlimited.
 
-    frames: Mapping[type[Record], pl.DataFrame]
+    `tables` are in the order of the job ids. Records other than jobs have the column ROW in place of the fields of
+    their job.
+    """
+
+    tables: Mapping[type[Record], Columns]
     since: date | None = None
+    _joined: dict[type[Record], Columns] = field(default_factory=dict, init=False, repr=False)
 
-    def __getitem__(self, record: type[Record]) -> pl.DataFrame:
-        return self.frames[record]
+    def __getitem__(self, record: type[Record]) -> Columns:
+        """Return the records of a kind, with the fields of their jobs."""
+        if record not in self._joined:
+            own, jobs = self.tables[record], self.tables[Job]
+            if record is Job:
+                self._joined[record] = own
+            else:
+                texts = {name: jobs.texts[name] for name in _OF_THE_JOB if name in jobs.texts}
+                self._joined[record] = Columns(_WithJobs(own.arrays, jobs.arrays), {**texts, **own.texts})
+        return self._joined[record]
 
-    def windowed(self, record: type[Record]) -> pl.DataFrame:
-        """Return the records of jobs that were created on the day `since` or later."""
-        frame = self.frames[record]
-        return frame if self.since is None else frame.filter(pl.col(Record.day.name) >= self.since)
+    def windowed(self, record: type[Record], days: int = WINDOW_DAYS) -> Columns:
+        """Return the records of jobs that were created in the window of the last `days`, or later."""
+        columns = self[record]
+        if self.since is None:
+            return columns
+        return columns.rows(columns[Record.day.name] >= (self.since - _EPOCH).days + WINDOW_DAYS - days)
+
+    def frame(self, record: type[Record]) -> pl.DataFrame:
+        """Return the records of a kind as a frame of the types of their fields; texts are of the type `pl.Enum`."""
+        columns, types = self[record], {known.name: known.type for known in record.fields()}
+        if record is not Metric:
+            return columns.frame(types)
+        value = Metric.value.name
+        plain = columns.frame({**types, value: pl.Int64(), SCALE: pl.Int64()})
+        return plain.with_columns(_decimals(pl.col(value), pl.col(SCALE))).select(list(types))
+
+    def part(self, begin: int, end: int) -> Records:
+        """Return the records of the jobs from one place to another, which share the memory of all."""
+        tables: dict[type[Record], Columns] = {}
+        for record, table in self.tables.items():
+            if record is Job:
+                tables[record] = table.rows(slice(begin, end))
+            else:
+                rows = table[ROW]
+                some = table.rows(slice(*np.searchsorted(rows, [begin, end]).tolist()))
+                tables[record] = some.extended({ROW: some[ROW] - np.int32(begin)}) if begin else some
+        return Records(tables, self.since)
+
+    def without(self, ids: npt.NDArray[np.int64]) -> Records:
+        """Return the records of all jobs but those of these ids."""
+        kept = ~np.isin(self.tables[Job][Job.job_id.name], ids)
+        if kept.all():
+            return self
+        places = (np.cumsum(kept) - 1).astype(np.int32)
+        tables: dict[type[Record], Columns] = {}
+        for record, table in self.tables.items():
+            if record is Job:
+                tables[record] = table.rows(kept)
+            else:
+                some = table.rows(kept[table[ROW]])
+                tables[record] = some.extended({ROW: places[some[ROW]]})
+        return Records(tables, self.since)
+
+
+def _decimals(value: pl.Expr, scale: pl.Expr) -> pl.Expr:
+    """Return value × 10 ** -scale as exact decimals; the scale is SECONDS_SCALE or 0."""
+    raised = pl.when(scale == 0).then(10**SECONDS_SCALE).otherwise(1).cast(pl.Int128)
+    unit = pl.lit(Decimal(1).scaleb(-SECONDS_SCALE), pl.Decimal(38, SECONDS_SCALE))
+    return (value.cast(pl.Int128) * raised).cast(pl.Decimal(38, 0)) * unit

@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 import pytest
-from build import examples
+from build import examples, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.aggregate.measures import Count, Cube
 from grt_batch.aggregate.popular import Popular, capacity
+from grt_batch.columns.columns import Columns
 from grt_batch.schema.records import Leaf
 
 KEYS = (Leaf.tool_id, Leaf.name)
@@ -25,21 +25,22 @@ POPULAR = Popular(GROUPS, Leaf.value, least=2)
 
 Row = tuple[str, str | None, str]
 """The name of a setting, its value, and the state of the job."""
-Summary = dict[str, pl.DataFrame]
+Summary = dict[str, Columns]
 ROWS = st.lists(
     st.tuples(st.sampled_from("xy"), st.sampled_from([None, "", *"abcdefgh"]), st.sampled_from(["ok", "error", "new"])),
     max_size=30,
 )
 
 
-def frame(rows: Sequence[Row], uses: int = 1) -> pl.DataFrame:
-    """The rows of jobs that have `uses` rows each, as the join makes them: texts by a dictionary, as they came."""
+def records(rows: Sequence[Row], uses: int = 1) -> Columns:
+    """The rows of jobs that have `uses` rows each, as the join makes them."""
     names, values, states = zip(*rows, strict=True) if rows else ((), (), ())
     texts = pl.DataFrame(
         {"tool_id": ["t"] * len(rows), "name": names, "value": values, "state": states}, schema_overrides=_TEXTS
     )
-    coded = texts.select(column.cast(pl.Enum(column.drop_nulls().unique(maintain_order=True))) for column in texts)
-    return coded.with_columns(first=pl.int_range(pl.len()) % uses == 0)
+    naming = [value == "d" for value in values]
+    first = pl.int_range(pl.len()) % uses == 0
+    return Columns.of(texts.with_columns(pl.Series("names_data", naming, pl.Boolean), first=first))
 
 
 _TEXTS = dict.fromkeys(["tool_id", "name", "value", "state"], pl.String)
@@ -47,7 +48,7 @@ _TEXTS = dict.fromkeys(["tool_id", "name", "value", "state"], pl.String)
 
 def counted(rows: Sequence[Row], of: Popular = POPULAR, uses: int = 1) -> Summary:
     """What is counted of one archive, before anything is let go."""
-    found = frame(rows, uses)
+    found = records(rows, uses)
     return {cube.name: cube.add(found) for cube in of.cubes}
 
 
@@ -55,12 +56,13 @@ def merged(parts: Sequence[Summary]) -> Summary:
     return {cube.name: cube.merge([part[cube.name] for part in parts]) for cube in POPULAR.cubes}
 
 
+def frames(summary: Summary, of: Popular = POPULAR) -> dict[str, pl.DataFrame]:
+    return {cube.name: plain(cube.frame(summary[cube.name])) for cube in of.cubes}
+
+
 def same(one: Summary, other: Summary) -> bool:
-    return all(_plain(one[cube.name]).equals(_plain(other[cube.name])) for cube in POPULAR.cubes)
-
-
-def _plain(table: pl.DataFrame) -> pl.DataFrame:
-    return table.with_columns(cs.enum().cast(pl.String))
+    here, there = frames(one), frames(other)
+    return all(table.equals(there[name]) for name, table in here.items())
 
 
 def value_of(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
@@ -70,13 +72,23 @@ def value_of(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
 @examples(100)
 @given(rows=ROWS)
 def test_jobs_are_counted_by_value_and_state(rows: list[Row]) -> None:
-    values = POPULAR.values.add(frame(rows))
-    assert values.with_columns(cs.enum().cast(pl.String)).schema == POPULAR.values.schema()
+    values = plain(POPULAR.values.frame(POPULAR.values.add(records(rows))))
+    assert values.schema == POPULAR.values.schema()
     assert values.equals(values.sort("tool_id", "name", "value"))
     states = Counter((name, value or "", state) for name, value, state in rows)
     assert {row[1:3]: row[3:] for row in values.rows()} == {
         key: (jobs, states[(*key, "ok")], states[(*key, "error")], 0) for key, jobs in value_of(rows).items()
     }
+
+
+@examples(60)
+@given(rows=ROWS)
+def test_what_is_marked_does_not_count(rows: list[Row]) -> None:
+    marked = Popular(GROUPS, Leaf.value, but=Leaf.names_data)
+    assert marked.groups.add(records(rows))["jobs"].sum() == len(rows)
+    values = plain(marked.values.frame(marked.values.add(records(rows))))
+    others = records([row for row in rows if row[1] != "d"])
+    assert values.equals(plain(POPULAR.values.frame(POPULAR.values.add(others))))
 
 
 @examples(60)
@@ -139,7 +151,7 @@ class Plain:
 @examples(100)
 @given(parts=st.lists(ROWS, min_size=1, max_size=6))
 def test_a_summary_is_what_plain_python_makes_of_it(parts: list[list[Row]]) -> None:
-    found = POPULAR.gathered([POPULAR.gathered([counted(rows)]) for rows in parts])
+    found = frames(POPULAR.gathered([POPULAR.gathered([counted(rows)]) for rows in parts]))
     lost = {row[1]: row[2:4] for row in found["cuts"].rows()}
     for name in {name for rows in parts for name, _, _ in rows}:
         plain = Plain()
@@ -149,7 +161,7 @@ def test_a_summary_is_what_plain_python_makes_of_it(parts: list[list[Row]]) -> N
         kept = found["values"].filter(name=name).select("value", "jobs", "paid")
         assert kept.rows() == [(value, plain.jobs[value], plain.paid[value]) for value in sorted(plain.jobs)]
         assert lost.get(name, (0, 0)) == (plain.lost, plain.dropped)
-    assert found["groups"].equals(merged([counted(rows) for rows in parts])["groups"])
+    assert found["groups"].equals(frames(merged([counted(rows) for rows in parts]))["groups"])
 
 
 def zipf(random_: random.Random, count: int) -> Iterator[str]:
@@ -222,7 +234,8 @@ def test_the_bound_holds(
         rows += [("n", own[i] if i < len(own) else f"{begin} {i}", "ok") for i in range(uses)]
     true = Counter(value for _, value, _ in rows)
     parts = [rows[i : i + size] for i in range(0, COUNT, size)]
-    found = tree([BOUNDED.gathered([counted(part, BOUNDED, uses)]) for part in parts], random_)
+    summary = tree([BOUNDED.gathered([counted(part, BOUNDED, uses)]) for part in parts], random_)
+    found = frames(summary, BOUNDED)
     jobs = found["groups"]["jobs"].item()
     lost, dropped = found["cuts"].select("lost", "dropped").row(0) if found["cuts"].height else (0, 0)
     assert jobs == COUNT // uses
@@ -236,7 +249,7 @@ def test_the_bound_holds(
         assert known <= count <= known + lost - paid
     if tree is not uncut:
         assert len(kept) <= 2 * capacity(np.array([COUNT]), np.array([jobs]), LEAST)[0]
-    distinct = BOUNDED.most_used(found["groups"], found["values"], found["cuts"], 1)[0]["distinct_values"].item()
+    distinct = most_used(BOUNDED, summary, 1)[0]["distinct_values"].item()
     assert distinct == pytest.approx(len(true), rel=0.03 if found["cuts"].height else 0)
 
 
@@ -251,10 +264,17 @@ def test_the_capacity_keeps_the_loss_below_its_bound_however_many_values_a_job_u
     assert lost < 0.0076 * jobs
 
 
+def most_used(of: Popular, summary: Summary, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The groups and the values that are listed, as frames."""
+    groups, values = of.most_used(*(summary[cube.name] for cube in of.cubes), most)
+    more = dict.fromkeys(("distinct_values", "listed_jobs"), pl.Int64())
+    types = {**of.values.schema(), "at_least": pl.Boolean()}
+    return plain(groups.frame({**of.groups.schema(), **more})), plain(values.frame(types))
+
+
 def listed(rows: Sequence[Row], most: int, of: Popular = POPULAR) -> dict[str, list[tuple[str, int, bool]]]:
     """The values that are listed of each name."""
-    found = of.gathered([counted(rows, of)])
-    _, some = of.most_used(found["groups"], found["values"], found["cuts"], most)
+    _, some = most_used(of, of.gathered([counted(rows, of)]), most)
     table: dict[str, list[tuple[str, int, bool]]] = {}
     for name, value, jobs, at_least in some.select("name", "value", "jobs", "at_least").rows():
         table.setdefault(name, []).append((value, jobs, at_least))
@@ -279,18 +299,19 @@ def test_of_too_many_values_none_of_a_single_job_is_listed(values: str, found: s
 
 def test_a_value_that_may_have_one_percent_goes_first() -> None:
     """Of 400 jobs 4 are 1 %: b is known of 3, but may have them."""
-    texts = {"tool_id": pl.Enum(["t"]), "name": pl.Enum(["x"])}
-    groups = pl.DataFrame({"tool_id": ["t"], "name": ["x"], "jobs": [400]}, schema_overrides=texts)
+    keys = pl.DataFrame({"tool_id": ["t"], "name": ["x"]})
     some = pl.DataFrame({"value": ["a", "b", "c"], "jobs": [3, 3, 396], "ok": 0, "error": 0, "paid": [1, 0, 1]})
-    values = groups.select("tool_id", "name").join(some, how="cross")
-    cuts = groups.select("tool_id", "name", lost=1, dropped=1, registers=pl.lit(bytes(1 << 15)))
-    _, found = POPULAR.most_used(groups, values, cuts, 2)
+    cuts = keys.with_columns(lost=1, dropped=1, registers=pl.lit(bytes(1 << 15)))
+    tables = [keys.with_columns(jobs=400), keys.join(some, how="cross"), cuts]
+    summary = {cube.name: Columns.of(table) for cube, table in zip(POPULAR.cubes, tables, strict=True)}
+    groups, found = most_used(POPULAR, summary, 2)
     assert found.select("value", "at_least").rows() == [("c", False), ("b", True)]
+    assert groups.select("distinct_values", "listed_jobs").row(0) == (3, 399)
 
 
 def test_nothing_gives_nothing() -> None:
     none = merged([])
     assert same(counted([]), none)
     assert same(POPULAR.gathered([none, none]), none)
-    groups, found = POPULAR.most_used(none["groups"], none["values"], none["cuts"], 5)
+    groups, found = most_used(POPULAR, none, 5)
     assert (groups.height, found.height) == (0, 0)

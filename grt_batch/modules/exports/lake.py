@@ -101,7 +101,7 @@ class LakeTable:
     def by_month(self, records: Records) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield the rows of each month, in the order of the jobs."""
         columns = (column.expr.cast(column.type).alias(column.name) for column in self.columns)
-        rows = records[self.record].select(pl.col(Record.month.name), *columns)
+        rows = records.frame(self.record).select(pl.col(Record.month.name), *columns)
         months = rows.partition_by(Record.month.name, maintain_order=True, include_key=False, as_dict=True)
         for (month,), part in months.items():
             yield month.isoformat()[:7] if month else NO_MONTH, part

@@ -64,7 +64,7 @@ class Source:
 
     def rows(self, records: Records) -> pl.DataFrame:
         """Return the rows of the table, all of one instance, without its id."""
-        return records[self.record].select(
+        return records.frame(self.record).select(
             (field.expr if field in NEVER_NULL else pl.col(field.name).cast(field.type)).alias(field.name)
             for field in self.fields
         )

@@ -88,7 +88,7 @@ class ToolFile:
         """Yield each tool with its rows and its lines, in the order of the jobs."""
         tool = "*tool"
         columns = (expr.alias(name) for name, expr in self.columns.items())
-        rows = records[self.record].select(Record.tool_id.expr.alias(tool), *columns)
+        rows = records.frame(self.record).select(Record.tool_id.expr.alias(tool), *columns)
         rows = rows.sort(tool, maintain_order=True)
         kinds = ((name, Type.BIGINT if rows.schema[name] == pl.Int64 else Type.TEXT) for name in self.columns)
         table = Table(self.name, "", (), tuple(Column(name, kind, "") for name, kind in kinds))

@@ -18,7 +18,7 @@ from grt_batch.aggregate.measures import Count, Cube, Extent
 from grt_batch.aggregate.sketch import BIN, bin_field, bin_of, quantiles
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
+from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     TOOL_COLUMNS,
     TOOL_KEY,
@@ -27,7 +27,7 @@ from grt_batch.modules.helpers import (
     with_all_instances_and_versions,
     within,
 )
-from grt_batch.schema.records import Job
+from grt_batch.schema.records import WINDOW_DAYS, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import Evidence, OfPublicInstances
 

@@ -21,28 +21,18 @@ within 1 %.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date
 
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.measures import ENGINE, JobRows
+from grt_batch.aggregate.measures import JobRows
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
+from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, Module, Partial
-from grt_batch.modules.helpers import (
-    INSTANCE_KEY,
-    PERIODS,
-    TOOL_COLUMNS,
-    TOOL_KEY,
-    by_instance,
-    put_together,
-    rows_of_each,
-    with_all_merged,
-    with_versions_merged,
-    within,
-)
-from grt_batch.schema.records import Job, Records
+from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
+from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, repeated, with_all_merged
+from grt_batch.schema.records import Field, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
@@ -62,14 +52,25 @@ NEEDED = Distributions(
         Distribution("input_bytes", Job.input_bytes),
         Distribution("output_bytes", Job.output_bytes),
     ),
+    state="ok",
 )
 
 
-RECENT = JobRows(name="recent", fields=(*NEEDED.fields, Job.day), windowed=True)
+RECENT = JobRows(
+    name="recent",
+    fields=(*NEEDED.fields, Job.day),
+    windowed=True,
+    state="ok",
+    days=max(days for days in PERIODS.values() if days),
+)
 """The jobs in state ok of the last days, whose distributions follow once the window is known."""
 
 
-_WINDOW = max(days for days in PERIODS.values() if days)
+_PERIOD = Field("period", pl.String(), "", "the key of PERIODS")
+
+
+_BY_PERIOD = replace(NEEDED, keys=(INSTANCE_KEY, _PERIOD, *NEEDED.keys), state=None)
+"""What jobs needed, once the window is known."""
 
 
 _DRAWN = ("runtime_seconds", "memory_bytes", "cpu_seconds")
@@ -155,34 +156,26 @@ class Metrics(Module):
     cubes = (*NEEDED.cubes, RECENT)
     tables = (TOOL_METRIC, TOOL_HISTOGRAM)
 
-    def aggregate(self, records: Records) -> Partial:
-        """Return the partial of some jobs."""
-        columns = RECENT.schema().names()
-        jobs = records[Job].lazy().filter(pl.col(Job.state.name) == "ok").select(columns).collect(engine=ENGINE)
-        # Windowed cubes of other modules reach back further.
-        since = records.since and records.since + timedelta(days=WINDOW_DAYS - _WINDOW)
-        return NEEDED.add(jobs) | RECENT.count(Records({Job: jobs}, since))
-
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together, and so for each version and all versions."""
-        counted = {
-            period: partial if days is None else _recent(partial, within(ledger, days))
-            for period, days in PERIODS.items()
+        counted = with_all_merged(_by_period(partial, ledger.as_of), _BY_PERIOD.cubes)
+        counts = counted[_BY_PERIOD.counts.name].filter(pl.col(_PERIOD.name).cast(pl.String) == "all")
+        return {
+            TOOL_METRIC.name: statistics(_BY_PERIOD, counted, _PERCENTS),
+            TOOL_HISTOGRAM.name: histogram(_BY_PERIOD, {_BY_PERIOD.counts.name: counts}, _DRAWN, _HISTOGRAM_STEP_BITS),
         }
-        parts = {period: _everywhere(found) for period, found in counted.items()}
-        metrics = [
-            rows_of_each(found, lambda part: statistics(NEEDED, part, _PERCENTS)).with_columns(period=pl.lit(period))
-            for period, found in parts.items()
-        ]
-        histograms = rows_of_each(parts["all"], lambda part: histogram(NEEDED, part, _DRAWN, _HISTOGRAM_STEP_BITS))
-        return {TOOL_METRIC.name: put_together(metrics), TOOL_HISTOGRAM.name: histograms}
 
 
-def _recent(partial: Partial, days: pl.Expr) -> Partial:
-    """Count what the jobs of some recent days needed, in each instance."""
-    return replace(NEEDED, keys=(INSTANCE_KEY, *NEEDED.keys)).add(partial[RECENT.name].filter(days))
-
-
-def _everywhere(partial: Partial) -> dict[str, Partial]:
-    """Return the cubes of NEEDED by instance, all instances and versions together among them."""
-    return with_all_merged(by_instance(with_versions_merged(partial, NEEDED.cubes), NEEDED.cubes), NEEDED.cubes)
+def _by_period(partial: Partial, as_of: date) -> Partial:
+    """Return what jobs needed in each instance, in all and in the last days."""
+    recent, last = partial.columns[RECENT.name], (as_of - date(1970, 1, 1)).days
+    jobs = [
+        repeated(
+            recent.rows((recent[Job.day.name] > last - days) & (recent[Job.day.name] <= last)), _PERIOD.name, period
+        )
+        for period, days in PERIODS.items()
+        if days is not None
+    ]
+    counted = _BY_PERIOD.add(Columns.concat(jobs))
+    whole = {cube.name: repeated(partial.columns[cube.name], _PERIOD.name, "all") for cube in NEEDED.cubes}
+    return Partial(_BY_PERIOD.cubes, {name: Columns.concat([rows, counted[name]]) for name, rows in whole.items()})

@@ -16,17 +16,19 @@ Rows with the tool_version `*` are those of a tool over all its versions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import numpy as np
 import polars as pl
 
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.aggregate.measures import Count, Cube
 from grt_batch.aggregate.popular import Popular
-from grt_batch.frames.dictionaries import alike
+from grt_batch.columns.columns import Array, Columns
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import TOOL_COLUMNS, of_all_versions, with_all_versions
-from grt_batch.schema.records import Leaf, Records
+from grt_batch.modules.base import INSTANCE, Counted, Module, Partial
+from grt_batch.modules.helpers import TOOL_COLUMNS, of_all_versions
+from grt_batch.schema.records import Leaf
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import CountedInstances
 
@@ -36,7 +38,7 @@ _PARAM = (Leaf.tool_id, Leaf.tool_version, Leaf.name)
 PARAMS = Cube("params", _PARAM, (Count("jobs", Leaf.first), Count("naming_datasets", Leaf.names_data)), of=Leaf)
 
 
-POPULAR = Popular(PARAMS, Leaf.value)
+POPULAR = Popular(PARAMS, Leaf.value, but=Leaf.names_data)
 
 
 VALUES, CUTS = POPULAR.values, POPULAR.cuts
@@ -106,38 +108,26 @@ class Params(Module):
     cubes = POPULAR.cubes
     tables = (PARAM, PARAM_VALUE)
 
-    def aggregate(self, records: Records) -> Partial:
-        """Return the parameters, and the values of those that do not name datasets."""
-        leaves = records[Leaf]
-        values = VALUES.add(leaves.filter(~Leaf.names_data.expr))
-        return {PARAMS.name: PARAMS.add(leaves), VALUES.name: values, CUTS.name: CUTS.empty()}
-
-    def gathered(self, partials: Sequence[Partial]) -> Partial:
-        """Merge the partials of whole archives, and let go the rarest values of parameters that have too many."""
-        return POPULAR.gathered(partials)
+    def gathered(self, parts: Sequence[Counted]) -> Counted:
+        """Merge what was counted of whole archives, and let go the rarest values of parameters that have too many."""
+        return POPULAR.gathered(parts)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, over all instances."""
-        parts = [partial[cube.name] for cube in self.cubes]
-        merged = [
-            cube.merge([part, of_all_versions(part)])
-            for cube, part in zip(self.cubes, (part.drop(INSTANCE) for part in parts), strict=True)
-        ]
-        params, values, cuts, *spread = alike([*merged, *map(with_all_versions, parts[:2])], VALUES.texts)
+
+        def merged(cube: Cube) -> Columns:
+            parts = [rows := partial.columns[cube.name], of_all_versions(rows)]
+            return cube.merge(parts).extended(_spread(parts, cube.key_names, ledger.public))
+
+        params, values, cuts = map(merged, self.cubes)
         params, listed = POPULAR.most_used(params, values, cuts, ledger.config.popular_values)
-        public = pl.col(INSTANCE).cast(pl.String).is_in(ledger.public)
-        jobs = listed.group_by(_KEY).agg(listed_jobs=pl.col("jobs").sum())
-        params = params.join(jobs, on=_KEY, how="left").with_columns(pl.col("listed_jobs").fill_null(0))
-        return {
-            PARAM.name: params.join(_spread(spread[0], _KEY, public), on=_KEY),
-            PARAM_VALUE.name: listed.join(_spread(spread[1], PARAM_VALUE.key, public), on=PARAM_VALUE.key),
-        }
+        return {PARAM.name: params.frame(PARAM.schema), PARAM_VALUE.name: listed.frame(PARAM_VALUE.schema)}
 
 
-def _spread(part: pl.DataFrame, key: tuple[str, ...], public: pl.Expr) -> pl.DataFrame:
-    """Return for each key the number of instances with such jobs, and of public ones."""
-    instance = pl.col(INSTANCE)
-    return part.group_by(key).agg(
-        instances=instance.n_unique().cast(pl.Int64),
-        public_instances=instance.filter(public).n_unique().cast(pl.Int64),
-    )
+def _spread(parts: Sequence[Columns], key: Sequence[str], public: Collection[str]) -> dict[str, Array]:
+    """Return the number of instances with such jobs, and of public ones, for each key in order."""
+    rows = Columns.concat([part.select((*key, INSTANCE)) for part in parts])
+    rows = rows.rows(Groups.of(rows, (*key, INSTANCE)).firsts)
+    groups, instances = Groups.of(rows, key), rows.texts[INSTANCE]
+    of_public = np.isin(rows[INSTANCE], [instances.code(instance_id) for instance_id in public])
+    return {"instances": groups.sizes, "public_instances": groups.added(of_public)}

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from build import examples
+from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from grt_batch.core.errors import BadConfig
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.errors import JOBS, RUNTIMES, TOOL_CHANGE, Errors, two_proportions
-from grt_batch.schema.records import Job, Records
 from grt_batch.schema.tables import render
 
 AS_OF = date(2024, 6, 30)
@@ -47,15 +47,6 @@ def jobs(
     return [row | {"state": state, "runtime": runtime}] * ok + [row | {"state": "error", "runtime": SECOND}] * error
 
 
-def records(rows: Iterable[Row], since: date | None = None) -> Records:
-    frame = pl.DataFrame(list(rows), schema={field.name: field.type for field in Job.fields()})
-    # As the join makes them: texts by a dictionary.
-    texts = (
-        frame[name].cast(pl.Enum(frame[name].drop_nulls().unique())) for name in ("tool_id", "tool_version", "state")
-    )
-    return Records({Job: frame.with_columns(texts)}, since)
-
-
 Key = tuple[str, str, str]
 """An instance, a tool and its version."""
 
@@ -63,7 +54,7 @@ Key = tuple[str, str, str]
 def changes(instances: Mapping[str, Iterable[Row]], **config: Any) -> dict[Key, Row]:
     """The rows of the table."""
     module = Errors()
-    partials = {instance_id: module.aggregate(records(rows)) for instance_id, rows in instances.items()}
+    partials = {instance_id: counted_of(module, records(rows)) for instance_id, rows in instances.items()}
     merged = concat_instances(module.cubes, partials)
     frames = module.rows(merged, Ledger(AS_OF, Config(**config), ()))
     assert frames.keys() == {TOOL_CHANGE.name}
@@ -248,7 +239,7 @@ def test_medians_are_written_as_the_extremes_where_rounding_would_leave_them() -
     rows = [*jobs(BEFORE, 20, runtime=123_456_789), *jobs(AFTER, 20, runtime=987_654_321)]
     module = Errors()
     found = module.rows(
-        concat_instances(module.cubes, {"a": module.aggregate(records(rows))}), Ledger(AS_OF, Config(), ())
+        concat_instances(module.cubes, {"a": counted_of(module, records(rows))}), Ledger(AS_OF, Config(), ())
     )
     line = b"".join(render(TOOL_CHANGE, TOOL_CHANGE.frame(found[TOOL_CHANGE.name]))).decode().splitlines()[0]
     row = dict(zip(TOOL_CHANGE.schema, line.split("\t"), strict=True))
@@ -263,9 +254,9 @@ def test_no_jobs_give_no_rows() -> None:
 def test_the_cubes_are_of_the_last_days_alone() -> None:
     since = AS_OF - timedelta(days=59)
     rows = jobs(60, 3, 3, runtime=9) + jobs(59, 2, 1, runtime=9) + jobs(None, 4, runtime=9)
-    partial = Errors().aggregate(records(rows, since))
-    assert partial[JOBS.name]["jobs"].to_list() == [1, 2]
-    assert partial[RUNTIMES.name].rows() == [(since, "cut", "1.0", 9, 2)]
+    partial = counted_of(Errors(), records(rows, since=since))
+    assert partial[JOBS.name]["jobs"].tolist() == [1, 2]
+    assert RUNTIMES.frame(partial[RUNTIMES.name]).rows() == [(since, "cut", "1.0", 9, 2)]
 
 
 DAYS = st.sampled_from([None, -1, 0, 3, 29, 30, 31, 59, 60])

@@ -9,18 +9,19 @@ from datetime import date
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 import pytest
 from build import examples
+from by_hand import counted_of, records, same
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.aggregate.sketch import BIN
+from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, Partial, concat_instances
+from grt_batch.modules.base import INSTANCE, Counted, concat_instances
 from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
-from grt_batch.schema.records import Dataset, Job, Record, Records
+from grt_batch.schema.records import Dataset
 from grt_batch.schema.tables import render
 
 MODULE = Inputs()
@@ -53,18 +54,15 @@ def dataset(
     return row | {"extension": extension, "file_size": size, "type": direction}
 
 
-def frame(record: type[Record], rows: Iterable[Row]) -> pl.DataFrame:
-    """The rows as the join makes them: texts by a dictionary."""
-    texts = pl.DataFrame(list(rows), schema={field.name: field.type for field in record.fields()})
-    dictionaries = {name: pl.Enum(texts[name].drop_nulls().unique()) for name in texts.select(cs.string()).columns}
-    return texts.cast(dictionaries)  # type: ignore[arg-type]
+def partial_of(jobs: Sequence[Row], datasets: Sequence[Row] = ()) -> Counted:
+    """What is counted of jobs, and of datasets, each of one more job."""
+    of_datasets = [
+        {**dataset, "row": place, "input_bytes": None} for place, dataset in enumerate(datasets, start=len(jobs))
+    ]
+    return counted_of(MODULE, records([*jobs, *of_datasets], {Dataset: of_datasets}))
 
 
-def partial_of(jobs: Iterable[Row], datasets: Iterable[Row] = ()) -> Partial:
-    return MODULE.aggregate(Records({Job: frame(Job, jobs), Dataset: frame(Dataset, datasets)}))
-
-
-def tables(instances: Mapping[str, Partial]) -> dict[str, list[Row]]:
+def tables(instances: Mapping[str, Counted]) -> dict[str, list[Row]]:
     merged = concat_instances(MODULE.cubes, instances)
     frames = MODULE.rows(merged, Ledger(date(2024, 6, 30), Config(), ()))
     assert frames.keys() == {table.name for table in MODULE.tables}
@@ -205,9 +203,7 @@ def test_any_cut_in_any_order_gives_the_same(parts: list[tuple[list[Row], list[R
     # Each part has a dictionary of its own.
     order = data.draw(st.permutations(parts))
     merged = MODULE.merge([MODULE.empty(), *(partial_of(*part) for part in order)])
-    for cube in MODULE.cubes:
-        assert merged[cube.name].schema == whole[cube.name].schema
-        assert merged[cube.name].equals(whole[cube.name])
+    assert same(MODULE, merged, whole)
 
 
 @pytest.mark.parametrize("names", [1, 300, 70_000], ids=["32 bits", "63 bits", "127 bits"])
@@ -219,13 +215,13 @@ def test_no_dictionary_is_too_large_for_the_codes(names: int) -> None:
     expected = [("",) * 4 + (1, 2), ("00000",) * 4 + (1, 4), (dictionary[-1],) * 4 + (1, 1)]
     if names == 1:
         expected[1:] = [("00000",) * 4 + (2, 5)]
-    assert EXTENSIONS.add(rows).rows() == expected
+    assert EXTENSIONS.frame(EXTENSIONS.add(Columns.of(rows))).rows() == expected
 
 
 def test_nothing_comes_of_nothing() -> None:
     empty = MODULE.empty()
     partial = partial_of([])
-    assert all(partial[name].equals(empty[name]) and partial[name].schema == empty[name].schema for name in empty)
+    assert same(MODULE, partial, empty)
     assert tables({"a": empty}) == {TOOL_INPUT.name: [], TOOL_EXTENSION.name: []}
 
 
@@ -353,4 +349,8 @@ def test_a_sum_of_sizes_goes_beyond_64_bits() -> None:
 
 def test_the_sketch_of_a_runtime_is_of_its_own_bin() -> None:
     partial = partial_of([job(size, value) for size, value in ((1, 5), (1, 5), (1, 6), (2, 5), (None, 5), (1, None))])
-    assert partial[RUNTIMES.name].select("bits", BIN.name, "jobs").rows() == [(1, 5, 2), (1, 6, 1), (2, 5, 1)]
+    assert RUNTIMES.frame(partial[RUNTIMES.name]).select("bits", BIN.name, "jobs").rows() == [
+        (1, 5, 2),
+        (1, 6, 1),
+        (2, 5, 1),
+    ]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from build import examples
+from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from grt_batch.core.config import Config, Level
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.instances import INSTANCE_STATUS, Instances
-from grt_batch.schema.records import Job, Records
 from grt_batch.uploads.metadata import InstanceMetadata, Report
 from grt_batch.uploads.scan import Archive
 
@@ -44,9 +43,7 @@ def status(
 ) -> dict[str, Any]:
     """The row of an instance with these archives, oldest first, and jobs."""
     module = Instances()
-    frame = pl.DataFrame(list(jobs), schema={field.name: field.type for field in Job.fields()})
-    partial = module.aggregate(Records({Job: frame}))
-    partial = concat_instances(module.cubes, {"a": partial})
+    partial = concat_instances(module.cubes, {"a": counted_of(module, records(jobs))})
     entries = tuple(item if isinstance(item, ArchiveEntry) else archive(*item) for item in archives)
     ledger = Ledger(AS_OF, Config(**config), (InstanceEntry("a", InstanceMetadata(), entries),))
     rows = module.rows(partial, ledger)

@@ -11,17 +11,20 @@ from typing import Any
 import polars as pl
 import pytest
 from build import examples, plain
+from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.aggregate.distributions import Measurement
+from grt_batch.aggregate.measures import Cube
 from grt_batch.aggregate.sketch import bin_of
 from grt_batch.aggregate.statistics import BOUNDS_SCALE
+from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, WINDOW_DAYS, concat_instances
+from grt_batch.modules.base import INSTANCE, concat_instances
 from grt_batch.modules.reports.metrics import NEEDED, RECENT, TOOL_HISTOGRAM, TOOL_METRIC, Metrics
-from grt_batch.schema.records import Job, Records
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.schema.tables import render
 
 AS_OF = date(2024, 6, 30)
@@ -47,19 +50,10 @@ def job(
     return {"day": day, "tool_id": tool, "tool_version": version, "state": state, **measured}
 
 
-def records(rows: Iterable[Row], since: date | None = None) -> Records:
-    """The jobs as the join makes them: texts by a dictionary."""
-    frame = pl.DataFrame(list(rows), schema={field.name: field.type for field in Job.fields()})
-    texts = (
-        frame[name].cast(pl.Enum(frame[name].drop_nulls().unique())) for name in ("tool_id", "tool_version", "state")
-    )
-    return Records({Job: frame.with_columns(texts)}, since)
-
-
 def tables(instances: Mapping[str, Iterable[Row]], since: date | None = None) -> dict[str, pl.DataFrame]:
     """The tables, as they are published."""
     module = Metrics()
-    partials = {instance_id: module.aggregate(records(rows, since)) for instance_id, rows in instances.items()}
+    partials = {instance_id: counted_of(module, records(rows, since=since)) for instance_id, rows in instances.items()}
     merged = concat_instances(module.cubes, partials)
     frames = module.rows(merged, Ledger(AS_OF, Config(), ()))
     return {table.name: table.frame(frames.pop(table.name)) for table in module.tables} | frames
@@ -146,8 +140,10 @@ def test_a_period_ends_with_the_as_of_day(since: date | None) -> None:
 
 def test_a_partial_keeps_no_more_days_than_its_periods_need() -> None:
     rows = [job(ago=ago, runtime=1) for ago in range(100)]
-    partial = Metrics().aggregate(records(rows, AS_OF - timedelta(days=WINDOW_DAYS - 1)))
-    assert partial[RECENT.name]["day"].sort().to_list() == [AS_OF - timedelta(days=ago) for ago in range(29, -1, -1)]
+    partial = counted_of(Metrics(), records(rows, since=AS_OF - timedelta(days=WINDOW_DAYS - 1)))
+    assert RECENT.frame(partial[RECENT.name])["day"].sort().to_list() == [
+        AS_OF - timedelta(days=ago) for ago in range(29, -1, -1)
+    ]
 
 
 def test_all_instances_are_as_one_that_has_all_jobs() -> None:
@@ -322,9 +318,10 @@ def test_a_partial_is_what_the_cubes_give_of_the_measurements() -> None:
     order = (Measurement.tool_id, Measurement.tool_version, NEEDED.metric, Measurement.exponent, Measurement.value)
     schema = {field.name: field.type for field in order}
     frame = pl.DataFrame(measurements, schema=schema).with_columns(bin_of(Measurement.value.expr))
-    partial = Metrics().aggregate(records(rows))
+    partial = counted_of(Metrics(), records(rows))
     for cube in NEEDED.cubes:
-        assert partial[cube.name].equals(cube.add(frame))
+        expected = Cube(cube.name, cube.keys, cube.measures).add(Columns.of(frame))
+        assert plain(cube.frame(partial[cube.name])).equals(plain(cube.frame(expected)))
 
 
 def written(*rows: Row) -> dict[str, dict[str, str]]:

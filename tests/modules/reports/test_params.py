@@ -12,52 +12,47 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 from build import examples
+from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
 from grt_batch.decode.param_values import REDACTED
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
-from grt_batch.modules.base import Partial, concat_instances
+from grt_batch.modules.base import Counted, concat_instances
 from grt_batch.modules.reports.params import PARAM, PARAM_VALUE, POPULAR, Params
 from grt_batch.schema.records import Leaf, Records
 from grt_batch.uploads.metadata import InstanceMetadata
 
 MODULE = Params()
-SCHEMA = {field.name: field.type for field in Leaf.fields()}
 
 Row = tuple[str, str | None, bool, str]
 """A parameter of a job: its name, its value, whether it names datasets, and the state of the job."""
 
 
-def params(rows: Sequence[Row], tool: str = "cat1", version: str | None = "1.0") -> pl.DataFrame:
-    """The settings of as many jobs of one tool, as the join makes them: texts by a dictionary."""
+def params(rows: Sequence[Row], tool: str = "cat1", version: str | None = "1.0") -> Records:
+    """The settings of as many jobs of one tool."""
     return leaves([[row] for row in rows], tool, version)
 
 
-def leaves(jobs: Sequence[Sequence[Row]], tool: str = "cat1", version: str | None = "1.0") -> pl.DataFrame:
-    """The settings of jobs of one tool."""
+def leaves(jobs: Sequence[Sequence[Row]], tool: str = "cat1", version: str | None = "1.0") -> Records:
+    """The settings of jobs of one tool; the first of a job says its state."""
     rows = []
     for number, settings in enumerate(jobs):
         names = [name for name, *_ in settings]
-        for place, (name, value, names_data, state) in enumerate(settings):
-            job = {"job_id": number, "tool_id": tool, "tool_version": version, "state": state}
-            rows.append({**job, "name": name, "value": value, "names_data": names_data})
+        for place, (name, value, names_data, _) in enumerate(settings):
+            rows.append({"row": number, "name": name, "value": value, "names_data": names_data})
             rows[-1]["first"] = names.index(name) == place
-    frame = pl.DataFrame(rows, schema=SCHEMA)
-    return frame.with_columns(
-        frame[name].cast(pl.Enum(frame[name].drop_nulls().unique(maintain_order=True)))
-        for name, type_ in SCHEMA.items()
-        if type_ == pl.String()
-    )
+    states = ((settings[0][3] if settings else None) for settings in jobs)
+    return records([{"tool_id": tool, "tool_version": version, "state": state} for state in states], {Leaf: rows})
 
 
-def partial_of(*frames: pl.DataFrame) -> Partial:
+def partial_of(*parts: Records) -> Counted:
     """The partial of an archive with these parts."""
-    return MODULE.gathered([MODULE.merge([MODULE.aggregate(Records({Leaf: frame})) for frame in frames])])
+    return MODULE.gathered([MODULE.merge([counted_of(MODULE, part) for part in parts])])
 
 
-def tables(_config: Config | None = None, /, **instances: Partial) -> tuple[pl.DataFrame, pl.DataFrame]:
+def tables(_config: Config | None = None, /, **instances: Counted) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables param and param_value over the partials of these instances; those with a capital letter are public."""
     partial = concat_instances(MODULE.cubes, instances or {"none": MODULE.empty()})
     entries = (InstanceEntry(name, InstanceMetadata(public=name.istitle()), ()) for name in instances)
@@ -110,7 +105,7 @@ def test_values_that_name_datasets_are_left_out_and_counted() -> None:
 
 
 def test_instances_are_counted_and_those_that_are_public() -> None:
-    def of(*values: str) -> Partial:
+    def of(*values: str) -> Counted:
         return partial_of(params([("dbkey", value, False, state) for value in values for state in ("ok", "error")]))
 
     param, values = tables(A=of("hg38", "mm10"), B=of("hg38"), c=of("hg38", "secret"), D=partial_of(params([])))

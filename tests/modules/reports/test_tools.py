@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import polars as pl
 import pytest
+from by_hand import counted_of, records
 
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import concat_instances
 from grt_batch.modules.reports.tools import TOOL, TOOL_DAY, TOOL_USAGE, Tools
-from grt_batch.schema.records import Job, Records
+from grt_batch.schema.records import Job
 
 AS_OF = date(2024, 6, 30)
 HOUR = 3600
@@ -42,13 +42,7 @@ def jobs(
 def tables(**instances: Iterable[Row]) -> dict[str, list[Row]]:
     """The rows of each table."""
     module = Tools()
-    schema = {field.name: field.type for field in Job.fields()}
-    partials = {}
-    for instance_id, rows in instances.items():
-        frame = pl.DataFrame(list(rows), schema=schema)
-        texts = ("tool_id", "tool_version", "state")
-        frame = frame.with_columns(frame[name].cast(pl.Enum(frame[name].drop_nulls().unique())) for name in texts)
-        partials[instance_id] = module.aggregate(Records({Job: frame}))
+    partials = {instance_id: counted_of(module, records(rows)) for instance_id, rows in instances.items()}
     ledger = Ledger(AS_OF, Config(), ())
     frames = module.rows(concat_instances(module.cubes, partials), ledger)
     return {table.name: table.frame(frames[table.name]).to_dicts() for table in module.tables}

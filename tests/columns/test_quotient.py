@@ -8,7 +8,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.frames.quotient import quotient
+from grt_batch.columns.quotient import quotient
 
 NUMBERS = st.integers(1, 2**53)
 DIVIDEND, DIVISOR = pl.col("dividend"), pl.col("divisor")

@@ -1,0 +1,1 @@
+"""Tables of integers: what is read, grouped, merged and stored."""
