@@ -202,13 +202,14 @@ def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, chan
     if not lacking and not left_out.unknown:
         return replace(item, step=step, why="; ".join(filter(None, (item.why, jobs))))
     if left_out.unknown:
-        why = "the store has lost which jobs come again"
+        why = "read again: the store has lost which jobs come again"
     elif changed:
-        why = jobs or "its jobs do not come again any more"
+        why = f"read again: {jobs or 'its jobs do not come again any more'}"
     else:
-        why = "; ".join(filter(None, (f"the store has no partial of {' and '.join(lacking)} as they are now", jobs)))
+        lost = f"read again for {' and '.join(lacking)}: new code, or no partial in the store"
+        why = "; ".join(filter(None, (lost, jobs)))
     step = step if changed and jobs else Step.NEW
-    return replace(item, step=step, why=f"read again: {why}", again=True)
+    return replace(item, step=step, why=why, again=True)
 
 
 def first_day(archive: Archive, as_of: date) -> date:

@@ -463,7 +463,7 @@ def test_what_is_gone_here_and_there_is_said_and_counted(
     warnings.clear()
     summary = site.run()
     said = [message for message in warnings.messages if "lost" in message]
-    assert said == ["lost the numbers of 1 removed archive: the store has not kept what was read (a/1)"]
+    assert said == ["lost the numbers of 1 removed archive: the store has not kept them (a/1)"]
     assert summary.numbers["archives"] == {"found": 3, "published": 3, "quarantined": 0, "incomplete": 1, "removed": 1}
     state, reason = site.states()["a/1"]
     assert (state, reason.removeprefix("its files were removed; ")) == ("incomplete", NUMBERS_LOST)
@@ -493,7 +493,7 @@ def test_what_one_module_must_know_is_lost_to_that_module_alone(
     warnings.clear()
     site.run()
     (said,) = [message for message in warnings.messages if "lost" in message]
-    assert said == ("lost the numbers in params of 1 removed archive: the store has not kept what was read (a/3)")
+    assert said == ("lost the numbers in params of 1 removed archive: the store has not kept them (a/3)")
     assert site.tables(*OF_THE_FILES, "param", "param_value") == before
     assert site.jobs_with_params() == ["2", "3"]
 
