@@ -89,12 +89,6 @@ class Record:
         """Return the fields of this kind of row, those of its job first."""
         return tuple(known for base in reversed(cls.__mro__) for known in vars(base).values() if type(known) is Field)
 
-    @classmethod
-    def stored_fields(cls) -> tuple[Field, ...]:
-        """Return the fields that are stored with a row: of the fields of its job, other kinds store the id alone."""
-        of_the_job = {known.name for known in Record.fields()} - {Record.job_id.name}
-        return tuple(known for known in cls.fields() if cls is Job or known.name not in of_the_job)
-
 
 NEVER_NULL = (Record.tool_id, Record.tool_version, Record.state)
 """Fields whose null is the empty text in all tables, so that tables can be joined by them."""

@@ -26,7 +26,7 @@ def leaves(*lines: bytes, datasets: Iterable[bytes] = (), of: Sequence[int] = (1
     blocks = [jobs(*of), (Kind.DATASETS, b"".join(datasets)), (Kind.PARAMS, b"".join(lines))]
     frames, _ = joined(*blocks, wanted=(Leaf.kind,))
     assert frames.keys() == {Job, Leaf}
-    assert [field.name for field in Leaf.stored_fields()] == frames[Leaf].columns
+    assert frames[Leaf].columns == ["job_id", "name", "value", "names_data", "first"]
     assert attached(frames[Job], frames[Leaf]).height == frames[Leaf].height
     return frames[Leaf].rows()
 

@@ -8,7 +8,7 @@ from build import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.schema.records import RECORDS, Field, Job, Param, Record
+from grt_batch.schema.records import Field, Job
 
 
 def in_units(field: Field, values: list[int | None], times: int = 1, kind: pl.DataType | None = None) -> list[float]:
@@ -34,13 +34,3 @@ def test_null_stays_null() -> None:
 
 def test_a_field_says_what_its_integers_are() -> None:
     assert [field.resolution for field in (Job.runtime, Job.cpu, Job.memory)] == ["1e-7 s", "1e-9 s", "B"]
-
-
-@pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: record.kind)
-def test_every_kind_of_record_is_stored_with_the_id_of_its_job(record: type[Record]) -> None:
-    assert Record.job_id in record.stored_fields()
-    assert (record is Job) == (Record.tool_id in record.stored_fields())
-
-
-def test_a_name_of_its_own_is_stored() -> None:
-    assert [field.name for field in Param.stored_fields()] == ["job_id", "name", "value", "names_data"]
