@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import duckdb
 import psycopg2
 import pytest
 from build import line
-from coming_and_going import change_code
+from coming_and_going import change_code, compute_nothing
 from places import REAL
 from runs import copy_uploads, published
 
@@ -149,6 +149,11 @@ def test_a_run_with_nothing_new_reads_no_archive(ran: Config, run_here: Run, mon
     monkeypatch.setattr("grt_batch.pipeline.reduce_archive.aggregate", _must_not_be_called)
     run_here(ran)
     assert published(ran.reports) == before
+
+
+def test_a_day_later_no_archive_is_read(ran: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_nothing(monkeypatch)
+    run_here(ran, as_of=UNTIL + timedelta(days=1))
 
 
 def _must_not_be_called(*_: object) -> None:
