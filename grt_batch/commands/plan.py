@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,13 @@ def plan(
 
 
 def show_plan(
-    config: Config, instances: tuple[str, ...], modules: tuple[str, ...], form: str, *, forget: bool = False
+    config: Config,
+    instances: tuple[str, ...],
+    modules: tuple[str, ...],
+    form: str,
+    *,
+    forget: bool = False,
+    as_of: date = date.max,
 ) -> int:
     """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
     from grt_batch.modules.registry import chosen
@@ -57,7 +64,7 @@ def show_plan(
 
     index = ArchiveIndex(config.work, config.uploads)
     uploads = find_uploads(config, index, instances, forget=forget)
-    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules, config.modules_dir))
+    planned = survey(uploads, Store(config.work / "store"), index, config, chosen(modules, config.modules_dir), as_of)
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config, model_of(config.reports))
     if form in ("ranks", "minutes"):

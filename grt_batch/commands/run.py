@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -75,7 +75,8 @@ def run(
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
-        return show_plan(config, instances, modules, "table", forget=forget)
+        day = as_of.date() if as_of else date.max
+        return show_plan(config, instances, modules, "table", forget=forget, as_of=day)
     coordinator = context.ensure_object(Session).coordinator
     shown = sys.stderr.isatty() if progress is None else progress
     if ranks is not None and coordinator is None:

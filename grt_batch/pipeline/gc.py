@@ -16,7 +16,7 @@ from grt_batch.core.wording import counted
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, StoreItem, items_derived, items_read, load_account, merged_keys
-from grt_batch.pipeline.merge import MergeInput, known_inputs, merges
+from grt_batch.pipeline.merge import MergeInput, merge_input_of, merges
 from grt_batch.pipeline.plan import Planned, Step
 from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive, as_published
 from grt_batch.store.store import Entry, Store
@@ -107,17 +107,17 @@ def needed(
         wanted[item.kind, item.key] = may_go and wanted.get((item.kind, item.key), True)
 
     for own, instance_id, archives in index.instances():
-        items = [item for name, known in archives.items() if (item := _published(store, instance_id, name, known))]
-        final = {name for name in archives if not own or (instance_id, name) not in there}
-        for name, known in archives.items():
+        for known in archives.values():
             for read in items_read(known.key):
-                want(read, may_go=read.bulky and name not in final)
+                want(read, may_go=False)
+        items = [item for name, known in archives.items() if (item := _published(store, instance_id, name, known))]
         inputs = []
-        for archive, newer, given in known_inputs(store, items, as_of):
+        for item in sorted(items, key=lambda item: item.archive.order):
+            given = merge_input_of(item, item.superseded or "", as_of)
             inputs.append(given)
-            keys = (other.key for other in newer)
-            for made in items_derived(archive.key, keys, given.superseded, given.since, modules):
-                want(made, may_go=made.bulky and archive.archive.name not in final)
+            can_be_read = own and (instance_id, item.archive.name) in there
+            for made in items_derived(given.key, given.superseded, given.since, modules):
+                want(made, may_go=made.bulky and can_be_read)
         for merged in _merged(store, modules, inputs, as_of):
             want(merged, may_go=True)
     return wanted
@@ -127,7 +127,9 @@ def _published(store: Store, instance_id: str, name: str, known: IndexedArchive)
     """Return an archive whose numbers are in the tables, None for another one."""
     archive = as_published(instance_id, name, known)
     account = load_account(store, known.key)
-    return Planned(archive, Step.CACHED, "", known.key, account) if archive and archive.report and account else None
+    if archive is None or archive.report is None or account is None:
+        return None
+    return Planned(archive, Step.CACHED, "", known.key, account, known.superseded)
 
 
 def _merged(store: Store, modules: Iterable[Module], inputs: Sequence[MergeInput], as_of: date) -> Iterator[StoreItem]:

@@ -16,7 +16,6 @@ from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.account import Account
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
-from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
 
 READ_BY = (
@@ -34,7 +33,7 @@ READ_BY = (
     "grt_batch.pipeline.read",
     "grt_batch.pipeline.tasks",
 )
-"""The code that turns the bytes of an archive into its account, reject file and joined records."""
+"""The code that turns the bytes of an archive into its account, job ids, reject file and joined records."""
 
 
 COUNTED_BY = (
@@ -48,6 +47,7 @@ COUNTED_BY = (
     "grt_batch.pipeline.tasks",
     "grt_batch.pipeline.aggregation",
     "grt_batch.pipeline.reduce_archive",
+    "grt_batch.pipeline.repeats",
 )
 """The code that turns joined records into partials and merges them, beside the module's own file."""
 
@@ -56,12 +56,8 @@ MERGED = "merged"
 """The kind of entries in the store that are merged prefixes of an instance's archives."""
 
 
-ACCOUNT, REJECT_FILE, PARTIAL, SUPERSEDED = "account", "rejects", "partial", "superseded"
-"""The kinds of entries in the store, beside those of joined records, which have the record's kind."""
-
-
-SUPERSEDING = "superseding"
-"""The kind of entries in the store that say which jobs newer archives replace."""
+ACCOUNT, IDS, REJECT_FILE, PARTIAL, SUPERSEDED = "account", "ids", "rejects", "partial", "superseded"
+"""The other kinds of entries in the store."""
 
 
 @cache
@@ -107,15 +103,11 @@ def content_key(module: Module, merged: Iterable[tuple[str, str]]) -> str:
     return digest(module.name, module_code(module), *merged)
 
 
-def superseding_key(older: str, newer: Iterable[str]) -> str:
-    """Return the key of what is known of the jobs of an archive that newer ones report again, by their account keys."""
-    return digest(SUPERSEDING, older, *newer)
-
-
 def load_account(store: Store, key: str) -> Account | None:
-    """Return what was read of an archive, None where that is not known (any more)."""
+    """Return what was read of an archive, None where that, or which jobs it has, is not known (any more)."""
     raw = store.get(ACCOUNT, key)
-    return None if raw is None else Account.from_json(raw)
+    account = None if raw is None else Account.from_json(raw)
+    return account if account and (account.quarantine is not None or store.has(IDS, key)) else None
 
 
 class StoreItem(NamedTuple):
@@ -129,20 +121,15 @@ class StoreItem(NamedTuple):
 
 def items_read(key: str) -> Iterator[StoreItem]:
     """Yield the entries that hold what was read of an archive, `key` as in `account_key`."""
-    yield StoreItem(ACCOUNT, key)
-    yield StoreItem(REJECT_FILE, key)
-    for kind in RECORDS:
-        yield StoreItem(kind, key, bulky=True)
+    for kind in (ACCOUNT, IDS, REJECT_FILE):
+        yield StoreItem(kind, key)
 
 
-def items_derived(
-    key: str, newer: Iterable[str], superseded: str, since: date, modules: Iterable[Module]
-) -> Iterator[StoreItem]:
-    """Yield the entries made of an archive that counts: which of its jobs `newer` archives supersede, and its partials.
+def items_derived(key: str, superseded: str, since: date, modules: Iterable[Module]) -> Iterator[StoreItem]:
+    """Yield the entries made of an archive that counts: which of its jobs are superseded, and its partials.
 
-    `key` and `newer` are as in `account_key`, `superseded` is the key of the superseded jobs, "" for none.
+    `key` is as in `account_key`, `superseded` the key of the superseded jobs, "" for none.
     """
-    yield StoreItem(SUPERSEDING, superseding_key(key, newer))
     if superseded:
         yield StoreItem(SUPERSEDED, superseded)
     for module in modules:

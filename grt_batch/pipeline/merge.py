@@ -12,7 +12,7 @@ from grt_batch.core.timing import Stage
 from grt_batch.modules.base import Counted, Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, merged_keys, partial_key
-from grt_batch.pipeline.plan import Planned, first_day, known_superseded, newer_reports
+from grt_batch.pipeline.plan import Planned, first_day
 from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.store import Store
@@ -41,26 +41,15 @@ class MergeInput:
         return partial_key(self.key, module, self.superseded, self.since)
 
 
-def known_inputs(
-    store: Store, items: Sequence[Planned], as_of: date
-) -> Iterator[tuple[Planned, Sequence[Planned], MergeInput]]:
-    """Yield the archives of an instance that count, oldest first, each with the newer ones that may report its jobs
-    again and its input of merging, as far as the store knows of superseded jobs."""
-    items = sorted(items, key=lambda item: item.archive.order)
-    for item, newer in zip(items, newer_reports(items), strict=True):
-        superseded, _ = known_superseded(store, item, newer) or ("", 0)
-        yield item, newer, merge_input_of(item, superseded, as_of, final=item.archive.remembered)
+def merge_input_of(item: Planned, superseded: str, as_of: date) -> MergeInput:
+    """Return an archive as it is merged, without its `superseded` jobs."""
+    last_day = item.account.last_day if item.account else None
+    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, item.archive.remembered)
 
 
 def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> list[MergeInput]:
     """Return the archives that a module counts: it may have lost the numbers of one that cannot be read again."""
     return [archive for archive in archives if not archive.final or store.has(PARTIAL, archive.partial(module))]
-
-
-def merge_input_of(item: Planned, superseded: str, as_of: date, *, final: bool) -> MergeInput:
-    """Return an archive as it is merged, without its `superseded` jobs."""
-    last_day = item.account.last_day if item.account else None
-    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, final)
 
 
 def merges(

@@ -60,11 +60,11 @@ def warn_of_outdated(planned: Sequence[Planned]) -> None:
 
 
 def warn_of_lost(whole: Sequence[str], partly: Sequence[str], modules: Iterable[str]) -> None:
-    """Warn of removed archives whose entries the store has lost: the numbers of `whole` are lost in all tables, those
+    """Warn of removed archives whose entries the store has not: the numbers of `whole` are lost in all tables, those
     of `partly` in the tables of `modules`."""
     for names, where in ((whole, ""), (partly, f" in {', '.join(sorted(modules))}")):
         if names:
-            message = "lost the numbers%s of %s: the store has not kept what was read (%s)"
+            message = "lost the numbers%s of %s: the store has not kept them (%s)"
             logger.warning(message, where, counted(len(names), "removed archive"), _listed(names))
 
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
+from functools import cached_property
 from itertools import groupby
 from math import inf
 
-import orjson
+import numpy as np
 
 from grt_batch.core.config import Config
+from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import utc
-from grt_batch.modules.base import Module, wanted_by
-from grt_batch.pipeline.keys import (
-    PARTIAL,
-    SUPERSEDED,
-    SUPERSEDING,
-    account_key,
-    load_account,
-    partial_key,
-    superseding_key,
-)
-from grt_batch.schema.records import WINDOW_DAYS, Job
+from grt_batch.modules.base import Module
+from grt_batch.pipeline.keys import IDS, PARTIAL, SUPERSEDED, account_key, load_account, partial_key
+from grt_batch.pipeline.repeats import Rival, load_ids, repeated, superseded_key
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.archive_index import ArchiveIndex
+from grt_batch.store.job_ids import JobIds
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
 
@@ -51,23 +47,40 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Planned:
-    """An archive before a run. `key` and `account` say what was read of it, empty and None where it must be read."""
+    """An archive before a run. `key` and `account` say what was read of it, empty and None where it was not read.
+
+    `superseded` is the store's key of the jobs that its partials leave out, "" for none, None where that is not known
+    yet. A removed archive keeps what it left out when it was published. `again` is true for one that was read before
+    and must be read again.
+    """
 
     archive: Archive
     step: Step
     why: str
     key: str = ""
     account: Account | None = None
+    superseded: str | None = None
+    again: bool = False
+
+    @property
+    def is_unread(self) -> bool:
+        """Return whether the run must read its tar.gz to know what is in it."""
+        return self.account is None and self.step in (Step.NEW, Step.CHANGED)
 
     @property
     def must_be_read(self) -> bool:
         """Return whether the run reads its tar.gz."""
-        return self.step in (Step.NEW, Step.CHANGED)
+        return self.is_unread or self.again
 
     @property
     def counts(self) -> bool:
-        """Return whether its numbers are available without reading it."""
+        """Return whether it is known what is in it, and that is in the tables."""
         return self.account is not None and self.step is not Step.QUARANTINED
+
+    @property
+    def rival(self) -> Rival:
+        """Return it as an archive that counts jobs in place of others."""
+        return Rival(self.key, (self.superseded or "") if self.archive.remembered else "")
 
 
 def find_uploads(
@@ -98,10 +111,17 @@ def survey(
     planned = [_planned(archive, store, index, config) for archive in uploads.archives]
     result = list(planned)
     for _, group in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
-        places = [place for place in group if planned[place].counts]
-        for place, newer in zip(places, newer_reports([planned[place] for place in places]), strict=True):
+        places = list(group)
+        known = [place for place in places if planned[place].counts]
+        # As long as a newer archive is not read, what was left out for the last run may be right.
+        unread = any(planned[place].is_unread for place in places)
+        for place, rivals in zip(known, rivals_of([planned[place] for place in known]), strict=True):
             item = planned[place]
-            result[place] = _explained(item, newer, _modules_lacking(item, newer, store, modules, as_of))
+            left_out = left_out_of(store, item, rivals)
+            before = index.superseded(item.archive)
+            keys = {left_out.key, before} if unread else {left_out.key}
+            lacking = _modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
+            result[place] = _explained(item, left_out, lacking, changed=left_out.key != before)
     return result
 
 
@@ -149,37 +169,48 @@ def as_remembered(archive: Archive, store: Store, index: ArchiveIndex, config: C
     what = archive.incomplete or "its files were removed"
     key = index.key(archive)
     account = load_account(store, key) if archive.report else None
-    if account is None:
+    superseded = index.superseded(archive)
+    if account is None or (superseded and not store.has(SUPERSEDED, superseded)):
         return Planned(archive, step, f"{what}; {NUMBERS_LOST}")
     old = "" if key == account_key(account.sha256, config) else f", {OLD}"
-    return Planned(archive, step, f"{what}; its numbers stay until --forget{old}", key, account)
+    return Planned(archive, step, f"{what}; its numbers stay until --forget{old}", key, account, superseded)
 
 
 def _modules_lacking(
-    item: Planned, newer: Sequence[Planned], store: Store, modules: Sequence[Module], as_of: date
-) -> list[Module]:
-    """Return the modules whose partial of an archive is missing, as are the records that it is made of."""
-    gone = {kind for kind in (Job.kind, *wanted_by(modules)) if not store.has(kind, item.key)}
-    lacking = [module for module in modules if not gone.isdisjoint((Job.kind, *wanted_by([module])))]
-    superseded = known_superseded(store, item, newer) if lacking else None
-    if superseded is None:
-        return lacking
-    since = first_day(item.archive, as_of)
-    keys = (partial_key(item.key, module, superseded[0], since) for module in lacking)
-    return [module for module, key in zip(lacking, keys, strict=True) if not store.has(PARTIAL, key)]
+    item: Planned, superseded: Collection[str], store: Store, modules: Sequence[Module], since: date
+) -> list[str]:
+    """Return the modules that have no partial of an archive, with any of the `superseded` jobs, given by their keys."""
+    return [
+        module.name
+        for module in modules
+        if not any(store.has(PARTIAL, partial_key(item.key, module, key, since)) for key in superseded)
+    ]
 
 
-def _explained(item: Planned, newer: Sequence[Planned], lacking: Sequence[Module]) -> Planned:
-    """Return an archive with what else is to say: modules that lack it, newer archives that report its jobs again."""
-    names = " and ".join(module.name for module in lacking)
-    if lacking and not item.archive.remembered:
-        return Planned(item.archive, Step.NEW, f"what {names} must know of it is not in the store")
-    if lacking:
-        return replace(item, why=f"{item.why}, but not in {names}")
-    if newer and item.step is Step.CACHED:
-        again = ", ".join(other.archive.name for other in newer[:3])
-        return replace(item, step=Step.SUPERSEDED, why=f"{item.why}; jobs come again in {again}")
-    return item
+def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, changed: bool) -> Planned:
+    """Return an archive with what else is to say: the jobs that other archives count, and the modules that lack it.
+
+    With `changed` the last run left out other jobs.
+    """
+    if item.archive.remembered:
+        return replace(item, why=f"{item.why}, but not in {' and '.join(lacking)}") if lacking else item
+    jobs = ""
+    if left_out.others:
+        one = len(left_out.ids) == 1
+        others = " and ".join(left_out.others)
+        jobs = f"{counted(len(left_out.ids), 'job')} {'comes' if one else 'come'} again in {others}"
+    step = Step.SUPERSEDED if jobs else item.step
+    if not lacking and not left_out.unknown:
+        return replace(item, step=step, why="; ".join(filter(None, (item.why, jobs))))
+    if left_out.unknown:
+        why = "read again: the store has lost which jobs come again"
+    elif changed:
+        why = f"read again: {jobs or 'its jobs do not come again any more'}"
+    else:
+        lost = f"read again for {' and '.join(lacking)}: new code, or no partial in the store"
+        why = "; ".join(filter(None, (lost, jobs)))
+    step = step if changed and jobs else Step.NEW
+    return replace(item, step=step, why=why, again=True)
 
 
 def first_day(archive: Archive, as_of: date) -> date:
@@ -192,42 +223,69 @@ def first_day(archive: Archive, as_of: date) -> date:
     return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
 
 
-def known_superseded(store: Store, older: Planned, newer: Sequence[Planned]) -> tuple[str, int] | None:
-    """Return the store's key of the jobs of an archive that newer ones report again, "" for none, and their number.
+@dataclass(frozen=True)
+class LeftOut:
+    """The jobs that an archive leaves out, and the names of those that count them instead.
 
-    Return None where the store does not know.
+    `unknown` has the account keys of the archives of which the store does not know (any more) which jobs they have.
     """
-    if not newer:
-        return "", 0
-    raw = store.get(SUPERSEDING, superseding_key(older.key, (other.key for other in newer)))
-    if raw is None:
-        return None
-    key, count = orjson.loads(raw)
-    return (key, count) if not key or store.get(SUPERSEDED, key) is not None else None
+
+    ids: JobIds = field(default_factory=lambda: np.empty(0, np.int64))
+    others: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Return the store's key of the jobs, "" for none."""
+        return superseded_key(self.ids)
 
 
-def newer_reports(archives: Sequence[Planned]) -> list[list[Planned]]:
-    """Return for each archive of an instance, oldest first, the newer ones that may report its jobs again.
+def left_out_of(store: Store, item: Planned, rivals: Sequence[Planned]) -> LeftOut:
+    """Return what an archive leaves out, since its `rivals` count it. For a removed one that is settled."""
+    if item.archive.remembered:
+        ids = load_ids(store, SUPERSEDED, item.superseded or "")
+        return LeftOut(unknown=[item.key]) if ids is None else LeftOut(ids)
+    if not rivals:
+        return LeftOut()
+    ids = load_ids(store, IDS, item.key)
+    if ids is None:
+        return LeftOut(unknown=[item.key])
+    ids, counts = repeated(store, ids, [other.rival for other in rivals])
+    others = [other.archive.name for other, count in zip(rivals, counts, strict=True) if count]
+    return LeftOut(ids, others, [other.key for other, count in zip(rivals, counts, strict=True) if count is None])
 
-    Usually there are none, since job ids rise: then the id range of all newer ones together tells so at once.
+
+def rivals_of(archives: Sequence[Planned]) -> list[list[Planned]]:
+    """Return for each archive of an instance, oldest first, the others that may count some of its jobs in its place.
+
+    These are the newer ones, and the removed ones: what those count cannot be computed again, so it stays theirs.
+    Usually there are none, since job ids rise: then the id range of all of them together tells so at once.
     """
     result: list[list[Planned]] = []
+    removed = [item for item in archives if item.archive.remembered]
     lowest, highest = inf, -inf
+    for item in removed:
+        lowest, highest = _widened(lowest, highest, item.account)
     for i in range(len(archives) - 1, -1, -1):
-        account = archives[i].account
-        if account is None or account.first_id is None or account.last_id is None:
-            result.append([])
-            continue
-        meets = account.first_id <= highest and lowest <= account.last_id
-        result.append([other for other in archives[i + 1 :] if overlaps(account, other.account)] if meets else [])
-        lowest, highest = min(lowest, account.first_id), max(highest, account.last_id)
+        item = archives[i]
+        rivals: list[Planned] = []
+        if not item.archive.remembered and overlaps(item.account, lowest, highest):
+            others = [other for other in archives[:i] if other.archive.remembered] + list(archives[i + 1 :])
+            rivals = [other for other in others if overlaps(item.account, *_widened(inf, -inf, other.account))]
+        result.append(rivals)
+        lowest, highest = _widened(lowest, highest, item.account)
     return result[::-1]
 
 
-def overlaps(one: Account | None, other: Account | None) -> bool:
-    """Return whether the ranges of job ids of two archives overlap."""
-    if one is None or other is None or one.quarantine or other.quarantine:
+def _widened(lowest: float, highest: float, account: Account | None) -> tuple[float, float]:
+    """Return a range of job ids with those of an archive."""
+    if account is None or account.first_id is None or account.last_id is None:
+        return lowest, highest
+    return min(lowest, account.first_id), max(highest, account.last_id)
+
+
+def overlaps(account: Account | None, lowest: float, highest: float) -> bool:
+    """Return whether an archive has jobs, and their ids may lie from `lowest` to `highest`."""
+    if account is None or account.first_id is None or account.last_id is None:
         return False
-    if one.first_id is None or one.last_id is None or other.first_id is None or other.last_id is None:
-        return False
-    return one.first_id <= other.last_id and other.first_id <= one.last_id
+    return account.first_id <= highest and lowest <= account.last_id

@@ -3,74 +3,121 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import groupby, islice
 
 from grt_batch.pipeline.context import RunContext
-from grt_batch.pipeline.keys import ACCOUNT
-from grt_batch.pipeline.plan import NUMBERS_LOST, Planned, Step, first_day, mismatch, unread
+from grt_batch.pipeline.keys import account_key, load_account
+from grt_batch.pipeline.plan import NUMBERS_LOST, Planned, Step, as_remembered, first_day, mismatch, unread
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
+from grt_batch.pipeline.repeats import Rival
 from grt_batch.store.store import Store
 
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""From the bytes to read to a function that is called with the bytes just read."""
 
-def read_archives(context: RunContext, planned: Sequence[Planned], progress: Callable[[int], None]) -> list[Planned]:
-    """Read the archives that must be read, and return all with what is known of them now.
+
+_NEXT = 3
+"""Jobs that come again mostly do so in one of the next archives: so many are looked at when an archive is read first.
+What is missed is found when all are read, and then the archive is read again."""
+
+
+def read_archives(
+    context: RunContext, planned: Sequence[Planned], orders: Sequence[ReduceOrder], progress: Progress
+) -> list[Planned]:
+    """Carry out orders to read archives, and return all planned ones with what is known of them now.
 
     The index is saved even where reading ends with an error, so that the next run need not hash those files again.
     """
-    orders = [reduce_order(context, item) for item in planned if item.must_be_read]
+    if not orders:
+        return list(planned)
     read: dict[tuple[str, str], ReduceOutcome] = {}
     names = {(item.archive.instance_id, item.archive.name): item.archive for item in planned}
     try:
-        for outcome in carry_out(context, orders, progress):
-            name = outcome.instance_id, outcome.archive
-            read[name] = outcome
-            if outcome.account.sha256:
-                context.index.remember(names[name], outcome.account.sha256, outcome.key)
+        with progress(sum(order.bytes for order in orders)) as add:
+            for outcome in context.carry_out(in_turn(orders), add):
+                name = outcome.instance_id, outcome.archive
+                read[name] = outcome
+                if outcome.account.sha256:
+                    context.index.remember(names[name], outcome.account.sha256, outcome.key)
     finally:
-        if orders:
-            context.index.save()
-    return [_after_reading(item, read.get((item.archive.instance_id, item.archive.name))) for item in planned]
+        context.index.save()
+    return [_after_reading(context, item, read.get((item.archive.instance_id, item.archive.name))) for item in planned]
 
 
-def _after_reading(item: Planned, outcome: ReduceOutcome | None) -> Planned:
+def _after_reading(context: RunContext, item: Planned, outcome: ReduceOutcome | None) -> Planned:
     if outcome is None:
         return item
     if not outcome.account.sha256:
-        return unread(item.archive, outcome.account)
+        return _gone(context, item, outcome)
     reason = mismatch(item.archive, outcome.account)
     step = Step.QUARANTINED if reason else Step.CACHED
-    return Planned(item.archive, step, reason or "read now", outcome.key, outcome.account)
+    return Planned(item.archive, step, reason or "read now", outcome.key, outcome.account, outcome.superseded)
 
 
-def reduce_order(context: RunContext, item: Planned, superseded: str = "") -> ReduceOrder:
-    """Return the order to reduce an archive, without its `superseded` jobs."""
+def _gone(context: RunContext, item: Planned, outcome: ReduceOutcome) -> Planned:
+    """Return an archive whose file could not be read: one that was published is remembered."""
+    gone = unread(item.archive, outcome.account)
+    before = context.index.remembered(item.archive.instance_id, item.archive.name)
+    if gone.step is Step.INCOMPLETE and before and item.account is not None:
+        return as_remembered(replace(before, incomplete=gone.why), context.store, context.index, context.config)
+    return gone
+
+
+def orders_of_unread(context: RunContext, planned: Sequence[Planned]) -> Iterator[ReduceOrder]:
+    """Yield the orders to read the archives of which nothing is known."""
+    for _, group in groupby(planned, key=lambda item: item.archive.instance_id):
+        items = list(group)
+        rivals = [_likely_rival(context, item) for item in items]
+        for place, item in enumerate(items):
+            if item.is_unread:
+                yield reduce_order(context, item, list(islice(filter(None, rivals[place + 1 :]), _NEXT)))
+
+
+def _likely_rival(context: RunContext, item: Planned) -> Rival | None:
+    """Return an archive as it counts jobs of older ones, if its N.json says what it is."""
+    if item.counts:
+        return item.rival
+    claimed = item.archive.report and item.archive.report.sha256
+    return Rival(account_key(claimed, context.config)) if item.is_unread and claimed else None
+
+
+def reduce_order(context: RunContext, item: Planned, rivals: Sequence[Rival]) -> ReduceOrder:
+    """Return the order to read an archive, without the jobs that its rivals count."""
     archive = item.archive
     return ReduceOrder(
         instance_id=archive.instance_id,
         archive=archive.name,
-        tar="" if archive.remembered else str(archive.tar),
+        tar=str(archive.tar),
         bytes=archive.bytes,
         modules=tuple(module.name for module in context.modules),
         since=first_day(archive, context.as_of),
         claimed_sha256=(archive.report and archive.report.sha256) or "",
         key=item.key,
-        superseded=superseded,
+        rivals=tuple(rivals),
         again=context.again,
     )
 
 
-def carry_out(
-    context: RunContext, orders: Sequence[ReduceOrder], progress: Callable[[int], None] = lambda _: None
-) -> Iterator[ReduceOutcome]:
-    """Carry out orders, the largest first, so that no rank is left alone with a large one at the end."""
-    ordered = sorted(orders, key=lambda order: (-order.bytes, order.instance_id, order.archive))
-    return context.carry_out(ordered, progress)
+def in_turn(orders: Sequence[ReduceOrder]) -> list[ReduceOrder]:
+    """Return orders, oldest first within an instance, in the order in which they are handed out.
+
+    The largest come first, so that no rank is left alone with one at the end; but before an archive come the newer ones
+    of its instance, which may report its jobs again.
+    """
+    largest: dict[str, int] = {}
+    turns = []
+    for place, order in enumerate(orders):
+        largest[order.instance_id] = max(order.bytes, largest.get(order.instance_id, 0))
+        turns.append((-largest[order.instance_id], order.instance_id, -place, order))
+    return [order for *_, order in sorted(turns, key=lambda turn: turn[:3])]
 
 
 def recheck(item: Planned, damaged: Collection[str], store: Store) -> Planned:
     """Return an archive as it is planned once the entries of the `damaged` keys were dropped."""
     if item.archive.remembered:
         return replace(item, why=NUMBERS_LOST, account=None) if item.key in damaged else item
-    if item.key and item.account and not item.account.quarantine and not store.has(ACCOUNT, item.key):
+    if item.key and item.account and not item.account.quarantine and load_account(store, item.key) is None:
         return Planned(item.archive, Step.NEW, "its partial results are missing")
     return item

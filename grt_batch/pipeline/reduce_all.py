@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grt_batch.core.errors import CannotWrite
@@ -16,8 +16,8 @@ from grt_batch.pipeline.merge import MergedEntry, counted_in
 from grt_batch.pipeline.merge_all import Inputs, export_parts, merge_instances, merged_digest
 from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.plan import Planned
-from grt_batch.pipeline.read_all import read_archives, recheck
-from grt_batch.pipeline.supersede import settle
+from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
+from grt_batch.pipeline.supersede import Settled, settle
 from grt_batch.uploads.scan import Uploads
 
 
@@ -33,7 +33,7 @@ class ReducedArchives:
 
 
 def reduce_archives(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str, progress: Callable[[int], None]
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str, progress: Progress
 ) -> ReducedArchives:
     """Read what must be read, make the missing partials, and merge those of the modules whose tables change.
 
@@ -42,9 +42,15 @@ def reduce_archives(
     """
     computed_again: set[str] = set()
     while True:
-        planned = read_archives(context, planned, progress)
+        planned = read_archives(context, planned, list(orders_of_unread(context, planned)), progress)
         try:
-            return _reduce(context, uploads, planned, url)
+            settled = settle(context, planned)
+            if settled.orders:
+                # A file may have changed or gone since it was read first: then all is settled anew.
+                planned = read_archives(context, planned, settled.orders, progress)
+                settled = settle(context, planned)
+            if not settled.orders:
+                return _reduce(context, uploads, planned, settled, url)
         except DamagedEntries as error:
             if computed_again.intersection(error.keys):
                 what = "what was stored there cannot be read back"
@@ -54,11 +60,12 @@ def reduce_archives(
             planned = [recheck(item, error.keys, context.store) for item in planned]
 
 
-def _reduce(context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str) -> ReducedArchives:
-    settled = settle(context, planned)
+def _reduce(
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], settled: Settled, url: str
+) -> ReducedArchives:
     ledger = _ledger(context, uploads, settled.entries)
     # Saved now, not after the publication: until then archives may be removed from the uploads.
-    context.index.learn(ledger)
+    context.index.learn(ledger, settled.superseded)
     context.index.save()
     reports = [module for module in context.modules if not isinstance(module, Export)]
     digests = {module.name: merged_digest(context, module, settled.inputs) for module in reports}

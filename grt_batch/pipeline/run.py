@@ -17,15 +17,13 @@ from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_un
 from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
 from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
-from grt_batch.pipeline.reduce_all import ReducedArchives, reduce_archives
+from grt_batch.pipeline.read_all import Progress
+from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
 from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
-
-Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""From the bytes to read to a function that is called with the bytes just read."""
 
 
 def execute(
@@ -49,7 +47,8 @@ def execute(
         uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
     planned = _plan(context, uploads)
     with database() as url:
-        reduced = _reduce(context, uploads, planned, url, progress)
+        with executor.clock.stage(Stage.REDUCE):
+            reduced = reduce_archives(context, uploads, planned, url, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
         summary = publish(context, reduced, url, instead_of_database)
@@ -77,14 +76,6 @@ def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
         return [item for item in planned if _is_requested(context, item) or item.account is not None]
 
 
-def _reduce(
-    context: RunContext, uploads: Uploads, planned: list[Planned], url: str, progress: Progress
-) -> ReducedArchives:
-    to_read = sum(item.archive.bytes for item in planned if item.must_be_read)
-    with context.executor.clock.stage(Stage.REDUCE), progress(to_read) as add:
-        return reduce_archives(context, uploads, planned, url, add)
-
-
 def _clean_up(context: RunContext, uploads: Uploads) -> None:
     """Forget the archives that the run left out, and keep the store within its limit."""
     forgotten = context.index.drop_all_but(uploads.archives)
@@ -107,7 +98,7 @@ def _as_requested(context: RunContext, item: Planned) -> Planned:
             return Planned(item.archive, Step.NEW, "--recalculate")
         return item
     before = context.index.remembered(item.archive.instance_id, item.archive.name)
-    if item.must_be_read and before:
+    if item.is_unread and before:
         before = replace(before, incomplete=f"{item.why}, and not asked for")
         known = as_remembered(before, context.store, context.index, context.config)
         return known if known.counts else item

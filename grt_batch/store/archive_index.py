@@ -27,12 +27,17 @@ FILE = "index.json"
 _FORMAT = 2
 
 
+ArchiveName = tuple[str, str]
+"""The names of an instance and an archive."""
+
+
 @dataclass(frozen=True)
 class IndexedArchive:
     """An archive that was read: the stamp and the hash of its tar.gz, and the store's key of what was read.
 
-    `document` is its N.json if its numbers are in the tables, else None. `replaced` is the time, in UTC, when a run
-    found other content under this name.
+    `document` is its N.json if its numbers are in the tables, else None; `superseded` is then the store's key of the
+    jobs that it leaves out, "" for none. `replaced` is the time, in UTC, when a run found other content under this
+    name.
     """
 
     stamp: tuple[int, int, int]
@@ -40,13 +45,14 @@ class IndexedArchive:
     key: str
     document: Mapping[str, Any] | None = None
     replaced: str | None = None
+    superseded: str = ""
 
     @classmethod
     def from_json(cls, values: Any) -> IndexedArchive:
         """Return the archive that `asdict` made these values of. Raises TypeError or ValueError."""
         known = cls(**values)
         size, modified, inode = map(int, known.stamp)
-        texts = (known.sha256, known.key, known.replaced or "")
+        texts = (known.sha256, known.key, known.superseded, known.replaced or "")
         if not all(isinstance(text, str) for text in texts) or not isinstance(known.document, dict | None):
             raise TypeError
         return replace(known, stamp=(size, modified, inode))
@@ -110,18 +116,23 @@ class ArchiveIndex:
         known = self._known(archive)
         return known.key if known else ""
 
+    def superseded(self, archive: Archive) -> str:
+        """Return the store's key of the jobs that the archive of this name left out when it was published."""
+        known = self._known(archive)
+        return known.superseded if known else ""
+
     def remember(self, archive: Archive, sha256: str, key: str) -> None:
         """Enter a file that was read."""
         before = self._known(archive)
         known = IndexedArchive(archive.stamp, sha256, key)
         if before and before.sha256 == sha256:
-            known = replace(known, document=before.document, replaced=before.replaced)
+            known = replace(before, stamp=archive.stamp, key=key)
         elif before:
             known = replace(known, replaced=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
         self._instances.setdefault(archive.instance_id, _Remembered()).archives[archive.name] = known
 
-    def learn(self, ledger: Ledger) -> None:
-        """Enter which archives are in the tables, in case their files are removed."""
+    def learn(self, ledger: Ledger, superseded: Mapping[ArchiveName, str]) -> None:
+        """Enter which archives are in the tables, in case their files are removed, and the jobs that they leave out."""
         self.as_of = ledger.as_of
         for instance in ledger.instances:
             remembered = self._instances.setdefault(instance.instance_id, _Remembered())
@@ -129,9 +140,13 @@ class ArchiveIndex:
             for entry in instance.archives:
                 known = remembered.archives.get(entry.archive.name)
                 if known and not entry.archive.remembered:
-                    document = entry.archive.report.document if entry.counts and entry.archive.report else None
-                    key = entry.key or known.key
-                    remembered.archives[entry.archive.name] = replace(known, key=key, document=document)
+                    name = instance.instance_id, entry.archive.name
+                    remembered.archives[entry.archive.name] = replace(
+                        known,
+                        key=entry.key or known.key,
+                        document=entry.archive.report.document if entry.counts and entry.archive.report else None,
+                        superseded=superseded.get(name, ""),
+                    )
 
     def remembered(self, instance_id: str, name: str) -> Archive | None:
         """Return an archive as it was published, None where none was under this name."""

@@ -17,12 +17,9 @@ from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.sinks.connection import connection
 from grt_batch.sinks.report_set import SUMMARY
 from grt_batch.sinks.schema import SCHEMA, is_current
+from grt_batch.store.archive_index import ArchiveName
 
 _COLUMNS = ("instance_id", "archive", "state", "reason", "sha256")
-
-
-ArchiveName = tuple[str, str]
-"""The names of an instance and an archive."""
 
 
 Row = Mapping[str, str]

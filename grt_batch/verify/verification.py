@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 
 import orjson
@@ -26,16 +25,16 @@ from grt_batch.modules.export import FolderExport, TableExport
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.keys import items_derived, items_read
-from grt_batch.pipeline.merge import known_inputs
+from grt_batch.pipeline.merge import merge_input_of
 from grt_batch.pipeline.plan import find_uploads, survey
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.run import execute
 from grt_batch.sinks import report_set
-from grt_batch.store.archive_index import FILE, ArchiveIndex
+from grt_batch.store.archive_index import FILE, ArchiveIndex, ArchiveName
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
 from grt_batch.verify.comparison import LOST, SAME, Comparison, compare_reports, differing, differing_numbers
-from grt_batch.verify.published import ArchiveName, LastRun, last_run, published_archives
+from grt_batch.verify.published import LastRun, last_run, published_archives
 
 _TOTALS = ("archives", "jobs", "lines", "accepted", "salvaged", "rejected", "fragments", "superseded", "bytes")
 """The numbers of run.json that depend on what was read, not on the run."""
@@ -157,17 +156,14 @@ class _Selection:
         store, scratch = Store(self.config.work / "store"), Store(self.fresh.work / "store")
         index = ArchiveIndex(self.config.work, self.config.uploads)
         planned = survey(uploads, store, index, self.config, self.modules, self.published.as_of)
-        counted = [item for item in planned if item.counts]
-        for _, group in groupby(counted, key=lambda item: item.archive.instance_id):
-            items = list(group)
-            for item, newer, given in known_inputs(store, items, self.published.as_of):
-                if item.archive.remembered:
-                    keys = (other.key for other in newer)
-                    made = items_derived(item.key, keys, given.superseded, given.since, self.modules)
-                    for kind, key, _ in (*items_read(item.key), *made):
-                        content = store.get(kind, key)
-                        if content is not None:
-                            scratch.put(kind, key, content)
+        for item in planned:
+            if item.counts and item.archive.remembered:
+                given = merge_input_of(item, item.superseded or "", self.published.as_of)
+                made = items_derived(given.key, given.superseded, given.since, self.modules)
+                for kind, key, _ in (*items_read(item.key), *made):
+                    content = store.get(kind, key)
+                    if content is not None:
+                        scratch.put(kind, key, content)
 
     def _note(self, names: Iterable[ArchiveName], what: str) -> None:
         self.notes += _noted(names, what)

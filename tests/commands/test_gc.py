@@ -29,13 +29,11 @@ def test_gc_says_by_kind_what_it_kept_and_what_it_removed(call: Call, site: Site
     assert looked.out.replace("to remove", "removed").split() == done.out.split()
     titles, *rows = done.out.splitlines()
     assert titles.split("  ")[0] == "kind"
-    assert [row.split()[0] for row in rows] == [
-        "account", "jobs", "merged", "partial", "rejects", "superseded", "superseding", "in",
-    ]  # fmt: skip
-    # The partial of nobody, and that of an archive before it was known which jobs come again.
-    assert rows[3].split()[3] == "2"
+    assert [row.split()[0] for row in rows] == ["account", "ids", "merged", "partial", "rejects", "superseded", "in"]
+    # The partial of nobody.
+    assert rows[3].split()[3] == "1"
     kept, _, removed, _ = map(int, rows[-1].removeprefix("in all").split())
-    assert (kept, removed) == (entries(site), 2)
+    assert (kept, removed) == (entries(site), 1)
     again = call("gc", "--work", site.config.work).out.splitlines()[-1]
     assert again.removeprefix("in all").split()[2:] == ["0", "0"]
 
@@ -54,6 +52,7 @@ def test_gc_makes_room_on_a_full_disk(
     call: Call, site: Site, site_options: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("run", *site_options, "tools")
+    site.store.put("partial", "0" * 40, bytes(76))
     before = entries(site)
 
     def full(*_: object) -> None:

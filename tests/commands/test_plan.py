@@ -64,3 +64,17 @@ def test_a_plan_says_that_the_index_is_damaged(call: Call, site: Site) -> None:
     assert answer.code == 0
     index = site.config.work / "index.json"
     assert f"damaged: {index}; it is not known any more which archives were removed\n" in answer.out
+
+
+def test_a_plan_says_what_is_read_again_for_other_days(call: Call, site: Site, site_options: list[object]) -> None:
+    """Windows that end before an archive was made need days that are not counted by themselves."""
+    early = ["--as-of", "2024-06-22"]
+    assert call("run", *site_options, *early, "metrics").code == 0
+    folders = ["--uploads", site.config.uploads, "--work", site.config.work]
+    again = "read again for metrics: new code, or no partial in the store"
+    same, other = (call("run", *folders, "--dry-run", *days, "metrics").out for days in (early, []))
+    assert again not in same
+    assert " for 0 bytes to read" in same
+    # One of the archives was made after that day.
+    assert (other.count(again), other.count("read before")) == (1, 3)
+    assert f" for {site.planned()['a/3'].archive.bytes} bytes to read" in other

@@ -26,13 +26,12 @@ from grt_batch.decode.columns import WANTED, Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.param_values import REDACTED, VALUE_BYTES
 from grt_batch.decode.redaction import Redaction, redacted
-from grt_batch.frames.ipc import unpack_frame, unpack_frames
+from grt_batch.frames.ipc import unpack_frames
 from grt_batch.modules.export import PARTS
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import PARTIAL, REJECT_FILE, account_key
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import RECORDS
 from grt_batch.store.store import Store
 from grt_batch.uploads.archive import Block
 
@@ -314,9 +313,7 @@ def everything(config: Config) -> Iterator[tuple[str, str]]:
         kind = file.relative_to(store.root).parts[0]
         raw = store.get(kind, file.name)
         assert raw is not None
-        if kind in RECORDS:
-            yield kind, "\n".join(told(unpack_frame(raw)))
-        elif kind in (PARTIAL, "merged"):
+        if kind in (PARTIAL, "merged"):
             for name, frame in unpack_frames(raw).items():
                 yield f"{kind} {name}", "\n".join(told(frame))
                 if name == PARTS:
@@ -348,7 +345,7 @@ def test_nothing_that_a_run_writes_has_a_secret(tmp_path: Path, config: Config, 
     written = list(everything(config))
     assert [(place, secret) for place, text in written for secret in SECRETS if secret in text] == []
     seen = {place.split()[0] for place, text in written if REDACTED in text}
-    assert {"params", "metrics", REJECT_FILE, PARTIAL} <= seen
+    assert {REJECT_FILE, PARTIAL} <= seen
     places_ = " ".join(seen)
     for place in ("param_value.tsv", "rejects", "params.tsv.gz", ".parquet", "job_param", "job_metric", "param_value"):
         assert place in places_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store,
     uploads = find_uploads(config, index, ())
     planned = survey(uploads, store, index, config, modules, UNTIL)
     context = RunContext(RunRequest(config, UNTIL), modules, store, index, SerialExecutor())
-    reduced = reduce_archives(context, uploads, planned, "", lambda _: None)
+    reduced = reduce_archives(context, uploads, planned, "", lambda _: nullcontext(lambda _: None))
     ledger = reduced.ledger
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
     orders = {name: RenderOrder(name, tuple(merged), UNTIL, public) for name, merged in reduced.merged.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,8 @@ from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing
 
 from grt_batch.core.errors import NoIndex
 from grt_batch.pipeline.gc import EntryCount, collect
-from grt_batch.pipeline.keys import ACCOUNT, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, SUPERSEDING, account_key
+from grt_batch.pipeline.keys import ACCOUNT, IDS, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, account_key
 from grt_batch.pipeline.plan import Step
-from grt_batch.schema.records import RECORDS, Job
 
 LONG_AGO = 1_500_000_000
 Name = tuple[str, str]
@@ -47,16 +45,14 @@ def gc(site: Site, *, dry_run: bool = False) -> set[Name]:
 def of_content(site: Site, sha256: str) -> set[Name]:
     """What was read of a tar.gz."""
     key = account_key(sha256, site.config)
-    return {(kind, key) for kind in (ACCOUNT, REJECT_FILE, *RECORDS) if site.store.has(kind, key)}
+    return {(kind, key) for kind in (ACCOUNT, IDS, REJECT_FILE) if site.store.has(kind, key)}
 
 
 def test_after_a_run_nothing_can_go_and_the_next_computes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
-    assert {kind for kind, _ in names(site)} >= {"jobs", "leaves", MERGED, PARTIAL, SUPERSEDED, SUPERSEDING}
+    assert {kind for kind, _ in names(site)} == {ACCOUNT, IDS, REJECT_FILE, MERGED, PARTIAL, SUPERSEDED}
     before = site.tables()
-    # The partial of the first archive with the job that the second one reports again was made before that was known.
-    gone = gc(site)
-    assert Counter(kind for kind, _ in gone) == {PARTIAL: len(MODULES)}
+    assert gc(site) == set()
     left = names(site)
     compute_nothing(monkeypatch)
     site.run()
@@ -101,32 +97,25 @@ def test_the_archive_that_another_replaced_goes(site: Site, monkeypatch: pytest.
     site.run()
     gone = gc(site)
     assert of_content(site, old.account.sha256) == set()
-    assert {(kind, old.key) for kind in (ACCOUNT, REJECT_FILE, Job.kind)} < gone
+    assert {(kind, old.key) for kind in (ACCOUNT, REJECT_FILE, IDS)} < gone
     before = site.tables()
     compute_nothing(monkeypatch)
     site.run()
     assert site.tables() == before
 
 
-def test_what_is_gone_and_remembered_stays_and_goes_when_it_is_forgotten(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_gone_and_remembered_stays_and_goes_when_it_is_forgotten(site: Site) -> None:
     site.run()
     gc(site)
-    before, left, key = site.tables("archive", "instance_status"), names(site), site.planned()["a/3"].key
+    left, key = names(site), site.planned()["a/3"].key
     site.remove("a", "3")
     site.remove_instance("b")
     assert gc(site) == set()
     site.run()
     assert gc(site) == set()
     assert names(site) == left
-    with monkeypatch.context() as patch:
-        change_code(patch, "tools")
-        site.run()
-        gc(site)
-        assert site.tables("archive", "instance_status") == before
     site.run(forget=True, instances=("a",))
-    assert (Job.kind, key) in gc(site)
+    assert {(ACCOUNT, key), (IDS, key)} < gc(site)
     assert site.jobs() == {"a": 4, "b": 1}
     site.run()
     assert site.jobs() == {"a": 4, "b": 1}
@@ -143,12 +132,14 @@ def test_archives_of_other_uploads_keep_their_entries(site: Site, tmp_path: Path
     assert left <= names(site)
 
 
-def test_an_archive_in_quarantine_keeps_what_was_read_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_in_quarantine_keeps_what_was_read_of_it(site: Site) -> None:
     site.write("a", "3", [5, 6], report_hash=f"sha256:{'0' * 64}")
     site.run()
+    item = site.planned()["a/3"]
+    assert item.account is not None
     gc(site)
+    assert of_content(site, item.account.sha256) == {(kind, item.key) for kind in (ACCOUNT, IDS, REJECT_FILE)}
     site.write("a", "3", [5, 6])
-    monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", None)
     site.run()
     assert site.jobs() == {"a": 6, "b": 1}
 
@@ -166,7 +157,10 @@ def test_what_nobody_knows_goes(site: Site) -> None:
 
 def test_to_look_says_what_would_go(site: Site) -> None:
     site.run()
+    site.write("a", "4", [6])
+    site.run()
     looked = collect(site.store, site.index(), dry_run=True)
+    # The partials of the third archive with job 6.
     assert looked[PARTIAL][1].entries == len(MODULES)
     assert collect(site.store, site.index(), dry_run=False) == looked
 
@@ -181,7 +175,7 @@ def test_without_an_index_nothing_goes(site: Site, damage) -> None:
     assert raised.value.file == site.config.work / "index.json"
     assert names(site) == before
     site.run()
-    assert Counter(kind for kind, _ in gc(site)) == {PARTIAL: len(MODULES)}
+    assert gc(site) == set()
 
 
 def test_of_an_empty_store_nothing_goes(site: Site) -> None:
@@ -236,52 +230,29 @@ def test_over_the_cap_that_goes_first_which_nobody_needs(
     assert site.tables() == before
 
 
-def test_over_the_cap_records_go_that_were_not_used_for_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_the_cap_what_was_merged_goes_and_nothing_is_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     gc(site)
     before, everything = site.tables(), names(site)
-    for number, name in enumerate(["b/1", "a/2", "a/1", "a/3"]):
-        for kind in RECORDS:
-            if site.store.has(kind, site.planned()[name].key):
-                used(site, kind, site.planned()[name].key, LONG_AGO + number)
-    keys = {name: item.key for name, item in site.planned().items()}
-    records = {(kind, key) for kind in RECORDS for key in keys.values()}
-    most = size(site) - 1
-    capped(site, most).run()
-    (first,) = everything - names(site)
-    assert first[1] == keys["b/1"]
-    # With little room all records go, and nothing else but what was merged.
     capped(site, 1).run()
-    assert {kind for kind, _ in everything - names(site)} == {*(kind for kind, _ in records & everything), MERGED}
-    # They are only missed where something is to be made of them.
+    assert {kind for kind, _ in everything - names(site)} == {MERGED}
     compute_nothing(monkeypatch)
     assert {step for step, _ in site.plan().values()} == {Step.CACHED, Step.SUPERSEDED}
     capped(site, 1).run()
     assert site.tables() == before
 
 
-def test_records_that_were_let_go_are_read_again_when_they_are_wanted(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_little_room_a_newer_archive_still_takes_jobs_of_all_others(site: Site) -> None:
     site.run()
-    before = site.tables()
     small = capped(site, 1)
     small.run()
-    change_code(monkeypatch, "tools")
-    why = "what tools must know of it is not in the store"
-    assert site.plan() == dict.fromkeys(["a/1", "a/2", "a/3", "b/1"], (Step.NEW, why))
-    small.run()
-    assert site.tables() == before
-    # A newer archive reports jobs of all others again.
     site.write("a", "4", [1, 2, 3, 4, 5, 6])
     small.run()
     assert site.jobs() == {"a": 6, "b": 1}
     assert [row["superseded"] for row in site.rows("archive")] == ["3", "2", "2", "0", "0"]
 
 
-def test_the_cap_takes_no_numbers_from_what_is_gone(
-    site: Site, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cap_takes_no_numbers_from_what_is_gone(site: Site, log: pytest.LogCaptureFixture) -> None:
     site.run()
     gc(site)
     before = site.tables("archive", "instance_status")
@@ -289,7 +260,7 @@ def test_the_cap_takes_no_numbers_from_what_is_gone(
     site.remove("a", "1")
     site.remove_instance("b")
     kept = {(kind, key) for kind, key in names(site) if key in gone}
-    assert {kind for kind, _ in kept} >= {Job.kind, "leaves", ACCOUNT, REJECT_FILE}
+    assert {kind for kind, _ in kept} == {ACCOUNT, IDS, REJECT_FILE}
     for kind, key in kept:
         used(site, kind, key, LONG_AGO)
     log.clear()
@@ -297,25 +268,11 @@ def test_the_cap_takes_no_numbers_from_what_is_gone(
     assert kept <= names(site)
     (said,) = (record.getMessage() for record in log.records if record.levelname == "WARNING" and "bytes" in record.msg)
     assert said == f"the store has {size(site)} bytes, and store_max_bytes is 1: nothing more can be dropped"
-    # What is there was cut down to what cannot be had otherwise; it is read again, and what is gone is computed again.
-    change_code(monkeypatch, "tools")
     capped(site, 1).run()
     assert site.tables("archive", "instance_status") == before
 
 
-def test_what_lost_its_records_to_the_cap_and_goes_then_keeps_its_numbers(site: Site) -> None:
-    site.run()
-    before = site.tables("archive", "instance_status")
-    small = capped(site, 1)
-    small.run()
-    site.remove("a", "3")
-    small.run()
-    shutil.rmtree(site.store.root / MERGED, ignore_errors=True)
-    small.run()
-    assert site.tables("archive", "instance_status") == before
-
-
-def test_the_parts_of_exports_go_with_the_records(site: Site) -> None:
+def test_over_the_cap_the_parts_of_exports_go(site: Site) -> None:
     site.run(modules=("splitter",))
     gc(site)
     before = {entry.key for entry in site.store.entries() if entry.kind == PARTIAL}

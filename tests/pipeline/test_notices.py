@@ -68,6 +68,6 @@ def test_a_line_names_three_archives_at_most(warnings: pytest.LogCaptureFixture)
     warn_of_lost([], ["b/1"], {"tools", "params"})
     warn_of_lost([], [], ())
     assert warnings.messages == [
-        "lost the numbers of 4 removed archives: the store has not kept what was read (a/1, a/2, a/3 …)",
-        "lost the numbers in params, tools of 1 removed archive: the store has not kept what was read (b/1)",
+        "lost the numbers of 4 removed archives: the store has not kept them (a/1, a/2, a/3 …)",
+        "lost the numbers in params, tools of 1 removed archive: the store has not kept them (b/1)",
     ]

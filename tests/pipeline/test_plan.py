@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from build import examples, line, write_archive
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.cost_model import Model, advise
-from grt_batch.pipeline.keys import ACCOUNT, PARTIAL, partial_key
+from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, partial_key
 from grt_batch.pipeline.plan import Planned, Step, first_day, survey
 from grt_batch.pipeline.reduce_archive import ReduceOrder, reduce_archive
+from grt_batch.pipeline.repeats import superseded_key
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.schema.members import Kind
-from grt_batch.schema.records import Job
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
+from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive, scan
 
 
@@ -49,12 +53,12 @@ class Site:
     def archives(self) -> list[Archive]:
         return list(scan(self.config.uploads, settle_seconds=self.config.settle_seconds).archives)
 
-    def read(self) -> None:
-        """Read every archive that can be read, as a run does."""
+    def read(self, only: Collection[str] = ()) -> None:
+        """Read every archive that can be read, or only some of them, as a run reads them first."""
         index = self.index()
         names = tuple(module.name for module in self.modules)
         for archive in self.archives():
-            if not archive.incomplete and not archive.quarantine:
+            if not archive.incomplete and not archive.quarantine and (not only or archive.name in only):
                 since = first_day(archive, date.max)
                 order = ReduceOrder("3", archive.name, str(archive.tar), archive.bytes, names, since)
                 outcome = reduce_archive(order, self.config, self.store, run_here, lambda _: None)
@@ -119,43 +123,87 @@ def test_what_lost_its_partial_results_is_new(site: Site) -> None:
     assert site.steps() == {"1": (Step.NEW, "its partial results are missing, or of another version")}
 
 
-def test_what_a_module_must_know_and_the_store_has_not_is_read(site: Site) -> None:
+AGAIN = "new code, or no partial in the store"
+
+
+def test_what_a_module_has_no_partial_of_is_read_again(site: Site) -> None:
     site.write("1", 1)
     site.modules = chosen(["tools"])
     site.read()
-    site.modules = chosen(["tools", "params"])
-    assert site.steps() == {"1": (Step.NEW, "what params must know of it is not in the store")}
+    site.modules = chosen(["tools", "params", "inputs"])
+    assert site.steps() == {"1": (Step.NEW, f"read again for inputs and params: {AGAIN}")}
+    (item,) = site.plan()
+    assert (item.must_be_read, item.is_unread, item.counts) == (True, False, True)
+    assert advise([item], site.config, Model()).bytes_to_read == item.archive.bytes
     site.read()
     assert site.steps() == {"1": CACHED}
 
 
-def test_records_are_not_missed_where_all_that_is_made_of_them_is_there(site: Site) -> None:
-    site.write("1", 1, 2)
-    site.write("2", 9)
-    site.modules = chosen(["tools"])
+def test_what_lost_its_job_ids_is_new(site: Site) -> None:
+    site.write("1", 1)
     site.read()
-    first, second = site.plan()
-    for item in (first, second):
-        site.store.drop(Job.kind, item.key)
-    assert site.steps() == {"1": CACHED, "2": CACHED}
-    site.store.drop(PARTIAL, partial_key(second.key, site.modules[0], "", first_day(second.archive, date.max)))
-    assert site.steps() == {"1": CACHED, "2": (Step.NEW, "what tools must know of it is not in the store")}
+    site.store.drop(IDS, site.plan()[0].key)
+    assert site.steps() == {"1": (Step.NEW, "its partial results are missing, or of another version")}
 
 
-def test_records_are_missed_where_newer_jobs_must_be_taken_out_of_them(site: Site) -> None:
+def test_what_lost_its_job_ids_to_damage_is_read_again(site: Site) -> None:
     site.write("1", 1, 2)
-    site.modules = chosen(["tools"])
-    site.read()
-    site.store.drop(Job.kind, site.plan()[0].key)
     site.write("2", 2)
-    assert site.steps() == {"1": CACHED, "2": NEW}
+    site.read()
+    for item in site.plan():
+        file = site.store.path(IDS, item.key)
+        file.write_bytes(file.read_bytes()[:-1])
+    lost = (Step.NEW, "read again: the store has lost which jobs come again")
+    assert site.steps() == {"1": lost, "2": CACHED}
+
+
+def test_what_must_do_without_jobs_of_newer_archives_is_read_again(site: Site) -> None:
+    site.modules = chosen(["tools"])
+    site.write("1", 1, 2, 3, 9)
+    site.write("2", 4, 5)
+    site.read()
+    site.write("3", 3, 9)
+    site.write("4", 5, 7)
+    # What they report is not known before they are read.
+    assert site.steps() == {"1": CACHED, "2": CACHED, "3": NEW, "4": NEW}
+    site.read(only=("3", "4"))
+    assert site.steps() == {
+        "1": (Step.SUPERSEDED, "read again: 2 jobs come again in 3"),
+        "2": (Step.SUPERSEDED, "read again: 1 job comes again in 4"),
+        "3": CACHED,
+        "4": CACHED,
+    }
+    assert [item.must_be_read for item in site.plan()] == [True, True, False, False]
+
+
+def entry_of(item: Planned) -> ArchiveEntry:
+    return ArchiveEntry(item.archive, State.PUBLISHED, account=item.account, key=item.key)
+
+
+def test_what_replaced_archives_report_is_not_known_before_they_are_read(site: Site) -> None:
+    site.modules = chosen(["tools"])
+    for name, ids in (("1", [1, 2, 3]), ("2", [3, 4])):
+        site.write(name, *ids)
+    site.read()
     index = site.index()
-    archive = site.archives()[1]
-    order = ReduceOrder("3", "2", str(archive.tar), archive.bytes, (), date(2020, 1, 1))
-    outcome = reduce_archive(order, site.config, site.store, run_here, lambda _: None)
-    index.remember(archive, outcome.account.sha256, outcome.key)
+    entries = tuple(entry_of(item) for item in site.plan())
+    ledger = Ledger(date.max, site.config, (InstanceEntry("3", InstanceMetadata(), entries),))
+    key = superseded_key(np.array([3]))
+    index.learn(ledger, {("3", "1"): key})
     index.save()
-    assert site.steps()["1"] == (Step.NEW, "what tools must know of it is not in the store")
+    # The partial without job 3 is that of the last run.
+    item = site.plan()[0]
+    for made in site.modules:
+        since = first_day(item.archive, date.max)
+        partial = site.store.get(PARTIAL, partial_key(item.key, made, "", since))
+        assert partial is not None
+        site.store.put(PARTIAL, partial_key(item.key, made, key, since), partial)
+        site.store.drop(PARTIAL, partial_key(item.key, made, "", since))
+    assert site.steps()["1"] == (Step.SUPERSEDED, "read before; 1 job comes again in 2")
+    site.write("2", 4, 5, 6)
+    assert site.steps() == {"1": CACHED, "2": (Step.CHANGED, "its tar.gz has changed since it was read")}
+    site.read(only=("2",))
+    assert site.steps()["1"] == (Step.NEW, "read again: its jobs do not come again any more")
 
 
 def test_what_was_read_under_other_limits_is_new(site: Site) -> None:
@@ -171,7 +219,7 @@ def test_what_a_newer_archive_may_report_again_is_superseded(site: Site) -> None
     site.write("3", 3, 4)
     site.write("4", 2)
     site.read()
-    superseded = (Step.SUPERSEDED, "read before; jobs come again in 3, 4")
+    superseded = (Step.SUPERSEDED, "read before; 2 jobs come again in 3 and 4")
     assert site.steps() == {"1": superseded, "2": CACHED, "3": CACHED, "4": CACHED}
 
 

@@ -5,25 +5,33 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import coming_and_going
 import duckdb
 import psycopg2
 import pytest
 from build import line
-from coming_and_going import change_code
+from coming_and_going import change_code, compute_nothing
 from places import REAL
 from runs import copy_uploads, published
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import DatabaseRefused, Locked, NothingToRead, UnknownModule
 from grt_batch.core.work_folder import lock
-from grt_batch.pipeline.request import RunSummary
+from grt_batch.modules.base import Module
+from grt_batch.pipeline import reduce_archive
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.read_all import Progress
+from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.pipeline.run import execute
+from grt_batch.sample import UNTIL
 from grt_batch.schema.members import Kind
 
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
@@ -143,6 +151,11 @@ def test_a_run_with_nothing_new_reads_no_archive(ran: Config, run_here: Run, mon
     assert published(ran.reports) == before
 
 
+def test_a_day_later_no_archive_is_read(ran: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_nothing(monkeypatch)
+    run_here(ran, as_of=UNTIL + timedelta(days=1))
+
+
 def _must_not_be_called(*_: object) -> None:
     raise AssertionError("this was computed before")
 
@@ -156,15 +169,36 @@ def test_recalculate_reads_everything_again(ran: Config, run_here: Run, monkeypa
         run_here(ran, recalculate=True)
 
 
-def test_a_module_whose_code_changed_is_computed_again_without_the_archives(
+def test_a_module_whose_code_changed_reads_all_again_and_computes_it_alone(
     config: Config, run_here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(config)
-    before = published(config.reports)
+    before, aggregate, computed = published(config.reports), reduce_archive.aggregate, set[str]()
+
+    def noted(frames: Any, modules: Sequence[Module], *rest: Any) -> Any:
+        computed.update(module.name for module in modules)
+        return aggregate(frames, modules, *rest)
+
     change_code(monkeypatch, "tools")
-    monkeypatch.setattr("grt_batch.pipeline.reduce_archive.read_archive", _must_not_be_called)
-    run_here(config)
+    monkeypatch.setattr("grt_batch.pipeline.reduce_archive.aggregate", noted)
+    bars: list[list[int]] = []
+    request = RunRequest(config=config, as_of=UNTIL, run_id="again")
+    execute(request, SerialExecutor(), lambda: nullcontext(config.database), telling(bars))
     assert published(config.reports) == before
+    assert computed == {"tools"}
+    sizes = sum(tar.stat().st_size for tar in config.uploads.rglob("*.tar.gz"))
+    assert [(total, sum(told)) for total, *told in bars] == [(sizes, sizes)]
+
+
+def telling(bars: list[list[int]]) -> Progress:
+    """Progress that notes for each bar its bytes, and then those that were told of."""
+
+    @contextmanager
+    def bar(total: int) -> Iterator[Callable[[int], None]]:
+        bars.append([total])
+        yield bars[-1].append
+
+    return bar
 
 
 def test_a_bad_archive_goes_in_quarantine_alone(

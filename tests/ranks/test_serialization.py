@@ -24,6 +24,7 @@ from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
+from grt_batch.pipeline.repeats import Rival
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks import serialization
 from grt_batch.ranks.messages import Message, Tag, unpack
@@ -55,7 +56,7 @@ ORDER = ReduceOrder(
     since=date(2017, 6, 1),
     claimed_sha256="c" * 64,
     key="k" * 40,
-    superseded="s" * 40,
+    rivals=(Rival("r" * 40), Rival("n" * 40, "s" * 40)),
     again=True,
 )
 

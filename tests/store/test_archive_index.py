@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from coming_and_going import MODULES, NOON, Site, change_code, compute_nothing, small_site
+from coming_and_going import NOON, Site, change_code, compute_nothing, small_site
 
 from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
-from grt_batch.frames.ipc import pack_frame, unpack_frame
-from grt_batch.pipeline.keys import ACCOUNT
+from grt_batch.pipeline.executor import SerialExecutor
+from grt_batch.pipeline.keys import ACCOUNT, IDS, SUPERSEDED
 from grt_batch.pipeline.plan import NUMBERS_LOST, OLD, Step
-from grt_batch.schema.records import Job, Leaf
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Archive, scan
+from grt_batch.verify.verification import verify_published
 
 STAYS = "its files were removed; its numbers stay until --forget"
 OF_THE_FILES = ("archive", "instance_status")
@@ -409,31 +409,91 @@ def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Sit
     assert site.jobs() == {"a": 7, "b": 1}
 
 
+# What a newer archive reports again.
+
+
+def test_what_is_gone_keeps_the_jobs_that_a_newer_archive_reports_again(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be read again without them, so the newer one is read without them: each job counts once."""
+    site.run()
+    site.remove("a", "1")
+    site.write("a", "4", [2, 3, 4, 5, 8])
+    assert site.run().numbers["superseded"] == 5
+    # The first one counts jobs 1 and 2, and not 3, which the second reported again.
+    assert superseded(site) == {"a/1": 1, "a/2": 2, "a/3": 1, "a/4": 1, "b/1": 0}
+    assert site.jobs() == {"a": 7, "b": 1}
+    counts = site.tables(*OF_THE_FILES)
+    assert site.plan()["a/4"] == (Step.SUPERSEDED, "read before; 1 job comes again in 1")
+    verified = verify_published(site.config, site.config.database, SerialExecutor())
+    assert verified.different == []
+    with monkeypatch.context() as patch:
+        compute_nothing(patch)
+        site.run()
+    assert site.tables(*OF_THE_FILES) == counts
+    # Brought back or forgotten, it is as if it had not been away, or never been.
+    site.run(forget=True)
+    assert superseded(site) == {"a/2": 2, "a/3": 1, "a/4": 0, "b/1": 0}
+    fresh = site.fresh(tmp_path / "without")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+    site.write("a", "1", [1, 2, 3])
+    site.run()
+    fresh = site.fresh(tmp_path / "with")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+
+
+def test_what_comes_back_gives_its_jobs_to_the_newer_archive(site: Site, tmp_path: Path) -> None:
+    site.run()
+    site.remove("a", "2")
+    site.write("a", "4", [4, 8])
+    site.run()
+    assert superseded(site) == {"a/1": 1, "a/2": 0, "a/3": 0, "a/4": 1, "b/1": 0}
+    site.write("a", "2", [3, 4])
+    site.run()
+    assert superseded(site) == {"a/1": 1, "a/2": 1, "a/3": 0, "a/4": 0, "b/1": 0}
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+
+
+def superseded(site: Site) -> dict[str, int]:
+    """The jobs of each archive that another counts."""
+    return {f"{row['instance_id']}/{row['archive']}": int(row["superseded"]) for row in site.rows("archive")}
+
+
 # What the store lost.
 
 
-def test_a_changed_module_is_computed_from_the_records(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_gone_is_lost_to_a_module_that_changed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
+) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
-    for name in ("1", "2"):
-        site.remove("a", name)
-    change_code(monkeypatch, "tools", "params")
+    site.remove("a", "3")
+    change_code(monkeypatch, "params")
+    why = f"{STAYS}, but not in params"
+    assert site.plan()["a/3"] == (Step.REMOVED, why)
+    again = "read again for params: new code, or no partial in the store"
+    assert site.plan()["a/2"] == (Step.NEW, again)
+    assert site.plan()["a/1"] == (Step.NEW, f"{again}; 1 job comes again in 2")
+    warnings.clear()
+    site.run()
+    said = [message for message in warnings.messages if "lost" in message]
+    assert said == ["lost the numbers in params of 1 removed archive: the store has not kept them (a/3)"]
+    assert site.jobs_with_params() == ["2", "3"]
+    assert site.jobs() == {"a": 6, "b": 1}
+    site.write("a", "3", [5, 6])
     site.run()
     assert site.tables(*OF_THE_FILES) == before
 
 
-def test_to_recalculate_is_to_take_the_records_of_what_is_gone(site: Site) -> None:
+def test_to_recalculate_leaves_what_is_gone_as_it_is(site: Site) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
     for name in ("1", "2"):
         site.remove("a", name)
-    site.run(recalculate=True)
-    assert site.tables(*OF_THE_FILES) == before
-    # Without its records what was made of them stays.
-    for item in site.planned().values():
-        if item.step is Step.REMOVED:
-            for kind in (Job.kind, Leaf.kind):
-                site.store.drop(kind, item.key)
     site.run(recalculate=True)
     assert site.tables(*OF_THE_FILES) == before
 
@@ -446,13 +506,20 @@ def damage_account(site: Site, key: str) -> None:
     site.store.path(ACCOUNT, key).write_bytes(b"damaged")
 
 
-def lose_jobs(site: Site, key: str) -> None:
-    """The jobs, and what says without them which of them are superseded."""
-    site.store.drop(Job.kind, key)
-    shutil.rmtree(site.store.root / "superseding")
+def lose_ids(site: Site, key: str) -> None:
+    site.store.drop(IDS, key)
 
 
-@pytest.mark.parametrize("lose", [lose_account, damage_account, lose_jobs])
+def lose_superseded(site: Site, key: str) -> None:
+    shutil.rmtree(site.store.root / SUPERSEDED)
+
+
+def damage_superseded(site: Site, key: str) -> None:
+    for file in (site.store.root / SUPERSEDED).rglob("*/*"):
+        file.write_bytes(b"damaged")
+
+
+@pytest.mark.parametrize("lose", [lose_account, damage_account, lose_ids, lose_superseded, damage_superseded])
 def test_what_is_gone_here_and_there_is_said_and_counted(
     site: Site, tmp_path: Path, warnings: pytest.LogCaptureFixture, lose
 ) -> None:
@@ -463,7 +530,7 @@ def test_what_is_gone_here_and_there_is_said_and_counted(
     warnings.clear()
     summary = site.run()
     said = [message for message in warnings.messages if "lost" in message]
-    assert said == ["lost the numbers of 1 removed archive: the store has not kept what was read (a/1)"]
+    assert said == ["lost the numbers of 1 removed archive: the store has not kept them (a/1)"]
     assert summary.numbers["archives"] == {"found": 3, "published": 3, "quarantined": 0, "incomplete": 1, "removed": 1}
     state, reason = site.states()["a/1"]
     assert (state, reason.removeprefix("its files were removed; ")) == ("incomplete", NUMBERS_LOST)
@@ -479,27 +546,8 @@ def test_what_is_gone_here_and_there_is_said_and_counted(
     assert site.jobs()["a"] == 6
 
 
-def test_what_one_module_must_know_is_lost_to_that_module_alone(
-    site: Site, monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
-) -> None:
-    site.run()
-    before = site.tables(*OF_THE_FILES, "param", "param_value")
-    key = site.planned()["a/3"].key
-    site.remove("a", "3")
-    site.store.path(Leaf.kind, key).write_bytes(b"damaged")
-    site.run()
-    assert site.jobs_with_params() == ["3", "4"]
-    change_code(monkeypatch, "params")
-    warnings.clear()
-    site.run()
-    (said,) = [message for message in warnings.messages if "lost" in message]
-    assert said == ("lost the numbers in params of 1 removed archive: the store has not kept what was read (a/3)")
-    assert site.tables(*OF_THE_FILES, "param", "param_value") == before
-    assert site.jobs_with_params() == ["2", "3"]
-
-
 def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
-    site.run(modules=("tools",))
+    site.run(modules=("tools", "instances"))
     site.remove("a", "3")
     assert site.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, but not in params")
     site.run()
@@ -507,28 +555,14 @@ def test_a_module_that_never_ran_lacks_what_is_gone(site: Site) -> None:
     assert site.jobs() == {"a": 6, "b": 1}
 
 
-def test_what_is_gone_survives_a_new_program(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_gone_survives_another_way_to_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.run()
     before = site.tables(*OF_THE_FILES)
     site.remove("a", "3")
     monkeypatch.setattr("grt_batch.pipeline.keys.reader_code", lambda: "other code")
-    change_code(monkeypatch, *MODULES)
     site.run()
     assert site.tables(*OF_THE_FILES) == before
     assert site.plan()["a/3"] == (Step.REMOVED, f"{STAYS}, {OLD}")
-
-
-def test_records_without_a_field_of_today_count_for_nothing_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.run()
-    key = site.planned()["a/3"].key
-    raw = site.store.get(Leaf.kind, key)
-    assert raw is not None
-    site.store.put(Leaf.kind, key, pack_frame(unpack_frame(raw).drop(Leaf.names_data.name)))
-    site.remove("a", "3")
-    change_code(monkeypatch, *MODULES)
-    site.run()
-    assert site.jobs_with_params() == ["2", "3"]
-    assert site.jobs() == {"a": 6, "b": 1}
 
 
 # One instance at a time.
@@ -555,3 +589,11 @@ def test_an_instance_that_is_gone_can_be_asked_for(site: Site) -> None:
     site.remove_instance("b")
     site.run(instances=("b",))
     assert site.jobs() == {"a": 6, "b": 1}
+
+
+def test_other_instances_are_read_again_where_a_module_lacks_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    before = site.tables()
+    change_code(monkeypatch, "tools")
+    site.run(instances=("b",))
+    assert site.tables() == before
