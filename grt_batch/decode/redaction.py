@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,8 @@ class Redaction:
 
     def check(self) -> None:
         """Raise BadConfig for an unusable pattern or name."""
-        for pattern in self.patterns:
-            try:
-                empty = pl.Series([""]).str.contains(pattern).item()
-            except pl.exceptions.ComputeError as error:
-                reasons = (
-                    line.removeprefix("error: ") for line in str(error).splitlines() if line.startswith("error: ")
-                )
-                reason = next(reasons, "it cannot be read")
-                raise BadConfig(
-                    file="redact_patterns", what=f"{pattern!r} is no regular expression: {reason}"
-                ) from None
-            if empty:
-                raise BadConfig(file="redact_patterns", what=f"{pattern!r} matches where there is nothing")
-        for name in self.names:
-            if not _spelled(name):
-                raise BadConfig(file="redact_names", what=f"{name!r} has no letter")
+        # Each archive asks for that again, and to compile the patterns takes longer than a small one.
+        _check(self)
 
     def named(self, names: pl.Series) -> pl.Series:
         """Return which of these names have one of the words; null has none."""
@@ -266,6 +252,22 @@ def _hidden(values: pl.Series, secret: pl.Series) -> pl.Series:
 
 def _column(texts: Sequence[tuple[str | None, ...]], place: int) -> pl.Series:
     return pl.Series([text[place] for text in texts], dtype=pl.String)
+
+
+@cache
+def _check(redaction: Redaction) -> None:
+    for pattern in redaction.patterns:
+        try:
+            empty = pl.Series([""]).str.contains(pattern).item()
+        except pl.exceptions.ComputeError as error:
+            reasons = (line.removeprefix("error: ") for line in str(error).splitlines() if line.startswith("error: "))
+            reason = next(reasons, "it cannot be read")
+            raise BadConfig(file="redact_patterns", what=f"{pattern!r} is no regular expression: {reason}") from None
+        if empty:
+            raise BadConfig(file="redact_patterns", what=f"{pattern!r} matches where there is nothing")
+    for name in redaction.names:
+        if not _spelled(name):
+            raise BadConfig(file="redact_names", what=f"{name!r} has no letter")
 
 
 def _spelled(name: str) -> str:

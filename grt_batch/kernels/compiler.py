@@ -59,6 +59,10 @@ def machine_code(kernel: Kernel, signature: Sequence[Type]) -> MachineCode:
         library.add_linking_library(found.library)
         library.finalize()
         _check(library)
+        # Object files are linked into one process: what each has of the same functions stays its own.
+        for one in (*library._final_module.functions, *library._final_module.global_variables):
+            if not one.is_declaration and one.name != symbol:
+                one.linkage = "internal"
         code = library.codegen._tm.emit_object(library._final_module)
     several = isinstance(found.signature.return_type, types.BaseTuple)
     return MachineCode(symbol, "".join(map(_letter, results)), several, _written(found, arguments), code)
