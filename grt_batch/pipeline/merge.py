@@ -13,7 +13,7 @@ from grt_batch.frames.ipc import pack_frames, unpack_frames
 from grt_batch.modules.base import WINDOW_DAYS, Module, Partial
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, merged_keys, partial_key
-from grt_batch.pipeline.plan import Planned, first_day
+from grt_batch.pipeline.planned import Planned, first_day
 from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.store.store import Store
 

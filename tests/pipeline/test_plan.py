@@ -15,19 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
-from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.cost_model import Model, advise
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, partial_key
-from grt_batch.pipeline.plan import Planned, Step, first_day, left_out_of, rivals_of, survey
+from grt_batch.pipeline.plan import survey
+from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.reduce_archive import ReduceOrder, reduce_archive
-from grt_batch.pipeline.repeats import put_superseded, superseded_key
+from grt_batch.pipeline.repeats import superseded_key
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.schema.members import Kind
 from grt_batch.store.archive_index import ArchiveIndex
-from grt_batch.store.job_ids import pack_ids
 from grt_batch.store.store import Store
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive, scan
@@ -223,34 +222,6 @@ def test_what_a_newer_archive_may_report_again_is_superseded(site: Site) -> None
     site.read()
     superseded = (Step.SUPERSEDED, "read before; 2 jobs come again in 3 and 4")
     assert site.steps() == {"1": superseded, "2": CACHED, "3": CACHED, "4": CACHED}
-
-
-COMING = st.lists(st.tuples(st.sets(st.integers(0, 9)), st.lists(st.integers(0, 4), max_size=2)), max_size=5)
-
-
-@examples(100)
-@given(coming=COMING)
-def test_each_job_counts_once_whatever_comes_and_goes(tmp_path_factory: pytest.TempPathFactory, coming: list) -> None:
-    """Before each run a new archive comes, and some go, or come back."""
-    store, items = Store(tmp_path_factory.mktemp("store")), list[Planned]()
-    for number, (reported, moved) in enumerate(coming):
-        ids = np.array(sorted(reported), np.int64)
-        store.put(IDS, str(number), pack_ids(ids))
-        bounds = (int(ids[0]), int(ids[-1])) if len(ids) else (None, None)
-        account = Account("hash", 1, jobs=len(ids), first_id=bounds[0], last_id=bounds[1])
-        archive = Archive("a", str(number), Path(), 1, (1, 0, 0), None)
-        for place in moved:
-            if place < len(items):
-                before = items[place].archive
-                items[place] = replace(items[place], archive=replace(before, remembered=not before.remembered))
-        items.append(Planned(archive, Step.CACHED, "", str(number), account))
-        counted: list[int] = []
-        for place, (item, rivals) in enumerate(zip(items, rivals_of(items), strict=True)):
-            left_out = left_out_of(store, item, rivals)
-            assert not left_out.unknown
-            items[place] = replace(item, superseded=put_superseded(store, left_out.ids))
-            counted += set(coming[place][0]) - set(left_out.ids.tolist())
-        assert sorted(counted) == sorted(set[int]().union(*(some for some, _ in coming[: number + 1])))
 
 
 def test_archives_of_other_instances_supersede_nothing(site: Site) -> None:
