@@ -34,8 +34,8 @@ class State(Enum):
 class ArchiveEntry:
     """An archive in the ledger.
 
-    `superseded` is the number of its jobs that a newer line or another archive counts, `key` the store's key of what was
-    read; `removed` is true where its files are missing.
+    `superseded` is the number of its jobs that a newer line or another archive counts, `key` the store's key of what
+    was read; `removed` is true where its files are missing.
     """
 
     archive: Archive
