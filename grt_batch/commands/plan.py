@@ -13,7 +13,7 @@ from grt_batch.core.config import Config, load
 from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:
-    from grt_batch.pipeline.plan import Planned
+    from grt_batch.pipeline.planned import Planned
 
 
 @cli.command()

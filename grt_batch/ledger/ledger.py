@@ -34,8 +34,8 @@ class State(Enum):
 class ArchiveEntry:
     """An archive in the ledger.
 
-    `superseded` is the number of its jobs that a newer line or archive reports again, `key` the store's key of what was
-    read; `removed` is true where its files are missing.
+    `superseded` is the number of its jobs that a newer line or another archive counts, `key` the store's key of what
+    was read; `removed` is true where its files are missing.
     """
 
     archive: Archive
@@ -157,7 +157,7 @@ ARCHIVE = Table(
         Column("datasets", Type.BIGINT, "accepted dataset records"),
         Column("salvaged", Type.BIGINT, "accepted records that were put right"),
         Column("rejected", Type.BIGINT, "lines that are no record, kept in the reject file"),
-        Column("superseded", Type.BIGINT, "accepted job records that a newer line or archive replaced"),
+        Column("superseded", Type.BIGINT, "accepted job records that a newer line or another archive counts instead"),
         Column("metadata", Type.JSON, "N.json, without its list of tools", shown=Shown.AS_NULL),
     ),
     visibility=OF_PUBLIC_INSTANCES,

@@ -16,7 +16,7 @@ import orjson
 
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
-from grt_batch.pipeline.plan import Planned
+from grt_batch.pipeline.planned import Planned
 
 
 @dataclass(frozen=True)

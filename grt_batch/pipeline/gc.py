@@ -17,7 +17,7 @@ from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, StoreItem, items_derived, items_read, load_account, merged_keys
 from grt_batch.pipeline.merge import MergeInput, merge_input_of, merges
-from grt_batch.pipeline.plan import Planned, Step
+from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive, as_published
 from grt_batch.store.store import Entry, Store
 from grt_batch.uploads.scan import Archive

@@ -12,7 +12,7 @@ from grt_batch.core.timing import Stage
 from grt_batch.modules.base import Counted, Module
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import MERGED, PARTIAL, merged_keys, partial_key
-from grt_batch.pipeline.plan import Planned, first_day
+from grt_batch.pipeline.planned import Planned, first_day
 from grt_batch.pipeline.tasks import RunTasks
 from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.store import Store

@@ -8,7 +8,8 @@ from pathlib import Path
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
-from grt_batch.pipeline.plan import OLD, Planned
+from grt_batch.pipeline.plan import OLD
+from grt_batch.pipeline.planned import Planned
 from grt_batch.sinks.report_set import LATEST
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Uploads

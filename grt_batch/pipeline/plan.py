@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from enum import Enum
-from functools import cached_property
+from dataclasses import replace
+from datetime import date
 from itertools import groupby
-from math import inf
-
-import numpy as np
 
 from grt_batch.core.config import Config
 from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account
-from grt_batch.ledger.ledger import utc
 from grt_batch.modules.base import Module
-from grt_batch.pipeline.keys import IDS, PARTIAL, SUPERSEDED, account_key, load_account, partial_key
-from grt_batch.pipeline.repeats import Rival, load_ids, repeated, superseded_key
-from grt_batch.schema.records import WINDOW_DAYS
+from grt_batch.pipeline.keys import PARTIAL, SUPERSEDED, account_key, load_account, partial_key
+from grt_batch.pipeline.planned import Planned, Step, first_day
+from grt_batch.pipeline.rivals import LeftOut, left_out_of, rivals_of
 from grt_batch.store.archive_index import ArchiveIndex
-from grt_batch.store.job_ids import JobIds
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
 
@@ -31,56 +24,6 @@ NUMBERS_LOST = "its numbers are lost: the store has not kept what was read"
 
 OLD = "as read by another version or with other settings"
 """Added for an archive that would be read in another way now."""
-
-
-class Step(Enum):
-    """What a run does with an archive."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    CACHED = "cached"
-    SUPERSEDED = "superseded"
-    QUARANTINED = "quarantined"
-    INCOMPLETE = "incomplete"
-    REMOVED = "removed"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """An archive before a run. `key` and `account` say what was read of it, empty and None where it was not read.
-
-    `superseded` is the store's key of the jobs that its partials leave out, "" for none, None where that is not known
-    yet. A removed archive keeps what it left out when it was published. `again` is true for one that was read before
-    and must be read again.
-    """
-
-    archive: Archive
-    step: Step
-    why: str
-    key: str = ""
-    account: Account | None = None
-    superseded: str | None = None
-    again: bool = False
-
-    @property
-    def is_unread(self) -> bool:
-        """Return whether the run must read its tar.gz to know what is in it."""
-        return self.account is None and self.step in (Step.NEW, Step.CHANGED)
-
-    @property
-    def must_be_read(self) -> bool:
-        """Return whether the run reads its tar.gz."""
-        return self.is_unread or self.again
-
-    @property
-    def counts(self) -> bool:
-        """Return whether it is known what is in it, and that is in the tables."""
-        return self.account is not None and self.step is not Step.QUARANTINED
-
-    @property
-    def rival(self) -> Rival:
-        """Return it as an archive that counts jobs in place of others."""
-        return Rival(self.key, (self.superseded or "") if self.archive.remembered else "")
 
 
 def find_uploads(
@@ -211,81 +154,3 @@ def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, chan
         why = "; ".join(filter(None, (lost, jobs)))
     step = step if changed and jobs else Step.NEW
     return replace(item, step=step, why=why, again=True)
-
-
-def first_day(archive: Archive, as_of: date) -> date:
-    """Return the first day that an archive's partials count by itself, for windows.
-
-    It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
-    """
-    assert archive.report is not None
-    generated = utc(archive.report.generated).date()
-    return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """The jobs that an archive leaves out, and the names of those that count them instead.
-
-    `unknown` has the account keys of the archives of which the store does not know (any more) which jobs they have.
-    """
-
-    ids: JobIds = field(default_factory=lambda: np.empty(0, np.int64))
-    others: Sequence[str] = ()
-    unknown: Sequence[str] = ()
-
-    @cached_property
-    def key(self) -> str:
-        """Return the store's key of the jobs, "" for none."""
-        return superseded_key(self.ids)
-
-
-def left_out_of(store: Store, item: Planned, rivals: Sequence[Planned]) -> LeftOut:
-    """Return what an archive leaves out, since its `rivals` count it. For a removed one that is settled."""
-    if item.archive.remembered:
-        ids = load_ids(store, SUPERSEDED, item.superseded or "")
-        return LeftOut(unknown=[item.key]) if ids is None else LeftOut(ids)
-    if not rivals:
-        return LeftOut()
-    ids = load_ids(store, IDS, item.key)
-    if ids is None:
-        return LeftOut(unknown=[item.key])
-    ids, counts = repeated(store, ids, [other.rival for other in rivals])
-    others = [other.archive.name for other, count in zip(rivals, counts, strict=True) if count]
-    return LeftOut(ids, others, [other.key for other, count in zip(rivals, counts, strict=True) if count is None])
-
-
-def rivals_of(archives: Sequence[Planned]) -> list[list[Planned]]:
-    """Return for each archive of an instance, oldest first, the others that may count some of its jobs in its place.
-
-    These are the newer ones, and the removed ones: what those count cannot be computed again, so it stays theirs.
-    Usually there are none, since job ids rise: then the id range of all of them together tells so at once.
-    """
-    result: list[list[Planned]] = []
-    removed = [item for item in archives if item.archive.remembered]
-    lowest, highest = inf, -inf
-    for item in removed:
-        lowest, highest = _widened(lowest, highest, item.account)
-    for i in range(len(archives) - 1, -1, -1):
-        item = archives[i]
-        rivals: list[Planned] = []
-        if not item.archive.remembered and overlaps(item.account, lowest, highest):
-            others = [other for other in archives[:i] if other.archive.remembered] + list(archives[i + 1 :])
-            rivals = [other for other in others if overlaps(item.account, *_widened(inf, -inf, other.account))]
-        result.append(rivals)
-        lowest, highest = _widened(lowest, highest, item.account)
-    return result[::-1]
-
-
-def _widened(lowest: float, highest: float, account: Account | None) -> tuple[float, float]:
-    """Return a range of job ids with those of an archive."""
-    if account is None or account.first_id is None or account.last_id is None:
-        return lowest, highest
-    return min(lowest, account.first_id), max(highest, account.last_id)
-
-
-def overlaps(account: Account | None, lowest: float, highest: float) -> bool:
-    """Return whether an archive has jobs, and their ids may lie from `lowest` to `highest`."""
-    if account is None or account.first_id is None or account.last_id is None:
-        return False
-    return account.first_id <= highest and lowest <= account.last_id

@@ -9,7 +9,8 @@ from itertools import groupby, islice
 
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.keys import account_key, load_account
-from grt_batch.pipeline.plan import NUMBERS_LOST, Planned, Step, as_remembered, first_day, mismatch, unread
+from grt_batch.pipeline.plan import NUMBERS_LOST, as_remembered, mismatch, unread
+from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.repeats import Rival
 from grt_batch.store.store import Store

@@ -15,7 +15,7 @@ from grt_batch.pipeline.fingerprints import table_fingerprints, unchanged_module
 from grt_batch.pipeline.merge import MergedEntry, counted_in
 from grt_batch.pipeline.merge_all import Inputs, export_parts, merge_instances, merged_digest
 from grt_batch.pipeline.notices import warn_of_lost
-from grt_batch.pipeline.plan import Planned
+from grt_batch.pipeline.planned import Planned
 from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
 from grt_batch.pipeline.supersede import Settled, settle
 from grt_batch.uploads.scan import Uploads

@@ -14,7 +14,8 @@ from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gc import hold_cap
 from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
-from grt_batch.pipeline.plan import Planned, Step, as_remembered, find_uploads, survey
+from grt_batch.pipeline.plan import as_remembered, find_uploads, survey
+from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.read_all import Progress

@@ -9,10 +9,11 @@ from grt_batch.ledger.ledger import ArchiveEntry, State
 from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE
 from grt_batch.pipeline.merge import MergeInput, merge_input_of
-from grt_batch.pipeline.plan import Planned, Step, left_out_of, rivals_of
+from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.read_all import reduce_order
 from grt_batch.pipeline.reduce_archive import ReduceOrder
 from grt_batch.pipeline.repeats import put_superseded
+from grt_batch.pipeline.rivals import left_out_of, rivals_of
 from grt_batch.store.archive_index import ArchiveName
 
 

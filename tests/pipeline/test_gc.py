@@ -14,7 +14,7 @@ from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing
 from grt_batch.core.errors import NoIndex
 from grt_batch.pipeline.gc import EntryCount, collect
 from grt_batch.pipeline.keys import ACCOUNT, IDS, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, account_key
-from grt_batch.pipeline.plan import Step
+from grt_batch.pipeline.planned import Step
 
 LONG_AGO = 1_500_000_000
 Name = tuple[str, str]

@@ -20,7 +20,8 @@ from grt_batch.modules.base import Module
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.cost_model import Model, advise
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, partial_key
-from grt_batch.pipeline.plan import Planned, Step, first_day, survey
+from grt_batch.pipeline.plan import survey
+from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.reduce_archive import ReduceOrder, reduce_archive
 from grt_batch.pipeline.repeats import superseded_key
 from grt_batch.pipeline.tasks import run_here

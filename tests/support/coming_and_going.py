@@ -20,7 +20,8 @@ from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline import keys
 from grt_batch.pipeline.executor import SerialExecutor
-from grt_batch.pipeline.plan import Planned, Step, find_uploads, survey
+from grt_batch.pipeline.plan import find_uploads, survey
+from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.schema.members import Kind

@@ -19,7 +19,7 @@ from grt_batch.core.work_folder import lock
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import PARTIAL, partial_key
-from grt_batch.pipeline.plan import first_day
+from grt_batch.pipeline.planned import first_day
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.verify.comparison import SAME
 from grt_batch.verify.verification import Verification, verify_published

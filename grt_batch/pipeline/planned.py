@@ -1,0 +1,73 @@
+"""An archive as a run plans it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import Enum
+
+from grt_batch.ledger.account import Account
+from grt_batch.ledger.ledger import utc
+from grt_batch.schema.records import WINDOW_DAYS
+from grt_batch.pipeline.repeats import Rival
+from grt_batch.uploads.scan import Archive
+
+
+class Step(Enum):
+    """What a run does with an archive."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    CACHED = "cached"
+    SUPERSEDED = "superseded"
+    QUARANTINED = "quarantined"
+    INCOMPLETE = "incomplete"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An archive before a run. `key` and `account` say what was read of it, empty and None where it was not read.
+
+    `superseded` is the store's key of the jobs that its partials leave out, "" for none, None where that is not known
+    yet. A removed archive keeps what it left out when it was published. `again` is true for one that was read before
+    and must be read again.
+    """
+
+    archive: Archive
+    step: Step
+    why: str
+    key: str = ""
+    account: Account | None = None
+    superseded: str | None = None
+    again: bool = False
+
+    @property
+    def is_unread(self) -> bool:
+        """Return whether the run must read its tar.gz to know what is in it."""
+        return self.account is None and self.step in (Step.NEW, Step.CHANGED)
+
+    @property
+    def must_be_read(self) -> bool:
+        """Return whether the run reads its tar.gz."""
+        return self.is_unread or self.again
+
+    @property
+    def counts(self) -> bool:
+        """Return whether it is known what is in it, and that is in the tables."""
+        return self.account is not None and self.step is not Step.QUARANTINED
+
+    @property
+    def rival(self) -> Rival:
+        """Return it as an archive that counts jobs in place of others."""
+        return Rival(self.key, (self.superseded or "") if self.archive.remembered else "")
+
+
+def first_day(archive: Archive, as_of: date) -> date:
+    """Return the first day that an archive's partials count by itself, for windows.
+
+    It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
+    """
+    assert archive.report is not None
+    generated = utc(archive.report.generated).date()
+    return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
