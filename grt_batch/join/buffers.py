@@ -88,7 +88,13 @@ class Collected:
 
     def put(self, name: str, column: Array) -> None:
         """Keep a column of the next block."""
-        self.columns.setdefault(name, GrowableArray(column.dtype)).append(column)
+        self.column(name, column.dtype).append(column)
+
+    def column(self, name: str, kind: npt.DTypeLike) -> GrowableArray:
+        """Return the column of this name, which may be new."""
+        if name not in self.columns:
+            self.columns[name] = GrowableArray(kind)
+        return self.columns[name]
 
     def take(self, name: str, kind: npt.DTypeLike = np.int64) -> Array:
         """Return one column of all blocks, of this type where there are none, and forget it: an archive may have

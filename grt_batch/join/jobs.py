@@ -71,8 +71,8 @@ class Joiner:
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
         self._measured.put("seen", seen)
-        packed = np.empty(values.size + 1, np.int64)
-        self._measured.put("values", packed[: joins.pack_values(values, seen, packed)])
+        packed = self._measured.column("values", np.int64)
+        packed.grow(int(joins.pack_values(values, seen, packed.room(values.size + 1))))
 
     def join(self) -> tuple[Records, int]:
         """Return the records of the jobs and of the wanted classes, and the number of replaced lines of jobs.

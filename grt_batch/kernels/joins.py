@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
+from llvmlite import ir
 
-from grt_batch.kernels.compiled import compiled, inlined
+from grt_batch.kernels.compiled import compiled, inlined, instruction
 from grt_batch.schema.members import (
     CPU_V1,
     CPU_V2,
@@ -35,6 +37,26 @@ _DAY = 86_400_000_000
 
 
 _NO_DAY = -(1 << 31)
+
+
+_AHEAD, _LINE = 16, 8
+"""How many records ahead values are fetched, and how many values a line of the cache holds."""
+
+
+@instruction
+def prefetch(_context: Any, data: Any, index: Any) -> Any:
+    """Fetch the value of `data` at `index`, which need not exist, into the cache."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return numba.none(data, index), code
 
 
 @compiled
@@ -189,6 +211,11 @@ def measure_jobs(
     """
     begin = 0
     for row in range(created.size):
+        # Exporters write jobs in some order, and the processor cannot foresee where the values of the next ones are.
+        if begin + _AHEAD < order.size:
+            place = begins[order[begin + _AHEAD]]
+            prefetch(packed, place)
+            prefetch(packed, place + _LINE)
         without[row] = begin == ends[row]
         newest[:] = NULL
         for i in order[begin : ends[row]]:
