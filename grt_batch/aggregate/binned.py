@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from grt_batch.aggregate.grouping import Groups, Integers, plain
-from grt_batch.aggregate.sketch import BIN
+from grt_batch.aggregate.sketch import BIN, middle
 from grt_batch.columns.columns import Array, Columns
 from grt_batch.kernels.constants import BINS
+from grt_batch.schema.records import Field
 
 _BEGIN, _END = "begin", "end"
 
@@ -63,20 +65,28 @@ class Binned:
         from grt_batch.kernels import binned
 
         groups, rising = Groups.of(self.runs, by), np.sort(percents)
-        firsts, base = np.unique(self.runs[first] if first else np.zeros(self.runs.height), return_inverse=True)
-        counts = np.zeros(BINS * max(1, len(firsts)), np.int64)
+        scales = Groups.of(self.runs, [first] if first else [])
+        base = scales.group.astype(np.int64) * BINS
+        counts = np.zeros(BINS * max(1, scales.count), np.int64)
         out = np.zeros((groups.count, len(rising)), np.int64)
         marks = np.zeros(len(counts) // 64, np.uint64)
         slices = self.runs[_BEGIN], self.runs[_END]
         binned.find_order_statistics(
-            groups.order, groups.begins, *slices, base * BINS, self.bins, self.jobs, rising, counts, marks, out
+            groups.order, groups.begins, *slices, base, self.bins, self.jobs, rising, counts, marks, out
         )
         found: dict[str, Array] = {}
         for percent, places in zip(rising.tolist(), out.T, strict=True):
             found[f"p{percent}"] = (places % BINS).astype(np.int16)
             if first:
-                found[f"p{percent}_of"] = firsts[places // BINS]
+                found[f"p{percent}_of"] = self.runs[first][scales.firsts][places // BINS]
         return self.runs.select(by).rows(groups.firsts).extended(found)
+
+    def quantiles(self, by: Sequence[Field], percents: Sequence[int]) -> pl.DataFrame:
+        """Return the percentiles as a frame, with the values that stand for their bins; these are of integers."""
+        found = self.percentiles([key.name for key in by], percents)
+        names = [f"p{percent}" for percent in percents]
+        frame = found.frame({**{key.name: key.type for key in by}, **dict.fromkeys(names, BIN.type)})
+        return frame.with_columns(middle(pl.col(name)).alias(name) for name in names)
 
     def coarse(self, by: Sequence[str], table: Sequence[int]) -> Columns:
         """Return for each group of the keys `by`, in order, and for each coarse bin that holds values, the keys, the

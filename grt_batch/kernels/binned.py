@@ -1,4 +1,4 @@
-"""The loops over runs of counts by bin: run r has the counts jobs[begin[r] : end[r]], in the bins at the same places."""
+"""The loops over runs of counts by bin: run r has jobs[begin[r] : end[r]], in the bins at the same places."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def find_order_statistics(
 
 @compiled
 def add_runs(group: Any, begin: Any, end: Any, bins: Any, jobs: Any, coarse: Any, out: Any) -> None:
-    """Add the counts of each run to those of its group in `out`, int64[groups, coarse bins]; `coarse` has the coarse bin
-    of each bin."""
+    """Add the counts of each run to those of its group in `out`, int64[groups, coarse bins]; `coarse` has the coarse
+    bin of each bin."""
     for run in range(group.size):
         for row in range(begin[run], end[run]):
             out[group[run], coarse[bins[row]]] += jobs[row]

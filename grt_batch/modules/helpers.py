@@ -9,7 +9,7 @@ versions of a tool. `statistics` and `histogram` take what `measured_everywhere`
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -47,6 +47,13 @@ def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
     """
     last = ledger.as_of - timedelta(days=ago)
     return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
+
+
+def rows_within(rows: Columns, ledger: Ledger, days: int, *, ago: int = 0) -> Columns:
+    """Return the rows that `within` selects, of the columns of a cube."""
+    last = (ledger.as_of - date(1970, 1, 1)).days - ago
+    day = rows[Job.day.name]
+    return rows.rows((day > last - days) & (day <= last))
 
 
 def in_state(state: str) -> pl.Expr:

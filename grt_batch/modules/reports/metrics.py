@@ -21,7 +21,6 @@ within 1 %.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import polars as pl
 
@@ -31,7 +30,7 @@ from grt_batch.aggregate.statistics import BOUNDS_SCALE, Measured, histogram, st
 from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
-from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, everywhere, repeated
+from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, everywhere, repeated, rows_within
 from grt_batch.schema.records import Field, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -158,7 +157,7 @@ class Metrics(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together, and so for each version and all versions."""
-        whole, recent = _whole(partial), _recent(partial, ledger.as_of)
+        whole, recent = _whole(partial), _recent(partial, ledger)
         return {
             TOOL_METRIC.name: statistics(Measured.concat([whole, recent]).each(everywhere), _PERCENTS),
             TOOL_HISTOGRAM.name: histogram(whole.each(everywhere), _DRAWN, _HISTOGRAM_STEP_BITS),
@@ -171,12 +170,11 @@ def _whole(partial: Partial) -> Measured:
     return Measured.of(_BY_PERIOD, cubes)
 
 
-def _recent(partial: Partial, as_of: date) -> Measured:
+def _recent(partial: Partial, ledger: Ledger) -> Measured:
     """Return what the jobs of the periods of some days needed, in each instance."""
-    jobs, last = partial.columns[RECENT.name], (as_of - date(1970, 1, 1)).days
-    day = jobs[Job.day.name]
+    jobs = partial.columns[RECENT.name]
     of_periods = [
-        repeated(jobs.rows((day > last - days) & (day <= last)), _PERIOD.name, period)
+        repeated(rows_within(jobs, ledger, days), _PERIOD.name, period)
         for period, days in PERIODS.items()
         if days is not None
     ]
