@@ -141,7 +141,8 @@ class Columns:
     def _series(self, name: str, kind: pl.DataType) -> pl.Series:
         array = self.arrays[name]
         if name in self.texts:
-            return _gathered(self.texts[name].encoded, array).alias(name)
+            texts = self.texts[name]
+            return _gathered(texts.names.cast(kind) if isinstance(kind, pl.Enum) else texts.encoded, array).alias(name)
         if isinstance(kind, pl.Enum):
             return _gathered(pl.Series(kind.categories, dtype=kind), array).alias(name)
         if array.dtype == np.uint8:
