@@ -28,6 +28,15 @@ def null_of(array: Array) -> int:
     return int(np.iinfo(array.dtype).min)
 
 
+def least_of(array: Array) -> int:
+    """Return the least integer of an array that is not empty, apart from null; null where all are."""
+    null, least = null_of(array), int(array.min())
+    if least == null and array.max() != null:
+        # Less 1, null is the greatest integer of the type.
+        least = int((array - array.dtype.type(1)).min()) + 1
+    return least
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Columns of the same length, by name.

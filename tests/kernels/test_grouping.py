@@ -43,9 +43,7 @@ def test_a_digit_is_appended_and_null_is_the_first(kind: type) -> None:
 
 @examples(100)
 @given(codes=st.lists(st.integers(0, 2**40), max_size=30), shift=st.integers(0, 38), width=st.integers(1, 11))
-def test_a_pass_sorts_by_some_bits_and_keeps_the_order_of_equal_ones(
-    codes: list[int], shift: int, width: int
-) -> None:
+def test_a_pass_sorts_by_some_bits_and_keeps_the_order_of_equal_ones(codes: list[int], shift: int, width: int) -> None:
     code, row = np.array(codes, np.int64), np.arange(len(codes), dtype=np.int32)
     after = np.empty_like(code), np.empty_like(row)
     grouping.radix_pass(code, row, shift, np.zeros((1 << width) + 1, np.int64), *after)
