@@ -117,7 +117,7 @@ class Popular:
         lost[of_cut] = cuts["lost"]
         hashed = hashes(values.texts[self.value.name].names)
         for place, left, found in zip(of_cut, kept, cuts[_REGISTERS], strict=True):
-            codes = values[self.value.name][own.begins[left] : own.begins[left + 1]] if left >= 0 else []
+            codes = values[self.value.name][own.begins[left] : own.begins[left + 1] if left >= 0 else 0]
             distinct[place] = max(distinct[place], estimate(np.maximum(found, registers(hashed[codes]))))
         # The values are in order, so group by group, and those of a group by value.
         group = np.repeat(group, own.sizes)

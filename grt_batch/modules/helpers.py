@@ -117,7 +117,7 @@ def of_all_versions(rows: Columns) -> Columns:
     tool_id, tool_version = TOOL_KEY
     names = rows.texts[tool_id].names.str.replace(SHED_ID, "${shed}/repos/${owner}/${repository}/${name}")
     texts = Texts(names.unique().sort())
-    codes = at(texts.codes_of(names), rows[tool_id])
+    codes = at(texts.codes_of(names.to_list()), rows[tool_id])
     return repeated(rows.extended({tool_id: codes}, {tool_id: texts}), tool_version, ALL_VERSIONS)
 
 

@@ -76,4 +76,5 @@ def _load_parts(export: Export, store: Store, key: str, names: Collection[str] |
         # Much may have been written already: this run ends, and the next one makes the entry again.
         store.drop(PARTIAL, key)
         raise StoreDamaged(store=store.root)
-    return [part for part in export.unpack(raw) if names is None or part.name in names]
+    parts: list[Part] = export.unpack(raw, names)
+    return parts

@@ -181,6 +181,11 @@ def _unpack_decode(message: Message) -> DecodeTask:
     return replace(task, block=replace(task.block, data=memoryview(message.read(Large, 2).data).toreadonly()))
 
 
+def _pack_aggregate(task: AggregateTask) -> tuple[Any, ...]:
+    # The jobs of a task are a part of an archive's, and so are their texts.
+    return (replace(task, tables={kind: table.own_texts() for kind, table in task.tables.items()}),)
+
+
 def _pack_partials(partials: Partials) -> Any:
     """Return the partials of reports and those of exports."""
     parts = {name: partial for name, partial in partials.items() if isinstance(partial, list)}
@@ -197,6 +202,6 @@ _CODECS = {
         _pack_decode, _unpack_decode, lambda decoded: decoded, lambda message: message.read(Decoded, 1)
     ),
     AggregateTask.name: _Codec(
-        lambda task: (task,), lambda message: message.read(AggregateTask, 1), _pack_partials, _unpack_partials
+        _pack_aggregate, lambda message: message.read(AggregateTask, 1), _pack_partials, _unpack_partials
     ),
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from build import HEADERS, examples, line
 from hypothesis import example, given
@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.param_values import REDACTED
-from grt_batch.join.child_records import attached
 from grt_batch.join.jobs import Joiner
 from grt_batch.schema.members import NO_LIMIT, Kind, layout_of
 from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
@@ -28,11 +27,7 @@ from grt_batch.uploads.archive import Block
 Frames = dict[type[Record], pl.DataFrame]
 CREATED = "2018-03-01 15:03:43.801539"
 KIND_OF = {Param: Kind.PARAMS, Dataset: Kind.DATASETS, Metric: Kind.METRIC_NUM}
-OWN: Mapping[type[Record], list[str]] = {
-    record: ["job_id", *(field.name for field in vars(record).values() if field in record.fields())]
-    for record in KIND_OF
-}
-"""The columns of a frame before the fields of the job are attached."""
+OF_THE_JOB = [field.name for field in Record.fields()]
 
 
 def joined(*blocks: tuple[Kind, bytes], wanted: Collection[str] = WANTED) -> tuple[Frames, Joiner]:
@@ -41,7 +36,14 @@ def joined(*blocks: tuple[Kind, bytes], wanted: Collection[str] = WANTED) -> tup
     for kind, text in blocks:
         layout, _ = layout_of(kind, [HEADERS[kind].rstrip(b"\n")])
         joiner.add(decode(Block(layout, 0, text), wanted))
-    return joiner.join()[0], joiner
+    return frames_of(joiner), joiner
+
+
+def frames_of(joiner: Joiner) -> Frames:
+    """The joined records, those of other kinds than jobs without the fields of their job but its id."""
+    records, _ = joiner.join()
+    frames = {record: records.frame(record).cast({cs.enum(): pl.String}) for record in records.tables}
+    return {record: frame if record is Job else frame.drop(OF_THE_JOB[1:]) for record, frame in frames.items()}
 
 
 def rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
@@ -114,27 +116,29 @@ def test_no_block_is_kept_until_the_join() -> None:
         del decoded
     assert len(columns) > len(texts)
     assert not [column for column in columns if column() is not None]
-    assert {frame.height for frame in joiner.join()[0].values()} == {1, 2}
+    assert {frame.height for frame in frames_of(joiner).values()} == {1, 2}
 
 
-@pytest.mark.parametrize("record", OWN, ids=lambda record: record.kind)
-def test_a_frame_has_the_fields_of_its_record_and_their_types(record: Any) -> None:
+@pytest.mark.parametrize("record", KIND_OF, ids=lambda record: record.kind)
+def test_a_table_has_the_fields_of_its_record_and_those_of_its_job(record: Any) -> None:
     text = {
         Param: param(1, "p", "v"),
         Dataset: dataset(1, 2),
         Metric: line(1, "core", "galaxy_slots", 1),
     }[record]
     for blocks in [[jobs(1), (KIND_OF[record], text)], [jobs(1)], [(KIND_OF[record], text)], []]:
-        frames, _ = joined(*blocks)
-        assert frames[record].columns == OWN[record]
-        whole = attached(frames[Job], frames[record])
-        assert sorted(whole.columns) == sorted(field.name for field in record.fields())
+        joiner = Joiner(WANTED)
+        for kind, some in blocks:
+            joiner.add(decode(Block(layout_of(kind, [HEADERS[kind].rstrip(b"\n")])[0], 0, some), WANTED))
+        records, _ = joiner.join()
+        frame = records.frame(record)
+        assert frame.columns == [field.name for field in record.fields()]
         for field in record.fields():
-            assert whole.select(field.expr).dtypes == [field.type]
-        assert whole.height == (len(blocks) == 2)
+            assert frame.select(field.expr).dtypes == [field.type]
+            assert len(records[record][field.name]) == frame.height == (len(blocks) == 2)
 
 
-@pytest.mark.parametrize("record", OWN, ids=lambda record: record.kind)
+@pytest.mark.parametrize("record", KIND_OF, ids=lambda record: record.kind)
 def test_records_are_by_rising_job_and_orphans_are_counted_and_left_out(record: Any) -> None:
     def text(number: int) -> bytes:
         return {
@@ -353,36 +357,8 @@ def test_a_metric_is_joined_twice_in_the_measures_of_its_job_and_as_it_was() -> 
 # The fields of the job
 
 
-def test_the_fields_of_its_job_are_attached_to_a_record_whatever_slice_it_is_of() -> None:
-    text = b"".join(
-        line(number, f"tool{number}", "None" if number % 2 else "1", "ok", f"2020-0{number}-11 00:00:00")
-        for number in (5, 1, 9, 3)
-    )
-    files = b"".join(dataset(number, 10 * number + i) for i in range(3) for number in (9, 1, 3, 5, 4))
-    frames, _ = joined((Kind.JOBS, text), (Kind.DATASETS, files))
-    of_job = ["job_id", "tool_id", "tool_version", "state", "day", "month"]
-    for first in range(5):
-        for size in range(5 - first):
-            some = frames[Job].slice(first, size)
-            details = frames[Dataset].filter(pl.col("job_id").is_in(some["job_id"].implode()))
-            found = attached(some, details)
-            assert found.columns == [*details.columns, *of_job[1:]]
-            assert found.select(of_job).rows() == [
-                (n, f"tool{n}", None, "ok", date(2020, n, 11), date(2020, n, 1)) for n in some["job_id"] for _ in "abc"
-            ]
-            assert found.select(details.columns).equals(details)
-            assert attached(some, details.clear()).height == 0
-
-
-def test_a_job_may_have_no_records_or_one_that_stands_last() -> None:
-    frames, _ = joined(jobs(1, 2, 3), (Kind.PARAMS, param(3, "a", 1)))
-    assert attached(frames[Job], frames[Param])["job_id"].to_list() == [3]
-
-
-# Laws
-
 numbers = st.sampled_from([1, 2, 3, -4, 2**60])
-some_fields: Mapping[Kind, st.SearchStrategy[tuple[object, ...]]] = {
+some_fields: dict[Kind, st.SearchStrategy[tuple[object, ...]]] = {
     Kind.JOBS: st.tuples(
         numbers, st.sampled_from(["a", "b", "None"]), st.just("1"), st.sampled_from(["ok", "new"]), st.just(CREATED)
     ),
@@ -504,7 +480,7 @@ def test_a_member_may_lack_a_column(kind: Kind, header: bytes, lines: bytes, exp
         (kind, header, lines + orphan),
     ):
         joiner.add(decode(Block(layout_of(member, [columns])[0], 0, text), WANTED))
-    frames, _ = joiner.join()
+    frames = frames_of(joiner)
     record = Param if kind is Kind.PARAMS else Metric
     assert rows(frames[record]) == expected
     assert joiner.members[kind].orphans == 1

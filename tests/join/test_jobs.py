@@ -29,7 +29,7 @@ def join(*blocks: tuple[Kind, bytes], columns: bytes = b"") -> tuple[pl.DataFram
     for kind, text in blocks:
         joiner.add(decoded(kind, text, columns=columns if kind is Kind.JOBS else b""))
     joined, repeated = joiner.join()
-    return joined[Job], repeated, joiner
+    return joined.frame(Job), repeated, joiner
 
 
 def job(number: int, state: str = "ok", tool: str = "Cut1", version: str = "1.0") -> bytes:
@@ -446,3 +446,32 @@ def test_the_longest_span_of_time_fits() -> None:
     frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, starts))
     since = datetime.fromtimestamp(EPOCH, UTC) - datetime(1, 1, 1, tzinfo=UTC)
     assert frame[Job.wait.name].to_list() == [since // timedelta(microseconds=1) * 10, None]
+
+
+def test_a_wait_beyond_all_bounds_is_null() -> None:
+    late = 500_000_000_000
+    text = line(1, "Cut1", "1.0", "ok", CREATED) + line(2, "Cut1", "1.0", "ok", "1969-12-31 23:59:59")
+    starts = b"".join(metric(number, "start_epoch", second) for number, second in ((1, late), (2, late)))
+    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, starts))
+    assert frame[Job.wait.name].to_list() == [(late - EPOCH) * SECOND - 8_015_390, (late + 1) * SECOND]
+    text = line(1, "Cut1", "1.0", "ok", "0001-01-01 00:00:00")
+    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, metric(1, "start_epoch", 922_337_203_684)))
+    assert frame.select("wait", "implausible").row(0) == (None, False)
+
+
+@examples(50)
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)))
+@example(datetime(2000, 2, 29))
+@example(datetime(1900, 3, 1))
+@example(datetime(1600, 12, 31))
+@example(datetime(1, 1, 1))
+def test_days_and_months_are_those_of_the_calendar(moment: datetime) -> None:
+    text = b"".join(line(i, "Cut1", "1.0", "ok", moment + timedelta(i)) for i in range(-40, 40) if valid(moment, i))
+    frame, _, _ = join((Kind.JOBS, text))
+    days = [time.date() for time in frame[Job.create_time.name]]
+    assert frame[Job.day.name].to_list() == days
+    assert frame[Job.month.name].to_list() == [day.replace(day=1) for day in days]
+
+
+def valid(moment: datetime, days: int) -> bool:
+    return 1 <= moment.toordinal() + days <= date.max.toordinal()

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unwrapping import unfolded
 
-from grt_batch.join.child_records import attached
 from grt_batch.schema.members import Kind
 from grt_batch.schema.records import Job, Leaf, Param
 from tests.decode.test_leaves import DATASETS, REFERENCE, VALUES, twice, utf8
@@ -26,8 +25,6 @@ def leaves(*lines: bytes, datasets: Iterable[bytes] = (), of: Sequence[int] = (1
     blocks = [jobs(*of), (Kind.DATASETS, b"".join(datasets)), (Kind.PARAMS, b"".join(lines))]
     frames, _ = joined(*blocks, wanted=(Leaf.kind,))
     assert frames.keys() == {Job, Leaf}
-    assert [field.name for field in Leaf.stored_fields()] == frames[Leaf].columns
-    assert attached(frames[Job], frames[Leaf]).height == frames[Leaf].height
     return frames[Leaf].rows()
 
 

@@ -10,7 +10,7 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.kernels.joins import add_sizes, find_rows, put_in_order
+from grt_batch.kernels.joins import add_sizes, find_rows, find_values, pack_values, put_in_order
 from grt_batch.schema.members import NO_LIMIT, NULL
 
 INT64 = 2**63 - 1
@@ -19,9 +19,23 @@ INT64 = 2**63 - 1
 @examples(100)
 @given(st.lists(st.integers(-1, 9), max_size=40))
 def test_records_are_put_in_the_order_of_their_rows(rows: list[int]) -> None:
-    order = np.empty(len(rows), np.int64)
-    count = put_in_order(np.array(rows, np.int64), np.zeros(max(rows, default=-1) + 2, np.int64), order)
+    order, ends = np.empty(len(rows), np.int32), np.zeros(max(rows, default=-1) + 2, np.int32)
+    count, in_place = put_in_order(np.array(rows, np.int32), ends, order)
     assert order[:count].tolist() == sorted((i for i, row in enumerate(rows) if row >= 0), key=rows.__getitem__)
+    assert in_place == (order[:count].tolist() == list(range(len(rows))))
+    assert ends[:-1].tolist() == [sum(0 <= one <= row for one in rows) for row in range(len(ends) - 1)]
+
+
+@examples(100)
+@given(st.lists(st.dictionaries(st.integers(0, 11), st.integers(-5, 5), max_size=12), max_size=9))
+def test_values_of_metrics_are_packed_one_after_another(records: list[dict[int, int]]) -> None:
+    values = np.array([[record.get(metric, 99) for metric in range(12)] for record in records], np.int64)
+    seen = np.array([sum(1 << metric for metric in record) for record in records], np.uint16)
+    packed, begins = np.empty(values.size + 1, np.int64), np.empty(len(records), np.int64)
+    count = pack_values(values.reshape(-1, 12), seen, packed)
+    find_values(seen, begins)
+    assert packed[:count].tolist() == [record[metric] for record in records for metric in sorted(record)]
+    assert begins.tolist() == [sum(map(len, records[:i])) for i in range(len(records))]
 
 
 @examples(100)
@@ -39,9 +53,9 @@ def bytes_of(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[
     dataset, size = (np.array([record[at] for record in records], np.int64) for at in (1, 2))
     output = np.array([record[3] for record in records], np.uint8)
     order, ends = np.empty(len(rows), np.int32), np.zeros(jobs + 1, np.int32)
-    order = order[: put_in_order(rows, ends, order)]
+    order = order[: put_in_order(rows, ends, order)[0]]
     table = np.zeros(1 << (2 * len(rows)).bit_length(), np.int32)
-    total, implausible = np.full((2, jobs), NULL), np.zeros(jobs, np.uint8)
+    total, implausible = np.full((2, jobs), NULL), np.zeros(jobs, np.int8)
     add_sizes(order, ends, dataset, size, output, table, total, implausible)
     return total.tolist(), (implausible != 0).tolist()
 

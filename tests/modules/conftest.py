@@ -1,63 +1,57 @@
-"""Joined records of the sample, and the partials that modules make of them."""
+"""Joined records of the sample, and what modules count of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import polars as pl
-import polars.selectors as cs
+import numpy as np
+import numpy.typing as npt
 import pytest
+from exporting import records_of
 
-from grt_batch.core.config import Config
-from grt_batch.core.timing import Clock
-from grt_batch.join.child_records import attached
-from grt_batch.modules.base import Module, Partial
-from grt_batch.pipeline.read import read_archive
-from grt_batch.pipeline.tasks import run_here
-from grt_batch.schema.records import RECORDS, Job, Metric, Record, Records
-from grt_batch.uploads.scan import scan
+from grt_batch.columns.columns import Columns
+from grt_batch.modules.base import Counted, Module
+from grt_batch.pipeline.tasks import partials_of
+from grt_batch.schema.records import RECORDS, ROW, Job, Records
 
-Joined = dict[type[Record], pl.DataFrame]
+Ids = npt.NDArray[np.int64]
 SINCE = date(2018, 6, 1)
 """Some of the sample's jobs were created before, and some after."""
 
 
 @pytest.fixture(scope="session")
-def joined(sample: Path) -> Joined:
+def joined(sample: Path) -> Records:
     """Joined records of an archive of each instance, of all metadata versions; no job id stands twice."""
-    frames: dict[type[Record], list[pl.DataFrame]] = {record: [] for record in RECORDS.values()}
-    wanted = tuple(kind for kind in RECORDS if kind != Job.kind)
-    for number, instance in enumerate(scan(sample).instances):
-        _, found, _ = read_archive(instance.archives[0].tar, Config(), wanted, run_here, Clock(), lambda _: None)
-        assert found is not None
+    first = dict(reversed(records_of(sample)))
+    tables: dict[str, list[Columns]] = {kind: [] for kind in RECORDS}
+    height = 0
+    for number, records in enumerate(first.values()):
         for kind, record in RECORDS.items():
-            frame = found[kind] if record is Job else attached(found[Job.kind], found[kind])
-            frames[record].append(
-                frame.with_columns(pl.col(Job.job_id.name) + number * 10**6, cs.enum().cast(pl.String))
-            )
-    return {record: _as_read(pl.concat(parts)) for record, parts in frames.items()}
-
-
-def _as_read(frame: pl.DataFrame) -> pl.DataFrame:
-    """Texts of the types that they have out of an archive: with a dictionary, but for those of metrics."""
-    texts = [name for name in frame.select(cs.string()).columns if Metric.plugin.name not in frame.columns]
-    return frame.with_columns(pl.col(name).cast(pl.Enum(frame[name].drop_nulls().unique())) for name in texts)
+            table, name = records.tables[record], Job.job_id.name if record is Job else ROW
+            moved = table[name] + table[name].dtype.type(number * 10**6 if record is Job else height)
+            tables[kind].append(table.extended({name: moved}))
+        height += records[Job].height
+    return Records({RECORDS[kind]: Columns.concat(parts) for kind, parts in tables.items()}, SINCE)
 
 
 @pytest.fixture(scope="session")
-def jobs(joined: Joined) -> pl.Series:
+def jobs(joined: Records) -> Ids:
     """The ids of all jobs, in no order at all."""
-    return joined[Job][Job.job_id.name].sample(fraction=1.0, shuffle=True, seed=1)
+    ids: Ids = np.random.default_rng(1).permutation(joined[Job][Job.job_id.name])
+    return ids
 
 
 @pytest.fixture(scope="session")
-def partial_of(joined: Joined) -> Callable[[Module, pl.Series], Partial]:
-    """A module's partial of some jobs, with all that was recorded of them."""
+def partial_of(joined: Records) -> Callable[[Module, Ids], Counted]:
+    """What a module counts of some jobs, with all that was recorded of them."""
 
-    def aggregate(module: Module, ids: pl.Series) -> Partial:
-        some = pl.col(Job.job_id.name).is_in(ids.implode())
-        return module.aggregate(Records({record: joined[record].filter(some) for record in module.needs}, SINCE))
+    def count(module: Module, ids: Ids) -> Counted:
+        records = joined.without(np.setdiff1d(joined[Job][Job.job_id.name], ids))
+        needed = replace(records, tables={record: records.tables[record] for record in {Job, *module.needs}})
+        counted: Counted = partials_of([module], needed)[module.name]
+        return counted
 
-    return aggregate
+    return count

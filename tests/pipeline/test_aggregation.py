@@ -1,4 +1,4 @@
-"""How joined records are cut into tasks, and what is left of them meanwhile."""
+"""How joined records are cut into tasks, and their partials merged."""
 
 from __future__ import annotations
 
@@ -6,61 +6,51 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 from build import examples
+from exporting import made
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grt_batch.core.config import Config
-from grt_batch.modules.base import Module, Partial
+from grt_batch.modules.base import Module
 from grt_batch.pipeline.aggregation import aggregate
 from grt_batch.pipeline.tasks import AggregateTask, Task
-from grt_batch.schema.records import Dataset, Job
+from grt_batch.schema.records import RECORDS, Dataset, Job, Records
 
-TEXTS = pl.Enum(["a", "b", "c", "d"])
+SINCE = date(2020, 1, 1)
 
 
 class Watching(Module):
-    """Wants datasets; of a task it keeps nothing, and at a merge it looks at what is left of the frames. `n` has a row
-    for each of what was gathered, with the number of parts that were merged."""
+    """Wants datasets. Its partial is how many parts were merged, of each that was gathered."""
 
     name = "watching"
     needs = (Job, Dataset)
+    cubes = ()
 
-    def __init__(self, frames: dict[str, pl.DataFrame]) -> None:
-        self.frames = frames
+    def empty(self) -> Any:
+        return []
 
-    def empty(self) -> Partial:
-        return {"n": pl.DataFrame(schema={"n": pl.Int64})}
+    def merge(self, parts: Sequence[Any]) -> Any:
+        return [len(parts)]
 
-    def merge(self, partials: Sequence[Partial]) -> Partial:
-        assert not self.frames
-        return {"n": pl.DataFrame({"n": [len(partials)]})}
-
-    def gathered(self, partials: Sequence[Partial]) -> Partial:
-        return {"n": pl.concat([partial["n"] for partial in partials])}
+    def gathered(self, parts: Sequence[Any]) -> Any:
+        return [count for part in parts for count in part]
 
 
-def frames_of(datasets: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Jobs with so many datasets each."""
-    ids = np.arange(len(datasets)) * 10
-    texts = pl.Series([number % 4 for number in range(len(datasets))], dtype=pl.UInt32)
-    jobs = pl.DataFrame({"job_id": ids, "tool_id": pl.Series(TEXTS.categories, dtype=TEXTS).gather(texts)})
-    rows = np.repeat(ids, datasets)
-    return {"jobs": jobs, "datasets": pl.DataFrame({"job_id": rows, "file_size": rows + 1}), "params": jobs[:0]}
+def records_of(datasets: Sequence[int]) -> Records:
+    """Jobs with so many datasets each, and a parameter."""
+    jobs = [{"job_id": 10 * i, "tool_id": "abcd"[i % 4]} for i in range(len(datasets))]
+    ids = [10 * i for i, count in enumerate(datasets) for _ in range(count)]
+    return made(
+        jobs,
+        datasets=[{"job_id": job, "dataset_id": i} for i, job in enumerate(ids)],
+        params=[{"job_id": job["job_id"], "name": "p"} for job in jobs],
+    )
 
 
-def parts_of(frames: dict[str, pl.DataFrame], jobs: int) -> list[AggregateTask]:
-    """The tasks that the frames are cut into, and are merged from at once."""
-    tasks, merged = aggregated(frames, jobs)
-    assert merged == [len(tasks)] * bool(tasks)
-    return tasks
-
-
-def aggregated(frames: dict[str, pl.DataFrame], jobs: int) -> tuple[list[AggregateTask], list[int]]:
-    """The tasks that the frames are cut into, and how many of them are merged before they are gathered."""
+def aggregated(records: Records, jobs: int) -> tuple[list[AggregateTask], list[int]]:
+    """The tasks that records are cut into, and how many of them are merged before they are gathered."""
     found: list[AggregateTask] = []
 
     def run_tasks(tasks: Iterator[Task]) -> Iterator[Any]:
@@ -69,10 +59,10 @@ def aggregated(frames: dict[str, pl.DataFrame], jobs: int) -> tuple[list[Aggrega
             found.append(task)
             yield {Watching.name: {}}
 
-    module = Watching(frames)
-    ((same, partial),) = aggregate(frames, [module], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks)
+    module = Watching()
+    ((same, partial),) = aggregate(records, [module], SINCE, Config(aggregate_jobs=jobs), run_tasks)
     assert same is module
-    return found, partial["n"]["n"].to_list()
+    return found, partial
 
 
 @examples(60)
@@ -84,15 +74,18 @@ def aggregated(frames: dict[str, pl.DataFrame], jobs: int) -> tuple[list[Aggrega
 def test_parts_are_all_records_of_so_many_jobs_and_together_all_that_modules_need(
     datasets: list[int], jobs: int
 ) -> None:
-    whole = {kind: frame.rows() for kind, frame in frames_of(datasets).items()}
-    tasks = parts_of(frames_of(datasets), jobs)
-    assert [task.frames["jobs"].height for task in tasks[:-1]] == [jobs] * (len(tasks) - 1)
+    whole = records_of(datasets)
+    tasks, merged = aggregated(whole, jobs)
+    assert merged == [len(tasks)] * bool(tasks)
+    assert [task.tables["jobs"].height for task in tasks[:-1]] == [jobs] * (len(tasks) - 1)
+    parts = []
     for task in tasks:
-        assert task.frames.keys() == {"jobs", "datasets"}
-        assert 0 < task.frames["jobs"].height <= jobs
-        assert set(task.frames["datasets"]["job_id"]) <= set(task.frames["jobs"]["job_id"])
-    for kind in ("jobs", "datasets"):
-        assert [row for task in tasks for row in task.frames[kind].rows()] == whole[kind]
+        assert task.tables.keys() == {"jobs", "datasets"}
+        assert 0 < task.tables["jobs"].height <= jobs
+        assert task.since == SINCE
+        parts.append(Records({RECORDS[kind]: table for kind, table in task.tables.items()}))
+    for record in (Job, Dataset):
+        assert [row for part in parts for row in part.frame(record).rows()] == whole.frame(record).rows()
 
 
 @pytest.mark.parametrize(("jobs", "sizes", "merged"), [(2, [2, 2, 1] * 2 + [2], [3, 3, 1]), (7, [5, 5, 2], [1, 1, 1])])
@@ -100,35 +93,7 @@ def test_so_many_jobs_are_gathered_at_a_time(
     jobs: int, sizes: list[int], merged: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("grt_batch.pipeline.aggregation.GATHERED_JOBS", 5)
-    tasks, found = aggregated(frames_of([1] * 12), jobs)
-    assert [task.frames["jobs"].height for task in tasks] == sizes
-    assert [task.frames["datasets"].height for task in tasks] == sizes
+    tasks, found = aggregated(records_of([1] * 12), jobs)
+    assert [task.tables["jobs"].height for task in tasks] == sizes
+    assert [task.tables["datasets"].height for task in tasks] == sizes
     assert found == merged
-
-
-def test_a_part_has_just_the_texts_of_its_own() -> None:
-    tasks = parts_of(frames_of([1] * 6), 2)
-    categories = [task.frames["jobs"]["tool_id"].dtype.categories.to_list() for task in tasks]  # type: ignore[attr-defined]
-    assert categories == [["a", "b"], ["c", "d"], ["a", "b"]]
-
-
-def test_a_part_holds_none_of_the_memory_of_the_others() -> None:
-    frames = frames_of([2] * 6)
-    whole = [frame["job_id"].to_numpy() for frame in frames.values()]
-    for task in parts_of(frames, 2):
-        for frame in task.frames.values():
-            assert not any(np.shares_memory(frame["job_id"].to_numpy(), column) for column in whole)
-
-
-@pytest.mark.parametrize("jobs", [1, 2, 100])
-def test_the_frames_are_gone_when_the_first_part_is_there(jobs: int) -> None:
-    frames = frames_of([1] * 6)
-    left: list[int] = []
-
-    def run_tasks(tasks: Iterator[Task]) -> Iterator[Any]:
-        for _ in tasks:
-            left.append(len(frames))
-            yield {Watching.name: {}}
-
-    list(aggregate(frames, [Watching(frames)], date(2020, 1, 1), Config(aggregate_jobs=jobs), run_tasks))
-    assert left == [0] * -(-6 // jobs)

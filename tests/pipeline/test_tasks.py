@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
-import polars as pl
 from build import HEADERS, line
 
 from grt_batch.core.timing import Clock, Stage
@@ -14,9 +14,9 @@ from grt_batch.decode.redaction import Redaction
 from grt_batch.join.jobs import Joiner
 from grt_batch.modules.base import Module, wanted_by
 from grt_batch.modules.registry import chosen
-from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Frames, partials_of, run_here, timed
+from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, partials_of, run_here, timed
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import Job, Leaf
+from grt_batch.schema.records import Job, Leaf, Records
 from grt_batch.uploads.archive import Block
 
 SINCE = date(2024, 6, 1)
@@ -27,19 +27,19 @@ def decode_task(*ids: int) -> DecodeTask:
     return DecodeTask(Block(layout_of(Kind.JOBS, [HEADERS[Kind.JOBS].rstrip(b"\n")])[0], 0, data), 3, WANTED)
 
 
-def frames_of(*ids: int, wanted: Sequence[Module] = ()) -> Frames:
+def records_of(*ids: int, wanted: Sequence[Module] = ()) -> Records:
     joiner = Joiner(wanted_by(wanted))
     joiner.add(decode_task(*ids).run())
-    return {record.kind: frame for record, frame in joiner.join()[0].items()}
+    return replace(joiner.join()[0], since=SINCE)
 
 
 def test_a_task_says_what_it_is_about_and_how_much_it_is() -> None:
     task = decode_task(1, 2)
     assert (task.place, task.bytes) == ("jobs, block 3", len(task.block.data))
-    frames = frames_of(4, 9, 7)
-    part = AggregateTask(("tools",), frames, SINCE)
+    jobs = records_of(4, 9, 7)[Job]
+    part = AggregateTask(("tools",), {Job.kind: jobs}, SINCE)
     assert part.place == "the jobs from 4 to 9"
-    assert part.bytes == frames[Job.kind].estimated_size()
+    assert part.bytes == sum(column.nbytes for column in jobs.arrays.values())
 
 
 def test_tasks_run_one_after_another_and_their_bytes_are_counted() -> None:
@@ -63,16 +63,14 @@ def test_leaves_are_left_out_before_they_are_redacted() -> None:
 
 def test_partials_come_in_the_order_of_the_modules_exports_among_them() -> None:
     modules = chosen(("lake", "tools", "records"))
-    found = partials_of(modules, frames_of(1, 2, wanted=modules), SINCE)
+    found = partials_of(modules, records_of(1, 2, wanted=modules))
     assert list(found) == [module.name for module in modules]
-    assert all(found[module.name].keys() == module.empty().keys() for module in modules)
+    assert found["tools"].keys() == {cube.name for module in modules for cube in module.cubes}
+    assert [part.name for part in found["records"]] == ["job"]
 
 
 def test_a_task_finds_its_modules_by_their_names() -> None:
-    frames = frames_of(1, 2)
+    records = records_of(1, 2)
     (module,) = chosen(("tools",))
-    found = AggregateTask((module.name,), frames, SINCE).run()
-    expected = partials_of([module], frames, SINCE)
-    assert found.keys() == expected.keys() == {"tools"}
-    for name, frame in expected["tools"].items():
-        assert found["tools"][name].sort(pl.all()).equals(frame.sort(pl.all())), name
+    found = AggregateTask((module.name,), {Job.kind: records[Job]}, SINCE).run()
+    assert module.pack(found["tools"]) == module.pack(partials_of([module], records)["tools"])

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Clock
-from grt_batch.frames.ipc import pack_frames, unpack_frames
-from grt_batch.join.child_records import attached
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.pipeline.read import read_archive
 from grt_batch.pipeline.tasks import run_here
-from grt_batch.schema.records import RECORDS, Job, Records
+from grt_batch.schema.members import SECOND, SECONDS_SCALE
+from grt_batch.schema.records import RECORDS, ROW, SCALE, Job, Metric, Record, Records
 from grt_batch.uploads.scan import scan
 
 AS_OF = date(2024, 6, 30)
@@ -31,34 +32,45 @@ def records_of(uploads: Path) -> list[tuple[str, Records]]:
     found = []
     wanted = tuple(kind for kind in RECORDS if kind != Job.kind)
     for archive in scan(uploads).archives:
-        _, frames, _ = read_archive(archive.tar, Config(), wanted, run_here, Clock(), lambda _: None)
-        assert frames is not None
-        jobs = frames[Job.kind]
-        joined = {record: jobs if record is Job else attached(jobs, frames[kind]) for kind, record in RECORDS.items()}
-        found.append((archive.instance_id, Records(joined)))
+        _, records, _ = read_archive(archive.tar, Config(), wanted, run_here, Clock(), lambda _: None)
+        assert records is not None
+        found.append((archive.instance_id, records))
     return found
-
-
-def of_jobs(records: Records, ids: Collection[int]) -> Records:
-    """All that is recorded of these jobs."""
-    some = pl.col(Job.job_id.name).is_in(list(ids))
-    return Records({record: frame.filter(some) for record, frame in records.frames.items()})
 
 
 def cut(records: Records, places: Sequence[int]) -> list[Records]:
     """Some jobs after the others, cut at these places."""
-    ids = records[Job][Job.job_id.name]
-    borders = [0, *sorted(min(place, len(ids)) for place in places), len(ids)]
-    return [of_jobs(records, ids[begin:end]) for begin, end in pairwise(borders)]
+    jobs = records[Job].height
+    borders = [0, *sorted(min(place, jobs) for place in places), jobs]
+    return [records.part(begin, end) for begin, end in pairwise(borders)]
 
 
 def made(jobs: list[dict[str, Any]], **others: list[dict[str, Any]]) -> Records:
-    """Records made by hand; what is not given is null, or false."""
+    """Records made by hand, each with the id of its job; what is not given is null."""
     frames = {}
     for kind, record in RECORDS.items():
         schema = {field.name: field.type for field in record.fields()}
         frames[record] = pl.DataFrame(jobs if record is Job else others.get(kind, []), schema=schema).sort("job_id")
-    return Records(frames)
+    return of_frames(frames)
+
+
+def of_frames(frames: Mapping[type[Record], pl.DataFrame]) -> Records:
+    """The records of frames, which are in the order of the job ids."""
+    ids, of_the_job = frames[Job]["job_id"].to_numpy(), [field.name for field in Record.fields()]
+    tables: dict[type[Record], Columns] = {Job: Columns.of(frames[Job])}
+    for record in frames.keys() - {Job}:
+        own = frames[record].drop(of_the_job)
+        rows = np.searchsorted(ids, frames[record]["job_id"].to_numpy()).astype(np.int32)
+        tables[record] = Columns.of(_scaled(own) if record is Metric else own).extended({ROW: rows})
+    return Records(tables)
+
+
+def _scaled(frame: pl.DataFrame) -> pl.DataFrame:
+    """Metrics with integers of a scale for values."""
+    values = frame[Metric.value.name].to_list()
+    scales = [0 if value is None or abs(value) >= 2**63 // SECOND else SECONDS_SCALE for value in values]
+    scaled = [None if value is None else int(value.scaleb(scale)) for value, scale in zip(values, scales, strict=True)]
+    return frame.with_columns(pl.Series(Metric.value.name, scaled, pl.Int64), pl.Series(SCALE, scales, pl.Int8))
 
 
 @dataclass
@@ -71,13 +83,12 @@ class Archives:
 
     def add(self, instance_id: str, key: str, *records: Records) -> None:
         """An archive whose jobs were cut into these records."""
-        partial = self.export.merge([self.export.empty(), *map(self.export.aggregate, records)])
-        (frame,) = unpack_frames(pack_frames(partial)).values()
-        rows = [Part(*row) for row in frame.iter_rows()]
+        packed = self.export.pack(self.export.merge([list(self.export.parts(some)) for some in records]))
 
         def load(names: Collection[str] | None = None) -> list[Part]:
             self.loads[key] = self.loads.get(key, 0) + 1
-            return [part for part in rows if names is None or part.name in names]
+            found: list[Part] = self.export.unpack(packed, names)
+            return found
 
         self.parts.append(ArchiveParts(instance_id, key, load))
 

@@ -114,11 +114,13 @@ class Params(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, over all instances."""
-        merged = []
-        for cube in self.cubes:
+
+        def merged(cube: Cube) -> Columns:
             parts = [rows := partial.columns[cube.name], of_all_versions(rows)]
-            merged.append(cube.merge(parts).extended(_spread(parts, cube.key_names, ledger.public)))
-        params, listed = POPULAR.most_used(*merged, ledger.config.popular_values)
+            return cube.merge(parts).extended(_spread(parts, cube.key_names, ledger.public))
+
+        params, values, cuts = map(merged, self.cubes)
+        params, listed = POPULAR.most_used(params, values, cuts, ledger.config.popular_values)
         return {PARAM.name: params.frame(PARAM.schema), PARAM_VALUE.name: listed.frame(PARAM_VALUE.schema)}
 
 

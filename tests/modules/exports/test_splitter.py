@@ -105,7 +105,7 @@ def test_every_record_stands_in_the_files_of_its_tool(archives: list[tuple[str, 
     for name, file in FILES.items():
         wanted = []
         for instance_id, records in archives:
-            for row in records[file.record].iter_rows(named=True):
+            for row in records.frame(file.record).iter_rows(named=True):
                 fields = [none(row.get("job_id" if column == "id" else column)) for column in file.columns]
                 if name == "metrics":
                     fields[-1] = number(row["value"], row["text"])
@@ -121,7 +121,7 @@ def test_the_order_is_that_of_the_archives_and_their_jobs(archives: list[tuple[s
             found[instance_id].append(int(fields[0]))
     wanted: dict[str, list[int]] = defaultdict(list)
     for instance_id, records in archives:
-        wanted[instance_id] += records[Job].filter(pl.col("tool_id") == "upload1")["job_id"].to_list()
+        wanted[instance_id] += records.frame(Job).filter(pl.col("tool_id") == "upload1")["job_id"].to_list()
     assert found == wanted
 
 
