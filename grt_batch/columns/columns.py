@@ -25,7 +25,7 @@ LOW_BITS = 32
 
 def null_of(array: Array) -> int:
     """Return the integer that stands for null in an array of integers."""
-    return int(np.iinfo(array.dtype).min)
+    return -(1 << (8 * array.dtype.itemsize - 1))
 
 
 def least_of(array: Array) -> int:
@@ -121,16 +121,13 @@ class Columns:
         """Return the rows of all parts, which have the same columns; there is one part at least."""
         if len(parts) == 1:
             return parts[0]
-        texts = {name: Texts.united([part.texts[name] for part in parts]) for name in parts[0].texts}
-        arrays = {
-            name: np.concatenate(
-                [
-                    part.texts[name].recoded(part.arrays[name], texts[name]) if name in texts else part.arrays[name]
-                    for part in parts
-                ]
-            )
-            for name in parts[0].arrays
-        }
+        arrays, texts = {}, {}
+        for name in parts[0].arrays:
+            several = [part.arrays[name] for part in parts]
+            if name in parts[0].texts:
+                texts[name], arrays[name] = Texts.concat([part.texts[name] for part in parts], several)
+            else:
+                arrays[name] = np.concatenate(several)
         return Columns(arrays, texts)
 
     def frame(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
