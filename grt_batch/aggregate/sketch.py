@@ -15,17 +15,31 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.grouping import Groups
+from grt_batch.aggregate.grouping import Groups, wide
+from grt_batch.columns.columns import Columns
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
 from grt_batch.schema.records import DerivedField, Field
 
 BIN = Field("bin", pl.Int16(), "", "the logarithmic bin of the value")
 
 
+class BinField(DerivedField):
+    """The logarithmic bin of a field."""
+
+    def of(self, rows: Columns) -> Columns:
+        """Return the bins of the source: those of `bin_of`, in less time."""
+        from grt_batch.kernels import sketch
+
+        values = wide(rows[self.source.name])
+        bins = np.empty(len(values), np.int16)
+        sketch.put_bins(values, bins)
+        return Columns({self.name: bins})
+
+
 def bin_field(source: Field) -> DerivedField:
     """Return the logarithmic bin of a field as a key of a cube, whose jobs per bin give `quantiles` of the field."""
     doc = f"the logarithmic bin of {source.name}"
-    return DerivedField(BIN.name, BIN.type, BIN.unit, doc, source=source, derive=bin_of)
+    return BinField(BIN.name, BIN.type, BIN.unit, doc, source=source, derive=bin_of)
 
 
 def bin_of(value: pl.Expr) -> pl.Expr:
