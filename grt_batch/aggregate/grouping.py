@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.columns.columns import Array, Columns, null_of
+from grt_batch.columns.columns import Array, Columns, least_of, null_of
 from grt_batch.schema.members import NULL
 
 Places = npt.NDArray[np.int32]
@@ -228,11 +228,9 @@ class _Codes:
 
 def _span(array: Array) -> tuple[int, int]:
     """Return the number whose digit is 0, and how many digits there are; null is 0 too, where it occurs."""
-    null, least, greatest = null_of(array), int(array.min()), int(array.max())
-    if least == null:
-        # Null becomes the greatest number of the type.
-        least = int((array - array.dtype.type(1)).min())
-    return (least, greatest - least + 1) if greatest != null else (0, 1)
+    nulls = int(array.min()) == null_of(array)
+    first = least_of(array) - nulls
+    return (first, int(array.max()) - first + 1) if array.max() != null_of(array) else (0, 1)
 
 
 def _dense(array: Array) -> tuple[Array, int, int]:

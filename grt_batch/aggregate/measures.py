@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -195,7 +196,7 @@ class Cube:
 
     def empty(self) -> Columns:
         """Return the cube of no records, the identity of `merge`."""
-        return Columns.of(pl.DataFrame(schema=self.schema()))
+        return self._empty
 
     def frame(self, columns: Columns) -> pl.DataFrame:
         """Return the columns as a frame of the types of `schema`, its texts of the type `pl.Enum`."""
@@ -229,6 +230,10 @@ class Cube:
         for measure in self.measures:
             arrays |= measured(measure, groups)
         return rows.select(self.key_names).rows(groups.firsts).extended(arrays)
+
+    @cached_property
+    def _empty(self) -> Columns:
+        return Columns.of(pl.DataFrame(schema=self.schema()))
 
     @property
     def _fields(self) -> tuple[Field, ...]:
@@ -293,12 +298,6 @@ def fields_of(records: Columns, fields: Iterable[Field], places: Array | None) -
     rows = rows.filled({source.name for source in sources if source.type == pl.String()})
     for field in known:
         if isinstance(field, DerivedField):
-            found = _derived(rows, field)
+            found = field.of(rows)
             rows = rows.extended(found.arrays, found.texts)
     return rows.select(field.name for field in known)
-
-
-def _derived(rows: Columns, field: DerivedField) -> Columns:
-    """Return the column of a derived field."""
-    source = rows.frame({field.source.name: field.source.type})
-    return Columns.of(source.select(field.derived.cast(field.type)))

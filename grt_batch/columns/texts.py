@@ -45,6 +45,19 @@ class Texts:
             return first
         return cls(pl.concat([one.names for one in several]).unique().sort())
 
+    @classmethod
+    def concat(cls, several: Sequence[Texts], codes: Sequence[Codes]) -> tuple[Texts, Codes]:
+        """Return the dictionary of the texts of all, and the rows of all, given the codes of each."""
+        united, rows = cls.united(several), np.concatenate(codes)
+        if united is several[0]:
+            return united, rows
+        # At once: there may be hundreds of them, with a few rows each.
+        places = united.names.search_sorted(pl.concat([one.names for one in several])).to_numpy().astype(np.int32)
+        begins = np.cumsum([0, *(len(one) for one in several[:-1])])
+        begins = np.repeat(begins.astype(np.int32), [len(some) for some in codes])
+        # No text stays less than 0.
+        return united, at(places, np.where(rows < 0, rows, rows + begins))
+
     def __len__(self) -> int:
         return len(self.names)
 

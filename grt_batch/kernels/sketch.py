@@ -59,6 +59,14 @@ def _bin(value: Any) -> Any:
 
 
 @compiled
+def put_bins(values: Any, bins: Any) -> None:
+    """Put the bins of values from 0 on, or NULL, into `bins`, int16[rows]."""
+    for i in range(values.size):
+        value = values[i]
+        bins[i] = -(1 << 15) if value == NULL else _bin(value)
+
+
+@compiled
 def _tally(begins: Any, values: Any, counts: Any, marks: Any, sums: Any, found: Any) -> Any:
     """Fill `sums` and `found`, and return the number of entries in `found`.
 
