@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import polars as pl
@@ -284,7 +284,7 @@ def selected(
         wanted.append(states[Record.state.name] == states.texts[Record.state.name].code(state))
     if since is not None:
         wanted.append(records[Record.day.name] >= since)
-    return np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else None
+    return np.flatnonzero(reduce(np.logical_and, wanted)) if wanted else None
 
 
 def fields_of(records: Columns, fields: Iterable[Field], places: Array | None) -> Columns:

@@ -42,5 +42,5 @@ def compile_kernels() -> None:
     joins.measure_jobs(row, row + 1, one - 1, seen, one, one, flags[0], newest, np.empty((7, 1), np.int64), *flags)
     joins.find_days(one, row.copy(), row.copy())
     joins.mark_replaced(row, row, row - 1, flag)
-    tally(one - 1, one[:0])
+    tally(row, np.array([0, 1]), [one])
     hashes(pl.Series(["text"]))
