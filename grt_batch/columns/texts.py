@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -68,8 +69,13 @@ class Texts:
 
     def code(self, text: str) -> int:
         """Return the code of a text, -1 where the dictionary does not hold it."""
-        place = int(self.names.search_sorted(text))
-        return place if place < len(self) and self.names[place] == text else -1
+        place = bisect_left(self._listed, text)
+        return place if self._listed[place : place + 1] == [text] else -1
+
+    @cached_property
+    def _listed(self) -> list[str]:
+        listed: list[str] = self.names.to_list()
+        return listed
 
     def codes_of(self, texts: Sequence[str | None]) -> Codes:
         """Return the codes of some texts, which the dictionary holds."""
