@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.columns.columns import Array, Columns, null_of
+from grt_batch.columns.columns import Array, Columns, least_of, null_of
 from grt_batch.schema.members import NULL
 
 Places = npt.NDArray[np.int32]
@@ -171,7 +171,6 @@ class _Codes:
     def __init__(self, rows: int) -> None:
         self._code = np.zeros(rows, np.int64)
         self._different = 1
-        self._rising = True
         self._table = max(_TABLE * rows, _SMALL_TABLE)
 
     def append(self, array: Array) -> None:
@@ -190,7 +189,7 @@ class _Codes:
         if self._different * different > _MOST_CODES:
             array, first, different = _dense(array)
         digits = plain(array if array.dtype in (np.int32, np.int64) else array.astype(np.int32))
-        self._rising = bool(grouping.append_digit(digits, null_of(array), first, different, self._code))
+        grouping.append_digit(digits, null_of(array), first, different, self._code)
         self._different *= different
 
     def numbered(self) -> tuple[Places, int]:
@@ -201,7 +200,7 @@ class _Codes:
         group = np.zeros(rows, np.int32)
         if self._different == 1:
             return group, min(rows, 1)
-        if self._rising:
+        if grouping.is_rising(self._code):
             return group, grouping.number_rising(self._code, group)
         if self._different <= self._table:
             return group, grouping.number_by_table(self._code, np.zeros(self._different, np.int32), group)
@@ -228,11 +227,9 @@ class _Codes:
 
 def _span(array: Array) -> tuple[int, int]:
     """Return the number whose digit is 0, and how many digits there are; null is 0 too, where it occurs."""
-    null, least, greatest = null_of(array), int(array.min()), int(array.max())
-    if least == null:
-        # Null becomes the greatest number of the type.
-        least = int((array - array.dtype.type(1)).min())
-    return (least, greatest - least + 1) if greatest != null else (0, 1)
+    nulls = int(array.min()) == null_of(array)
+    first = least_of(array) - nulls
+    return (first, int(array.max()) - first + 1) if array.max() != null_of(array) else (0, 1)
 
 
 def _dense(array: Array) -> tuple[Array, int, int]:

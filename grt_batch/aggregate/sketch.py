@@ -15,17 +15,31 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.grouping import Groups
+from grt_batch.aggregate.grouping import Groups, wide
+from grt_batch.columns.columns import Columns
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
 from grt_batch.schema.records import DerivedField, Field
 
 BIN = Field("bin", pl.Int16(), "", "the logarithmic bin of the value")
 
 
+class BinField(DerivedField):
+    """The logarithmic bin of a field."""
+
+    def of(self, rows: Columns) -> Columns:
+        """Return the bins of the source: those of `bin_of`, in less time."""
+        from grt_batch.kernels import sketch
+
+        values = wide(rows[self.source.name])
+        bins = np.empty(len(values), np.int16)
+        sketch.put_bins(values, bins)
+        return Columns({self.name: bins})
+
+
 def bin_field(source: Field) -> DerivedField:
     """Return the logarithmic bin of a field as a key of a cube, whose jobs per bin give `quantiles` of the field."""
     doc = f"the logarithmic bin of {source.name}"
-    return DerivedField(BIN.name, BIN.type, BIN.unit, doc, source=source, derive=bin_of)
+    return BinField(BIN.name, BIN.type, BIN.unit, doc, source=source, derive=bin_of)
 
 
 def bin_of(value: pl.Expr) -> pl.Expr:
@@ -57,14 +71,9 @@ def middle(bins: pl.Expr) -> pl.Expr:
     return _looked_up(bins, [(low + end - 1) // 2 for low, end in pairwise(_LOWS)])
 
 
-def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
-    """Return the first bin of the coarse bin that a bin is in, where a power of two has only 2^`step_bits` bins."""
-    return _looked_up(bins, _coarse(step_bits))
-
-
 def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
     """Return the last bin of the coarse bin that a bin is in."""
-    first = _coarse(step_bits)
+    first = coarse_bins(step_bits)
     return _looked_up(bins, [bisect_right(first, place) - 1 for place in first])
 
 
@@ -77,8 +86,9 @@ def _low(place: int) -> int:
 _LOWS = [_low(place) for place in range(BINS + 1)]
 
 
-def _coarse(step_bits: int) -> list[int]:
-    """Return for each bin the first bin of its coarse bin."""
+def coarse_bins(step_bits: int) -> list[int]:
+    """Return for each bin the first bin of the coarse bin that it is in, where a power of two has only 2^`step_bits`
+    bins."""
     # Below STEPS the bins are those of ever smaller powers of two.
     steps = (place if place < STEPS else STEPS + place % STEPS for place in range(BINS))
     widths = (1 << max(0, step.bit_length() - 1 - step_bits) for step in steps)

@@ -6,7 +6,7 @@ exported, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,16 @@ LOW_BITS = 32
 
 def null_of(array: Array) -> int:
     """Return the integer that stands for null in an array of integers."""
-    return int(np.iinfo(array.dtype).min)
+    return -(1 << (8 * array.dtype.itemsize - 1))
+
+
+def least_of(array: Array) -> int:
+    """Return the least integer of an array that is not empty, apart from null; null where all are."""
+    null, least = null_of(array), int(array.min())
+    if least == null and array.max() != null:
+        # Less 1, null is the greatest integer of the type.
+        least = int((array - array.dtype.type(1)).min()) + 1
+    return least
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,8 @@ class Columns:
 
     arrays: Mapping[str, Array]
     texts: Mapping[str, Texts] = field(default_factory=dict)
+    made: dict[Hashable, Columns] = field(default_factory=dict, init=False, repr=False)
+    """What was made of these columns and may be needed again, by any key."""
 
     @property
     def height(self) -> int:
@@ -112,16 +123,13 @@ class Columns:
         """Return the rows of all parts, which have the same columns; there is one part at least."""
         if len(parts) == 1:
             return parts[0]
-        texts = {name: Texts.united([part.texts[name] for part in parts]) for name in parts[0].texts}
-        arrays = {
-            name: np.concatenate(
-                [
-                    part.texts[name].recoded(part.arrays[name], texts[name]) if name in texts else part.arrays[name]
-                    for part in parts
-                ]
-            )
-            for name in parts[0].arrays
-        }
+        arrays, texts = {}, {}
+        for name in parts[0].arrays:
+            several = [part.arrays[name] for part in parts]
+            if name in parts[0].texts:
+                texts[name], arrays[name] = Texts.concat([part.texts[name] for part in parts], several)
+            else:
+                arrays[name] = np.concatenate(several)
         return Columns(arrays, texts)
 
     def frame(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -141,7 +149,8 @@ class Columns:
     def _series(self, name: str, kind: pl.DataType) -> pl.Series:
         array = self.arrays[name]
         if name in self.texts:
-            return _gathered(self.texts[name].encoded, array).alias(name)
+            texts = self.texts[name]
+            return _gathered(texts.names.cast(kind) if isinstance(kind, pl.Enum) else texts.encoded, array).alias(name)
         if isinstance(kind, pl.Enum):
             return _gathered(pl.Series(kind.categories, dtype=kind), array).alias(name)
         if array.dtype == np.uint8:

@@ -74,6 +74,11 @@ class DerivedField(Field):
         """The column, from that of the source."""
         return self.derive(self.source.expr).alias(self.name)
 
+    def of(self, rows: Columns) -> Columns:
+        """Return this column of rows that have the source."""
+        source = rows.frame({self.source.name: self.source.type})
+        return Columns.of(source.select(self.derived.cast(self.type)))
+
 
 class Record:
     """A row; rows are in the order of the job ids. Every kind of row has these fields of its job."""

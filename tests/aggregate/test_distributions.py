@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.statistics import statistics
-from grt_batch.modules.base import Partial
+from grt_batch.columns.columns import Columns
 from grt_batch.schema.records import DerivedField, Job
 
 DAYS = (None, date(2024, 1, 1), date(2024, 1, 2))
@@ -42,25 +43,28 @@ JOBS = st.lists(
 Row = dict[str, Any]
 
 
-def frame(jobs: list[Row]) -> pl.DataFrame:
-    texts = {"tool_id": pl.Enum(["b", "", "a"]), "state": pl.Enum(["ok", "error"])}
-    return pl.DataFrame(jobs, schema={field.name: texts.get(field.name, field.type) for field in Job.fields()})
+def columns(jobs: list[Row]) -> Columns:
+    schema = {field.name: field.type for field in Job.fields()}
+    return Columns.of(pl.DataFrame(jobs, schema=schema))
 
 
-def same(one: Partial, other: Partial) -> bool:
-    return one.keys() == other.keys() and all(plain(one[name]).equals(plain(other[name])) for name in one)
+def tables(of: Distributions, counted: Mapping[str, Columns]) -> dict[str, pl.DataFrame]:
+    """What `statistics` takes."""
+    return {cube.name: plain(cube.frame(counted[cube.name])) for cube in of.cubes}
 
 
-def merged(parts: list[Partial]) -> Partial:
+def merged(parts: list[dict[str, Columns]]) -> dict[str, Columns]:
     return {cube.name: cube.merge([part[cube.name] for part in parts]) for cube in USED.cubes}
 
 
 @examples(40)
 @given(parts=st.lists(JOBS, min_size=1, max_size=4))
 def test_merging_is_as_adding_all_jobs_to_one(parts: list[list[Row]]) -> None:
-    whole = USED.add(frame([job for jobs in parts for job in jobs]))
-    assert same(merged([USED.add(frame(jobs)) for jobs in parts]), whole)
-    assert same(merged([USED.add(frame(jobs)) for jobs in reversed(parts)]), whole)
+    whole = tables(USED, USED.add(columns([job for jobs in parts for job in jobs])))
+    added = [USED.add(columns(jobs)) for jobs in parts]
+    for order in (added, added[::-1]):
+        found = tables(USED, merged(order))
+        assert all(found[name].equals(whole[name]) for name in whole)
 
 
 def kib(size: pl.Expr) -> pl.Expr:
@@ -77,7 +81,7 @@ def test_keys_and_values_may_be_derived() -> None:
         for runtime, size in ((1, 1024), (2 * 10**7, 4096), (3 * 10**7, None), (None, 1))
     ]
     found = Distributions("d", (long,), (Distribution("kib", memory), Distribution("runtime", Job.runtime)))
-    rows = statistics(found, found.add(frame(jobs)), (50,)).select("long", "metric", "n", "total")
+    rows = statistics(found, tables(found, found.add(columns(jobs))), (50,)).select("long", "metric", "n", "total")
     assert sorted(rows.rows()) == [
         (False, "kib", 1, "1"),
         (False, "runtime", 1, "0.0000001"),
