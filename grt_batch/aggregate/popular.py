@@ -187,11 +187,8 @@ class Popular:
 def _places(rows: Columns, others: Columns, by: Sequence[str]) -> Places:
     """Return the place of the row with the same keys among `others`, which differ in them; -1 where there is none."""
     groups = Groups.of(Columns.concat([others.select(by), rows.select(by)]), by)
-    # The order is stable, so that one of `others` is the first of its group.
     firsts = np.where(groups.firsts < others.height, groups.firsts, -1)
-    found = np.empty(len(groups.order), np.int32)
-    found[groups.order] = np.repeat(firsts, groups.sizes)
-    return found[others.height :]
+    return firsts[groups.group[others.height :]]
 
 
 def _looked_up(rows: Columns, name: str, places: Places) -> Integers:

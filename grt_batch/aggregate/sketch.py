@@ -71,14 +71,9 @@ def middle(bins: pl.Expr) -> pl.Expr:
     return _looked_up(bins, [(low + end - 1) // 2 for low, end in pairwise(_LOWS)])
 
 
-def coarse(bins: pl.Expr, step_bits: int) -> pl.Expr:
-    """Return the first bin of the coarse bin that a bin is in, where a power of two has only 2^`step_bits` bins."""
-    return _looked_up(bins, _coarse(step_bits))
-
-
 def coarse_last(bins: pl.Expr, step_bits: int) -> pl.Expr:
     """Return the last bin of the coarse bin that a bin is in."""
-    first = _coarse(step_bits)
+    first = coarse_bins(step_bits)
     return _looked_up(bins, [bisect_right(first, place) - 1 for place in first])
 
 
@@ -91,8 +86,9 @@ def _low(place: int) -> int:
 _LOWS = [_low(place) for place in range(BINS + 1)]
 
 
-def _coarse(step_bits: int) -> list[int]:
-    """Return for each bin the first bin of its coarse bin."""
+def coarse_bins(step_bits: int) -> list[int]:
+    """Return for each bin the first bin of the coarse bin that it is in, where a power of two has only 2^`step_bits`
+    bins."""
     # Below STEPS the bins are those of ever smaller powers of two.
     steps = (place if place < STEPS else STEPS + place % STEPS for place in range(BINS))
     widths = (1 << max(0, step.bit_length() - 1 - step_bits) for step in steps)

@@ -7,15 +7,18 @@ Sums are exact; mean and variance are exact but for the last digit of a double: 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from grt_batch.aggregate.binned import Binned
 from grt_batch.aggregate.distributions import ATTO, SQUARES, Distributions, Measurement, Ratio
 from grt_batch.aggregate.grouping import Groups
-from grt_batch.aggregate.sketch import BIN, coarse, coarse_last, end, low, middle, order_statistics
+from grt_batch.aggregate.sketch import BIN, coarse_bins, coarse_last, end, low, middle
+from grt_batch.columns.columns import Columns
 from grt_batch.columns.quotient import quotient
 from grt_batch.schema.figures import DERIVED_DIGITS, exact_text, plain_text, significant
 
@@ -38,24 +41,52 @@ _EXACT = pl.Schema(
 )
 
 
-def statistics(
-    distributions: Distributions, partial: Mapping[str, pl.DataFrame], percents: Sequence[int]
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Measured:
+    """What distributions have counted: rows of `totals`, and the runs of `counts`. Those with the same keys need not be
+    merged."""
+
+    distributions: Distributions
+    totals: Columns
+    counts: Binned
+
+    @classmethod
+    def of(cls, distributions: Distributions, columns: Mapping[str, Columns]) -> Measured:
+        """Take both cubes, as they were counted or merged, by their names."""
+        totals, counts = distributions.cubes
+        runs = Binned.of(columns[counts.name], totals.key_names)
+        return cls(distributions, columns[totals.name], runs)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Measured]) -> Measured:
+        """Return the rows of all parts, which are of the same distributions."""
+        totals = Columns.concat([part.totals for part in parts])
+        return cls(parts[0].distributions, totals, Binned.concat([part.counts for part in parts]))
+
+    def each(self, change: Callable[[Columns], Columns]) -> Measured:
+        """Return the rows that `change` makes of these: it may take some, name their keys anew, and repeat them."""
+        return Measured(self.distributions, change(self.totals), self.counts.each(change))
+
+
+def statistics(measured: Measured, percents: Sequence[int]) -> pl.DataFrame:
     """Return a row for each group and metric, in units: n, total, minimum and maximum (decimal texts, for columns with
     the scale None; exact, but for the extremes of a ratio), mean, variance and stddev (of a sample, null for one
-    value), and the percentiles, as p50 and so on.
-
-    `partial` holds both cubes, as they were counted or merged.
-    """
-    key = _key(distributions)
-    # Both cubes have the same groups, in the same order.
-    row = pl.struct(key).rle_id().alias("row")
-    ones = _ones(distributions)
-    middles = quotient(middle(pl.col(BIN.name)), ones)
-    counts = partial[distributions.counts.name].with_columns(row)
-    percentiles = order_statistics(counts, ("row",), percents, middles)
-    totals = partial[distributions.totals.name].with_columns(row)
-    rows = _exact(totals, key, ones).join(percentiles, on="row", maintain_order="left")
+    value), and the percentiles, as p50 and so on."""
+    distributions = measured.distributions
+    key = distributions.metric.name, *distributions.key_names
+    cube = distributions.totals
+    totals = cube.rolled_up(measured.totals)
+    # Both have the same groups, in the same order.
+    row = pl.Series("row", Groups.of(totals, key).group)
+    exponent = Measurement.exponent.name
+    bins = measured.counts.percentiles(key, percents, exponent)
+    rows = _exact(cube.frame(totals).with_columns(row), key, _ones(distributions))
+    found = []
+    for name in (f"p{percent}" for percent in percents):
+        places = Columns({BIN.name: bins[name], exponent: bins[f"{name}_of"]})
+        frame = places.frame({BIN.name: BIN.type, exponent: Measurement.exponent.type})
+        found.append(frame.select(quotient(middle(pl.col(BIN.name)), _ones(distributions)).alias(name)))
+    rows = pl.concat([rows, *found], how="horizontal")
     # The value that stands for a bin may lie beyond all values in it.
     inside = [pl.col(f"p{percent}").clip("least", "greatest") for percent in percents]
     rows = rows.with_columns(*inside, *_extremes(rows, distributions))
@@ -66,24 +97,28 @@ BOUNDS_SCALE = -ATTO
 """The bounds of a histogram's bins are integers of 10 ** -BOUNDS_SCALE of the unit."""
 
 
-def histogram(
-    distributions: Distributions, partial: Mapping[str, pl.DataFrame], metrics: Sequence[str], step_bits: int
-) -> pl.DataFrame:
+def histogram(measured: Measured, metrics: Sequence[str], step_bits: int) -> pl.DataFrame:
     """Return the bins of some metrics that hold values: for each group and metric `low`, `high` and `jobs`. The bounds
     are exact, for columns of the type NUMERIC with the scale BOUNDS_SCALE.
 
     Each power of two is cut into 2^`step_bits` bins. The metrics are fields, not ratios.
     """
-    key = _key(distributions)
-    drawn = partial[distributions.counts.name].filter(pl.col(distributions.metric.name).is_in(metrics))
-    drawn = drawn.with_columns(coarse(pl.col(BIN.name), step_bits).alias("first"))
-    groups = Groups.of_frame(drawn, (*key, "first"))
-    jobs = groups.added(drawn["jobs"].to_numpy())
-    last = coarse_last(pl.col(BIN.name), step_bits)
+    distributions = measured.distributions
+
+    def drawn(runs: Columns) -> Columns:
+        named = runs.frame({distributions.metric.name: distributions.metric.type}).to_series()
+        return runs.rows(named.is_in(metrics).to_numpy())
+
+    counts = measured.counts.each(drawn).coarse(distributions.totals.key_names, coarse_bins(step_bits))
+    rows = distributions.counts.frame(counts)
     units = {exponent: 10 ** (exponent + BOUNDS_SCALE) for exponent in distributions.exponents}
     unit = Measurement.exponent.expr.replace_strict(units, return_dtype=pl.Int128)
-    return drawn[groups.firsts].select(
-        *key, (low(pl.col("first")) * unit).alias("low"), (end(last) * unit).alias("high"), jobs=jobs
+    first = pl.col(BIN.name)
+    return rows.select(
+        *_key(distributions),
+        (low(first) * unit).alias("low"),
+        (end(coarse_last(first, step_bits)) * unit).alias("high"),
+        "jobs",
     )
 
 

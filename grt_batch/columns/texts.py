@@ -32,10 +32,11 @@ class Texts:
     @classmethod
     def coded(cls, texts: Sequence[str | None]) -> tuple[Texts, Codes]:
         """Return the dictionary of some texts, which may repeat, and the code of each."""
-        series = pl.Series(texts, dtype=pl.String)
-        known = cls(series.drop_nulls().unique().sort())
-        codes = series.cast(pl.Enum(known.names)).to_physical().cast(pl.Int64).fill_null(NO_TEXT)
-        return known, codes.to_numpy().astype(np.int32)
+        names = sorted({text for text in texts if text is not None})
+        codes: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+        codes[None] = NO_TEXT
+        known = cls(pl.Series(names, dtype=pl.String))
+        return known, np.fromiter(map(codes.__getitem__, texts), np.int32, len(texts))
 
     @classmethod
     def united(cls, several: Sequence[Texts]) -> Texts:

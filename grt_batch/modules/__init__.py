@@ -9,7 +9,7 @@ from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, 
 from grt_batch.aggregate.sketch import bin_field, quantiles
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, INSTANCE_KEY, Module, Partial
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
     TOOL_COLUMNS,
@@ -18,10 +18,10 @@ from grt_batch.modules.helpers import (
     hours,
     in_state,
     jobs_in,
+    measured_everywhere,
     outcomes,
     with_all_instances,
     with_all_instances_and_versions,
-    with_all_merged,
     with_all_versions,
     within,
 )
@@ -43,7 +43,6 @@ __all__ = [
     "ALL_VERSIONS",
     "BOUNDS_SCALE",
     "INSTANCE",
-    "INSTANCE_KEY",
     "NOT_SHOWN",
     "OF_PUBLIC_INSTANCES",
     "PERIODS",
@@ -83,12 +82,12 @@ __all__ = [
     "in_state",
     "jobs_in",
     "known_sum",
+    "measured_everywhere",
     "outcomes",
     "quantiles",
     "statistics",
     "with_all_instances",
     "with_all_instances_and_versions",
-    "with_all_merged",
     "with_all_versions",
     "within",
 ]

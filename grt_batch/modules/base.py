@@ -67,8 +67,8 @@ class Partial(Mapping[str, pl.DataFrame]):
 
 
 def of_instances(cube: Cube) -> Cube:
-    """Return a cube with the instance among its keys, the first of them where it is missing."""
-    return cube if INSTANCE_KEY in cube.keys else replace(cube, keys=(INSTANCE_KEY, *cube.keys))
+    """Return a cube with the instance as the first of its keys."""
+    return replace(cube, keys=(INSTANCE_KEY, *cube.keys))
 
 
 class Module:

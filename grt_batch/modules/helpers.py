@@ -3,24 +3,24 @@
 In `rows` the cubes of a partial hold all instances, with the column `instance_id`. Where a table adds rows up, start
 from `with_all_instances(partial[CUBE.name])`, choose days by `filter(within(ledger, 30))`, then group by the table's
 key: the rows of the instance `*` come out beside those of each instance. `with_all_versions` does the same for the
-versions of a tool. Where numbers follow from whole cubes, as statistics do, add what all instances and versions make
-together by `with_all_merged`.
+versions of a tool. `statistics` and `histogram` take what `measured_everywhere` makes of distributions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.measures import Cube
+from grt_batch.aggregate.distributions import Distributions
+from grt_batch.aggregate.statistics import Measured
 from grt_batch.columns.columns import Columns
 from grt_batch.columns.quotient import quotient
 from grt_batch.columns.texts import Texts, at
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Partial, of_instances
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, INSTANCE_KEY, Partial
 from grt_batch.schema.records import ALL_VERSIONS, Field, Job
 from grt_batch.schema.tables import Column, Type
 from grt_batch.schema.tool_ids import SHED_ID
@@ -47,6 +47,13 @@ def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
     """
     last = ledger.as_of - timedelta(days=ago)
     return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
+
+
+def rows_within(rows: Columns, ledger: Ledger, days: int, *, ago: int = 0) -> Columns:
+    """Return the rows that `within` selects, of the columns of a cube."""
+    last = (ledger.as_of - date(1970, 1, 1)).days - ago
+    day = rows[Job.day.name]
+    return rows.rows((day > last - days) & (day <= last))
 
 
 def in_state(state: str) -> pl.Expr:
@@ -102,14 +109,17 @@ def with_all_instances_and_versions(frame: pl.DataFrame) -> pl.DataFrame:
     return with_all_instances(with_all_versions(frame))
 
 
-def with_all_merged(partial: Partial, cubes: Iterable[Cube]) -> Partial:
-    """Return cubes of `rows` with what all instances make together, and all versions of a tool: as if the jobs of all
-    had been counted once more."""
-    found = {}
-    for cube in map(of_instances, cubes):
-        parts = [rows := partial.columns[cube.name], of_all_versions(rows)]
-        found[cube.name] = cube.merge([*parts, *(repeated(part, INSTANCE, ALL_INSTANCES) for part in parts)])
-    return Partial(cubes, found)
+def measured_everywhere(distributions: Distributions, partial: Partial) -> Measured:
+    """Return what distributions have counted, for `statistics`: of each instance and of `*`, of each version of a tool
+    and of `*`."""
+    of_each = replace(distributions, keys=(INSTANCE_KEY, *distributions.keys))
+    return Measured.of(of_each, partial.columns).each(everywhere)
+
+
+def everywhere(rows: Columns) -> Columns:
+    """Do what `with_all_instances_and_versions` does, with the columns of a cube."""
+    both = Columns.concat([rows, of_all_versions(rows)])
+    return Columns.concat([both, repeated(both, INSTANCE, ALL_INSTANCES)])
 
 
 def of_all_versions(rows: Columns) -> Columns:

@@ -14,16 +14,20 @@ from typing import Any
 
 import polars as pl
 
+from grt_batch.aggregate.binned import Binned
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.aggregate.measures import Count, Cube, Extent
-from grt_batch.aggregate.sketch import BIN, bin_field, bin_of, quantiles
+from grt_batch.aggregate.sketch import bin_field
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, Module, Partial
+from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
 from grt_batch.modules.helpers import (
     TOOL_COLUMNS,
     TOOL_KEY,
+    everywhere,
     in_state,
     jobs_in,
+    rows_within,
     with_all_instances_and_versions,
     within,
 )
@@ -126,11 +130,15 @@ class Errors(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the table, from tools in both periods: one that is new or gone did not change."""
-        median = quantiles(_runtimes(partial, within(ledger, WINDOW_DAYS)), _KEY, (50,)).select(
-            *_KEY, bin_of(pl.col("p50")).alias("median")
-        )
-        before = _period(partial, within(ledger, PERIOD_DAYS, ago=PERIOD_DAYS), median)
-        after = _period(partial, within(ledger, PERIOD_DAYS), median)
+        runtimes, jobs = _runtimes(partial, ledger), partial[JOBS.name]
+
+        def period(ago: int) -> pl.DataFrame:
+            runs = _runs(runtimes.each(lambda runs: rows_within(runs, ledger, PERIOD_DAYS, ago=ago)))
+            rows = _finished(jobs.filter(within(ledger, PERIOD_DAYS, ago=ago))).join(runs, on=_KEY, how="left")
+            # The value that stands for a bin may lie beyond all values in it.
+            return rows.with_columns(pl.col("runs", "longer").fill_null(0), pl.col("p50").clip(*_EXTENTS))
+
+        before, after = period(PERIOD_DAYS), period(0)
         both = before.join(after, on=_KEY, suffix="_after").filter(
             pl.min_horizontal("jobs", "jobs_after") >= ledger.config.change_min_jobs
         )
@@ -139,29 +147,22 @@ class Errors(Module):
         return {TOOL_CHANGE.name: pl.DataFrame(rows, schema={**TOOL_CHANGE.schema, **_BOUNDS})}
 
 
-def _runtimes(partial: Partial, days: pl.Expr) -> pl.DataFrame:
-    """Return the jobs in each bin of the runtime over some days, for each instance and tool."""
-    runtimes = partial[RUNTIMES.name].filter(days)
-    # First over days: few rows are left for the versions and instances.
-    of_each = runtimes.group_by(*_KEY, BIN.name).agg(pl.col("jobs").sum())
-    return with_all_instances_and_versions(of_each)
+def _runtimes(partial: Partial, ledger: Ledger) -> Binned:
+    """Return the runtimes of both periods, for each instance and tool; `runs` has how many are in each run, and how
+    many of them are longer than the median of both periods."""
+    runtimes = Binned.of(partial.columns[RUNTIMES.name], (*_KEY, Job.day.name))
+    runtimes = runtimes.each(lambda runs: everywhere(rows_within(runs, ledger, WINDOW_DAYS)))
+    median = runtimes.percentiles(_KEY, (50,))["p50"]
+    count, longer = runtimes.above(median[Groups.of(runtimes.runs, _KEY).group])
+    return runtimes.each(lambda runs: runs.extended({"runs": count, "longer": longer}))
 
 
-def _period(partial: Partial, days: pl.Expr, median: pl.DataFrame) -> pl.DataFrame:
-    """Return for each instance and tool, over some days: jobs, error, runs, their median p50 in the integers of
-    `Job.runtime`, between first_runtime and last_runtime, and longer, the runs above the bin `median` of both
-    periods."""
-    runtimes = _runtimes(partial, days)
-    runs = (
-        runtimes.join(median, on=_KEY)
-        .group_by(_KEY)
-        .agg(runs=pl.col("jobs").sum(), longer=pl.col("jobs").filter(pl.col(BIN.name) > pl.col("median")).sum())
-    )
-    rows = _finished(partial[JOBS.name].filter(days)).join(runs, on=_KEY, how="left")
-    return rows.join(quantiles(runtimes, _KEY, (50,)), on=_KEY, how="left").with_columns(
-        pl.col("runs", "longer").fill_null(0),
-        # The value that stands for a bin may lie beyond all values in it.
-        pl.col("p50").clip(*_EXTENTS),
+def _runs(runtimes: Binned) -> pl.DataFrame:
+    """Return for each instance and tool: runs, those that are longer, and their median p50 in the integers of
+    `Job.runtime`."""
+    groups = Groups.of(runtimes.runs, _KEY)
+    return runtimes.quantiles((INSTANCE_KEY, Job.tool_id, Job.tool_version), (50,)).with_columns(
+        pl.Series(name, groups.added(runtimes.runs[name])) for name in ("runs", "longer")
     )
 
 

@@ -12,11 +12,20 @@ from __future__ import annotations
 
 import polars as pl
 
+from grt_batch.aggregate.binned import Binned
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
-from grt_batch.aggregate.sketch import bin_field, quantiles
+from grt_batch.aggregate.sketch import bin_field
+from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, Module, Partial
-from grt_batch.modules.helpers import TOOL_COLUMNS, TOOL_KEY, in_state, outcomes, with_all_instances_and_versions
+from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
+from grt_batch.modules.helpers import (
+    TOOL_COLUMNS,
+    TOOL_KEY,
+    everywhere,
+    in_state,
+    outcomes,
+    with_all_instances_and_versions,
+)
 from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -149,8 +158,8 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     )
     extents = pl.col("^first_.*$").min(), pl.col("^last_.*$").max()
     rows = of_each.group_by(_BINS).agg(pl.col("jobs", "error").sum(), known_sum(pl.col("oom")), *extents)
-    rows = _with_percentiles(rows, partial[RUNTIMES.name], "runtime")
-    rows = _with_percentiles(rows, partial[MEMORIES.name], "memory")
+    rows = _with_percentiles(rows, partial.columns[RUNTIMES.name], "runtime")
+    rows = _with_percentiles(rows, partial.columns[MEMORIES.name], "memory")
     low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
     return rows.with_columns(
         low.alias("low"),
@@ -161,10 +170,10 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     )
 
 
-def _with_percentiles(rows: pl.DataFrame, bins: pl.DataFrame, measure: str) -> pl.DataFrame:
+def _with_percentiles(rows: pl.DataFrame, counted: Columns, measure: str) -> pl.DataFrame:
     """Add the percentiles of a measure to `rows`, from the cube of its bins; null where no job has it."""
-    percentiles_of = quantiles(with_all_instances_and_versions(bins), _BINS, _PERCENTS)
-    found = rows.join(percentiles_of, on=_BINS, how="left")
+    bins = Binned.of(counted, _BINS).each(everywhere)
+    found = rows.join(bins.quantiles((INSTANCE_KEY, *_SIZE), _PERCENTS), on=_BINS, how="left")
     percentiles = {f"p{percent}": f"{measure}_p{percent}" for percent in _PERCENTS}
     # The value that stands for a bin may lie beyond all values in it.
     inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)

@@ -21,17 +21,16 @@ within 1 %.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import JobRows
-from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
+from grt_batch.aggregate.statistics import BOUNDS_SCALE, Measured, histogram, statistics
 from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
-from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, repeated, with_all_merged
+from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, everywhere, repeated, rows_within
 from grt_batch.schema.records import Field, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
@@ -70,7 +69,7 @@ _PERIOD = Field("period", pl.String(), "", "the key of PERIODS")
 
 
 _BY_PERIOD = replace(NEEDED, keys=(INSTANCE_KEY, _PERIOD, *NEEDED.keys), state=None)
-"""What jobs needed, once the window is known."""
+"""What jobs needed in each period, which follows once the window is known."""
 
 
 _DRAWN = ("runtime_seconds", "memory_bytes", "cpu_seconds")
@@ -158,24 +157,25 @@ class Metrics(Module):
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together, and so for each version and all versions."""
-        counted = with_all_merged(_by_period(partial, ledger.as_of), _BY_PERIOD.cubes)
-        counts = counted[_BY_PERIOD.counts.name].filter(pl.col(_PERIOD.name).cast(pl.String) == "all")
+        whole, recent = _whole(partial), _recent(partial, ledger)
         return {
-            TOOL_METRIC.name: statistics(_BY_PERIOD, counted, _PERCENTS),
-            TOOL_HISTOGRAM.name: histogram(_BY_PERIOD, {_BY_PERIOD.counts.name: counts}, _DRAWN, _HISTOGRAM_STEP_BITS),
+            TOOL_METRIC.name: statistics(Measured.concat([whole, recent]).each(everywhere), _PERCENTS),
+            TOOL_HISTOGRAM.name: histogram(whole.each(everywhere), _DRAWN, _HISTOGRAM_STEP_BITS),
         }
 
 
-def _by_period(partial: Partial, as_of: date) -> Partial:
-    """Return what jobs needed in each instance, in all and in the last days."""
-    recent, last = partial.columns[RECENT.name], (as_of - date(1970, 1, 1)).days
-    jobs = [
-        repeated(
-            recent.rows((recent[Job.day.name] > last - days) & (recent[Job.day.name] <= last)), _PERIOD.name, period
-        )
+def _whole(partial: Partial) -> Measured:
+    """Return what the jobs of all days needed, in each instance."""
+    cubes = {cube.name: repeated(partial.columns[cube.name], _PERIOD.name, "all") for cube in NEEDED.cubes}
+    return Measured.of(_BY_PERIOD, cubes)
+
+
+def _recent(partial: Partial, ledger: Ledger) -> Measured:
+    """Return what the jobs of the periods of some days needed, in each instance."""
+    jobs = partial.columns[RECENT.name]
+    of_periods = [
+        repeated(rows_within(jobs, ledger, days), _PERIOD.name, period)
         for period, days in PERIODS.items()
         if days is not None
     ]
-    counted = _BY_PERIOD.add(Columns.concat(jobs))
-    whole = {cube.name: repeated(partial.columns[cube.name], _PERIOD.name, "all") for cube in NEEDED.cubes}
-    return Partial(_BY_PERIOD.cubes, {name: Columns.concat([rows, counted[name]]) for name, rows in whole.items()})
+    return Measured.of(_BY_PERIOD, _BY_PERIOD.add(Columns.concat(of_periods)))
