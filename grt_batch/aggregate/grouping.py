@@ -171,7 +171,6 @@ class _Codes:
     def __init__(self, rows: int) -> None:
         self._code = np.zeros(rows, np.int64)
         self._different = 1
-        self._rising = True
         self._table = max(_TABLE * rows, _SMALL_TABLE)
 
     def append(self, array: Array) -> None:
@@ -190,7 +189,7 @@ class _Codes:
         if self._different * different > _MOST_CODES:
             array, first, different = _dense(array)
         digits = plain(array if array.dtype in (np.int32, np.int64) else array.astype(np.int32))
-        self._rising = bool(grouping.append_digit(digits, null_of(array), first, different, self._code))
+        grouping.append_digit(digits, null_of(array), first, different, self._code)
         self._different *= different
 
     def numbered(self) -> tuple[Places, int]:
@@ -201,7 +200,7 @@ class _Codes:
         group = np.zeros(rows, np.int32)
         if self._different == 1:
             return group, min(rows, 1)
-        if self._rising:
+        if grouping.is_rising(self._code):
             return group, grouping.number_rising(self._code, group)
         if self._different <= self._table:
             return group, grouping.number_by_table(self._code, np.zeros(self._different, np.int32), group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import polars as pl
@@ -280,24 +280,29 @@ def selected(
     needed = [key.source.name for key in keys if isinstance(key, DerivedField) and key.source.type != pl.String()]
     wanted = [records[name] != null_of(records[name]) for name in needed]
     if state is not None:
-        states = records.select([Record.state.name]).filled([Record.state.name])
+        states = _column(records, Record.state)
         wanted.append(states[Record.state.name] == states.texts[Record.state.name].code(state))
     if since is not None:
         wanted.append(records[Record.day.name] >= since)
-    return np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else None
+    return np.flatnonzero(reduce(np.logical_and, wanted)) if wanted else None
 
 
 def fields_of(records: Columns, fields: Iterable[Field], places: Array | None) -> Columns:
     """Return some fields of the records at some places, None for all. Derived fields are computed, and no text is
     null."""
-    known = tuple(dict.fromkeys(fields))
-    sources = [field.source if isinstance(field, DerivedField) else field for field in known]
-    rows = records.select(dict.fromkeys(source.name for source in sources))
-    if places is not None:
-        rows = rows.rows(places)
-    rows = rows.filled({source.name for source in sources if source.type == pl.String()})
-    for field in known:
+    columns = [_column(records, field) for field in dict.fromkeys(fields)]
+    arrays = {name: array for one in columns for name, array in one.arrays.items()}
+    found = Columns(arrays, {name: texts for one in columns for name, texts in one.texts.items()})
+    return found if places is None else found.rows(places)
+
+
+def _column(records: Columns, field: Field) -> Columns:
+    """Return a field of all records. What has to be made is kept for other cubes."""
+    if field not in records.made:
         if isinstance(field, DerivedField):
-            found = field.of(rows)
-            rows = rows.extended(found.arrays, found.texts)
-    return rows.select(field.name for field in known)
+            found = field.of(_column(records, field.source))
+        else:
+            found = records.select([field.name])
+            found = found.filled([field.name]) if field.type == pl.String() else found
+        records.made[field] = found
+    return records.made[field]

@@ -6,7 +6,7 @@ exported, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Columns:
 
     arrays: Mapping[str, Array]
     texts: Mapping[str, Texts] = field(default_factory=dict)
+    made: dict[Hashable, Columns] = field(default_factory=dict, init=False, repr=False)
+    """What was made of these columns and may be needed again, by any key."""
 
     @property
     def height(self) -> int:

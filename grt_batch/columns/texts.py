@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -31,10 +32,11 @@ class Texts:
     @classmethod
     def coded(cls, texts: Sequence[str | None]) -> tuple[Texts, Codes]:
         """Return the dictionary of some texts, which may repeat, and the code of each."""
-        series = pl.Series(texts, dtype=pl.String)
-        known = cls(series.drop_nulls().unique().sort())
-        codes = series.cast(pl.Enum(known.names)).to_physical().cast(pl.Int64).fill_null(NO_TEXT)
-        return known, codes.to_numpy().astype(np.int32)
+        names = sorted({text for text in texts if text is not None})
+        codes: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+        codes[None] = NO_TEXT
+        known = cls(pl.Series(names, dtype=pl.String))
+        return known, np.fromiter(map(codes.__getitem__, texts), np.int32, len(texts))
 
     @classmethod
     def united(cls, several: Sequence[Texts]) -> Texts:
@@ -67,8 +69,13 @@ class Texts:
 
     def code(self, text: str) -> int:
         """Return the code of a text, -1 where the dictionary does not hold it."""
-        place = int(self.names.search_sorted(text))
-        return place if place < len(self) and self.names[place] == text else -1
+        place = bisect_left(self._listed, text)
+        return place if self._listed[place : place + 1] == [text] else -1
+
+    @cached_property
+    def _listed(self) -> list[str]:
+        listed: list[str] = self.names.to_list()
+        return listed
 
     def codes_of(self, texts: Sequence[str | None]) -> Codes:
         """Return the codes of some texts, which the dictionary holds."""

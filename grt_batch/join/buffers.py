@@ -27,11 +27,19 @@ class GrowableArray:
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Append `values`. No view of the column may be in use."""
-        size = self._size + len(values)
+        self.room(len(values))[:] = values
+        self.grow(len(values))
+
+    def room(self, count: int) -> npt.NDArray[Any]:
+        """Return a view of room for so many values behind the last, for `grow`. No other view may be in use."""
+        size = self._size + count
         if size > len(self._values):
             self._values.resize(max(size, len(self._values) * 9 // 8), refcheck=False)
-        self._values[self._size : size] = values
-        self._size = size
+        return self._values[self._size : size]
+
+    def grow(self, count: int) -> None:
+        """Take so many values in that were put into `room`."""
+        self._size += count
 
     def values(self) -> npt.NDArray[Any]:
         """Return a view of the column."""
@@ -55,8 +63,12 @@ class Dictionary:
 
     def column(self, place: int, codes: Codes) -> tuple[Codes, Texts]:
         """Return the texts of `codes`, with a dictionary in order; `place` selects one text of each tuple."""
-        known, numbers = Texts.coded([texts[place] for texts in self.codes])
+        known, numbers = self.coded(place)
         return numbers[codes], known
+
+    def coded(self, place: int) -> tuple[Texts, Codes]:
+        """Return one text of each tuple, as a dictionary in order, and the code there of each code here."""
+        return Texts.coded([texts[place] for texts in self.codes])
 
 
 @dataclass
@@ -76,17 +88,19 @@ class Collected:
 
     def put(self, name: str, column: Array) -> None:
         """Keep a column of the next block."""
-        self.columns.setdefault(name, GrowableArray(column.dtype)).append(column)
+        self.column(name, column.dtype).append(column)
 
-    def __getitem__(self, name: str) -> Array:
-        """Return one column of all blocks; an empty one if there are none."""
-        return self.columns[name].values() if name in self.columns else np.empty(0, np.int64)
+    def column(self, name: str, kind: npt.DTypeLike) -> GrowableArray:
+        """Return the column of this name, which may be new."""
+        if name not in self.columns:
+            self.columns[name] = GrowableArray(kind)
+        return self.columns[name]
 
-    def take(self, name: str) -> Array:
-        """Return one column of all blocks and forget it: an archive may have millions of records."""
-        column = self[name]
-        self.columns.pop(name, None)
-        return column
+    def take(self, name: str, kind: npt.DTypeLike = np.int64) -> Array:
+        """Return one column of all blocks, of this type where there are none, and forget it: an archive may have
+        millions of records."""
+        column = self.columns.pop(name, None)
+        return np.empty(0, kind) if column is None else column.values()
 
     def dictionary(self, name: str) -> Dictionary:
         """Return the texts of a column of codes."""

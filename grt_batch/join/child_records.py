@@ -15,27 +15,32 @@ from grt_batch.join.buffers import Collected, Dictionary, Order, Rows
 from grt_batch.schema.members import NULL
 from grt_batch.schema.records import ROW, SCALE, Dataset, Metric, Param
 
-INPUT, OUTPUT = range(2)
-_DIRECTIONS = Texts.of(["input", "output"])
-
 
 def datasets(collected: Collected, order: Order) -> Columns:
     """Return the rows of `Dataset`. `order` is that of the collected records."""
-    size = order(collected.take("size"))
-    size[size < 0] = NULL
-    files = order(collected.take("file"))
-    extension, extensions = collected.dictionary("file").column(0, files)
-    name, names = collected.dictionary("file").column(1, files)
+    from grt_batch.kernels import joins
+
+    count, files = len(order.places), collected.dictionary("file")
+    extensions, names = files.coded(0), files.coded(1)
+    ids, sizes, texts = np.empty(count, np.int64), np.empty(count, np.int64), np.empty((3, count), np.int32)
+    identity, size = collected.take("dataset_id"), collected.take("size")
+    output, file = collected.take("output", np.uint8), collected.take("file", np.int32)
+    codes = np.stack([extensions[1], names[1]])
+    joins.place_datasets(order.places, identity, size, output, file, codes, ids, sizes, texts)
     return Columns(
         {
             ROW: order.rows,
-            Dataset.dataset_id.name: order(collected.take("dataset_id")),
-            Dataset.extension.name: extension,
-            Dataset.file_size.name: size,
-            Dataset.param_name.name: name,
-            Dataset.type.name: order(collected.take("output")).astype(np.int32),
+            Dataset.dataset_id.name: ids,
+            Dataset.extension.name: texts[0],
+            Dataset.file_size.name: sizes,
+            Dataset.param_name.name: texts[1],
+            Dataset.type.name: texts[2],
         },
-        {Dataset.extension.name: extensions, Dataset.param_name.name: names, Dataset.type.name: _DIRECTIONS},
+        {
+            Dataset.extension.name: extensions[0],
+            Dataset.param_name.name: names[0],
+            Dataset.type.name: Texts.of(["input", "output"]),
+        },
     )
 
 

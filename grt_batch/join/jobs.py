@@ -26,10 +26,6 @@ TERMINAL_STATES = ("ok", "error", "failed", "deleted", "deleted_new", "stopped",
 """A job in one of these states does not change any more; in any other, known or not, it may be exported again."""
 
 
-_WITH_DATASETS = {Param.kind, Leaf.kind, Dataset.kind}
-"""Kinds of records that are made of datasets: a parameter may have the id of one."""
-
-
 _FOUND_AT_ONCE = 1 << 20
 
 
@@ -65,8 +61,6 @@ class Joiner:
             self._add_metrics(*(decoded.columns[name] for name in reduced))
             if Metric.kind in self.wanted:
                 self._collected[kind].add(decoded, (name for name in decoded.columns if name not in reduced))
-        elif kind is Kind.DATASETS and not _WITH_DATASETS & set(self.wanted):
-            self._collected[kind].add(decoded, ("id", "dataset_id", "size", "output"))
         else:
             self._collected[kind].add(decoded, (name for name in decoded.columns if name != "line"))
 
@@ -77,37 +71,39 @@ class Joiner:
         self._measured.put("id", ids)
         self._measured.put("records", records.astype(np.int32))
         self._measured.put("seen", seen)
-        packed = np.empty(values.size + 1, np.int64)
-        self._measured.put("values", packed[: joins.pack_values(values, seen, packed)])
+        packed = self._measured.column("values", np.int64)
+        packed.grow(int(joins.pack_values(values, seen, packed.room(values.size + 1))))
 
     def join(self) -> tuple[Records, int]:
         """Return the records of the jobs and of the wanted classes, and the number of replaced lines of jobs.
 
         There is one row a job; all rows are by rising job id. The blocks are freed on the way.
         """
-        ids, order, repeated = _newest(self._collected[Kind.JOBS].take("id"))
-        rows = self._find_jobs(ids)
+        lines = self._collected[Kind.JOBS].take("id")
+        jobs, repeated = _Jobs(lines), len(lines)
+        del lines
+        count = len(jobs.ids)
+        rows = self._find_jobs(jobs)
         tables: dict[type[Record], Columns] = {}
-        datasets = Order.of(rows.pop(Kind.DATASETS), len(ids))
-        tables[Job] = self._join_jobs(ids, order, Order.of(self._measured.take("row"), len(ids)), datasets)
-        if _WITH_DATASETS & set(self.wanted):
-            tables[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], datasets)
+        by_job = Order.of(rows.pop(Kind.DATASETS), count)
+        tables[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], by_job)
+        tables[Job] = self._join_jobs(jobs, Order.of(self._measured.take("row"), count), tables[Dataset], by_job.ends)
         if {Param.kind, Leaf.kind} & set(self.wanted):
             collected = self._collected[Kind.PARAMS]
-            by_job = Order.of(rows.pop(Kind.PARAMS), len(ids))
+            by_job = Order.of(rows.pop(Kind.PARAMS), count)
             if Param.kind in self.wanted:
                 tables[Param] = child_records.params(collected, by_job, tables[Dataset])
             if Leaf.kind in self.wanted:
                 tables[Leaf] = leaves(collected, by_job, tables[Dataset])
         if Metric.kind in self.wanted:
             kinds = (Kind.METRIC_NUM, Kind.METRIC_TXT)
-            numbers, texts = ((self._collected[kind], Order.of(rows.pop(kind), len(ids))) for kind in kinds)
+            numbers, texts = ((self._collected[kind], Order.of(rows.pop(kind), count)) for kind in kinds)
             tables[Metric] = child_records.metrics(numbers, texts)
-        return Records({one: table for one, table in tables.items() if one.kind in {Job.kind, *self.wanted}}), repeated
+        wanted = {one: table for one, table in tables.items() if one.kind in {Job.kind, *self.wanted}}
+        return Records(wanted), repeated - count
 
-    def _find_jobs(self, ids: Integers) -> dict[Kind, Rows]:
+    def _find_jobs(self, find: _Jobs) -> dict[Kind, Rows]:
         """Return the rows of the jobs of all records, in place of their ids, and count the orphans."""
-        find = _RowsOf(ids)
         rows = {}
         for kind in (Kind.PARAMS, Kind.DATASETS, Kind.METRIC_TXT):
             rows[kind] = find(self._collected[kind].take("id"))
@@ -121,72 +117,71 @@ class Joiner:
         rows[Kind.METRIC_NUM] = find(self._collected[Kind.METRIC_NUM].take("record_id"))
         return rows
 
-    def _join_jobs(self, ids: Integers, order: Rows | slice, metrics: Order, datasets: Order) -> Columns:
+    def _join_jobs(self, found: _Jobs, metrics: Order, datasets: Columns, ends: Rows) -> Columns:
         from grt_batch.kernels import joins
 
-        jobs, count = self._collected[Kind.JOBS], len(ids)
-        created, tools, states = (jobs.take(name)[order] for name in ("create_time", "tool", "state"))
-        days, months = np.empty((2, count), np.int32)
-        joins.find_days(created, days, months)
+        jobs, count = self._collected[Kind.JOBS], len(found.ids)
         names = [state for (state,) in jobs.dictionary("state").codes]
         is_open = np.array([state not in TERMINAL_STATES for state in names], np.int8)
-        failed = np.array([state == "error" for state in names], np.int8)[states]
-        measured = np.empty((len(_MEASURED), count), np.int64)
-        oom, without, implausible = np.zeros((3, count), np.int8)
-        seen, values = self._measured.take("seen").astype(np.uint16, copy=False), self._measured.take("values")
+        tools, versions = (jobs.dictionary("tool").coded(place) for place in range(2))
+        states = jobs.dictionary("state").coded(0)
+        times, days = np.empty(count, np.int64), np.empty((2, count), np.int32)
+        texts = np.empty((3, count), np.int32)
+        oom, without, implausible, non_terminal = np.zeros((4, count), np.int8)
+        created, tool, state = jobs.take("create_time"), jobs.take("tool", np.int32), jobs.take("state", np.int32)
+        codes = np.stack([tools[1], versions[1]])
+        joins.place_jobs(found.order, created, tool, state, codes, states[1], is_open, times, days, texts, non_terminal)
+        del created, tool, state
+        sizes = self._sizes(datasets, ends, implausible)
+        seen, values = self._measured.take("seen", np.uint16), self._measured.take("values")
         begins = np.empty(len(seen), np.int64)
         joins.find_values(seen, begins)
-        newest = np.empty(len(METRICS), np.int64)
+        measured, newest = np.empty((len(_MEASURED), count), np.int64), np.empty(len(METRICS), np.int64)
         joins.measure_jobs(
             metrics.places,
             metrics.ends,
             begins,
             seen,
             values,
-            created,
-            failed,
+            times,
+            texts[2],
+            states[0].code("error"),
             newest,
             measured,
             oom,
             without,
             implausible,
         )
-        del seen, values, begins, failed
-        sizes = self._sizes(datasets, implausible)
-        texts = {
-            Job.tool_id.name: jobs.dictionary("tool").column(0, tools),
-            Job.tool_version.name: jobs.dictionary("tool").column(1, tools),
-            Job.state.name: jobs.dictionary("state").column(0, states),
-        }
         return Columns(
             {
-                Job.job_id.name: ids,
-                **{name: codes for name, (codes, _) in texts.items()},
-                Job.create_time.name: created,
-                Job.day.name: days,
-                Job.month.name: months,
+                Job.job_id.name: found.ids,
+                Job.tool_id.name: texts[0],
+                Job.tool_version.name: texts[1],
+                Job.state.name: texts[2],
+                Job.create_time.name: times,
+                Job.day.name: days[0],
+                Job.month.name: days[1],
                 **{measure.name: values for measure, values in zip(_MEASURED, measured, strict=True)},
                 Job.input_bytes.name: sizes[0],
                 Job.output_bytes.name: sizes[1],
                 Job.oom.name: oom,
-                Job.non_terminal.name: is_open[states],
+                Job.non_terminal.name: non_terminal,
                 Job.without_metrics.name: without,
                 Job.implausible.name: implausible,
             },
-            {name: known for name, (_, known) in texts.items()},
+            {Job.tool_id.name: tools[0], Job.tool_version.name: versions[0], Job.state.name: states[0]},
         )
 
-    def _sizes(self, order: Order, implausible: npt.NDArray[np.int8]) -> Integers:
+    def _sizes(self, datasets: Columns, ends: Rows, implausible: npt.NDArray[np.int8]) -> Integers:
         """Return the bytes of the datasets of each job, int64[2, jobs]; mark jobs with impossible sizes as
-        `implausible`."""
+        `implausible`, and make negative sizes null."""
         from grt_batch.kernels import joins
 
         total = np.full((2, len(implausible)), NULL, np.int64)
-        if len(order.places):
-            most = int(np.diff(order.ends[:-1], prepend=0).max(initial=1))
-            table = np.zeros(1 << (2 * most).bit_length(), np.int32)
-            dataset, size, output = (self._collected[Kind.DATASETS][name] for name in ("dataset_id", "size", "output"))
-            joins.add_sizes(order.places, order.ends, dataset, size, output, table, total, implausible)
+        most = int(np.diff(ends[:-1], prepend=0).max(initial=1))
+        table = np.zeros(1 << (2 * most).bit_length(), np.int32)
+        ids, sizes, types = (datasets[field.name] for field in (Dataset.dataset_id, Dataset.file_size, Dataset.type))
+        joins.add_sizes(ends, ids, sizes, types, table, total, implausible)
         return total
 
 
@@ -204,25 +199,27 @@ def _counts(decoded: Decoded) -> Members:
     )
 
 
-def _newest(ids: Integers) -> tuple[Integers, Rows | slice, int]:
-    """Return the distinct ids in order, the row of each id's last line, and the number of replaced lines."""
-    if (ids[1:] > ids[:-1]).all():
-        return ids, slice(None), 0
-    order = np.argsort(ids, kind="stable").astype(np.int32)
-    rising = ids[order]
-    last = np.append(rising[1:] != rising[:-1], True)
-    return rising[last], order[last], len(ids) - int(np.count_nonzero(last))
+class _Jobs:
+    """The different job ids among `lines`, in order, and the last line of each.
 
+    It maps ids to rows, -1 for others; by a direct table where their range allows.
+    """
 
-class _RowsOf:
-    """Maps job ids to rows of a sorted array of ids, -1 for others; by a direct table where their range allows."""
+    def __init__(self, lines: Integers) -> None:
+        from grt_batch.kernels import joins
 
-    def __init__(self, ids: Integers) -> None:
-        self.ids = ids
         self.table: Rows | None = None
-        if len(ids) and float(ids[-1]) - float(ids[0]) < 8 * len(ids) + 1_000_000:
-            self.table = np.full(int(ids[-1] - ids[0]) + 1, -1, np.int32)
-            self.table[ids - ids[0]] = np.arange(len(ids))
+        if len(lines) and float(lines.max()) - float(lines.min()) < 8 * len(lines) + 1_000_000:
+            first = lines.min()
+            self.table = np.full(int(lines.max() - first) + 1, -1, np.int32)
+            ids, order = np.empty(len(lines), np.int64), np.empty(len(lines), np.int32)
+            count = joins.newest_lines(lines, first, self.table, ids, order)
+            self.ids, self.order = ids[:count], order[:count]
+        else:
+            order = np.argsort(lines, kind="stable").astype(np.int32)
+            rising = lines[order]
+            last = np.append(rising[1:] != rising[:-1], True)[: len(rising)]
+            self.ids, self.order = rising[last], order[last]
 
     def __call__(self, wanted: Integers) -> Rows:
         from grt_batch.kernels import joins

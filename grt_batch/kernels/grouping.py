@@ -16,15 +16,20 @@ _LOW = (1 << 32) - 1
 
 
 @compiled
-def append_digit(values: Any, null: Any, first: Any, different: Any, code: Any) -> Any:
-    """Append digits to codes: value - `first`, 0 for `null`. Return whether the codes still rise from row to row."""
-    rising, last = True, np.int64(0)
+def append_digit(values: Any, null: Any, first: Any, different: Any, code: Any) -> None:
+    """Append digits to codes: value - `first`, 0 for `null`."""
     for i in range(values.size):
         value = np.int64(values[i])
-        here = code[i] * different + (value - first if value != null else 0)
-        rising = rising and here >= last
-        code[i] = last = here
-    return rising
+        code[i] = code[i] * different + (value - first if value != null else 0)
+
+
+@compiled
+def is_rising(code: Any) -> Any:
+    """Whether codes rise from row to row."""
+    for i in range(1, code.size):
+        if code[i] < code[i - 1]:
+            return False
+    return True
 
 
 @compiled

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
+from llvmlite import ir
 
-from grt_batch.kernels.compiled import compiled, inlined
+from grt_batch.kernels.compiled import compiled, inlined, instruction
 from grt_batch.schema.members import (
     CPU_V1,
     CPU_V2,
@@ -34,12 +36,106 @@ _MOST_MICROSECONDS = NO_LIMIT // 1000
 _DAY = 86_400_000_000
 
 
+_NO_DAY = -(1 << 31)
+
+
+_AHEAD, _LINE = 16, 8
+"""How many records ahead values are fetched, and how many values a line of the cache holds."""
+
+
+@instruction
+def prefetch(_context: Any, data: Any, index: Any) -> Any:
+    """Fetch the value of `data` at `index`, which need not exist, into the cache."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return numba.none(data, index), code
+
+
 @compiled
 def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
     """Look up the row of each job id in `table`, which begins with the id `first`; -1 for ids outside."""
     last = first + table.size - 1
     for i in range(ids.size):
         rows[i] = table[ids[i] - first] if ids[i] >= first and ids[i] <= last else -1
+
+
+@compiled
+def newest_lines(lines: Any, first: int, table: Any, ids: Any, order: Any) -> Any:
+    """Put the different job ids of `lines` into `ids` as they rise, and the last line of each into `order`.
+
+    `table`, -1 everywhere, has a place for each id from `first` on, and receives the row of each. Returns the number of
+    rows.
+    """
+    for line in range(lines.size):
+        table[lines[line] - first] = line
+    rows = 0
+    for place in range(table.size):
+        if table[place] >= 0:
+            ids[rows], order[rows], table[place] = first + place, table[place], rows
+            rows += 1
+    return rows
+
+
+@compiled
+def place_jobs(
+    order: Any,
+    created: Any,
+    tools: Any,
+    states: Any,
+    codes: Any,
+    state_codes: Any,
+    is_open: Any,
+    times: Any,
+    days: Any,
+    texts: Any,
+    non_terminal: Any,
+) -> None:
+    """Put the columns of jobs in `order`.
+
+    `codes`, int32[2, tools], are those of the id and version of each tool; `state_codes` and `is_open` those of each
+    state. `times` receives the time, `days`, int32[2, jobs], its day and the first day of its month, as days since
+    1970, `texts`, int32[3, jobs], the codes of tool, version and state.
+
+    The days follow the civil calendar: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
+    """
+    before, month = np.int64(NULL), np.int64(NULL)
+    for row in range(order.size):
+        i = order[row]
+        times[row] = created[i]
+        texts[0, row], texts[1, row] = codes[0, tools[i]], codes[1, tools[i]]
+        texts[2, row], non_terminal[row] = state_codes[states[i]], is_open[states[i]]
+        if created[i] == NULL:
+            days[0, row] = days[1, row] = _NO_DAY
+            continue
+        day = created[i] // _DAY
+        if day != before:
+            shifted = (day + 719468) % 146097
+            year = (shifted - shifted // 1460 + shifted // 36524 - shifted // 146096) // 365
+            of_year = shifted - (365 * year + year // 4 - year // 100)
+            # Months from March on; `first` is the first day of this one.
+            first = (153 * ((5 * of_year + 2) // 153) + 2) // 5
+            before, month = day, day - (of_year - first)
+        days[0, row], days[1, row] = day, month
+
+
+@compiled
+def place_datasets(
+    order: Any, datasets: Any, sizes: Any, outputs: Any, files: Any, codes: Any, ids: Any, bytes_: Any, texts: Any
+) -> None:
+    """Put the columns of datasets in `order`: `ids` and `bytes_`, and in `texts`, int32[3, datasets], the codes of
+    extension, name and direction; `codes`, int32[2, files], are those of the extension and name of each file."""
+    for row in range(order.size):
+        i = order[row]
+        ids[row], bytes_[row] = datasets[i], sizes[i]
+        texts[0, row], texts[1, row], texts[2, row] = codes[0, files[i]], codes[1, files[i]], outputs[i]
 
 
 @compiled
@@ -98,14 +194,15 @@ def measure_jobs(
     seen: Any,
     packed: Any,
     created: Any,
-    failed: Any,
+    states: Any,
+    error: int,
     newest: Any,
     measured: Any,
     oom: Any,
     without: Any,
     implausible: Any,
 ) -> None:
-    """Measure each job by the newest values of its metrics.
+    """Measure each job by the newest values of its metrics; `error` is the code among `states` of jobs that failed.
 
     `order` and `ends` are those of the records, from `put_in_order`, `begins` from `find_values`, `newest` is room for
     one job's metrics. `measured[:, row]` receives runtime, memory, cpu, cores, allocated_memory, core_seconds and wait,
@@ -114,6 +211,11 @@ def measure_jobs(
     """
     begin = 0
     for row in range(created.size):
+        # Exporters write jobs in some order, and the processor cannot foresee where the values of the next ones are.
+        if begin + _AHEAD < order.size:
+            place = begins[order[begin + _AHEAD]]
+            prefetch(packed, place)
+            prefetch(packed, place + _LINE)
         without[row] = begin == ends[row]
         newest[:] = NULL
         for i in order[begin : ends[row]]:
@@ -143,7 +245,7 @@ def measure_jobs(
         measured[4, row] = _times_exact(newest[MEMORY_MB], 1 << 20)
         measured[5, row] = _times_exact(newest[RUNTIME], newest[SLOTS])
         measured[6, row] = _waited(newest[START], created[row])
-        oom[row] = _killed(failed[row], newest[MEMORY_V1], newest[LIMIT_V1], newest[HITS_V1], newest[KILLS_V2])
+        oom[row] = _killed(states[row] == error, newest[MEMORY_V1], newest[LIMIT_V1], newest[HITS_V1], newest[KILLS_V2])
 
 
 @inlined
@@ -183,37 +285,12 @@ def _killed(failed: Any, peak: Any, limit: Any, hits: Any, kills: Any) -> Any:
 
 
 @compiled
-def find_days(created: Any, days: Any, months: Any) -> None:
-    """Put the day of each time, µs since 1970, and the first day of its month into `days` and `months`, as days since
-    1970; the least integer where the time is NULL.
-
-    The days follow the civil calendar: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
-    """
-    before, month = np.int64(NULL), np.int64(NULL)
-    for i in range(created.size):
-        if created[i] == NULL:
-            days[i] = months[i] = -(1 << 31)
-            continue
-        day = created[i] // _DAY
-        if day != before:
-            shifted = (day + 719468) % 146097
-            year = (shifted - shifted // 1460 + shifted // 36524 - shifted // 146096) // 365
-            of_year = shifted - (365 * year + year // 4 - year // 100)
-            # Months from March on; `first` is the first day of this one.
-            first = (153 * ((5 * of_year + 2) // 153) + 2) // 5
-            before, month = day, day - (of_year - first)
-        days[i], months[i] = day, month
-
-
-@compiled
-def add_sizes(
-    order: Any, ends: Any, dataset: Any, size: Any, output: Any, table: Any, total: Any, implausible: Any
-) -> None:
+def add_sizes(ends: Any, dataset: Any, size: Any, output: Any, table: Any, total: Any, implausible: Any) -> None:
     """Add the sizes of datasets up in `total[output, row]`, the bytes of their jobs; NULL where none has a size.
 
-    `order` and `ends` come from `put_in_order`. A dataset counts once, with the greatest of its sizes, as an input and
+    The datasets of a row end at `ends[row]`. A dataset counts once, with the greatest of its sizes, as an input and
     once as an output; each record with the dataset NULL counts by itself. A negative size, or a sum from NO_LIMIT on,
-    which becomes NULL, marks the job as implausible. `table` is room for a power of two of places, for each job at
+    becomes NULL, and marks the job as implausible. `table` is room for a power of two of places, for each job at
     least twice as many as it has records. The result does not depend on the order of the records.
     """
     begin = 0
@@ -223,9 +300,10 @@ def add_sizes(
         while 1 << bits < 2 * (end - begin):
             bits += 1
         table[: 1 << bits] = 0
-        for i in order[begin:end]:
+        for i in range(begin, end):
             if size[i] < 0:
                 implausible[row] |= size[i] != NULL
+                size[i] = NULL
                 continue
             counted = np.int64(0)
             if dataset[i] != NULL:

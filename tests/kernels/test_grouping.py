@@ -36,9 +36,10 @@ def test_a_table_and_a_sort_number_groups_alike(codes: list[int]) -> None:
 def test_a_digit_is_appended_and_null_is_the_first(kind: type) -> None:
     null = int(np.iinfo(kind).min)
     code = np.array([0, 1, 2], np.int64)
-    assert grouping.append_digit(np.array([7, null, 5], kind), null, 4, 4, code)
+    grouping.append_digit(np.array([7, null, 5], kind), null, 4, 4, code)
     assert code.tolist() == [3, 4, 9]
-    assert not grouping.append_digit(np.array([0, 0, -5], kind), null, 0, 0, code)
+    assert grouping.is_rising(code)
+    assert not grouping.is_rising(code[::-1].copy())
 
 
 @examples(100)

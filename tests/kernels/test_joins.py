@@ -55,8 +55,9 @@ def bytes_of(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[
     order, ends = np.empty(len(rows), np.int32), np.zeros(jobs + 1, np.int32)
     order = order[: put_in_order(rows, ends, order)[0]]
     table = np.zeros(1 << (2 * len(rows)).bit_length(), np.int32)
-    total, implausible = np.full((2, jobs), NULL), np.zeros(jobs, np.int8)
-    add_sizes(order, ends, dataset, size, output, table, total, implausible)
+    total, implausible, ordered = np.full((2, jobs), NULL), np.zeros(jobs, np.int8), size[order]
+    add_sizes(ends, dataset[order], ordered, output[order].astype(np.int32), table, total, implausible)
+    assert ordered.tolist() == [one if one >= 0 else NULL for one in size[order].tolist()]
     return total.tolist(), (implausible != 0).tolist()
 
 
