@@ -35,8 +35,8 @@ class Figures:
 
     def marginal(self, contender: str, small: str, large: str) -> float:
         """Return the seconds of one more job."""
-        jobs = [self.results["cases"][case]["jobs"] for case in (small, large)]
-        return (self.of(large, contender) - self.of(small, contender)) / (jobs[1] - jobs[0])
+        fewer, more = (int(self.results["cases"][case]["jobs"]) for case in (small, large))
+        return (self.of(large, contender) - self.of(small, contender)) / (more - fewer)
 
     def most(self, cases: Iterable[str], contender: str, what: str = "seconds") -> float:
         """Return the largest median of several cases."""
@@ -44,7 +44,7 @@ class Figures:
 
     def work(self, case: str) -> float:
         """Return the bytes in the work folder for each byte of the archives."""
-        return self.of(case, WHOLE, "work_bytes") / float(self.results["cases"][case]["bytes"])
+        return self.of(case, WHOLE, "work_bytes") / int(self.results["cases"][case]["bytes"])
 
 
 @dataclass(frozen=True)
