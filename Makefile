@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI: some tests run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env env-dev spark demo quick test chaos fuzz lint format docs gold bench growth clean
+.PHONY: help env env-dev spark demo quick test chaos fuzz lint format docs gold bench instructions calibrate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -69,15 +69,19 @@ docs: env-dev ## generate the references in docs/ from the code
 gold: env-dev ## replace the gold files by what the modules give now; look at the difference before you commit it
 	$(BIN)/python -m pytest tests/modules/test_gold.py --bless
 
-bench: JOBS ?= 500000
+bench: SET ?= main
+bench: JOBS ?= 50000
 bench: REPEATS ?= 3
-bench: env-dev ## compare this program with DuckDB, polars and plain gunzip; JOBS=500000 REPEATS=3
-	$(BIN)/python -m bench --jobs $(JOBS) --repeats $(REPEATS)
+bench: env-dev ## compare this program with DuckDB, polars and plain gunzip; SET=main JOBS=50000 REPEATS=3
+	$(BIN)/python -m bench --set $(SET) --jobs $(JOBS) --repeats $(REPEATS)
 
-growth: JOBS ?= 250000
-growth: REPEATS ?= 3
-growth: env-dev ## measure how the time grows with the data and with the ranks; JOBS=250000 REPEATS=3
-	$(BIN)/python -m bench.growth --jobs $(JOBS) --repeats $(REPEATS)
+instructions: env-dev ## count the instructions of each stage under valgrind, for docs/performance.md
+	$(BIN)/python -m bench.instructions --docs
+
+calibrate: env-dev ## measure what the model of costs says, which is behind `grt-batch plan` and docs/scaling.md
+	$(BIN)/python -m bench.calibration --write
+	$(BIN)/python -m bench.simulator --costs --docs
+	$(BIN)/python -m bench.simulator --docs
 
 clean: ## remove the environment and everything that was generated
-	rm -rf $(VENV) demo work reports build bench/data bench/results.json *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo work reports build bench/data bench/results-*.json *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

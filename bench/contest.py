@@ -1,9 +1,8 @@
-"""The contenders, and what each of them takes: wall time, CPU time of all its processes, memory."""
+"""The contenders, and what each of them takes: wall time, CPU time of all its processes, memory, bytes on the disk."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -23,14 +22,12 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contenders share. `uploads` are few large archives, `many` as many jobs in many small ones."""
+    """What all contenders share: a folder, a server, the end of the windows, and the ranks of our runs."""
 
-    uploads: Path
-    many: Path
     scratch: Path
     url: str
     as_of: date
-    ranks: tuple[int, ...]
+    ranks: int
     environment: Mapping[str, str]
 
 
@@ -42,14 +39,16 @@ class Cost:
     cpu_seconds: float
     """user and system, of all processes of the command"""
     peak_bytes: int
+    """of memory"""
+    work_bytes: int = 0
+    """of the work folder afterwards"""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One line of the comparison: a command that runs in the folder `home`, empty except for what `prepare` puts there.
+    """One line of the comparison: a command that runs in the folder `home`, after `prepare`.
 
-    `check` returns errors in the results, one line each. `peak` returns the memory of all its processes in bytes, if
-    more is known than the memory of the largest.
+    `check` returns errors in the results, one line each. `complete` adds to the costs what the contender tells of them.
     """
 
     name: str
@@ -58,23 +57,17 @@ class Contender:
     home: Path
     check: Callable[[], list[str]]
     prepare: Callable[[], None] = lambda: None
-    peak: Callable[[], int] | None = None
-
-    @property
-    def log(self) -> Path:
-        """What the command printed."""
-        return self.home / "log"
+    complete: Callable[[Cost], Cost] = lambda cost: cost
 
     def run(self, environment: Mapping[str, str]) -> Cost:
         """Run it once, measured, and check what came out. Raises Failed."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir(parents=True)
         self.prepare()
-        cost = measure(self.command, self.log, environment)
+        self.home.mkdir(parents=True, exist_ok=True)
+        cost = measure(self.command, self.home / "log", environment)
         wrong = self.check()
         if wrong:
             raise Failed(f"{self.name} came to other results, so its time says nothing: {wrong[0][:500]}")
-        return cost if self.peak is None else Cost(cost.seconds, cost.cpu_seconds, self.peak())
+        return self.complete(cost)
 
 
 def measure(command: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> Cost:

@@ -1,38 +1,43 @@
-"""The floor: `igzip -dc ARCHIVE | wc -l`, two archives at a time. No reader of the archives can be faster."""
+"""The floor: unpacks the archives into one buffer and counts lines, two archives at a time. No reader can be faster.
+
+It takes as long as `igzip -dc ARCHIVE | wc -l`, but does not start two programs for each archive.
+"""
 
 from __future__ import annotations
 
-import json
-import shlex
-import shutil
-import sys
+import argparse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from bench.contest import THREADS, Contender, Setting
+import numpy as np
+from isal import igzip
 
-NAME = "floor"
-_MEMBERS = 5
-"""At most so many headers in an archive, or lines without an end: lines to one and not to the other."""
+from bench.contest import THREADS
+
+_BUFFER = 1 << 20
+_NEWLINE = ord("\n")
 
 
-def contender(setting: Setting, reports: Path) -> Contender:
-    """Return the floor; its lines must be those that the run behind `reports` read."""
-    found = sorted(setting.uploads.rglob("*.tar.gz"), key=lambda tar: tar.stat().st_size, reverse=True)
-    unpacker = "igzip" if shutil.which("igzip") else f"{shlex.quote(sys.executable)} -m isal.igzip"
-    count = shlex.quote(f'{unpacker} -dc "$0" | wc -l')
-    script = f"printf '%s\\0' \"$@\" | xargs -0 -n 1 -P {THREADS} sh -c {count}"
-    home = setting.scratch / NAME
+def lines(tar: Path) -> int:
+    """Return the number of line ends in an archive."""
+    buffer = np.empty(_BUFFER, np.uint8)
+    count, opened = 0, igzip
+    text: Any
+    with opened.open(tar, "rb") as text:
+        while size := text.readinto(buffer):
+            count += np.count_nonzero(buffer[:size] == _NEWLINE)
+    return int(count)
 
-    def check() -> list[str]:
-        lines = sum(map(int, (home / "log").read_text().split()))
-        wanted = json.loads((reports / "run.json").read_bytes())["lines"]
-        return [f"{lines} lines instead of {wanted}"] if abs(lines - wanted) > _MEMBERS * len(found) else []
 
-    what = unpacker if unpacker == "igzip" else "python -m isal.igzip, for igzip is not installed"
-    return Contender(
-        NAME,
-        f"{what}; wc -l; {THREADS} archives at a time",
-        ("sh", "-c", script, "sh", *map(str, found)),
-        home,
-        check,
-    )
+def main() -> None:
+    """Print the number of lines of all archives, the largest of which is first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("uploads", type=Path)
+    tars = sorted(parser.parse_args().uploads.rglob("*.tar.gz"), key=lambda tar: tar.stat().st_size, reverse=True)
+    with ThreadPoolExecutor(THREADS) as pool:
+        print(sum(pool.map(lines, tars)))
+
+
+if __name__ == "__main__":
+    main()

@@ -45,8 +45,9 @@ _NO_LIMIT = 2**62
 
 def read_records(members: Sequence[Member], kind: str) -> pl.DataFrame:
     """Return the records of all members of a kind; `file` is the number of their archive."""
+    layout = next(layout for (of, _), layout in _LAYOUTS.items() if of == kind)
     found = [part for member in members if member.kind == kind and member.columns for part in _parts(member)]
-    records = pl.concat(found, how="diagonal")
+    records = pl.concat([pl.LazyFrame(schema={**layout, "file": pl.Int32()}), *found], how="diagonal")
     if kind == "jobs":
         records = records.with_columns(pl.col("create_time").str.to_datetime(_TIME, time_unit="us", strict=False))
     return records.collect()

@@ -1,4 +1,4 @@
-"""Reports a comparison. `python -m bench.report` puts bench/results.json into docs/performance.md."""
+"""Reports a comparison. `python -m bench.report` puts bench/results-SET.json into docs/performance.md."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import argparse
 import json
 import os
 import platform
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import floor
+from bench import targets
+from bench.cases import FEW, FOURFOLD, MANY, MANY_FOURFOLD, SETS
 from bench.contest import Failed
-from bench.ours import BASELINE
+from bench.others import FLOOR
+from bench.ours import NOTHING_NEW
+from bench.targets import Figures, Results
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results.json"
 DOCS = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- begin of what bench/report.py writes -->", "<!-- end of what bench/report.py writes -->"
 
-Results = Mapping[str, Any]
-_HEADER = ("contender", "what it does", "s", "least to most", "/ floor", "/ ours", "CPU s", "MB")
+_HEADER = ("jobs", "archives", "contender", "s", "least to most", "/ floor", "CPU s", "MB", "work folder / archives")
+
+
+def results_of(name: str) -> Path:
+    """Return the file with the results of a set."""
+    return ROOT / "bench" / f"results-{name}.json"
 
 
 def machine() -> dict[str, Any]:
@@ -43,49 +47,72 @@ def _lines(file: str) -> Sequence[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else ()
 
 
-def rows(results: Results) -> list[tuple[str, ...]]:
-    """Return the table, one row a contender: medians, and their ratios to the floor and to the BASELINE."""
-    medians = {name: _median(found["runs"], "seconds") for name, found in results["contenders"].items()}
-    table: list[tuple[str, ...]] = []
-    for name, found in results["contenders"].items():
-        seconds = [run["seconds"] for run in found["runs"]]
-        table.append(
-            (
-                name,
-                found["does"],
-                f"{medians[name]:.2f}",
-                f"{min(seconds):.2f} to {max(seconds):.2f}",
-                f"{medians[name] / medians[floor.NAME]:.1f}" if floor.NAME in medians else "",
-                f"{medians[name] / medians[BASELINE]:.2f}",
-                f"{_median(found['runs'], 'cpu_seconds'):.1f}",
-                f"{_median(found['runs'], 'peak_bytes') / 1e6:.0f}",
-            )
-        )
-    return table
-
-
-def _median(runs: Iterable[Mapping[str, float]], of: str) -> float:
-    return statistics.median(run[of] for run in runs)
-
-
 def text(results: Results) -> str:
     """Return the results as Markdown."""
-    on, of = results["machine"], results["sample"]
-    lines = grid([_HEADER, *rows(results)])
-    absent = [f"Not measured: {name}, for {why}.\n" for name, why in results["absent"].items()]
+    on, verdict = results["machine"], []
+    if results["set"] == "main":
+        verdict = [*grid(targets.verdicts(results)), ""]
     return "\n".join(
         [
             f"{results['date']}, grt_batch {results['version']}: {on['cpu']}, {on['cores']} cores,"
-            f" {on['memory_gb']} GB, {on['system']}, Python {on['python']}; load before: {on['load']:.1f}.",
-            f"{of['jobs']:,} jobs in {of['archives']} archives, {of['bytes'] / 1e6:.0f} MB of tar.gz,"
-            f" {of['text_bytes'] / 1e6:.0f} MB of text; medians of {results['repeats']}.",
+            f" {on['memory_gb']} GB, {on['system']}, Python {on['python']}; load before: {on['load']:.1f};"
+            f" medians of {results['rounds']}.",
             "",
-            *lines,
+            *verdict,
+            *grid([_HEADER, *_rows(results)]),
             "",
-            *absent,
-            f"Again: `make bench JOBS={of['jobs']} REPEATS={results['repeats']}`",
+            *grid(
+                [("one more job", "few archives, µs", "/ floor", "many archives, µs", "/ floor"), *_marginal(results)]
+            ),
+            "",
+            *_sentences(results),
+            f"Again: `make bench SET={results['set']} JOBS={results['jobs']} REPEATS={results['rounds']}`",
         ]
     )
+
+
+def _rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each contender of each case."""
+    figures = Figures(results)
+    for name, case in results["cases"].items():
+        for contender, found in case["contenders"].items():
+            seconds = [run["seconds"] for run in found["runs"]]
+            work = figures.of(name, contender, "work_bytes") / case["bytes"]
+            yield (
+                f"{case['jobs']:,}",
+                f"{case['archives']}",
+                contender,
+                f"{figures.of(name, contender):.2f}",
+                f"{min(seconds):.2f} to {max(seconds):.2f}",
+                f"{figures.ratio(name, contender, FLOOR):.1f}" if FLOOR in case["contenders"] else "",
+                f"{figures.of(name, contender, 'cpu_seconds'):.1f}",
+                f"{figures.of(name, contender, 'peak_bytes') / 1e6:.0f}",
+                f"{work:.2f}" if work else "",
+            )
+
+
+def _marginal(results: Results) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each contender that read few and many archives."""
+    figures = Figures(results)
+    for contender in results["cases"][FOURFOLD]["contenders"]:
+        if contender == NOTHING_NEW:
+            continue
+        row = [contender]
+        for pair in ((FEW, FOURFOLD), (MANY, MANY_FOURFOLD)):
+            more, least = (figures.marginal(one, *pair) for one in (contender, FLOOR))
+            row += [f"{more * 1e6:.2f}", f"{more / least:.1f}"]
+        yield tuple(row)
+
+
+def _sentences(results: Results) -> Iterator[str]:
+    for case in results["cases"].values():
+        if case["jobs"] == results["jobs"]:
+            sizes = f"{case['bytes'] / 1e6:.1f} MB of tar.gz, {case['text_bytes'] / 1e6:.1f} MB of text"
+            yield f"{case['jobs']:,} jobs in {case['archives']} archives are {sizes}."
+    does = {name: one["does"] for case in results["cases"].values() for name, one in case["contenders"].items()}
+    yield "\n" + ". ".join(f"{name}: {what}" for name, what in does.items() if what) + ".\n"
+    for name, why in results["absent"].items():
+        yield f"Not measured: {name}, for {why}.\n"
 
 
 def grid(table: Sequence[Sequence[str]]) -> list[str]:
@@ -96,8 +123,9 @@ def grid(table: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def put(block: str, page: str, first: str = BEGIN, last: str = END) -> str:
-    """Return a page with the block between its marks. Raises Failed if it has none."""
+def put(block: str, page: str, author: str) -> str:
+    """Return a page with the block between the marks of its author. Raises Failed if it has none."""
+    first, last = (f"<!-- {end} of what {author} -->" for end in ("begin", "end"))
     before, begin, rest = page.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
@@ -108,12 +136,14 @@ def put(block: str, page: str, first: str = BEGIN, last: str = END) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Put the results of the last comparison into the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="default: bench/results.json")
+    parser.add_argument("set", choices=SETS)
+    parser.add_argument("--results", type=Path, help="default: bench/results-SET.json")
     parser.add_argument("--docs", type=Path, default=DOCS, help="default: docs/performance.md")
     options = parser.parse_args(arguments)
     try:
-        block = text(json.loads(options.results.read_bytes()))
-        options.docs.write_text(put(block, options.docs.read_text(encoding="utf-8")), encoding="utf-8")
+        block = text(json.loads((options.results or results_of(options.set)).read_bytes()))
+        page = put(block, options.docs.read_text(encoding="utf-8"), f"bench/report.py writes of {options.set}")
+        options.docs.write_text(page, encoding="utf-8")
     except FileNotFoundError as error:
         raise SystemExit(f"bench: there is no {error.filename}; make bench writes the results") from None
     except Failed as error:

@@ -51,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             work = work_in(options.uploads) if options.uploads else work_of(options, model)
             text, what = predictions(work, options, model), "predicts"
         if options.docs:
-            marks = (f"<!-- {end} of what bench/simulator.py {what} -->" for end in ("begin", "end"))
-            page = report.put(text, options.docs.read_text(encoding="utf-8"), *marks)
+            page = report.put(text, options.docs.read_text(encoding="utf-8"), f"bench/simulator.py {what}")
             options.docs.write_text(page, encoding="utf-8")
     except (Failed, OSError, ValueError, KeyError) as error:
         sys.exit(f"bench: {error}")
@@ -151,7 +150,7 @@ def comparison(files: Iterable[Path], model: Model, cores: float) -> str:
         numbers = json.loads(file.read_bytes())
         if "stages" not in numbers:
             raise Failed(f"{file} says nothing of stages: another version wrote it")
-        work = _work_beside(file, numbers)
+        work = work_beside(file, numbers)
         done = Simulation(work, numbers["ranks"], model, cores).run()
         pairs = ((seconds_of(numbers), done.seconds), (cpu_seconds_of(numbers), done.cpu_seconds))
         cells = ((f"{found:.1f}", f"{predicted:.1f}", f"{predicted / found - 1:+.0%}") for found, predicted in pairs)
@@ -164,7 +163,7 @@ def comparison(files: Iterable[Path], model: Model, cores: float) -> str:
     return "\n".join([what, "", *report.grid(rows)])
 
 
-def _work_beside(file: Path, numbers: Mapping[str, Any]) -> Work:
+def work_beside(file: Path, numbers: Mapping[str, Any]) -> Work:
     """The archives of a run, as its report of them says."""
     if sum(rank["bytes"].get("gunzip", 0) for rank in numbers["stages"]) != numbers["text_bytes"]:
         raise Failed(f"{file}: that run did not read all of its archives, or some of them are in quarantine")

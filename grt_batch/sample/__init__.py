@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -20,9 +20,9 @@ from grt_batch.sample.archive import report_hash, write_json, write_tar
 from grt_batch.sample.catalogue import make_catalogue
 from grt_batch.sample.history import History, Purpose, random_for
 from grt_batch.sample.members import Exporter
-from grt_batch.sample.releases import report_of
+from grt_batch.sample.releases import PROFILES, Profile, report_of
 
-__all__ = ["UNTIL", "Summary", "write_sample"]
+__all__ = ["UNTIL", "SampleSummary", "write_sample"]
 
 
 UNTIL = date(2024, 6, 30)
@@ -58,11 +58,12 @@ def write_sample(
     jobs: int = 100_000,
     seed: int = 1,
     until: date | None = None,
+    profiles: Sequence[Profile] = PROFILES,
 ) -> SampleSummary:
     """Write uploads into `folder`, which must be empty or not exist.
 
     `archives` is the number of archives of each instance, `jobs` the number of job rows in all archives together,
-    `until` the day of the newest archive (UNTIL by default).
+    `until` the day of the newest archive (UNTIL by default), `profiles` those of the instances, the largest first.
 
     Raise BadArguments for numbers that make no sample, and for a folder that is not empty.
     """
@@ -71,7 +72,7 @@ def write_sample(
     catalogue = make_catalogue(random_for(Purpose.TOOLS, seed))
     sizes = []
     for instance, rows in enumerate(_shares(jobs, instances, archives)):
-        history = History(seed, instance, rows, until, catalogue)
+        history = History(seed, instance, rows, until, catalogue, profiles)
         home = folder / history.instance_id
         home.mkdir(parents=True)
         if history.profile.metadata is not None:

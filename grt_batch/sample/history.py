@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grt_batch.sample.catalogue import Catalogue
 from grt_batch.sample.population import Jobs, draw_jobs
-from grt_batch.sample.releases import Profile, instance_id_of, profile_of
+from grt_batch.sample.releases import PROFILES, Profile, instance_id_of, profile_of
 
 CHUNK = 20_000
 """The number of jobs drawn at a time, which bounds the memory."""
@@ -50,16 +50,18 @@ class History:
     rows: tuple[int, ...]
     until: date
     catalogue: Catalogue
+    profiles: Sequence[Profile] = PROFILES
+    """of all instances"""
 
     @property
     def profile(self) -> Profile:
         """The releases and the metadata of the instance."""
-        return profile_of(self.instance)
+        return profile_of(self.instance, self.profiles)
 
     @property
     def instance_id(self) -> str:
         """The name of the instance's folder."""
-        return instance_id_of(self.instance)
+        return instance_id_of(self.instance, self.profiles)
 
     def generated(self, archive: int) -> float:
         """Return when an archive was made, in Unix seconds; archive -1 is the time of the first job."""

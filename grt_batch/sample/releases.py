@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -182,20 +182,27 @@ PROFILES = (
 )
 
 
-FURTHER_PROFILES = PROFILES[:2]
-"""The profiles of the instances after the first four, in turn."""
+def profiles_with(*releases: Release) -> tuple[Profile, ...]:
+    """Return PROFILES, but all of them with these releases, and none silent for more than three days."""
+    return tuple(replace(one, releases=releases, silent_days=min(one.silent_days, 3)) for one in PROFILES)
 
 
-def profile_of(instance: int) -> Profile:
-    """Return the profile of an instance, counted from 0 for the largest."""
-    if instance < len(PROFILES):
-        return PROFILES[instance]
-    return FURTHER_PROFILES[instance % len(FURTHER_PROFILES)]
+NOW = profiles_with(RELEASE_2205, RELEASE_2401)
+"""Instances as they send today: jobs, datasets and metrics of the second control groups, and no parameters."""
 
 
-def instance_id_of(instance: int) -> str:
+BEFORE = profiles_with(RELEASE_1709, RELEASE_1805, RELEASE_1809)
+"""Instances as they sent in 2017 and 2018: with nested parameters."""
+
+
+def profile_of(instance: int, profiles: Sequence[Profile] = PROFILES) -> Profile:
+    """Return the profile of an instance, counted from 0 for the largest. After the last, the first two take turns."""
+    return profiles[instance if instance < len(profiles) else instance % min(2, len(profiles))]
+
+
+def instance_id_of(instance: int, profiles: Sequence[Profile] = PROFILES) -> str:
     """Return a UUID that depends only on the number; a plain integer in the old layout."""
-    if profile_of(instance).metadata is None:
+    if profile_of(instance, profiles).metadata is None:
         return str(instance)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://example.org/galaxy/{instance}"))
 

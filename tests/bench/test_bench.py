@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
-import tarfile
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -18,56 +15,65 @@ from typing import Any
 import polars as pl
 import pytest
 from calling import Call, query
-from places import ROOT
 
 from bench import __main__ as comparison
-from bench import agreement, contest, growth, others, report, sample
-from bench import ours as our_runs
+from bench import agreement, contest, others, report
+from bench.cases import SETS, Case
 from bench.contest import Contender, Cost, Failed, Setting, measure
+from bench.ours import NOTHING_NEW, ONE_NEW, WHOLE, Ours
 from grt_batch.core.config import Config
 from grt_batch.core.work_folder import lock
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
-from grt_batch.uploads.scan import scan
+from grt_batch.sample.releases import PROFILES
+
+SAMPLES = {"default": PROFILES, **SETS}
 
 
 @pytest.fixture(scope="module")
-def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sample uploads with something of everything that the other ways must know."""
-    folder = tmp_path_factory.mktemp("bench") / "uploads"
-    write_sample(folder, archives=2, jobs=2000, seed=5)
-    return folder
+def all_uploads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sample uploads: of the sets, and with something of everything that the other ways must know."""
+    folder = tmp_path_factory.mktemp("bench")
+    for name, profiles in SAMPLES.items():
+        write_sample(folder / name, archives=2, jobs=2000, seed=5, profiles=profiles)
+    return {name: folder / name for name in SAMPLES}
 
 
 @pytest.fixture(scope="module")
-def ours(uploads: Path, server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def all_ours(all_uploads: dict[str, Path], server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Our reports of them."""
-    home = tmp_path_factory.mktemp("ours")
-    config = Config(uploads=uploads, reports=home / "reports", work=home / "work")
-    with lock(config.work):
-        execute(RunRequest(config, UNTIL, run_id="bench"), SerialExecutor(), lambda: nullcontext(server))
-    return config.reports / "latest"
+    found = {}
+    for name, uploads in all_uploads.items():
+        home = tmp_path_factory.mktemp("ours")
+        config = Config(uploads=uploads, reports=home / "reports", work=home / "work")
+        with lock(config.work):
+            execute(RunRequest(config, UNTIL, run_id=name), SerialExecutor(), lambda: nullcontext(server))
+        found[name] = config.reports / "latest"
+    return found
 
 
-@pytest.mark.parametrize("name", ["DuckDB", "polars"])
-def test_another_way_comes_to_our_results(name: str, ours: Path, uploads: Path, database: str, tmp_path: Path) -> None:
-    module, package, _ = others.WAYS[name]
+@pytest.fixture(scope="module")
+def ours(all_ours: dict[str, Path]) -> Path:
+    """Our reports of the default sample."""
+    return all_ours["default"]
+
+
+@pytest.mark.parametrize("of", SAMPLES)
+@pytest.mark.parametrize("name", others.WAYS)
+def test_another_way_comes_to_our_results(
+    name: str, of: str, all_ours: dict[str, Path], all_uploads: dict[str, Path], database: str, tmp_path: Path
+) -> None:
+    module, package = others.WAYS[name]
     pytest.importorskip(package)
     way: Any = import_module(f"bench.{module}")
-    way.compute(uploads, tmp_path, database, UNTIL)
+    way.compute(all_uploads[of], tmp_path, database, UNTIL)
     assert {file.stem for file in (tmp_path / "reports").iterdir()} == set(way.TABLES)
     for table in way.TABLES:
-        assert agreement.differences(ours, tmp_path / "reports", table) == []
+        assert agreement.differences(all_ours[of], tmp_path / "reports", table) == []
         lines = (tmp_path / "reports" / f"{table}.tsv").read_bytes().count(b"\n")
         assert query(database, f"SELECT count(*) FROM {module}.{table}") == [(lines - 1,)]
-
-
-def test_the_old_protocol_counts_our_jobs(ours: Path, uploads: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.lurge_way", uploads, tmp_path, "", UNTIL.isoformat()]
-    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, timeout=60)
-    assert agreement.differences(ours, tmp_path / "reports", "tool_state") == []
 
 
 @pytest.mark.parametrize(
@@ -101,15 +107,15 @@ def test_a_missing_row_is_found(ours: Path, tmp_path: Path) -> None:
     assert wrong.startswith("tool_usage: 1 rows are missing, such as (")
 
 
-def test_our_runs_must_give_the_same_bytes(uploads: Path, tmp_path: Path) -> None:
-    setting = Setting(uploads, uploads, tmp_path, url="", as_of=UNTIL, ranks=(1, 2), environment={})
-    runs = {one.name: one for one in our_runs.contenders(setting)}
-    for name, text in (("ours, 1 rank", "1\n"), ("ours, 2 ranks", "2\n"), ("ours, 2 ranks, again", "1\n")):
+def test_our_runs_must_give_the_same_bytes(all_uploads: dict[str, Path], tmp_path: Path) -> None:
+    setting = Setting(tmp_path, url="", as_of=UNTIL, ranks=2, environment={})
+    runs = {one.name: one for one in Ours(setting, Case("nightly", 2000, 8), all_uploads["main"]).contenders()}
+    assert list(runs) == [WHOLE, NOTHING_NEW, ONE_NEW]
+    for name, text, wrong in ((WHOLE, "1\n", []), (ONE_NEW, "2\n", ["tool.tsv is another"]), (NOTHING_NEW, "1\n", [])):
         latest = runs[name].home / "reports" / "latest"
-        latest.mkdir(parents=True)
+        latest.mkdir(parents=True, exist_ok=True)
         (latest / "tool.tsv").write_text(text)
-    assert runs["ours, 2 ranks"].check() == ["tool.tsv is another"]
-    assert runs["ours, 2 ranks, again"].check() == []
+        assert runs[name].check() == wrong
 
 
 def test_a_time_without_the_result_does_not_count(tmp_path: Path) -> None:
@@ -158,74 +164,35 @@ def published(monkeypatch: pytest.MonkeyPatch, call: Call) -> list[str]:
 
 def test_the_comparison_runs_and_can_be_put_into_docs(published: list[str], tmp_path: Path) -> None:
     results, page, data = tmp_path / "results.json", tmp_path / "performance.md", tmp_path / "data"
-    size = "--jobs 240 --instances 1 --archives 1 --many 2 --most-ranks 1 --repeats 1 --others floor"
+    size = "--jobs 120 --few 4 --many 8 --nightly 4 --ranks 1 --repeats 1"
     comparison.main([*size.split(), "--data", str(data), "--results", str(results)])
-    # The first of many archives are published before one more is measured.
-    assert re.findall(r"of (\d) archives?", "".join(published)) == ["1", "1", "2", "1", "2"]
-    found = json.loads(results.read_bytes())["contenders"]
-    assert list(found) == [
-        "ours, 1 rank", "ours, 1 rank, again", "ours, 2 archives", "ours, 2 archives, again", "floor",
-    ]  # fmt: skip
-    assert all(len(one["runs"]) == 1 for one in found.values())
-    kept = {"240-jobs-1-archives-1-instances", "240-jobs-2-archives-1-instances"}
-    assert {folder.name for folder in data.iterdir()} == kept
+    # All but one archive are published before the last one is measured.
+    assert re.findall(r"of (\d) archives?", "".join(published)) == [*"4444448888", *"44", *"34", *"11"]
+    cases = json.loads(results.read_bytes())["cases"]
+    told = {name: list(case["contenders"]) for name, case in cases.items()}
+    everybody = [WHOLE, NOTHING_NEW, others.FLOOR, *(name for name in others.WAYS if name not in others.absent())]
+    assert told == {
+        **dict.fromkeys(("few", "few, twice", "few, fourfold", "many", "many, fourfold"), everybody),
+        "nightly": [WHOLE, NOTHING_NEW, ONE_NEW],
+        "single": [WHOLE, NOTHING_NEW],
+    }
+    assert all(len(one["runs"]) == 1 for case in cases.values() for one in case["contenders"].values())
+    assert all(one["runs"][0]["work_bytes"] > 0 for case in cases.values() for one in [case["contenders"][WHOLE]])
+    assert len(list(data.iterdir())) == len(cases) - 1, "nightly and few have the same archives here"
     page.write_text(report.DOCS.read_text(encoding="utf-8"), encoding="utf-8")
-    report.main(["--results", str(results), "--docs", str(page)])
+    report.main(["main", "--results", str(results), "--docs", str(page)])
     once = page.read_text(encoding="utf-8")
-    assert "\n| floor " in once
-    assert "make bench JOBS=240 REPEATS=1" in once
-    report.main(["--results", str(results), "--docs", str(page)])
+    assert "| floor " in once
+    assert "make bench SET=main JOBS=120 REPEATS=1" in once
+    report.main(["main", "--results", str(results), "--docs", str(page)])
     assert page.read_text(encoding="utf-8") == once
 
 
 def test_a_page_without_a_place_for_it_stays_as_it_is() -> None:
     with pytest.raises(Failed, match="begin of what"):
-        report.put("block", "# A page\n")
+        report.put("block", "# A page\n", "somebody writes")
 
 
 def test_without_results_one_line_says_so(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^bench: there is no .*none\.json; make bench writes the results$"):
-        report.main(["--results", str(tmp_path / "none.json")])
-
-
-def test_the_idle_share_is_of_the_time_in_which_archives_are_led(tmp_path: Path) -> None:
-    """Of 10 s in which two ranks lead or help, one waits 1 s, and the other 2 s and beyond the end."""
-    events = {
-        0: [("waiting", 0.0, 100.0)],
-        1: [("waiting", 0.0, 6.0), ("lead", 5.0, 8.0), ("decode", 6.0, 1.0), ("tables", 30.0, 1.0)],
-        2: [("lead", 6.0, 1.0), ("help", 7.0, 8.0), ("waiting", 9.0, 1.5), ("waiting", 14.5, 9.0)],
-    }
-    for rank, spans in events.items():
-        told: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "pid": rank}]
-        told += [{"ph": "X", "pid": rank, "name": name, "ts": ts * 1e6, "dur": s * 1e6} for name, ts, s in spans]
-        (tmp_path / f"rank-{rank}.json").write_text(json.dumps({"traceEvents": told}))
-    assert growth.idle_share(tmp_path) == pytest.approx((1 + 2) / 20)
-
-
-def test_a_skewed_sample_has_most_jobs_in_one_instance(tmp_path: Path) -> None:
-    uploads = scan(sample.skewed(tmp_path, 2000, 8, 4))
-    jobs = {one.instance_id: sum(job_lines(archive.tar) for archive in one.archives) for one in uploads.instances}
-    assert len(jobs) == 4
-    assert 0.75 < jobs["large"] / sum(jobs.values()) < 0.85
-    assert [entry.name for entry in tmp_path.iterdir()] == ["2000-jobs-8-archives-4-instances-skewed"]
-
-
-def job_lines(tar: Path) -> int:
-    with tarfile.open(tar) as archive:
-        (jobs,) = (member for member in archive if member.name.endswith("jobs.tsv"))
-        file = archive.extractfile(jobs)
-        assert file is not None
-        return len(file.readlines())
-
-
-def test_what_grows_is_run_and_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_sample(tmp_path / "uploads", archives=1, jobs=400)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    found = [growth.Line(name, tmp_path / "uploads", 1, again=name == "again") for name in ("first", "again")]
-    for line in found:
-        line.run(tmp_path, server, environment)
-    assert all(0 < line.reading[0] < line.seconds[0] for line in found)
-    told = growth.text([*found, *found, *found], 1)
-    assert f"| again | {found[1].seconds[0]:.2f}" in told.replace("  ", "")
-    assert "times the data" in told
+        report.main(["main", "--results", str(tmp_path / "none.json")])

@@ -13,6 +13,7 @@ from sample_archives import JOBS, Archive, read
 
 from grt_batch.core.errors import BadArguments
 from grt_batch.sample import SampleSummary, write_sample
+from grt_batch.sample.releases import BEFORE, NOW, PROFILES, Profile
 
 
 def bytes_of(folder: Path) -> dict[Path, bytes]:
@@ -23,6 +24,39 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
         write_sample(tmp_path / name, jobs=2000, seed=7)
     assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+
+
+def test_without_profiles_instances_have_those_of_the_default(tmp_path: Path) -> None:
+    write_sample(tmp_path / "a", jobs=500, instances=6)
+    write_sample(tmp_path / "b", jobs=500, instances=6, profiles=PROFILES)
+    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "versions", "members"),
+    [
+        (NOW, {(3, "22.05"), (3, "24.1")}, {"jobs", "datasets", "metric_num"}),
+        (
+            BEFORE,
+            {(1, "17.09"), (1, "18.05"), (2, "18.09")},
+            {"jobs", "datasets", "metric_num", "metric_txt", "params"},
+        ),
+    ],
+    ids=["now", "before"],
+)
+def test_instances_have_the_profiles_asked_for(
+    profiles: tuple[Profile, ...], versions: set[tuple[int, str]], members: set[str], tmp_path: Path
+) -> None:
+    write_sample(tmp_path, jobs=900, instances=5, profiles=profiles)
+    found = read(tmp_path)
+    assert {(archive.report["version"], archive.report["galaxy_version"]) for archive in found} == versions
+    assert {member for archive in found for member in archive.members} == members
+    assert len({archive.instance_id for archive in found}) == 5
+
+
+def test_one_profile_is_that_of_all_instances(tmp_path: Path) -> None:
+    write_sample(tmp_path, jobs=30, instances=3, archives=1, profiles=NOW[:1])
+    assert {archive.report["galaxy_version"] for archive in read(tmp_path)} == {"22.05"}
 
 
 def test_seeds_differ(tmp_path: Path) -> None:
