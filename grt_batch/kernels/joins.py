@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 
@@ -43,20 +42,15 @@ _AHEAD, _LINE = 16, 8
 """How many records ahead values are fetched, and how many values a line of the cache holds."""
 
 
-@instruction
-def prefetch(_context: Any, data: Any, index: Any) -> Any:
-    """Fetch the value of `data` at `index`, which need not exist, into the cache."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
-        builder.call(function, [pointer, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return numba.none(data, index), code
+@instruction("int64")
+def prefetch(builder: Any, data: Any, index: Any) -> Any:
+    """Fetch the value of `data` at `index`, which need not exist, into the cache; return 0."""
+    pointer = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+    builder.call(function, [pointer, number(0), number(3), number(1)])
+    return ir.IntType(64)(0)
 
 
 @compiled

@@ -8,8 +8,8 @@ from enum import Enum
 
 from grt_batch.ledger.account import Account
 from grt_batch.ledger.ledger import utc
-from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.pipeline.repeats import Rival
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.uploads.scan import Archive
 
 
