@@ -25,8 +25,8 @@ from bench.contest import Contender, Failed, Setting
 from bench.ours import Ours
 from grt_batch import __version__
 from grt_batch.core.errors import GrtError
-from grt_batch.decode.warm import compile_kernels
 from grt_batch.embedded_postgres.server import serve
+from grt_batch.pipeline.warm import compile_kernels
 from grt_batch.sample import UNTIL
 
 DATA = report.ROOT / "bench" / "data"

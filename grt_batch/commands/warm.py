@@ -8,6 +8,6 @@ from grt_batch.commands import cli
 @cli.command()
 def warm() -> None:
     """Compile the decoder and keep it on disk, so that the first run starts at once."""
-    from grt_batch.decode.warm import compile_kernels
+    from grt_batch.pipeline.warm import compile_kernels
 
     compile_kernels()

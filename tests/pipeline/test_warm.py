@@ -13,8 +13,8 @@ from build import HEADERS, decoded, line
 from places import ROOT
 
 from grt_batch import kernels
-from grt_batch.decode.warm import compile_kernels
 from grt_batch.kernels.compiled import Kernel
+from grt_batch.pipeline.warm import compile_kernels
 from grt_batch.sample import write_sample
 from grt_batch.schema.members import Kind
 
