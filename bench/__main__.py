@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import others, report
 from bench.cases import SETS, Case, cases, uploads
-from bench.contest import Contender, Failed, Setting
+from bench.contest import Contender, Failed, Killed, Setting
 from bench.ours import Ours
 from grt_batch import __version__
 from grt_batch.core.errors import GrtError
@@ -99,8 +99,16 @@ def _rounds(setting: Setting, options: argparse.Namespace) -> Iterator[Mapping[s
             for tar in found.rglob("*.tar.gz"):
                 # Nobody shall be the first to read a file from the disk.
                 tar.read_bytes()
-            for one in contenders:
-                cost = one.run(setting.environment)
+            for one in contenders[:]:
+                try:
+                    cost = one.run(setting.environment)
+                except Killed:
+                    if one.name not in others.WAYS:
+                        raise
+                    print(f"round {number}: {case.name:<16} {one.name:<20} killed", flush=True)
+                    measured[case.name]["contenders"].pop(one.name, None)
+                    contenders.remove(one)
+                    continue
                 print(f"round {number}: {case.name:<16} {one.name:<20} {cost.seconds:8.2f} s", flush=True)
                 told = measured.setdefault(case.name, {**asdict(case), **_sizes(ours), "contenders": {}})
                 told["contenders"].setdefault(one.name, {"does": one.does, "runs": []})["runs"].append(asdict(cost))

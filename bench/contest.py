@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,10 @@ _STOPWATCH = Path(__file__).with_name("stopwatch.py")
 
 class Failed(Exception):
     """The comparison cannot go on; the message is one line."""
+
+
+class Killed(Failed):
+    """A contender was killed, as the system does for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Contender:
 def measure(command: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> Cost:
     """Run a command in the folder of `log`, which receives its output; the memory is that of its largest process.
 
-    Raises Failed if it fails.
+    Raises Failed if it fails, and Killed if it was killed.
     """
     stopwatch = [sys.executable, "-I", "-S", str(_STOPWATCH), str(log), *command]
     done = subprocess.run(stopwatch, cwd=log.parent, env=environment, stdout=subprocess.PIPE, check=True)
@@ -82,5 +87,6 @@ def measure(command: tuple[str, ...], log: Path, environment: Mapping[str, str])
     if code:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
         line = next((line for line in reversed(said) if "Error" in line or "Exception" in line), said[-1])
-        raise Failed(f"{' '.join(command)[:200]} ended with code {code} and said: {line[:300]}")
+        failure = Killed if code == -signal.SIGKILL else Failed
+        raise failure(f"{' '.join(command)[:200]} ended with code {code} and said: {line[:300]}")
     return Cost(**took)

@@ -56,9 +56,10 @@ class Ours:
     ) -> Contender:
         setting, reports = self.setting, home / "reports"
         command = (
-            sys.executable, "-m", "grt_batch.cli", "run", "--ranks", str(setting.ranks), "--uploads", str(uploads),
-            "--reports", str(reports), "--work", str(home / "work"), "--as-of", setting.as_of.isoformat(),
-            "--database", make_dsn(setting.url, dbname=_DATABASE), "--no-progress",
+            sys.executable, "-m", "grt_batch.cli", "run", "--uploads", str(uploads), "--reports", str(reports),
+            "--work", str(home / "work"), "--database", make_dsn(setting.url, dbname=_DATABASE),
+            "--as-of", setting.as_of.isoformat(), "--no-progress",
+            *(("--ranks", str(setting.ranks)) if setting.ranks > 1 else ()),
         )  # fmt: skip
         return Contender(
             name,

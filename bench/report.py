@@ -13,7 +13,7 @@ from typing import Any
 from bench import targets
 from bench.cases import FEW, FOURFOLD, MANY, MANY_FOURFOLD, SETS
 from bench.contest import Failed
-from bench.others import FLOOR
+from bench.others import FLOOR, WAYS
 from bench.ours import NOTHING_NEW
 from bench.targets import Figures, Results
 
@@ -94,9 +94,8 @@ def _rows(results: Results) -> Iterator[tuple[str, ...]]:
 def _marginal(results: Results) -> Iterator[tuple[str, ...]]:
     """Yield a row for each contender that read few and many archives."""
     figures = Figures(results)
-    for contender in results["cases"][FOURFOLD]["contenders"]:
-        if contender == NOTHING_NEW:
-            continue
+    of_each = [results["cases"][name]["contenders"].keys() for name in (FEW, FOURFOLD, MANY, MANY_FOURFOLD)]
+    for contender in (name for name in of_each[0] if name != NOTHING_NEW and all(name in of for of in of_each)):
         row = [contender]
         for pair in ((FEW, FOURFOLD), (MANY, MANY_FOURFOLD)):
             more, least = (figures.marginal(one, *pair) for one in (contender, FLOOR))
@@ -111,6 +110,9 @@ def _sentences(results: Results) -> Iterator[str]:
             yield f"{case['jobs']:,} jobs in {case['archives']} archives are {sizes}."
     does = {name: one["does"] for case in results["cases"].values() for name, one in case["contenders"].items()}
     yield "\n" + ". ".join(f"{name}: {what}" for name, what in does.items() if what) + ".\n"
+    for case in results["cases"].values():
+        for name in WAYS.keys() - results["absent"].keys() - case["contenders"].keys() if case["others"] else ():
+            yield f"Not measured: {name}, {case['jobs']:,} jobs in {case['archives']} archives, for it was killed.\n"
     for name, why in results["absent"].items():
         yield f"Not measured: {name}, for {why}.\n"
 

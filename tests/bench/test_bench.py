@@ -9,6 +9,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from calling import Call, query
 from bench import __main__ as comparison
 from bench import agreement, contest, others, report
 from bench.cases import SETS, Case
-from bench.contest import Contender, Cost, Failed, Setting, measure
+from bench.contest import Contender, Cost, Failed, Killed, Setting, measure
 from bench.ours import NOTHING_NEW, ONE_NEW, WHOLE, Ours
 from grt_batch.core.config import Config
 from grt_batch.core.work_folder import lock
@@ -126,6 +127,11 @@ def test_a_time_without_the_result_does_not_count(tmp_path: Path) -> None:
         one.run({})
 
 
+def test_who_is_killed_is_told_from_who_fails(tmp_path: Path) -> None:
+    with pytest.raises(Killed, match="ended with code -9"):
+        measure(("sh", "-c", "kill -9 $$"), tmp_path / "log", {"PATH": "/usr/bin:/bin"})
+
+
 def test_a_command_that_fails_ends_the_comparison(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"ended with code 3 and said: no room$"):
         measure(("sh", "-c", "echo no room >&2; exit 3"), tmp_path / "log", {"PATH": "/usr/bin:/bin"})
@@ -186,6 +192,33 @@ def test_the_comparison_runs_and_can_be_put_into_docs(published: list[str], tmp_
     assert "make bench SET=main JOBS=120 REPEATS=1" in once
     report.main(["main", "--results", str(results), "--docs", str(page)])
     assert page.read_text(encoding="utf-8") == once
+
+
+def test_who_was_killed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB is killed in the first case of the first of two rounds."""
+    killed, seconds = list[str](), count(1.0)
+
+    def run(one: Contender, _: object) -> Cost:
+        if one.name == others.DUCKDB and not killed:
+            killed.append(one.name)
+            raise Killed("it ended with code -9")
+        return Cost(next(seconds), 1.0, 1, 1)
+
+    monkeypatch.setattr(Contender, "run", run)
+    monkeypatch.setattr(comparison, "_sizes", lambda _: {"bytes": 10, "text_bytes": 50})
+    monkeypatch.setattr(comparison, "compile_kernels", lambda: None)
+    monkeypatch.setattr(comparison, "serve", lambda _: nullcontext(""))
+    monkeypatch.setattr(others, "absent", dict)
+    results = tmp_path / "results.json"
+    size = "--set second --jobs 40 --few 4 --many 4 --nightly 4 --repeats 2"
+    comparison.main([*size.split(), "--data", str(tmp_path / "data"), "--results", str(results)])
+    found = json.loads(results.read_bytes())
+    assert found["rounds"] == 2
+    assert others.DUCKDB not in found["cases"]["few"]["contenders"]
+    assert others.DUCKDB in found["cases"]["many"]["contenders"]
+    told = report.text(found)
+    assert "Not measured: DuckDB, 40 jobs in 4 archives, for it was killed." in told
+    assert "target" not in told, "they are those of the main set"
 
 
 def test_a_page_without_a_place_for_it_stays_as_it_is() -> None:
