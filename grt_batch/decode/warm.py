@@ -48,6 +48,10 @@ def compile_kernels() -> None:
     joins.measure_jobs(row, row + 1, one - 1, seen, one, one, row, 0, newest, np.empty((7, 1), np.int64), *flags)
     joins.mark_replaced(row, row, row - 1, flag)
     hashes(pl.Series(["text"]))
+    counts = Binned.of(Columns({"bin": one.astype(np.int16), "jobs": one}), [])
+    counts.percentiles([], [50])
+    counts.coarse([], [0, 1])
+    counts.above(np.ones(1, np.int16))
     _count()
 
 
