@@ -11,8 +11,7 @@ from enum import Enum
 import numpy as np
 import polars as pl
 
-from grt_batch.frames.composite_keys import key_order
-from grt_batch.frames.dictionaries import categories, encoded
+from grt_batch.columns.encoded import categories, encoded, key_order
 from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.figures import ALL_DIGITS, DERIVED_DIGITS, exact_text, plain_text, significant
 from grt_batch.schema.records import Field
