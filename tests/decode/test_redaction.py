@@ -7,18 +7,17 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 import polars as pl
-import polars.selectors as cs
 import pytest
 from build import HEADERS, examples, line, write_archive
 from calling import Call, places, query
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.redaction_defaults import NAMES, PATTERNS
@@ -26,8 +25,6 @@ from grt_batch.decode.columns import WANTED, Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.param_values import REDACTED, VALUE_BYTES
 from grt_batch.decode.redaction import Redaction, redacted
-from grt_batch.frames.ipc import unpack_frames
-from grt_batch.modules.export import PARTS
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import PARTIAL, REJECT_FILE, account_key
 from grt_batch.pipeline.request import RunSummary
@@ -36,6 +33,7 @@ from grt_batch.store.store import Store
 from grt_batch.uploads.archive import Block
 
 DEFAULT = Redaction(PATTERNS, NAMES)
+RECORDS_EXPORT = discover()["records"]
 HEX = "0123456789abcdef" * 2
 
 
@@ -297,11 +295,14 @@ def add_secrets(root: Path) -> None:
     write_archive(root / "one" / "archives", "1", members, generated="1719000000")
 
 
-def told(value: Any) -> Iterator[str]:
-    """All texts of a frame, those of its bytes too."""
-    for column in value.select(cs.string() | cs.enum() | cs.binary()).iter_columns():
-        for item in column:
-            yield item.decode("latin-1") if isinstance(item, bytes) else str(item)
+def told(raw: bytes) -> Iterator[tuple[str, str]]:
+    """The texts of what the store has of a module, whichever it is: those of each cube, or the parts of an export."""
+    try:
+        for name, table in unpack(raw).items():
+            yield name, "\n".join(text for known in table.texts.values() for text in known.names)
+    except (TypeError, ValueError):
+        for part in RECORDS_EXPORT.unpack(raw):
+            yield part.name, _unpacked(part.data)
 
 
 def everything(config: Config) -> Iterator[tuple[str, str]]:
@@ -314,11 +315,8 @@ def everything(config: Config) -> Iterator[tuple[str, str]]:
         raw = store.get(kind, file.name)
         assert raw is not None
         if kind in (PARTIAL, "merged"):
-            for name, frame in unpack_frames(raw).items():
-                yield f"{kind} {name}", "\n".join(told(frame))
-                if name == PARTS:
-                    for data in frame["data"]:
-                        yield f"{kind} {name}", _unpacked(data)
+            for name, text in told(raw):
+                yield f"{kind} {name}", text
         else:
             yield kind, raw.decode("latin-1")
     for file in config.reports.rglob("*"):

@@ -10,10 +10,10 @@ from build import HEADERS, line, write_archive
 from odd_texts import add_lines, add_params
 from writing import Archive
 
+from grt_batch.columns.packing import pack
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.timing import Clock
-from grt_batch.frames.ipc import pack_frame
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.read import limits_of, read_archive, redaction_of
 from grt_batch.pipeline.tasks import run_here
@@ -91,7 +91,7 @@ def test_leaves_are_the_same_however_an_archive_is_cut(tmp_path: Path) -> None:
             tmp_path / "one" / "1.tar.gz", config, (Leaf.kind,), run_here, Clock(), lambda _: None
         )
         assert frames is not None
-        found.append((account, pack_frame(frames[Leaf.kind])))
+        found.append((account, pack({Leaf.kind: frames[Leaf]})))
     assert found.count(found[0]) == len(found)
 
 

@@ -7,14 +7,12 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from build import HEADERS, line, write_archive
 from coming_and_going import compute_nothing
 
 from grt_batch.core.config import Config
 from grt_batch.core.digest import file_sha256
-from grt_batch.frames.ipc import unpack_frames
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE, SUPERSEDED, account_key, partial_key
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
@@ -52,8 +50,8 @@ def jobs_in(store: Store, key: str, superseded: str = "") -> int:
     """The jobs that a partial counts."""
     raw = store.get(PARTIAL, partial_key(key, TOOLS, superseded, SINCE))
     assert raw is not None
-    frame = unpack_frames(raw)[next(cube.name for cube in TOOLS.cubes if not cube.windowed)]
-    return int(frame.select(pl.col("jobs").sum()).item())
+    counted = TOOLS.unpack(raw)[next(cube.name for cube in TOOLS.cubes if not cube.windowed)]
+    return int(counted["jobs"].sum())
 
 
 def test_what_was_read_is_in_the_store(order: ReduceOrder, store: Store) -> None:

@@ -14,9 +14,9 @@ import pytest
 from build import line, write_archive
 from fake_ranks import SECONDS, Aborted, FakeTransport, Network
 
+from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, RankLost
-from grt_batch.frames.ipc import unpack_frames
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.keys import PARTIAL
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome, reduce_archive
@@ -100,7 +100,10 @@ def content(work: Path) -> dict[str, object]:
 
 
 def rows_of(raw: bytes) -> dict[str, tuple[object, object]]:
-    return {name: (frame.schema, frame.rows()) for name, frame in unpack_frames(raw).items()}
+    return {
+        name: ({column: array.tolist() for column, array in table.arrays.items()}, [*table.texts])
+        for name, table in unpack(raw).items()
+    }
 
 
 def config_of(work: Path) -> Config:

@@ -1,1 +1,0 @@
-"""Dictionary-encoded columns, composite keys, and frames as bytes."""
