@@ -89,7 +89,7 @@ class Binned:
         out = np.zeros((groups.count, len(known)), np.int64)
         binned.add_runs(groups.group, self.runs[_BEGIN], self.runs[_END], self.bins, self.jobs, places, out)
         group, place = np.nonzero(out)
-        found = {BIN.name: known[place].astype(np.int16), "jobs": out[group, place]}
+        found: dict[str, Array] = {BIN.name: known[place].astype(np.int16), "jobs": out[group, place]}
         return self.runs.select(by).rows(groups.firsts).rows(group).extended(found)
 
     def above(self, limits: Array) -> tuple[Integers, Integers]:
