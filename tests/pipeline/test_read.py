@@ -27,8 +27,8 @@ GOOD = [line(i, "tool", "1", "ok", f"2024-06-{i:02} 10:00:00") for i in (1, 3, 2
 def read(tar: Path, config: Config) -> tuple[Account, list[int] | None, bytes, list[int]]:
     """The account, the ids of the jobs, the reject file, and what was told of the progress."""
     told: list[int] = []
-    account, frames, rejects = read_archive(tar, config, (), run_here, Clock(), told.append)
-    return account, None if frames is None else frames[Job.kind]["job_id"].to_list(), rejects, told
+    account, records, rejects = read_archive(tar, config, (), run_here, Clock(), told.append)
+    return account, None if records is None else records[Job]["job_id"].to_list(), rejects, told
 
 
 def archive(folder: Path, *lines: bytes) -> Path:
@@ -71,10 +71,10 @@ def test_what_galaxy_adds_by_itself_is_left_out_of_leaves_and_counted(tmp_path: 
     members = {Kind.JOBS: HEADERS[Kind.JOBS] + b"".join(GOOD), Kind.PARAMS: HEADERS[Kind.PARAMS] + lines}
     tar = write_archive(tmp_path / "a", "1", members)
     for config, left_out, rows in ((Config(), 5, 1), (Config(left_out_params=("a", "[xy]")), 4, 2)):
-        account, frames, _ = read_archive(tar, config, (Leaf.kind, Param.kind), run_here, Clock(), lambda _: None)
-        assert frames is not None
+        account, records, _ = read_archive(tar, config, (Leaf.kind, Param.kind), run_here, Clock(), lambda _: None)
+        assert records is not None
         assert account.members["params"].left_out == account.total("left_out") == left_out
-        assert (frames[Leaf.kind].height, frames[Param.kind].height) == (rows, 2)
+        assert (records[Leaf].height, records[Param].height) == (rows, 2)
     account, _, _ = read_archive(tar, Config(), (Param.kind,), run_here, Clock(), lambda _: None)
     assert account.total("left_out") == 0
 
@@ -87,11 +87,11 @@ def test_leaves_are_the_same_however_an_archive_is_cut(tmp_path: Path) -> None:
     found = []
     for block_bytes in (1, 3000, 50_000, 4 << 20):
         config = Config(block_bytes=block_bytes)
-        account, frames, _ = read_archive(
+        account, records, _ = read_archive(
             tmp_path / "one" / "1.tar.gz", config, (Leaf.kind,), run_here, Clock(), lambda _: None
         )
-        assert frames is not None
-        found.append((account, pack({Leaf.kind: frames[Leaf]})))
+        assert records is not None
+        found.append((account, pack({Leaf.kind: records[Leaf]})))
     assert found.count(found[0]) == len(found)
 
 
