@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.grouping import Groups, Integers, plain
+from grt_batch.aggregate.grouping import Groups, Integers, Places, plain
 from grt_batch.aggregate.sketch import BIN, middle
 from grt_batch.columns.columns import Array, Columns
 from grt_batch.kernels.constants import BINS
@@ -38,7 +38,7 @@ class Binned:
         for key in keys:
             begins[1:] |= rows[key][1:] != rows[key][:-1]
         begin = np.flatnonzero(begins)
-        runs = rows.select(keys).rows(begin).extended({_BEGIN: begin, _END: np.append(begin[1:], rows.height)})
+        runs = rows.select(keys).rows(begin).extended({_BEGIN: begin, _END: np.append(begin, rows.height)[1:]})
         return cls(runs, plain(rows[BIN.name]), plain(rows["jobs"]))
 
     @classmethod
@@ -62,23 +62,14 @@ class Binned:
         Where values are in the order of the key `first`, and then in that of the bins, the columns p50_of and so on
         hold that key.
         """
-        from grt_batch.kernels import binned
-
-        groups, rising = Groups.of(self.runs, by), np.sort(percents)
-        scales = Groups.of(self.runs, [first] if first else [])
-        base = scales.group.astype(np.int64) * BINS
-        counts = np.zeros(BINS * max(1, scales.count), np.int64)
-        out = np.zeros((groups.count, len(rising)), np.int64)
-        marks = np.zeros(len(counts) // 64, np.uint64)
+        groups, scales = Groups.of(self.runs, by), Groups.of(self.runs, [first] if first else [])
         slices = self.runs[_BEGIN], self.runs[_END]
-        binned.find_order_statistics(
-            groups.order, groups.begins, *slices, base, self.bins, self.jobs, rising, counts, marks, out
-        )
+        places = _order_statistics(groups, *slices, scales.group * BINS, self.bins, self.jobs, percents)
         found: dict[str, Array] = {}
-        for percent, places in zip(rising.tolist(), out.T, strict=True):
-            found[f"p{percent}"] = (places % BINS).astype(np.int16)
+        for percent, place in places.items():
+            found[f"p{percent}"] = (place % BINS).astype(np.int16)
             if first:
-                found[f"p{percent}_of"] = self.runs[first][scales.firsts][places // BINS]
+                found[f"p{percent}_of"] = self.runs[first][scales.firsts][place // BINS]
         return self.runs.select(by).rows(groups.firsts).extended(found)
 
     def quantiles(self, by: Sequence[Field], percents: Sequence[int]) -> pl.DataFrame:
@@ -98,7 +89,7 @@ class Binned:
         out = np.zeros((groups.count, len(known)), np.int64)
         binned.add_runs(groups.group, self.runs[_BEGIN], self.runs[_END], self.bins, self.jobs, places, out)
         group, place = np.nonzero(out)
-        found = {BIN.name: known[place].astype(np.int16), "jobs": out[group, place]}
+        found: dict[str, Array] = {BIN.name: known[place].astype(np.int16), "jobs": out[group, place]}
         return self.runs.select(by).rows(groups.firsts).rows(group).extended(found)
 
     def above(self, limits: Array) -> tuple[Integers, Integers]:
@@ -108,3 +99,36 @@ class Binned:
         out = np.zeros((2, self.runs.height), np.int64)
         binned.count_above(self.runs[_BEGIN], self.runs[_END], self.bins, self.jobs, limits, out)
         return out[0], out[1]
+
+
+def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
+    """Return for each group of `keys` the percentiles p50 and so on, as the values that stand for their bins.
+
+    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. A percentile is the order statistic of rank
+    ceil(percent · n / 100), counted from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100. Values
+    are integers of the field's scale: `Field.in_units` converts them.
+    """
+    groups, rows = Groups.of_frame(bins, keys), np.arange(bins.height)
+    bin_, jobs = (bins[name].to_numpy() for name in (BIN.name, count))
+    places = _order_statistics(groups, rows, rows + 1, np.zeros(len(rows), np.int32), bin_, jobs, percents)
+    found = pl.DataFrame({f"p{percent}": place for percent, place in places.items()})
+    return pl.concat(
+        [bins.select(keys)[groups.firsts], found.select(middle(pl.col(f"p{p}")).alias(f"p{p}") for p in percents)],
+        how="horizontal",
+    )
+
+
+def _order_statistics(
+    groups: Groups, begin: Integers, end: Integers, base: Places, bins: Array, jobs: Array, percents: Sequence[int]
+) -> dict[int, Integers]:
+    """Return for each percentage where it is in each group: the base of a run and a bin, added up."""
+    from grt_batch.kernels import binned
+
+    rising = sorted(set(percents))
+    counts = np.zeros(int(base.max(initial=0)) + BINS, np.int64)
+    marks, out = np.zeros(len(counts) // 64, np.uint64), np.zeros((len(rising), groups.count), np.int64)
+    numbers = np.array(rising, np.int64)
+    binned.find_order_statistics(
+        groups.order, groups.begins, begin, end, base, plain(bins), plain(jobs), numbers, counts, marks, out
+    )
+    return dict(zip(rising, out, strict=True))

@@ -60,11 +60,10 @@ def _of_cells(cubes: Sequence[Cube], records: Records) -> dict[Cube, Columns]:
     found = {}
     for cube in cubes:
         places = selected(cells, (), cube.state, _first_day(cube, records))
-        columns = {key: key for key in cube.key_names}
+        rows = cells.select(cube.key_names)
         for measure in cube.measures:
-            of_cells = replace(measure, name=names[replace(measure, name="")])
-            columns |= dict(zip(of_cells.schema(), measure.schema(), strict=True))
-        rows = cells.select(columns).renamed(columns)
+            of_cells = replace(measure, name=names[replace(measure, name="")]).schema()
+            rows = rows.extended({own: cells[name] for own, name in zip(measure.schema(), of_cells, strict=True)})
         found[cube] = cube.rolled_up(rows if places is None else rows.rows(places))
     return found
 

@@ -88,10 +88,11 @@ class Groups:
         return out
 
     def added(self, counts: Array) -> Integers:
-        """Add up counts, which are never null, to int64[groups]."""
+        """Add up counts or truths, which are never null, to int64[groups]."""
         from grt_batch.kernels import grouping
 
         out = np.zeros(self.count, np.int64)
+        counts = counts.view(np.int8) if counts.dtype == np.bool_ else counts.astype(np.int64, copy=False)
         grouping.add_counts(plain(counts), self.group, out)
         return out
 
@@ -101,7 +102,7 @@ class Groups:
 
         out = _unknown(self.count)
         if values.ndim == 1:
-            grouping.add_values(plain(values), null_of(values), self.group, out)
+            grouping.add_values(wide(values), self.group, out)
         else:
             grouping.add_sums(plain(values), self.group, out)
         grouping.carry(out)

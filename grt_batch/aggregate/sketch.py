@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from grt_batch.aggregate.grouping import Groups, wide
+from grt_batch.aggregate.grouping import wide
 from grt_batch.columns.columns import Columns
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
 from grt_batch.schema.records import DerivedField, Field
@@ -99,30 +99,3 @@ def _looked_up(bins: pl.Expr, table: Sequence[int]) -> pl.Expr:
     """Look up the value of each bin in a table."""
     kind = pl.Int64() if table[-1] < 1 << 63 else pl.UInt64()
     return pl.lit(pl.Series(table, dtype=kind)).gather(bins.cast(pl.UInt32))
-
-
-def quantiles(bins: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], count: str = "jobs") -> pl.DataFrame:
-    """Return for each group of `keys` the percentiles p50 and so on, as the values that stand for their bins.
-
-    `bins` has the columns `keys`, `bin` and `count`; counts are 1 at least. A percentile is the order statistic of rank
-    ceil(percent · n / 100), counted from 1, as in PostgreSQL's percentile_disc; percentages are from 1 to 100. Values
-    are integers of the field's scale: `Field.in_units` converts them.
-    """
-    groups = Groups.of_frame(bins, (*keys, BIN.name))
-    counts = groups.added(bins[count].to_numpy())
-    ordered = bins.select(*keys, BIN.name)[groups.firsts].with_columns(pl.Series(count, counts))
-    return order_statistics(ordered, keys, percents, middle(pl.col(BIN.name)), count)
-
-
-def order_statistics(
-    rows: pl.DataFrame, keys: Sequence[str], percents: Sequence[int], value: pl.Expr, count: str = "jobs"
-) -> pl.DataFrame:
-    """Compute `quantiles` of rows in the order of the keys and of `value`, which occurs `count` times in a row."""
-    begins = Groups.of_frame(rows, keys).begins[:-1]
-    jobs, some = rows[count].to_numpy(), rows.select(*dict.fromkeys(value.meta.root_names()))
-    reached, total = np.cumsum(jobs), np.add.reduceat(jobs, begins)
-    before = reached[begins] - jobs[begins]
-    places = {f"p{percent}": np.searchsorted(reached, before + (percent * total + 99) // 100) for percent in percents}
-    return rows.select(keys)[begins].with_columns(
-        some[place].select(value).to_series().alias(name) for name, place in places.items()
-    )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from grt_batch.aggregate.binned import Binned
+from grt_batch.aggregate.grouping import Groups
 from grt_batch.aggregate.text_hash import hashes
+from grt_batch.columns.columns import Columns
 from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
-from grt_batch.kernels import joins
+from grt_batch.kernels import joins, sketch
 from grt_batch.kernels.compiled import remove_outdated
-from grt_batch.kernels.sketch import tally
+from grt_batch.kernels.constants import BINS
 from grt_batch.schema.members import METRICS, Kind, layout_of
 from grt_batch.uploads.archive import Block
 
@@ -47,5 +50,25 @@ def compile_kernels() -> None:
     joins.find_values(seen, row)
     joins.measure_jobs(row, row + 1, row, seen, one, one, row, 0, newest, np.empty((7, 1), np.int64), *flags)
     joins.mark_replaced(row, row, row - 1, flag)
-    tally(row, np.array([0, 1]), [one])
     hashes(pl.Series(["text"]))
+    _count()
+
+
+def _count() -> None:
+    """Count and merge a few rows, in each way that there is."""
+    many, few = np.array([10**9, 0, 5]), np.array([1, 0, 1], np.int32)
+    for keys in (few, np.sort(many), many):
+        groups = Groups.in_order([keys], len(keys))
+    groups.added(few > 0)
+    groups.added(groups.sizes)
+    groups.summed(groups.summed(many[groups.firsts]))
+    groups.squares(many)
+    groups.extent(many, few)
+    sketch.tally(groups.order, groups.begins, [many])
+    sketch.put_ratios(many, 1.0, many, 1.0, ratios := np.empty(len(many)))
+    sketch.put_rounded(ratios, 0.0, 1.0, 1.0, many.copy())
+    sketch.put_bins(many, bins := np.empty(len(many), np.int16))
+    counts = Binned.of(Columns({"key": few, "bin": bins, "jobs": many}), ["key"])
+    counts.percentiles(["key"], (50,))
+    counts.coarse(["key"], range(BINS))
+    counts.above(counts.runs["begin"])

@@ -24,7 +24,7 @@ def find_order_statistics(
     marks: Any,
     out: Any,
 ) -> None:
-    """Put the order statistics of groups of runs into `out`, int64[groups, percents]: the place base[r] + bin where the
+    """Put the order statistics of groups of runs into `out`, int64[percents, groups]: the place base[r] + bin where the
     value of rank ceil(percent · n / 100) is. The runs of group g are order[begins[g] : begins[g + 1]]; `percents` rise.
 
     `counts` has zeros for all places. `marks` has a bit for each count: searching bits is faster.
@@ -50,7 +50,7 @@ def find_order_statistics(
                 reached += counts[place]
                 counts[place] = 0
                 while percent < percents.size and reached * 100 >= percents[percent] * total:
-                    out[group, percent] = place
+                    out[percent, group] = place
                     percent += 1
 
 

@@ -118,12 +118,12 @@ def add_counts(counts: Any, group: Any, out: Any) -> None:
 
 
 @compiled
-def add_values(values: Any, null: Any, group: Any, out: Any) -> None:
-    """Add the values that are not `null` to the sums of their groups in `out`, int64[groups, 2], as (high, low). An
+def add_values(values: Any, group: Any, out: Any) -> None:
+    """Add the values that are not NULL to the sums of their groups in `out`, int64[groups, 2], as (high, low). An
     unknown sum is (NULL, 0), and low may grow beyond 32 bits: see `carry`."""
     for i in range(values.size):
-        value = np.int64(values[i])
-        if value != null:
+        value = values[i]
+        if value != NULL:
             row = out[group[i]]
             high = value >> 32
             row[0] = high if row[0] == NULL else row[0] + high

@@ -4,9 +4,10 @@ A class that derives from `Module` is found by being in a file here, or in the f
 configuration. docs/modules.md describes all these names, and the fields of the records.
 """
 
+from grt_batch.aggregate.binned import quantiles
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
-from grt_batch.aggregate.sketch import bin_field, quantiles
+from grt_batch.aggregate.sketch import bin_field
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial

@@ -15,7 +15,7 @@ from grt_batch.sinks import postgres, report_set
 
 RENDERED_BY = (
     "grt_batch.aggregate",
-    "grt_batch.frames",
+    "grt_batch.columns",
     "grt_batch.kernels",
     "grt_batch.ledger",
     "grt_batch.modules.base",

@@ -23,7 +23,7 @@ READ_BY = (
     "grt_batch.schema.members",
     "grt_batch.schema.records",
     "grt_batch.schema.escapes",
-    "grt_batch.frames",
+    "grt_batch.columns",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",
     "grt_batch.uploads.strict_tar",
@@ -39,7 +39,7 @@ READ_BY = (
 
 COUNTED_BY = (
     "grt_batch.schema",
-    "grt_batch.frames",
+    "grt_batch.columns",
     "grt_batch.kernels",
     "grt_batch.aggregate",
     "grt_batch.modules.base",

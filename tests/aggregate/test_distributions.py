@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
-from grt_batch.aggregate.statistics import statistics
+from grt_batch.aggregate.statistics import Measured, statistics
 from grt_batch.columns.columns import Columns
 from grt_batch.schema.records import DerivedField, Job
 
@@ -81,7 +81,7 @@ def test_keys_and_values_may_be_derived() -> None:
         for runtime, size in ((1, 1024), (2 * 10**7, 4096), (3 * 10**7, None), (None, 1))
     ]
     found = Distributions("d", (long,), (Distribution("kib", memory), Distribution("runtime", Job.runtime)))
-    rows = statistics(found, tables(found, found.add(columns(jobs))), (50,)).select("long", "metric", "n", "total")
+    rows = statistics(Measured.of(found, found.add(columns(jobs))), (50,)).select("long", "metric", "n", "total")
     assert sorted(rows.rows()) == [
         (False, "kib", 1, "1"),
         (False, "runtime", 1, "0.0000001"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -15,14 +15,12 @@ from hypothesis import strategies as st
 from grt_batch.aggregate.sketch import (
     BIN,
     bin_of,
-    coarse,
+    coarse_bins,
     coarse_last,
     end,
     high,
     low,
     middle,
-    order_statistics,
-    quantiles,
 )
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
 
@@ -105,7 +103,9 @@ def test_a_value_lies_in_its_bin_and_near_the_middle_of_it(value: int) -> None:
 def test_coarse_bins_are_whole_bins_that_touch(step_bits: int) -> None:
     column = pl.col(BIN.name)
     frame = every_bin().with_columns(
-        first=coarse(column, step_bits), last=coarse_last(column, step_bits), size=pl.col("end") - pl.col("low")
+        first=pl.Series(coarse_bins(step_bits), dtype=BIN.type),
+        last=coarse_last(column, step_bits),
+        size=pl.col("end") - pl.col("low"),
     )
     assert frame.select((pl.col("first") <= column).all() & (column <= pl.col("last")).all()).item()
     coarser = frame.group_by("first", "last", maintain_order=True).agg(pl.col(BIN.name), pl.col("size").sum())
@@ -122,63 +122,8 @@ def test_coarse_bins_are_whole_bins_that_touch(step_bits: int) -> None:
 
 def test_all_steps_are_as_coarse_as_can_be() -> None:
     column = pl.col(BIN.name)
-    frame = every_bin().select(column, first=coarse(column, STEP_BITS), last=coarse_last(column, STEP_BITS))
+    frame = every_bin().select(
+        column, first=pl.Series(coarse_bins(STEP_BITS), dtype=BIN.type), last=coarse_last(column, STEP_BITS)
+    )
     assert frame["first"].equals(frame[BIN.name], check_names=False)
     assert frame["last"].equals(frame[BIN.name], check_names=False)
-
-
-SHAPES = {
-    "constant": VALUES.flatmap(lambda value: st.integers(1, 200).map(lambda n: [value] * n)),
-    "two points": st.tuples(VALUES, VALUES, st.integers(1, 99), st.integers(1, 99)).map(
-        lambda points: [points[0]] * points[2] + [points[1]] * points[3]
-    ),
-    "mostly zero": st.tuples(st.integers(1, 200), st.lists(VALUES, max_size=20)).map(
-        lambda parts: [0] * parts[0] + parts[1]
-    ),
-    "skewed": st.lists(st.integers(0, 62).map(lambda bits: 1 << bits), min_size=1, max_size=100),
-    "huge": st.lists(st.integers(2**62, LAST), min_size=1, max_size=100),
-    "any": st.lists(VALUES, min_size=1, max_size=100),
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@examples(60)
-@given(data=st.data())
-def test_a_quantile_lies_by_the_order_statistic(shape: str, data: st.DataObject) -> None:
-    values = data.draw(SHAPES[shape])
-    frame = pl.DataFrame({"of": "all", BIN.name: bins_of(values), "jobs": 1}, schema_overrides={BIN.name: BIN.type})
-    (row,) = quantiles(frame, ["of"], PERCENTS).rows(named=True)
-    for percent in PERCENTS:
-        wanted = exact(values, percent)
-        assert abs(row[f"p{percent}"] - wanted) * 2 * STEPS <= wanted
-
-
-@examples(60)
-@given(
-    rows=st.lists(
-        st.tuples(st.sampled_from("ab"), st.sampled_from([1, 2]), st.integers(0, STEPS), st.integers(1, 2**40)),
-        max_size=40,
-    )
-)
-def test_each_group_has_its_own_quantiles_whatever_the_order_of_the_rows(rows: list[tuple[str, int, int, int]]) -> None:
-    schema = {"one": pl.String, "two": pl.Int64, BIN.name: BIN.type, "n": pl.Int64}
-    found = quantiles(pl.DataFrame(rows, schema=schema, orient="row"), ["one", "two"], PERCENTS, "n")
-    assert found.select("one", "two").rows() == sorted({row[:2] for row in rows})
-    for row in found.iter_rows(named=True):
-        counted = sorted((value, count) for one, two, value, count in rows if (one, two) == (row["one"], row["two"]))
-        n = sum(count for _, count in counted)
-        for percent in PERCENTS:
-            rank, reached = -(-percent * n // 100), accumulate(count for _, count in counted)
-            wanted = next(value for (value, _), so_far in zip(counted, reached, strict=True) if so_far >= rank)
-            assert row[f"p{percent}"] == wanted
-
-
-def test_order_statistics_are_of_any_values_in_order() -> None:
-    rows = pl.DataFrame({"of": [1, 1, 1, 2], "value": [0.5, 2.5, 4.5, 0.25], "jobs": [1, 1, 2, 7]})
-    found = order_statistics(rows, ["of"], (25, 26, 50, 51, 100), pl.col("value"))
-    assert found.rows() == [(1, 0.5, 2.5, 2.5, 4.5, 4.5), (2, 0.25, 0.25, 0.25, 0.25, 0.25)]
-
-
-def test_no_rows_have_no_quantiles() -> None:
-    frame = pl.DataFrame(schema={"of": pl.String, BIN.name: BIN.type, "jobs": pl.Int64})
-    assert quantiles(frame, ["of"], (50,)).rows() == []

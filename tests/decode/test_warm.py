@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from build import HEADERS, decoded, line
+from by_hand import records
 from numba.core.dispatcher import Dispatcher
 
 from grt_batch import kernels
+from grt_batch.aggregate.counting import counted
+from grt_batch.columns.packing import pack, unpack
 from grt_batch.decode.warm import compile_kernels
 from grt_batch.kernels.compiled import _Cache
+from grt_batch.modules.registry import discover
 from grt_batch.schema.members import Kind
+from grt_batch.schema.records import Dataset, Leaf, Record
 
 
 def entries() -> dict[str, Dispatcher]:
@@ -36,4 +42,15 @@ def test_decoding_needs_no_other_signature() -> None:
     for kind in Kind:
         columns = len(HEADERS[kind].split())
         decoded(kind, line(*range(columns)) + line(*["None"] * columns) + b"\n")
+    assert {name: function.signatures for name, function in entries().items()} == before
+
+
+def test_counting_and_merging_need_no_other_signature() -> None:
+    compile_kernels()
+    before = {name: function.signatures for name, function in entries().items()}
+    cubes = [cube for module in discover("").values() for cube in getattr(module, "cubes", ())]
+    jobs = [{"job_id": number, "state": "ok", "runtime": 10**number, "oom": True} for number in range(9)]
+    others: dict[type[Record], list[dict[str, Any]]] = {record: [{"row": 0}, {"row": 7}] for record in (Dataset, Leaf)}
+    for cube, found in zip(cubes, counted(cubes, records(jobs, others)), strict=True):
+        cube.merge([found, unpack(pack({"": found}))[""], cube.empty()])
     assert {name: function.signatures for name, function in entries().items()} == before

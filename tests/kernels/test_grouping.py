@@ -73,7 +73,7 @@ def test_a_sum_may_be_carried_at_any_time() -> None:
     values, group = np.full(9, -(2**63) + 1), np.zeros(9, np.int32)
     sums = np.array([[-(2**63), 0]])
     for _ in range(5):
-        grouping.add_values(values, -(2**63), group, sums)
+        grouping.add_values(values, group, sums)
         grouping.carry(sums)
     ((high, low),) = sums.tolist()
     assert (high << 32) + low == 45 * (-(2**63) + 1)
@@ -86,7 +86,7 @@ def test_a_sum_may_be_carried_at_any_time() -> None:
 def test_what_is_null_adds_nothing() -> None:
     null, group = -(2**63), np.array([0, 1, 1], np.int32)
     sums, squares = np.array([[null, 0]] * 2), np.array([[[null, 0]] * 2] * 3)
-    grouping.add_values(np.array([null, null, 7]), null, group, sums)
+    grouping.add_values(np.array([null, null, 7]), group, sums)
     grouping.add_squares(np.array([null, null, 7]), group, squares)
     assert sums.tolist() == [[null, 0], [0, 7]]
     assert squares.tolist() == [[[null, 0], [0, 0]], [[null, 0], [0, 0]], [[null, 0], [0, 49]]]

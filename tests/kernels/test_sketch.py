@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from grt_batch.aggregate.sketch import BIN, bin_of
 from grt_batch.kernels.constants import BINS, STEP_BITS, STEPS
-from grt_batch.kernels.sketch import Tally, tally
+from grt_batch.kernels.sketch import put_bins, put_ratios, put_rounded, tally
 from grt_batch.schema.members import NULL
 
 LAST = 2**63 - 1
@@ -42,19 +44,72 @@ VALUE = st.one_of(
 Groups = list[list[int]]
 
 
-def tallied(groups: Groups) -> Tally:
-    """The tally of these groups, and a look at its shapes."""
+@dataclass(frozen=True)
+class One:
+    """The tally of one series."""
+
+    n: Any
+    least: Any
+    greatest: Any
+    sums: Any
+    group: Any
+    bin: Any
+    count: Any
+
+
+def tallied(groups: Groups) -> One:
+    """The tally of these groups, whose rows are in any order: that of the second of three series."""
     begins = np.array([0, *accumulate(map(len, groups))], np.int64)
     values = np.array([value for group in groups for value in group], np.int64)
-    before = values.copy()
-    found = tally(begins, values)
-    assert (values == before).all()
-    assert found.n.shape == found.least.shape == found.greatest.shape == (len(groups),)
-    assert found.sums.shape == (len(groups), 4, 2)
-    assert found.group.shape == found.bin.shape == found.count.shape
-    for part in (found.n, found.least, found.greatest, found.sums, found.group, found.bin, found.count):
-        assert part.dtype == np.int64
-    return found
+    order = np.random.default_rng(len(values)).permutation(len(values)).astype(np.int32)
+    given = np.empty_like(values)
+    given[order] = values
+    before = given.copy()
+    found = tally(order, begins, [np.full_like(given, 7), given, np.full_like(given, NULL)])
+    assert (given == before).all()
+    assert found.n.shape == found.least.shape == found.greatest.shape == (3, len(groups))
+    assert found.n[0].tolist() == [len(group) for group in groups]
+    assert not found.n[2].any()
+    assert found.sums.shape == (3, len(groups), 4, 2)
+    assert ((found.sums[..., 1] >= 0) & (found.sums[..., 1] < 2**32)).all()
+    filled = sum(1 for group in groups if group)
+    assert found.ends[:2].tolist() == [0, filled]
+    assert found.ends[2] == found.ends[3] == len(found.group) == len(found.bin) == len(found.count)
+    assert found.bin[:filled].tolist() == [7] * filled
+    assert (found.group.dtype, found.bin.dtype, found.count.dtype) == (np.int32, np.int16, np.int64)
+    bins = (part[found.ends[1] : found.ends[2]] for part in (found.group, found.bin, found.count))
+    return One(found.n[1], found.least[1], found.greatest[1], found.sums[1], *bins)
+
+
+RATIOS = st.lists(st.tuples(*[st.just(NULL) | st.integers(0, 100) | st.integers(0, LAST)] * 2), max_size=20)
+
+
+@examples(200)
+@given(pairs=RATIOS, more=st.sampled_from([1.0, 100.0]), less=st.sampled_from([1.0, 1e9]))
+def test_a_ratio_is_one_division_and_is_rounded_half_to_even(
+    pairs: list[tuple[int, int]], more: float, less: float
+) -> None:
+    used, given = (np.array([pair[place] for pair in pairs], np.int64) for place in range(2))
+    ratios, values = np.empty(len(pairs)), np.empty(len(pairs), np.int64)
+    least, greatest = put_ratios(used, more, given, less, ratios)
+    expected = [float(one) * more / (float(all_) * less) if one != NULL and all_ > 0 else None for one, all_ in pairs]
+    assert [None if np.isnan(ratio) else ratio for ratio in ratios.tolist()] == expected
+    known = [ratio for ratio in expected if ratio is not None]
+    assert (least, greatest) == (min(known, default=np.inf), max(known, default=-np.inf))
+    put_rounded(ratios, 0.5, 1000.0, 10.0, values)
+    inside = [ratio is not None and 0.5 <= ratio < 1000 for ratio in expected]
+    assert values.tolist() == [
+        round((ratio or 0) * 10.0) if kept else NULL for ratio, kept in zip(expected, inside, strict=True)
+    ]
+
+
+@examples(100)
+@given(values=st.lists(VALUE, max_size=20))
+def test_bins_are_those_of_the_sketch(values: list[int]) -> None:
+    bins = np.empty(len(values), np.int16)
+    put_bins(np.array(values, np.int64), bins)
+    expected = iter(bins_of(known(values)))
+    assert bins.tolist() == [-(2**15) if value == NULL else next(expected) for value in values]
 
 
 def known(group: list[int]) -> list[int]:
@@ -66,7 +121,7 @@ def bins_of(values: list[int]) -> list[int]:
     return frame.select(bin_of(pl.col("value")))[BIN.name].to_list()
 
 
-def parts(found: Tally, group: int) -> list[int]:
+def parts(found: One, group: int) -> list[int]:
     """The four exact sums of a group: of the values, and of high², high · low and low²."""
     return [(int(high) << 32) + int(low) for high, low in found.sums[group]]
 
@@ -132,4 +187,5 @@ def test_the_sums_of_two_tallies_are_those_of_both_together(drawn: Groups) -> No
     one, other = drawn
     apart, together = tallied([one, other]), tallied([one + other])
     assert apart.n.sum() == together.n[0]
-    assert (apart.sums.sum(axis=0) == together.sums[0]).all()
+    both = [sum(part) for part in zip(parts(apart, 0), parts(apart, 1), strict=True)]
+    assert both == parts(together, 0)

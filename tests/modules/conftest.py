@@ -1,4 +1,4 @@
-"""Joined records of the sample, and the partials that modules make of them."""
+"""Joined records of the sample, and what modules count of them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 import pytest
-from by_hand import counted_of
+from exporting import records_of
 
 from grt_batch.columns.columns import Columns
-from grt_batch.core.config import Config
-from grt_batch.core.timing import Clock
 from grt_batch.modules.base import Counted, Module
-from grt_batch.pipeline.read import read_archive
-from grt_batch.pipeline.tasks import run_here
-from grt_batch.schema.records import RECORDS, ROW, Job, Record, Records
-from grt_batch.uploads.scan import scan
+from grt_batch.pipeline.tasks import partials_of
+from grt_batch.schema.records import RECORDS, ROW, Job, Records
 
+Ids = npt.NDArray[np.int64]
 SINCE = date(2018, 6, 1)
 """Some of the sample's jobs were created before, and some after."""
 
@@ -28,35 +25,33 @@ SINCE = date(2018, 6, 1)
 @pytest.fixture(scope="session")
 def joined(sample: Path) -> Records:
     """Joined records of an archive of each instance, of all metadata versions; no job id stands twice."""
-    tables: dict[type[Record], list[Columns]] = {record: [] for record in RECORDS.values()}
-    wanted = tuple(kind for kind in RECORDS if kind != Job.kind)
-    jobs = 0
-    for number, instance in enumerate(scan(sample).instances):
-        _, found, _ = read_archive(instance.archives[0].tar, Config(), wanted, run_here, Clock(), lambda _: None)
-        assert found is not None
-        for record, table in found.tables.items():
-            if record is Job:
-                own = {Job.job_id.name: table[Job.job_id.name] + number * 10**6}
-            else:
-                own = {ROW: table[ROW] + np.int32(jobs)}
-            tables[record].append(table.extended(own))
-        jobs += found[Job].height
-    return Records({record: Columns.concat(parts) for record, parts in tables.items()}, SINCE)
+    first = dict(reversed(records_of(sample)))
+    tables: dict[str, list[Columns]] = {kind: [] for kind in RECORDS}
+    height = 0
+    for number, records in enumerate(first.values()):
+        for kind, record in RECORDS.items():
+            table, name = records.tables[record], Job.job_id.name if record is Job else ROW
+            moved = table[name] + table[name].dtype.type(number * 10**6 if record is Job else height)
+            tables[kind].append(table.extended({name: moved}))
+        height += records[Job].height
+    return Records({RECORDS[kind]: Columns.concat(parts) for kind, parts in tables.items()}, SINCE)
 
 
 @pytest.fixture(scope="session")
-def jobs(joined: Records) -> pl.Series:
+def jobs(joined: Records) -> Ids:
     """The ids of all jobs, in no order at all."""
-    return pl.Series(joined[Job][Job.job_id.name]).sample(fraction=1.0, shuffle=True, seed=1)
+    ids: Ids = np.random.default_rng(1).permutation(joined[Job][Job.job_id.name])
+    return ids
 
 
 @pytest.fixture(scope="session")
-def partial_of(joined: Records) -> Callable[[Module, pl.Series], Counted]:
-    """A module's partial of some jobs, with all that was recorded of them."""
+def partial_of(joined: Records) -> Callable[[Module, Ids], Counted]:
+    """What a module counts of some jobs, with all that was recorded of them."""
 
-    def aggregate(module: Module, ids: pl.Series) -> Counted:
-        others = np.setdiff1d(joined[Job][Job.job_id.name], ids.to_numpy())
-        needed = {record: joined.tables[record] for record in (Job, *module.needs)}
-        return counted_of(module, replace(joined, tables=needed).without(others))
+    def count(module: Module, ids: Ids) -> Counted:
+        records = joined.without(np.setdiff1d(joined[Job][Job.job_id.name], ids))
+        needed = replace(records, tables={record: records.tables[record] for record in {Job, *module.needs}})
+        counted: Counted = partials_of([module], needed)[module.name]
+        return counted
 
-    return aggregate
+    return count

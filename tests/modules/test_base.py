@@ -1,18 +1,26 @@
-"""What every module inherits: its cubes counted and merged, and put together with their instances."""
+"""What every module inherits: its cubes merged and packed, and put together with their instances."""
 
 from __future__ import annotations
 
 from datetime import date
 
-import polars as pl
 import pytest
+from by_hand import counted_of, records, same
 
 from grt_batch.aggregate.measures import Count, Cube, JobRows, Sum
 from grt_batch.core.config import Config
-from grt_batch.frames.dictionaries import categories
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, concat_instances, wanted_by
-from grt_batch.schema.records import Dataset, Job, Param, Records
+from grt_batch.modules.base import (
+    ALL_INSTANCES,
+    INSTANCE,
+    Counted,
+    Module,
+    Partial,
+    concat_instances,
+    of_instances,
+    wanted_by,
+)
+from grt_batch.schema.records import Dataset, Job, Param
 
 STATES = Cube("states", (Job.state,), (Count("jobs"),))
 TOOLS = Cube("tools", (Job.tool_id, Job.state), (Count("jobs"), Sum("runtime", Job.runtime)))
@@ -33,26 +41,30 @@ class Recent(Module):
     cubes = (JobRows(name="recent", fields=(Job.day,), windowed=True),)
 
 
-def records(*states: str) -> Records:
-    schema = {field.name: field.type for field in Job.fields()}
+def counted(*states: str) -> Counted:
+    """What is counted of jobs in these states."""
     rows = [{"job_id": i, "tool_id": "cut", "state": state, "runtime": 5} for i, state in enumerate(states)]
-    texts = [pl.col("state").cast(pl.Enum(sorted({*states}))), pl.col("tool_id").cast(pl.Enum(["cut"]))]
-    return Records({Job: pl.DataFrame(rows, schema=schema).with_columns(texts)})
+    return counted_of(States(), records(rows))
 
 
-def test_a_module_counts_all_its_cubes() -> None:
-    partial = States().aggregate(records("ok", "error", "ok"))
-    assert partial["states"].rows() == [("error", 1), ("ok", 2)]
-    assert partial["tools"].rows() == [("cut", "error", 1, 5), ("cut", "ok", 2, 10)]
-    assert States().empty().keys() == partial.keys()
+def test_nothing_is_counted_of_no_jobs() -> None:
+    assert same(States(), States().empty(), counted())
 
 
-def test_cubes_that_all_partials_have_are_merged() -> None:
-    module = States()
-    one, other = module.aggregate(records("ok")), module.aggregate(records("ok", "new"))
-    assert module.merge([one, other])["states"].rows() == [("new", 1), ("ok", 2)]
-    without = {"states": other["states"]}
-    assert list(module.merge([one, without])) == ["states"]
+def test_cubes_that_all_parts_have_are_merged() -> None:
+    module, one, other = States(), counted("ok"), counted("ok", "new")
+    merged = module.merge([one, other])
+    assert STATES.frame(merged["states"]).rows() == [("new", 1), ("ok", 2)]
+    assert TOOLS.frame(merged["tools"]).rows() == [("cut", "new", 1, 5), ("cut", "ok", 2, 10)]
+    assert list(module.merge([one, {"states": other["states"]}])) == ["states"]
+    assert same(module, module.gathered([one, other]), merged)
+
+
+def test_what_was_packed_is_unpacked_whole_or_in_part() -> None:
+    module, found = States(), counted("ok", "new")
+    raw = module.pack(found)
+    assert same(module, module.unpack(raw), found)
+    assert same(module, module.unpack(raw, ["tools"]), {"tools": found["tools"]})
 
 
 def test_a_module_looks_back_if_a_cube_has_a_window() -> None:
@@ -62,7 +74,7 @@ def test_a_module_looks_back_if_a_cube_has_a_window() -> None:
 
 def test_a_module_that_says_nothing_of_its_rows_has_none() -> None:
     with pytest.raises(NotImplementedError):
-        States().rows(States().empty(), Ledger(date(2024, 6, 30), Config(), ()))
+        States().rows(concat_instances(States.cubes, {}), Ledger(date(2024, 6, 30), Config(), ()))
 
 
 def test_the_kinds_that_modules_need_are_each_named_once_without_the_jobs() -> None:
@@ -73,9 +85,33 @@ def test_the_kinds_that_modules_need_are_each_named_once_without_the_jobs() -> N
 
 
 def test_cubes_of_instances_have_one_dictionary_for_each_column() -> None:
-    partials = {"b": States().aggregate(records("ok")), "a": States().aggregate(records("new", "error"))}
-    together = concat_instances(States.cubes, partials)
-    assert together["states"].rows() == [("b", "ok", 1), ("a", "error", 1), ("a", "new", 1)]
-    assert categories(together["states"][INSTANCE]).to_list() == [ALL_INSTANCES, "a", "b"]
+    together = concat_instances(States.cubes, {"b": counted("ok"), "a": counted("new", "error")})
+    assert together["states"].rows() == [("a", "error", 1), ("a", "new", 1), ("b", "ok", 1)]
+    assert together["tools"].rows() == [
+        ("a", "cut", "error", 1, 5),
+        ("a", "cut", "new", 1, 5),
+        ("b", "cut", "ok", 1, 5),
+    ]
+    assert together["states"].schema[INSTANCE].categories.to_list() == [ALL_INSTANCES, "a", "b"]  # type: ignore[attr-defined]
     assert together["states"]["state"].dtype == together["tools"]["state"].dtype
-    assert categories(together["states"]["state"]).to_list() == ["error", "new", "ok"]
+    assert together.columns["states"].texts["state"].names.to_list() == ["error", "new", "ok"]
+
+
+def test_without_instances_there_are_no_rows() -> None:
+    together = concat_instances(States.cubes, {})
+    assert {name: frame.height for name, frame in together.items()} == {"states": 0, "tools": 0}
+    assert len(together) == 2
+    assert INSTANCE in together["states"].columns
+
+
+def test_a_frame_is_made_once() -> None:
+    together = concat_instances(States.cubes, {"a": counted("ok")})
+    assert together["states"] is together["states"]
+    with pytest.raises(KeyError):
+        together["others"]
+
+
+def test_a_partial_is_of_cubes_with_their_instance() -> None:
+    rows = concat_instances([STATES], {"a": counted("ok")}).columns
+    assert of_instances(STATES).key_names == [INSTANCE, "state"]
+    assert Partial([STATES], rows)["states"].rows() == [("a", "ok", 1)]

@@ -6,26 +6,28 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+from by_hand import records
 
+from grt_batch.aggregate.distributions import Distribution, Distributions
 from grt_batch.aggregate.measures import Count, Cube
+from grt_batch.aggregate.statistics import statistics
+from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
-from grt_batch.frames.dictionaries import categories
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import INSTANCE, concat_instances
+from grt_batch.modules.base import INSTANCE, concat_instances, of_instances
 from grt_batch.modules.helpers import (
     TOOL_KEY,
-    by_instance,
     error_rate,
+    everywhere,
     hours,
+    measured_everywhere,
     of_all_versions,
     outcomes,
-    put_together,
-    rows_of_each,
+    repeated,
+    rows_within,
     with_all_instances,
     with_all_instances_and_versions,
-    with_all_merged,
     with_all_versions,
-    with_versions_merged,
     within,
 )
 from grt_batch.schema.records import Job
@@ -34,18 +36,21 @@ AS_OF = date(2024, 6, 30)
 STATES = Cube("states", (Job.tool_id, Job.state), (Count("jobs"),))
 
 
-def counted(**jobs: int) -> pl.DataFrame:
+def counted(**jobs: int) -> Columns:
     """The cube of so many jobs of the tool cut in each state."""
     names = [name for name, count in jobs.items() for _ in range(count)]
     texts = {"tool_id": pl.String, "state": pl.String}
-    return STATES.add(pl.DataFrame({"tool_id": ["cut"] * len(names), "state": names}, schema=texts))
+    return STATES.add(Columns.of(pl.DataFrame({"tool_id": ["cut"] * len(names), "state": names}, schema=texts)))
 
 
 def test_a_window_ends_with_the_as_of_day_or_some_days_before() -> None:
     days = pl.DataFrame({"day": [None, *(AS_OF - timedelta(days=ago) for ago in range(-1, 9))]})
     ledger = Ledger(AS_OF, Config(), ())
-    assert days.filter(within(ledger, 3))["day"].to_list() == [AS_OF - timedelta(days=ago) for ago in range(3)]
-    assert days.filter(within(ledger, 2, ago=3))["day"].to_list() == [AS_OF - timedelta(days=ago) for ago in (3, 4)]
+    for length, ago, expected in ((3, 0, range(3)), (2, 3, (3, 4))):
+        found = [AS_OF - timedelta(days=ago) for ago in expected]
+        assert days.filter(within(ledger, length, ago=ago))["day"].to_list() == found
+        rows = rows_within(Columns.of(days), ledger, length, ago=ago)
+        assert rows.frame({"day": pl.Date()})["day"].to_list() == found
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_a_window_ends_with_the_as_of_day_or_some_days_before() -> None:
     ],
 )
 def test_outcomes_and_their_rate(jobs: dict[str, int], expected: tuple[object, ...]) -> None:
-    rows = counted(**jobs).group_by("tool_id").agg(outcomes()).with_columns(error_rate())
+    rows = STATES.frame(counted(**jobs)).group_by("tool_id").agg(outcomes()).with_columns(error_rate())
     assert rows.select("jobs", "ok", "error", "error_rate").row(0) == expected
 
 
@@ -67,17 +72,11 @@ def test_hours_are_in_the_unit_of_the_field() -> None:
     assert found.rows() == [(2.5, 2.5), (0.0, 0.0)]
 
 
-def test_all_instances_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
+def test_all_instances_are_one_more() -> None:
     partials = {"a": {"states": counted(ok=1)}, "b": {"states": counted(ok=2, error=1)}, "c": {"states": counted()}}
     partial = concat_instances([STATES], partials)
     rows = with_all_instances(partial["states"]).group_by(INSTANCE, "tool_id").agg(outcomes())
     added = {row[INSTANCE]: (row["jobs"], row["ok"], row["error"]) for row in rows.iter_rows(named=True)}
-    parts = by_instance(partial, [STATES])
-    assert {name: part["states"]["jobs"].sum() for name, part in parts.items()} == {"a": 1, "b": 3}
-    merged = rows_of_each(
-        with_all_merged(parts, [STATES]), lambda part: part["states"].group_by("tool_id").agg(outcomes())
-    )
-    assert {row[INSTANCE]: (row["jobs"], row["ok"], row["error"]) for row in merged.iter_rows(named=True)} == added
     assert added == {"a": (1, 1, 0), "b": (3, 2, 1), "*": (4, 3, 1)}
 
 
@@ -85,9 +84,10 @@ VERSIONS = Cube("versions", (Job.tool_id, Job.tool_version), (Count("jobs"),))
 SHED = "toolshed.g2.bx.psu.edu/repos/iuc/bwa_mem2/bwa_mem2"
 
 
-def of_versions(*jobs: tuple[str | None, str | None]) -> pl.DataFrame:
+def of_versions(*jobs: tuple[str | None, str | None]) -> Columns:
     """The cube of jobs of these tools in these versions."""
-    return VERSIONS.add(pl.DataFrame(jobs, schema={"tool_id": pl.String, "tool_version": pl.String}, orient="row"))
+    schema = {"tool_id": pl.String, "tool_version": pl.String}
+    return VERSIONS.add(Columns.of(pl.DataFrame(jobs, schema=schema, orient="row")))
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def of_versions(*jobs: tuple[str | None, str | None]) -> pl.DataFrame:
     ],
 )
 def test_the_id_over_all_versions_has_none(full: str, plain: str) -> None:
-    rows = with_all_versions(of_versions((full, "1")))
+    rows = with_all_versions(VERSIONS.frame(of_versions((full, "1"))))
     assert {row[:2] for row in rows.rows()} == {(full, "1"), (plain, "*")}
 
 
-def test_all_versions_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
+def test_all_versions_are_one_more_in_frames_and_in_columns() -> None:
     first = of_versions((f"{SHED}/1", "1"), (f"{SHED}/2", "2"), ("Cut1", "1"), ("Cut1", None))
     other = of_versions((f"{SHED}/2", "2"), (f"{SHED}/3", None), (None, None), (SHED, "4"))
     partial = concat_instances([VERSIONS], {"a": {"versions": first}, "b": {"versions": other}})
@@ -125,26 +125,42 @@ def test_all_versions_are_one_more_whether_rows_or_cubes_are_added_up() -> None:
         ("*", "Cut1", "1"): 1,
         ("*", "Cut1", "*"): 2,
     }
-    merged_versions = with_versions_merged(partial, [VERSIONS])
-    parts = with_all_merged(by_instance(merged_versions, [VERSIONS]), [VERSIONS])
-    merged = rows_of_each(parts, lambda part: part["versions"].sort(TOOL_KEY))
-    assert {(row[INSTANCE], *(row[name] for name in TOOL_KEY)): row["jobs"] for row in merged.to_dicts()} == added
-    assert all(part["versions"].equals(part["versions"].sort(TOOL_KEY)) for part in parts.values())
+    cube = of_instances(VERSIONS)
+    merged = cube.frame(cube.rolled_up(everywhere(partial.columns["versions"])))
+    assert {row[:3]: row[3] for row in merged.rows()} == added
 
 
 def test_rows_over_all_versions_keep_their_columns_and_dictionaries_in_order() -> None:
-    frame = of_versions(("b", "1"), ("a", "2"))
+    frame = VERSIONS.frame(of_versions(("b", "1"), ("a", "2")))
     rows = with_all_versions(frame)
-    assert rows.columns == of_all_versions(frame).columns == frame.columns
-    assert all(categories(rows[name]).is_sorted() for name in TOOL_KEY)
+    assert rows.columns == frame.columns
+    assert all(rows[name].cat.get_categories().is_sorted() for name in TOOL_KEY)
     assert with_all_versions(frame.clear()).height == 0
-    assert with_all_versions(VERSIONS.empty()).height == 0
+    assert with_all_versions(VERSIONS.frame(VERSIONS.empty())).height == 0
+    assert everywhere(repeated(VERSIONS.empty(), INSTANCE, "a")).height == 0
 
 
-def test_nothing_together_is_nothing() -> None:
-    assert with_all_merged({}, [STATES])["*"]["states"].equals(STATES.empty())
+def test_two_versions_of_a_tool_are_one_over_all_versions() -> None:
+    rows = VERSIONS.frame(of_all_versions(of_versions((f"{SHED}/1", "1"), (f"{SHED}/2", "2"))))
+    assert rows.rows() == [(SHED, "*", 1), (SHED, "*", 1)]
 
 
-def test_frames_of_other_dictionaries_are_put_together() -> None:
-    frames = [pl.DataFrame({"tool": texts}, schema={"tool": pl.Enum(texts)}) for texts in (["b", "a"], ["c"])]
-    assert put_together(frames)["tool"].cast(pl.String).to_list() == ["b", "a", "c"]
+RUNTIMES = Distributions("runtimes", (Job.tool_id, Job.tool_version), (Distribution("runtime", Job.runtime),))
+
+
+def test_distributions_are_those_of_each_instance_and_version_and_of_all() -> None:
+    def of(*runtimes: int, version: str) -> dict[str, Columns]:
+        jobs = [{"tool_id": "a", "tool_version": version, "runtime": runtime * 10**7} for runtime in runtimes]
+        return RUNTIMES.add(records(jobs)[Job])
+
+    parts = {"one": of(1, 3, version="1"), "two": of(2, version="2")}
+    rows = statistics(measured_everywhere(RUNTIMES, concat_instances(RUNTIMES.cubes, parts)), (50,))
+    assert {row[:3]: row[3] for row in rows.select(INSTANCE, "tool_version", "n", "total").rows()} == {
+        ("*", "*", 3): "6",
+        ("*", "1", 2): "4",
+        ("*", "2", 1): "2",
+        ("one", "*", 2): "4",
+        ("one", "1", 2): "4",
+        ("two", "*", 1): "2",
+        ("two", "2", 1): "2",
+    }

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import pairwise
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
 import pytest
 from by_hand import same
 from hypothesis import given, settings
@@ -23,7 +24,8 @@ from grt_batch.uploads.metadata import InstanceMetadata
 
 MODULES = [module for module in discover().values() if not isinstance(module, Export)]
 """Those that count. What an export makes depends on where the jobs are cut; its own test says what stays the same."""
-PartialOf = Callable[[Module, pl.Series], Counted]
+Ids = npt.NDArray[np.int64]
+PartialOf = Callable[[Module, Ids], Counted]
 
 
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
@@ -33,7 +35,7 @@ every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: mod
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 6000), max_size=4), data=st.data())
 def test_any_cut_in_any_order_gives_the_same(
-    module: Module, jobs: pl.Series, partial_of: PartialOf, cuts: list[int], data: st.DataObject
+    module: Module, jobs: Ids, partial_of: PartialOf, cuts: list[int], data: st.DataObject
 ) -> None:
     places = [0, *sorted(min(cut, len(jobs)) for cut in cuts), len(jobs)]
     parts = [jobs[begin:end] for begin, end in pairwise(places)]
@@ -43,7 +45,7 @@ def test_any_cut_in_any_order_gives_the_same(
 
 
 @every_module
-def test_merge_is_associative_and_commutative(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+def test_merge_is_associative_and_commutative(module: Module, jobs: Ids, partial_of: PartialOf) -> None:
     a, b, c = (partial_of(module, jobs[begin : begin + 700]) for begin in (0, 700, 1400))
     assert same(module, module.merge([module.merge([a, b]), c]), module.merge([a, module.merge([b, c])]))
     assert same(module, module.merge([a, b]), module.merge([b, a]))
@@ -52,7 +54,7 @@ def test_merge_is_associative_and_commutative(module: Module, jobs: pl.Series, p
 @every_module
 @pytest.mark.parametrize("batches", [(5,), (1, 4), (2, 1, 2), (1, 1, 1, 1, 1)])
 def test_archives_gathered_in_any_batches_give_the_same(
-    module: Module, jobs: pl.Series, partial_of: PartialOf, batches: tuple[int, ...]
+    module: Module, jobs: Ids, partial_of: PartialOf, batches: tuple[int, ...]
 ) -> None:
     archives = [module.gathered([partial_of(module, jobs[begin : begin + 300])]) for begin in range(0, 1500, 300)]
     whole, found = module.gathered(archives), module.empty()
@@ -64,7 +66,7 @@ def test_archives_gathered_in_any_batches_give_the_same(
 
 
 @every_module
-def test_empty_is_the_identity(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+def test_empty_is_the_identity(module: Module, jobs: Ids, partial_of: PartialOf) -> None:
     partial = partial_of(module, jobs[:500])
     assert same(module, module.merge([module.empty(), partial]), partial)
     assert same(module, module.merge([partial, module.empty()]), partial)
@@ -73,7 +75,7 @@ def test_empty_is_the_identity(module: Module, jobs: pl.Series, partial_of: Part
 
 
 @every_module
-def test_the_rows_and_the_texts_of_a_cube_are_in_order(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+def test_the_rows_and_the_texts_of_a_cube_are_in_order(module: Module, jobs: Ids, partial_of: PartialOf) -> None:
     parts = [partial_of(module, jobs[begin : begin + 300]) for begin in (0, 300)]
     for partial in (module.empty(), *parts, module.merge(parts)):
         for cube in module.cubes:
@@ -83,7 +85,7 @@ def test_the_rows_and_the_texts_of_a_cube_are_in_order(module: Module, jobs: pl.
 
 
 @every_module
-def test_a_partial_survives_the_store(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+def test_a_partial_survives_the_store(module: Module, jobs: Ids, partial_of: PartialOf) -> None:
     partial = partial_of(module, jobs[:500])
     assert same(module, module.unpack(module.pack(partial)), partial)
     first = module.cubes[0].name
@@ -91,7 +93,7 @@ def test_a_partial_survives_the_store(module: Module, jobs: pl.Series, partial_o
 
 
 @every_module
-def test_one_job_a_block_gives_the_same(module: Module, jobs: pl.Series, partial_of: PartialOf) -> None:
+def test_one_job_a_block_gives_the_same(module: Module, jobs: Ids, partial_of: PartialOf) -> None:
     few = jobs[: random.Random(1).randint(40, 60)]
     assert same(
         module,
@@ -123,7 +125,7 @@ def rows_of_each(module: Module, partials: Mapping[str, Counted]) -> dict[str, d
 
 @every_module
 def test_the_rows_of_an_instance_are_the_same_alone_and_among_others(
-    module: Module, jobs: pl.Series, partial_of: PartialOf
+    module: Module, jobs: Ids, partial_of: PartialOf
 ) -> None:
     """To the last digit, also where an instance has a single row, of which polars may compute otherwise."""
     ends = [*range(1, 16), 400, len(jobs)]
