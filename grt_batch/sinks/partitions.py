@@ -39,13 +39,9 @@ class Partition:
 
     @classmethod
     def of_part(cls, table: Table, run: str, content: str, group: Group, years: Years | None = None) -> Partition:
-        """Return a run's partition of a group of instances and years.
-
-        Its name has a hash of these: the id of an instance may be longer than a name.
-        """
-        place = [digest(group.instances, years or "")[:16]] if group.instances else []
-        name = sql.Identifier(DATA, "_".join((table.name, *place, run)))
-        return cls(table, group.instances, years, content, name)
+        """Return a run's partition of a group of instances and years."""
+        name = _name(table, group.instances, years, run) if group.instances else f"{table.name}_{run}"
+        return cls(table, group.instances, years, content, sql.Identifier(DATA, name))
 
     @classmethod
     def of_instance(cls, table: Table, run: str, instance_id: str, keys: Sequence[str]) -> Partition:
@@ -57,7 +53,7 @@ class Partition:
     @property
     def branch(self) -> str:
         """The name of the partition in between, empty where there is none. It outlives runs."""
-        return f"{self.table.name}_{digest(self.instances)[:16]}" if self.years else ""
+        return _name(self.table, self.instances) if self.years else ""
 
     def create(self, cursor: Any) -> None:
         """Create the table. Its checks save `attach` a scan of the rows."""
@@ -82,6 +78,15 @@ class Partition:
             cursor.execute(_attach(DATA, self.branch, self.name, _range_of(self.years)))
         else:
             cursor.execute(_attach(SCHEMA, self.table.name, self.name, _instances_of(self.instances)))
+
+
+_NAME_BYTES, _HASH_DIGITS = 63, 20
+"""The most bytes of a name, and digits of the hash of what it is about: ids of instances may be longer."""
+
+
+def _name(table: Table, *about: object) -> str:
+    beginning = table.name.encode()[: _NAME_BYTES - _HASH_DIGITS - 1].decode(errors="ignore")
+    return f"{beginning}_{digest(*about)[:_HASH_DIGITS]}"
 
 
 def _together(*statements: sql.Composable) -> sql.Composed:

@@ -17,6 +17,7 @@ from zlib import crc32
 
 import msgspec
 
+from grt_batch.core.files import sync_file
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table, as_report, with_empty_nulls
 from grt_batch.sinks.sink import PartText, Piece, TableText
@@ -120,18 +121,17 @@ class ReportFile:
         self._before, self._known = before, known
         self._groups: dict[str, ReportedGroup] = {}
         self._sources: dict[Extent, Path] = {}
-        self._text: IO[bytes] | None = None
 
     def write(self, text: TableText, fingerprint: str) -> None:
         """Write the parts that have text, and note the others. Raises OSError."""
-        if self._text is None:
-            self._text = self._beside.open("wb")
-            self._text.write(self._header)
-        for part in text.parts:
-            if part.pieces is None:
-                self._keep(part.content)
-            for piece in part.pieces or ():
-                self._append(piece, part)
+        with self._beside.open("ab") as file:
+            if not file.tell():
+                file.write(self._header)
+            for part in text.parts:
+                if part.pieces is None:
+                    self._keep(part.content)
+                for piece in part.pieces or ():
+                    self._append(file, piece, part)
         parts = tuple(PartText(part.content, part.years) for part in text.parts)
         self._groups[text.group.name] = ReportedGroup(fingerprint, parts)
 
@@ -141,21 +141,19 @@ class ReportFile:
             raise OSError(f"another program changed {self._path.name}")
         self._sources |= dict.fromkeys(extents, self._before)
 
-    def _append(self, piece: Piece, part: PartText) -> None:
-        assert self._text is not None
-        offset, checksum = self._text.tell(), 0
+    def _append(self, file: IO[bytes], piece: Piece, part: PartText) -> None:
+        offset, checksum = file.tell(), 0
         for text in piece.report:
             shown = with_empty_nulls(text)
             checksum = crc32(shown, checksum)
-            self._text.write(shown)
+            file.write(shown)
         place = part.years.place if part.years else 0
-        size = self._text.tell() - offset
-        self._sources[Extent(piece.instance_id, place, part.content, offset, size, checksum)] = self._beside
+        self._sources[
+            Extent(piece.instance_id, place, part.content, offset, file.tell() - offset, checksum)
+        ] = self._beside
 
     def finish(self) -> ReportedTable:
         """Put the file together, and return what it holds. Raises OSError."""
-        assert self._text is not None
-        self._text.flush()
         extents = sorted(self._sources)
         placed, offset = [], len(self._header)
         for extent in extents:
@@ -163,15 +161,14 @@ class ReportFile:
             offset += extent.bytes
         sources = set(self._sources.values())
         if placed == extents and sources <= {self._beside}:
-            os.fsync(self._text.fileno())
             self._beside.replace(self._path)
+            sync_file(self._path)
         elif placed == extents and self._before and sources == {self._before} and self._before.stat().st_size == offset:
             self._beside.unlink()
             self._path.hardlink_to(self._before)
         else:
             self._copy(extents)
             self._beside.unlink()
-        self._text.close()
         return ReportedTable(self._groups, tuple(placed))
 
     def _copy(self, extents: Sequence[Extent]) -> None:
@@ -188,4 +185,4 @@ class ReportFile:
                     if not copied:
                         raise OSError(f"another program changed {source.name}")
                     offset += copied
-            os.fsync(target.fileno())
+        sync_file(self._path)

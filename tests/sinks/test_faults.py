@@ -83,8 +83,13 @@ class Failing(list[bytes]):
     def __init__(self, happens: Callable[[], object]) -> None:
         super().__init__()
         self._happens = happens
+        self._measured = False
 
     def __iter__(self) -> Iterator[bytes]:
+        if not self._measured:
+            # The first pass only asks for the size.
+            self._measured = True
+            return
         rows = b"".join(b"key %d\t2\n" % i for i in range(20_000))
         yield rows
         self._happens()
@@ -410,7 +415,7 @@ def test_a_run_that_ends_between_the_database_and_the_reports_is_put_right_by_th
     assert published(ready.reports) == {}
     run(ready, lambda: nullcontext(database))
     assert published(ready.reports) == published(undisturbed.reports)
-    tables = query(database, "SELECT count(*) FROM pg_inherits JOIN pg_class ON oid = inhrelid AND relkind = 'r'")
+    tables = query(database, "SELECT count(*) FROM pg_inherits JOIN pg_class ON oid = inhrelid AND relkind IN ('r', 'p')")
     assert tables == [(len(partitions(database)),)]
 
 
@@ -470,5 +475,5 @@ def test_an_embedded_server_that_ends_in_the_middle_is_there_for_the_next_run(
     run(ready, lambda: serve(home))
     assert published(ready.reports) == published(undisturbed.reports)
     with serve(home) as url:
-        tables = query(url, "SELECT count(*) FROM pg_inherits JOIN pg_class ON oid = inhrelid AND relkind = 'r'")
+        tables = query(url, "SELECT count(*) FROM pg_inherits JOIN pg_class ON oid = inhrelid AND relkind IN ('r', 'p')")
         assert tables == [(len(partitions(url)),)]

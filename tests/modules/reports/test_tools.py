@@ -50,7 +50,7 @@ def tables(**instances: Iterable[Row]) -> dict[str, list[Row]]:
         frame = frame.with_columns(frame[name].cast(pl.Enum(frame[name].drop_nulls().unique())) for name in texts)
         partials[instance_id] = module.aggregate(Records({Job: frame}))
     ledger = Ledger(AS_OF, Config(), ())
-    frames = module.rows(concat_instances(module.cubes, partials), ledger)
+    frames = module.all_rows(concat_instances(module.cubes, partials), ledger)
     return {table.name: table.frame(frames[table.name]).to_dicts() for table in module.tables}
 
 
