@@ -148,9 +148,9 @@ class ReportFile:
             checksum = crc32(shown, checksum)
             file.write(shown)
         place = part.years.place if part.years else 0
-        self._sources[
-            Extent(piece.instance_id, place, part.content, offset, file.tell() - offset, checksum)
-        ] = self._beside
+        self._sources[Extent(piece.instance_id, place, part.content, offset, file.tell() - offset, checksum)] = (
+            self._beside
+        )
 
     def finish(self) -> ReportedTable:
         """Put the file together, and return what it holds. Raises OSError."""
