@@ -195,7 +195,7 @@ class Simulation:
                 yield module
             return
         for outcome in self._carry_out(
-            [RenderOrder(module, (), _SOME_DAY, {}, {}, Rendering("")) for module in reversed(SHARES)]
+            [RenderOrder(module, (), _SOME_DAY, {}, (), Rendering("")) for module in reversed(SHARES)]
         ):
             self.spend(Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, size * SHARES[outcome.module]))
             yield outcome.module

@@ -117,7 +117,7 @@ def published_parts(
         file, held = reported[table.name]
         both = held.contents & there[table.name]
         groups = [place for place in wanted if place.table == table.name]
-        if table.of_instances and not all(held.has(place.group, wanted[place], both) for place in groups):
+        if not all(held.has(place.group, wanted[place], both) for place in groups):
             # Some of its text is copied into a new file, but nothing that somebody else wrote.
             both &= held.intact(file)
         same = [place for place in groups if held.has(place.group, wanted[place], both)]

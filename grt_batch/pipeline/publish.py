@@ -112,8 +112,8 @@ def _rendered(context: RunContext, reduced: ReducedArchives) -> Iterator[TableTe
         if place.table == ARCHIVE.name:
             with clock.stage(Stage.TABLES, of=ARCHIVE.name):
                 rows = archive_rows(entries_of(ledger, place.group))
-                rendering = _rendering(context, reduced, place.group, ())
-                text = rendering.text(ARCHIVE, rows, reduced.fingerprints[place], ledger.config)
+                rendering = _rendering(context, reduced, place.group, [ARCHIVE.name])
+                text = rendering.text(ARCHIVE, rows, ledger.config)
                 clock.count(Stage.TABLES, text.bytes)
             yield text
     orders = [(module, order) for module in context.modules for order in _orders(context, reduced, module, changed)]
@@ -131,16 +131,16 @@ def _orders(
     """Yield the orders for the tables of a module that change: one for all tables of all instances together, and one
     for each group of instances."""
     names = [table.name for table in module.tables]
-    found: dict[Group, dict[str, str]] = {}
+    found: dict[Group, list[str]] = {}
     for place in changed:
         if place.table in names:
-            found.setdefault(place.group, {})[place.table] = reduced.fingerprints[place]
+            found.setdefault(place.group, []).append(place.table)
     public = {instance.instance_id: instance.metadata.public for instance in reduced.ledger.instances}
     for group, tables in found.items():
         instances = {name: public[name] for name in group.instances or public}
         merged = tuple(merged for merged in reduced.merged[module.name] if merged.instance_id in instances)
         rendering = _rendering(context, reduced, group, tables)
-        yield RenderOrder(module.name, merged, reduced.ledger.as_of, instances, tables, rendering)
+        yield RenderOrder(module.name, merged, reduced.ledger.as_of, instances, tuple(tables), rendering)
 
 
 def _rendering(context: RunContext, reduced: ReducedArchives, group: Group, tables: Iterable[str]) -> Rendering:

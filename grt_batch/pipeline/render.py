@@ -19,7 +19,7 @@ from grt_batch.modules.base import Module, Partial, concat_instances
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry
 from grt_batch.pipeline.tasks import RunTasks
-from grt_batch.schema.parts import WHOLE, Group, by_instance, cut, rows_digest
+from grt_batch.schema.parts import WHOLE, Group, by_group, by_instance, cut, rows_digest
 from grt_batch.schema.tables import Table, defused, render
 from grt_batch.sinks.sink import PartText, Piece, TableText
 from grt_batch.store.store import Store
@@ -43,28 +43,24 @@ class Rendering:
     group: Group = WHOLE
     known: frozenset[str] = frozenset()
 
-    def text(self, table: Table, rows: pl.DataFrame, fingerprint: str, config: Config) -> TableText:
+    def text(self, table: Table, rows: pl.DataFrame, config: Config) -> TableText:
         """Return the rows of a table, checked and in order, as text, part by part."""
-        return TableText(table.name, self.group, tuple(self._parts(table, table.frame(rows), fingerprint, config)))
+        return TableText(table.name, self.group, tuple(self._parts(table, table.frame(rows), config)))
 
-    def _parts(self, table: Table, frame: pl.DataFrame, fingerprint: str, config: Config) -> Iterator[PartText]:
-        if not table.of_instances:
-            yield PartText(fingerprint, None, (_piece("", table, frame, config),))
-            return
-        for years, rows in cut(table, frame):
-            # A digest of rows takes a fraction of the time that their text takes.
-            content = digest(table, self.group, years, self.program, rows_digest(rows)) if years else fingerprint
-            if content in self.known:
-                yield PartText(content, years)
-            else:
-                pieces = (_piece(name, table, part, config) for name, part in by_instance(self.group, rows))
-                yield PartText(content, years, tuple(pieces))
+    def _parts(self, table: Table, frame: pl.DataFrame, config: Config) -> Iterator[PartText]:
+        groups = [(self.group, frame)][: frame.height] if table.of_instances else by_group(table, frame)
+        for group, rows in groups:
+            for years, part in cut(table, rows):
+                # A digest of rows takes a fraction of the time that their text takes.
+                content = digest(table, group, years, self.program, rows_digest(part))
+                known = content in self.known
+                pieces = None if known else tuple(_pieces(table, part, config))
+                yield PartText(content, years, pieces, group)
 
 
 @dataclass(frozen=True)
 class RenderOrder:
-    """Render tables of a module, given by their fingerprints: those with rows of all instances together; for a group,
-    those with rows of single instances.
+    """Render tables of a module: for a group of instances those that are `of_instances`, otherwise the others.
 
     `instances` says of each instance whether it is public.
     """
@@ -73,7 +69,7 @@ class RenderOrder:
     merged: tuple[MergedEntry, ...]
     as_of: date
     instances: dict[str, bool]
-    tables: dict[str, str]
+    tables: tuple[str, ...]
     rendering: Rendering
     bytes: int = 0
 
@@ -98,7 +94,7 @@ class RenderOrder:
             module = discover(ledger.config.modules_dir)[self.module]
             rows = self._rows(module, ledger_for(module, ledger), store)
             texts = tuple(
-                self.rendering.text(table, rows.pop(table.name), self.tables[table.name], ledger.config)
+                self.rendering.text(table, rows.pop(table.name), ledger.config)
                 for table in module.tables
                 if table.name in self.tables
             )
@@ -128,9 +124,11 @@ class RenderOrder:
         return concat_instances(cubes, partials)
 
 
-def _piece(instance_id: str, table: Table, rows: pl.DataFrame, config: Config) -> Piece:
-    text = tuple(render(table, rows))
-    return Piece(instance_id, text, tuple(render(table, defused(table, rows))) if config.tsv_defuse_formulas else text)
+def _pieces(table: Table, rows: pl.DataFrame, config: Config) -> Iterator[Piece]:
+    for instance_id, part in by_instance(table, rows):
+        text = tuple(render(table, part))
+        report = tuple(render(table, defused(table, part))) if config.tsv_defuse_formulas else text
+        yield Piece(instance_id, text, report)
 
 
 def ledger_for(module: Module, ledger: Ledger) -> Ledger:

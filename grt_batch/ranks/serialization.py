@@ -19,7 +19,7 @@ from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks.messages import Large, Message, pack
-from grt_batch.schema.parts import Group, Years
+from grt_batch.schema.parts import Group
 from grt_batch.sinks.sink import PartText, Piece, TableText
 
 LeadOrder = ReduceOrder | MergeOrder | RenderOrder
@@ -115,11 +115,11 @@ def unpack_outcome(message: Message) -> Any:
 _PackedPieces = list[tuple[str, list[Large], list[Large] | None]] | None
 
 
-_PackedText = tuple[str, Group, list[tuple[str, Years | None, _PackedPieces]]]
+_PackedText = tuple[str, Group, list[tuple[PartText, _PackedPieces]]]
 
 
 def _packed_text(text: TableText) -> _PackedText:
-    return text.table, text.group, [(part.content, part.years, _packed_pieces(part.pieces)) for part in text.parts]
+    return text.table, text.group, [(replace(part, pieces=None), _packed_pieces(part.pieces)) for part in text.parts]
 
 
 def _packed_pieces(pieces: Sequence[Piece] | None) -> _PackedPieces:
@@ -135,7 +135,7 @@ def _packed_pieces(pieces: Sequence[Piece] | None) -> _PackedPieces:
 def _rendered(message: Message) -> RenderOutcome:
     module, texts = message.read(tuple[str, list[_PackedText]], 1)
     made = (
-        TableText(table, group, tuple(PartText(content, years, _pieces(packed)) for content, years, packed in parts))
+        TableText(table, group, tuple(replace(part, pieces=_pieces(packed)) for part, packed in parts))
         for table, group, parts in texts
     )
     return RenderOutcome(module, tuple(made))

@@ -1,9 +1,9 @@
 """The parts of a table: rows that are written, published and kept together.
 
-A table of all instances together is a single part. A table `of_instances` has a part for each instance, and where it is
-kept apart `by_year`, for each of its newest years, for all earlier ones together, and for the rows without a date. Of
-more instances than `GROUPS` several share a part: a database holds a lock for each part that it exchanges, and the room
-for locks is limited.
+A table with a key that begins with the instance has a part for each instance, and one for all together (`*`). Where it
+is kept apart `by_year`, it has one for each of an instance's newest years, for all earlier ones together, and for the
+rows without a date. Any other table is a single part. Of more instances than `GROUPS` several share a part: a database
+holds locks for each part that it exchanges, and the room for locks is limited.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from grt_batch.core.digest import digest
 from grt_batch.frames.dictionaries import categories, encoded
 from grt_batch.schema.tables import Table
 
-GROUPS = 64
+GROUPS = 32
 """The most groups of instances."""
 
 
@@ -39,6 +39,10 @@ class Group:
 
 WHOLE = Group()
 """All rows of a table that is not kept apart."""
+
+
+ALL = "*"
+"""The instance_id of rows of all instances together, which are a group of their own."""
 
 
 def grouped(instances: Iterable[str]) -> list[Group]:
@@ -67,10 +71,9 @@ class Years:
 
 
 def cut(table: Table, rows: pl.DataFrame) -> Iterator[tuple[Years | None, pl.DataFrame]]:
-    """Yield the rows of a group, which are in the order of the table, part by part. There is no part without rows."""
+    """Yield the rows of a group, which are in the order of the table, part by part."""
     if not table.by_year:
-        if rows.height:
-            yield None, rows
+        yield None, rows
         return
     year = rows[table.by_year].dt.year()
     newest = year.drop_nulls().unique().sort().tail(YEARS).to_list()
@@ -84,14 +87,28 @@ def cut(table: Table, rows: pl.DataFrame) -> Iterator[tuple[Years | None, pl.Dat
             yield years, part
 
 
-def by_instance(group: Group, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows of a part that are next to each other in the table: those of each instance of a group."""
-    if len(group.instances) < 2:
-        yield group.name, rows
+def by_group(table: Table, rows: pl.DataFrame) -> Iterator[tuple[Group, pl.DataFrame]]:
+    """Yield the rows of a table, which are in its order, by group; where it is not kept apart all of them, even none."""
+    if not table.by_instance:
+        yield WHOLE, rows
         return
-    name = rows.columns[0]
-    for (instance_id,), part in rows.partition_by(name, as_dict=True, maintain_order=True).items():
-        yield str(instance_id), part
+    found = dict(by_instance(table, rows))
+    everywhere = [Group(ALL, (ALL,))] if ALL in found else []
+    for group in (*everywhere, *grouped(found.keys() - {ALL})):
+        yield group, pl.concat([found[instance_id] for instance_id in group.instances])
+
+
+def by_instance(table: Table, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the rows of a part that are next to each other in the table: those of each instance. The rows of a table
+    that is not kept apart are all next to each other, and of the instance "".
+    """
+    if not table.by_instance:
+        yield "", rows
+        return
+    begin = 0
+    for length, instance_id in rows[table.key[0]].rle().struct.unnest().iter_rows():
+        yield instance_id, rows[begin : begin + length]
+        begin += length
 
 
 def rows_digest(rows: pl.DataFrame) -> str:

@@ -148,11 +148,16 @@ class Table:
         missing = set(self.visibility.needs) - {column.name for column in self.columns}
         if missing:
             raise ValueError(f"table {self.name}: its visibility needs the column {', '.join(sorted(missing))}")
-        if self.of_instances and self.key[0] != "instance_id":
-            raise ValueError(f"table {self.name}: the key of a table of_instances begins with instance_id")
+        if self.of_instances and not self.by_instance:
+            raise ValueError(f"table {self.name}: the key of a table of_instances begins with instance_id, and goes on")
         dates = {column.name for column in self.columns if column.type is Type.DATE}
         if self.by_year and not (self.of_instances and self.key[1:2] == (self.by_year,) and self.by_year in dates):
             raise ValueError(f"table {self.name}: by_year names a date that is second in the key, after the instance")
+
+    @property
+    def by_instance(self) -> bool:
+        """Whether the rows of each instance are kept apart: not where it has a single one."""
+        return self.key[0] == "instance_id" and len(self.key) > 1
 
     @property
     def schema(self) -> pl.Schema:

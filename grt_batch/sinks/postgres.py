@@ -187,7 +187,7 @@ class Publication(Sink):
                 if part.pieces is None:
                     exchange.kept.add(part.content)
                 else:
-                    self.copy(table, part.copy, part.content, text.group, part.years)
+                    self.copy(table, part.copy, part.content, part.group, part.years)
 
     def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
         """Copy the tables of an export."""

@@ -132,7 +132,7 @@ class ReportFile:
                     self._keep(part.content)
                 for piece in part.pieces or ():
                     self._append(file, piece, part)
-        parts = tuple(PartText(part.content, part.years) for part in text.parts)
+        parts = tuple(replace(part, pieces=None) for part in text.parts)
         self._groups[text.group.name] = ReportedGroup(fingerprint, parts)
 
     def _keep(self, content: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export
-from grt_batch.schema.parts import Group, Years
+from grt_batch.schema.parts import WHOLE, Group, Years
 from grt_batch.schema.tables import Table
 
 
@@ -26,12 +26,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class PartText:
-    """A part of a table. Parts of a table with the same `content` have the same rows; `pieces` are None where every
-    target has them."""
+    """A part of a table: rows of a group of instances and of some years. Parts of a table with the same `content` have
+    the same rows; `pieces` are None where every target has them."""
 
     content: str
     years: Years | None = None
     pieces: tuple[Piece, ...] | None = None
+    group: Group = WHOLE
 
     @property
     def copy(self) -> list[builtins.bytes]:
@@ -41,7 +42,8 @@ class PartText:
 
 @dataclass(frozen=True)
 class TableText:
-    """The rows of a group of instances in a table, part by part."""
+    """The rows of a group of instances in a table, part by part. All rows of a table that are made together are of the
+    group WHOLE, even where its parts are not."""
 
     table: str
     group: Group

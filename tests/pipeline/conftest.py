@@ -39,10 +39,10 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store,
     orders: dict[str, RenderOrder] = {}
     for name, merged in reduced.merged.items():
         tables = discover()[name].tables
-        whole = {table.name: "fingerprint" for table in tables if not table.of_instances}
+        whole = tuple(table.name for table in tables if not table.of_instances)
         orders[name] = RenderOrder(name, tuple(merged), UNTIL, public, whole, Rendering("program"))
         for group in grouped(public):
-            single = {table.name: "fingerprint" for table in tables if table.of_instances}
+            single = tuple(table.name for table in tables if table.of_instances)
             order = RenderOrder(name, tuple(merged), UNTIL, public, single, Rendering("program", group))
             orders |= {f"{name} of {group.name}": order} if single else {}
     return store, ledger, orders

@@ -44,7 +44,7 @@ def test_a_damaged_entry_is_dropped_and_the_run_ends(
 
 
 def test_an_order_says_what_it_is_about() -> None:
-    order = RenderOrder("tools", (), date(2020, 1, 1), {}, {}, Rendering(""))
+    order = RenderOrder("tools", (), date(2020, 1, 1), {}, (), Rendering(""))
     assert order.place == "the tables of tools"
     assert replace(order, rendering=Rendering("", Group("a", ("a",)))).place == "the tables of tools for a"
 

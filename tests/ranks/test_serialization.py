@@ -120,7 +120,7 @@ RENDER = RenderOrder(
     (MERGED_ONE, replace(MERGED_ONE, instance_id="é")),
     date(2020, 1, 1),
     {"3": True, "é": False},
-    {"tool_day": "fingerprint"},
+    ("tool_day",),
     Rendering("program", Group("é", ("é",)), frozenset({"known", "é"})),
 )
 
@@ -138,7 +138,7 @@ TEXTS = (
         "other",
         Group("1 of 64", ("a", "é")),
         (
-            PartText("null", Years(), None),
+            PartText("null", Years(), None, Group("1 of 64", ("a", "é"))),
             PartText(
                 "2024", Years(2024, 2025), (Piece("é", (b"=1\n",), (b"'=1\n",)), Piece("a", (b"2\n",), (b"2\n",)))
             ),

@@ -10,7 +10,19 @@ from build import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.schema.parts import GROUPS, YEARS, Group, Years, by_instance, cut, grouped, rows_digest
+from grt_batch.schema.parts import (
+    ALL,
+    GROUPS,
+    WHOLE,
+    YEARS,
+    Group,
+    Years,
+    by_group,
+    by_instance,
+    cut,
+    grouped,
+    rows_digest,
+)
 from grt_batch.schema.tables import Column, Table, Type
 
 TABLE = Table(
@@ -74,7 +86,7 @@ def test_every_row_is_in_one_part_and_in_its_place(rows: list[tuple[object, ...]
         ((instance_id, years.place), piece)
         for years, part in parts
         if years
-        for instance_id, piece in by_instance(Group("some", ("a", "b", "c")), part)
+        for instance_id, piece in by_instance(TABLE, part)
     ]
     together = pl.concat([whole.clear(), *(piece for _, piece in sorted(pieces, key=lambda item: item[0]))])
     assert together.equals(whole)
@@ -102,7 +114,29 @@ def test_a_table_without_years_has_one_part() -> None:
     ((years, part),) = cut(plain, rows)
     assert years is None
     assert part.equals(rows)
-    assert not list(cut(plain, rows.clear()))
+
+
+WORDS = Table("words", "a table", ("word",), (Column("word", Type.TEXT, "word"),))
+
+
+def test_a_table_without_instances_is_one_part_even_without_rows() -> None:
+    for words in (["a", "b"], []):
+        rows = WORDS.frame(pl.DataFrame({"word": words}, WORDS.schema))
+        assert [(group, part.equals(rows)) for group, part in by_group(WORDS, rows)] == [(WHOLE, True)]
+        assert [(name, part.equals(rows)) for name, part in by_instance(WORDS, rows)] == [("", True)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 100])
+def test_the_rows_of_all_instances_together_are_a_group_of_their_own(count: int) -> None:
+    table = Table("shared", "a table", ("instance_id", "tool"), TABLE.columns[:1] + TABLE.columns[2:3])
+    ids = [ALL, *(f"server {number}" for number in range(count))]
+    rows = table.frame(pl.DataFrame({"instance_id": ids * 2, "tool": ["cut"] * len(ids) + ["sort"] * len(ids)}))
+    found = dict(by_group(table, rows))
+    assert {*found} == {Group(ALL, (ALL,)), *grouped(ids[1:])}
+    for group, part in found.items():
+        assert sorted(set(part["instance_id"])) == sorted(group.instances)
+    assert sum(part.height for part in found.values()) == rows.height
+    assert not list(by_group(table, rows.clear()))
 
 
 @examples(200)
