@@ -88,7 +88,7 @@ def cut(table: Table, rows: pl.DataFrame) -> Iterator[tuple[Years | None, pl.Dat
 
 
 def by_group(table: Table, rows: pl.DataFrame) -> Iterator[tuple[Group, pl.DataFrame]]:
-    """Yield the rows of a table, which are in its order, by group; where it is not kept apart all of them, even none."""
+    """Yield the rows of a table, which are in its order, by group; all at once, even none, if it is not kept apart."""
     if not table.by_instance:
         yield WHOLE, rows
         return
