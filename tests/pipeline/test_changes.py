@@ -1,4 +1,4 @@
-"""Of what a run publishes only the parts are made and copied that changed; the bytes are those of a run from nothing."""
+"""Only the parts that changed are made and copied, and what is published has the bytes of a run from nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runs import create_database, published
 
 from grt_batch.modules.reports.tools import TOOL_DAY, TOOL_USAGE
 from grt_batch.pipeline.publish import _rendered
-from grt_batch.schema.members import Kind
+from grt_batch.schema.members import NONE_TEXT, Kind
 from grt_batch.schema.parts import Years
 from grt_batch.sinks.postgres import published_contents
 from grt_batch.sinks.sink import TableText
@@ -38,7 +38,7 @@ def add(site: Site, instance_id: str, number: int, *days: str) -> None:
     """Add an archive with a job of each of these days."""
     members = dict(HEADERS)
     for place, day in enumerate(days):
-        created = f"{day} 10:00:00" if day else ""
+        created = f"{day} 10:00:00" if day else NONE_TEXT.decode()
         members[Kind.JOBS] += line(100 * number + place, f"tool{place}", "1", "ok", created)
     folder = site.config.uploads / instance_id / "archives"
     write_archive(folder, f"{number}", members, version=2, generated=NOON + 60 * number)
