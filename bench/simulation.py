@@ -20,7 +20,7 @@ from grt_batch.pipeline.cost_model import SHARES, Model, Work
 from grt_batch.pipeline.executor import Order
 from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome
+from grt_batch.pipeline.render import Rendering, RenderOrder, RenderOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
@@ -194,7 +194,9 @@ class Simulation:
                 self.spend(Stage.TABLES, self.model.seconds_of(Stage.TABLES, size * share))
                 yield module
             return
-        for outcome in self._carry_out([RenderOrder(module, (), _SOME_DAY, {}) for module in reversed(SHARES)]):
+        for outcome in self._carry_out(
+            [RenderOrder(module, (), _SOME_DAY, {}, (), Rendering("")) for module in reversed(SHARES)]
+        ):
             self.spend(Stage.RECEIVE, self.model.seconds_of(Stage.RECEIVE, size * SHARES[outcome.module]))
             yield outcome.module
 

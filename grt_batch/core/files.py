@@ -29,6 +29,12 @@ def atomic_write(path: Path, parts: Iterable[bytes], temporary: Path, *, aside: 
     temporary.replace(path)
 
 
+def sync_file(path: Path) -> None:
+    """Sync the content of a file to the disk. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Sync the names in a folder to the disk, as far as its file system can.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -161,6 +161,7 @@ ARCHIVE = Table(
         Column("metadata", Type.JSON, "N.json, without its list of tools", shown=Shown.AS_NULL),
     ),
     visibility=OF_PUBLIC_INSTANCES,
+    of_instances=True,
 )
 
 
@@ -183,9 +184,10 @@ RUN = Table(
 )
 
 
-def archive_rows(ledger: Ledger) -> pl.DataFrame:
-    """Return the rows of the table `archive`."""
-    return pl.DataFrame([_archive_row(entry) for entry in ledger.archives], schema=ARCHIVE.schema)
+def archive_rows(instances: Iterable[InstanceEntry]) -> pl.DataFrame:
+    """Return the rows of these instances in the table `archive`."""
+    rows = [_archive_row(entry) for instance in instances for entry in instance.archives]
+    return pl.DataFrame(rows, schema=ARCHIVE.schema)
 
 
 def _archive_row(entry: ArchiveEntry) -> dict[str, Any]:

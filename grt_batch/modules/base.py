@@ -23,7 +23,7 @@ from grt_batch.aggregate.measures import Cube
 from grt_batch.columns import packing
 from grt_batch.columns.columns import Columns
 from grt_batch.columns.texts import Texts
-from grt_batch.ledger.ledger import Ledger
+from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.schema.records import RECORDS, Field, Job, Record
 from grt_batch.schema.tables import Table
 
@@ -75,10 +75,11 @@ class Module:
     """Asks a question, and declares the tables that answer it.
 
     `name` is what the command line and the store call it; modules with `opt_in` run only where they are named. `needs`
-    are the kinds of records that it reads, `cubes` what it counts, `tables` what `rows` returns. `packages`
-    are imports that an installation without extras lacks. A module that `looks_at_archives` has rows that depend on the
-    ledger's archives, which only the first rank knows; any other knows the id of an instance and whether it is public.
-    `settings` are the keys of the configuration that its rows depend on; it sees the others at their defaults.
+    are the kinds of records that it reads, `cubes` what it counts, `tables` what `rows` returns, and
+    `instance_rows` for tables `of_instances`. `packages` are imports that an installation without extras lacks. A
+    module that `looks_at_archives` has rows that depend on the ledger's archives, which only the first rank knows; any
+    other knows the id of an instance and whether it is public. `settings` are the keys of the configuration that its
+    rows depend on; it sees the others at their defaults.
 
     The store recomputes a module when its file, its cubes or the code that counts change: no version has to be raised.
     """
@@ -127,9 +128,27 @@ class Module:
         return packing.unpack(raw, cubes)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """Return the rows of each of `tables`, by its name. The cubes of `partial` hold all instances, with the column
-        `instance_id`; columns beyond those of the table are ignored."""
+        """Return the rows of each of `tables`, by its name, but for those `of_instances`. The cubes of `partial` hold
+        all instances, with the column `instance_id`; columns beyond those of the table are ignored."""
         raise NotImplementedError
+
+    def instance_rows(self, partial: Partial, instances: Sequence[InstanceEntry]) -> dict[str, pl.DataFrame]:
+        """Return the rows of each of `tables` that is `of_instances`, by its name.
+
+        The cubes of `partial` hold some instances only: those that have something new. They are as in `rows`, without
+        the `windowed` ones. `instances` are what the ledger has of the same instances. Nothing else may have a say in
+        these rows: no other instance, no setting, and not the as-of day.
+        """
+        raise NotImplementedError
+
+    def all_rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
+        """Return the rows of all tables, for all instances."""
+        found: dict[str, pl.DataFrame] = {}
+        if any(table.of_instances for table in self.tables):
+            found |= self.instance_rows(partial, ledger.instances)
+        if not all(table.of_instances for table in self.tables):
+            found |= self.rows(partial, ledger)
+        return found
 
 
 def wanted_by(modules: Iterable[Module]) -> tuple[str, ...]:

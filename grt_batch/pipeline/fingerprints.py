@@ -1,17 +1,25 @@
-"""Fingerprints of tables: digests of everything that their rows depend on, and nothing else."""
+"""Fingerprints of tables: digests of everything that their rows depend on, and nothing else; and what is published of
+them already."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from grt_batch.core.config import Config
 from grt_batch.core.digest import digest, source_digest
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
 from grt_batch.modules.base import Module
-from grt_batch.pipeline.render import ledger_for, without_paths
+from grt_batch.pipeline.keys import content_key
+from grt_batch.pipeline.render import without_archives, without_paths
+from grt_batch.schema.parts import WHOLE, Group, grouped
+from grt_batch.schema.tables import Table
 from grt_batch.sinks import postgres, report_set
+from grt_batch.sinks.sink import PartText
 
 RENDERED_BY = (
     "grt_batch.aggregate",
@@ -26,33 +34,109 @@ RENDERED_BY = (
 """The code that turns merged partials into the text of tables, beside the module's own file."""
 
 
-def table_fingerprints(modules: Sequence[Module], partials: Mapping[str, str], ledger: Ledger) -> dict[str, str]:
-    """Return the fingerprint of each table, by its name.
+class MergedKey(NamedTuple):
+    """The key of some cubes of an instance, merged over its archives."""
 
-    `partials` has a digest of the merged partials of each module; the tables of a module without one are left out.
+    instance_id: str
+    windowed: bool
+    key: str
+
+
+class TableGroup(NamedTuple):
+    """A table, and a group of instances with rows in it; all instances, where it is not a table `of_instances`."""
+
+    table: str
+    group: Group
+
+
+Fingerprints = Mapping[TableGroup, str]
+
+
+@dataclass(frozen=True)
+class PublishedParts:
+    """What both the reports and the database have already: the parts of the groups that did not change, and the
+    contents of all parts of the tables that did, by the table's name."""
+
+    unchanged: Mapping[TableGroup, tuple[PartText, ...]] = field(default_factory=dict)
+    contents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def fingerprints(modules: Sequence[Module], merged: Mapping[str, Sequence[MergedKey]], ledger: Ledger) -> Fingerprints:
+    """Return the fingerprints of the rows of each group of instances in each table.
+
+    `merged` has the keys of the merged partials of each module; the tables of a module without them are left out.
     """
-    program = digest(_rendering_code(), ledger.config.tsv_defuse_formulas)
-    archives = digest(ARCHIVE.name, program, *map(without_paths, ledger.instances))
-    found = {ARCHIVE.name: archives}
+    program = rendering_program(ledger.config)
+    groups = grouped(instance.instance_id for instance in ledger.instances) or [WHOLE]
+    whole, bare = (
+        {instance.instance_id: digest(show(instance)) for instance in ledger.instances}
+        for show in (without_paths, without_archives)
+    )
+    found = {
+        TableGroup(ARCHIVE.name, group): digest(ARCHIVE.name, program, group, *_of(group, whole)) for group in groups
+    }
     for module in modules:
-        if module.name in partials:
-            seen = ledger_for(module, ledger)
-            settings = [(key, getattr(seen.config, key)) for key in module.settings]
-            inputs = digest(program, partials[module.name], seen.as_of, settings, *seen.instances)
-            found |= {table.name: digest(table.name, inputs) for table in module.tables}
+        if module.name in merged:
+            keys, seen = merged[module.name], whole if module.looks_at_archives else bare
+            settings = [(key, getattr(ledger.config, key)) for key in module.settings]
+            of_all = digest(program, content_key(module, keys), ledger.as_of, settings, *seen.values())
+            for table in module.tables:
+                if not table.of_instances:
+                    found[TableGroup(table.name, WHOLE)] = digest(table.name, of_all)
+                    continue
+                for group in groups:
+                    mine = content_key(module, _unwindowed(keys, group))
+                    found[TableGroup(table.name, group)] = digest(table.name, program, group, mine, *_of(group, seen))
     return found
 
 
-def unchanged_modules(
-    modules: Sequence[Module], wanted: Mapping[str, str], reports: Path, as_of: date, url: str
-) -> Collection[str]:
-    """Return the modules whose tables have the `wanted` fingerprints in the reports and in the database."""
-    reported = report_set.published_fingerprints(reports, as_of)
-    if not reported:
-        return ()
-    published = postgres.published_fingerprints(url, [table for module in modules for table in module.tables])
-    same = {name for name, content in wanted.items() if content == reported.get(name) == published.get(name)}
-    return {module.name for module in modules if all(table.name in same for table in module.tables)}
+def rendering_program(config: Config) -> str:
+    """Return a digest of the code that makes text of rows, and of the setting that it depends on."""
+    return digest(_rendering_code(), config.tsv_defuse_formulas)
+
+
+def _of(group: Group, entries: Mapping[str, str]) -> list[str]:
+    return [entries[instance_id] for instance_id in group.instances]
+
+
+def _unwindowed(merged: Iterable[MergedKey], group: Group) -> list[MergedKey]:
+    return [found for found in merged if found.instance_id in group.instances and not found.windowed]
+
+
+def published_parts(
+    tables: Sequence[Table], wanted: Fingerprints, reports: Path, as_of: date, url: str
+) -> PublishedParts:
+    """Return what the reports and the database have of these tables."""
+    reported = report_set.reported_tables(reports, as_of)
+    there = postgres.published_contents(url, tables) if reported else {}
+    unchanged: dict[TableGroup, tuple[PartText, ...]] = {}
+    contents: dict[str, frozenset[str]] = {}
+    for table in tables:
+        if table.name not in reported or table.name not in there:
+            continue
+        file, held = reported[table.name]
+        both = held.contents & there[table.name]
+        groups = [place for place in wanted if place.table == table.name]
+        if not all(held.has(place.group, wanted[place], both) for place in groups):
+            # Some of its text is copied into a new file, but nothing that somebody else wrote.
+            both &= held.intact(file)
+        same = [place for place in groups if held.has(place.group, wanted[place], both)]
+        unchanged |= {place: held.groups[place.group.name].parts for place in same}
+        contents[table.name] = frozenset(both)
+    return PublishedParts(unchanged, contents)
+
+
+def instances_with_changes(
+    modules: Sequence[Module], changed: Collection[TableGroup], ledger: Ledger
+) -> dict[Module, set[str]]:
+    """Return the modules with tables that change, and the instances whose partials these are made of."""
+    found: dict[Module, set[str]] = {}
+    for module in modules:
+        tables = {table.name for table in module.tables}
+        for group in (place.group for place in changed if place.table in tables):
+            instances = group.instances or [instance.instance_id for instance in ledger.instances]
+            found.setdefault(module, set()).update(instances)
+    return found
 
 
 @cache

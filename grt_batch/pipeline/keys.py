@@ -98,8 +98,8 @@ def merged_keys(module: Module, cubes: Iterable[str], partials: Iterable[str]) -
     return keys
 
 
-def content_key(module: Module, merged: Iterable[tuple[str, str]]) -> str:
-    """Return a digest of all that the partial of a module over all instances is made of, by its `merged_keys`."""
+def content_key(module: Module, merged: Iterable[object]) -> str:
+    """Return a digest of all that the partial of a module over some instances is made of, by its `merged_keys`."""
     return digest(module.name, module_code(module), *merged)
 
 

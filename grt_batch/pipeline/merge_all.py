@@ -9,7 +9,8 @@ from grt_batch.core.errors import StoreDamaged
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import ArchiveParts, Export, Part
 from grt_batch.pipeline.context import DamagedEntries, RunContext
-from grt_batch.pipeline.keys import PARTIAL, content_key, merged_keys
+from grt_batch.pipeline.fingerprints import MergedKey
+from grt_batch.pipeline.keys import PARTIAL, merged_keys
 from grt_batch.pipeline.merge import MergedEntry, MergeInput, MergeOrder, counted_in, merges
 from grt_batch.store.store import Store
 
@@ -17,17 +18,24 @@ Inputs = Mapping[str, Sequence[MergeInput]]
 """The archives that count, by instance, oldest first."""
 
 
-def merged_digest(context: RunContext, module: Module, inputs: Inputs) -> str:
-    """Return a digest of all that a module's merged partials depend on."""
-    keys = [
-        (instance_id, merged_keys(module, cubes, [archive.partial(module) for archive in archives])[-1])
+def keys_merged(context: RunContext, module: Module, inputs: Inputs) -> list[MergedKey]:
+    """Return the keys of a module's merged partials."""
+    windowed = {cube.name for cube in module.cubes if cube.windowed}
+    return [
+        MergedKey(
+            instance_id,
+            not windowed.isdisjoint(cubes),
+            merged_keys(module, cubes, [archive.partial(module) for archive in archives])[-1],
+        )
         for instance_id, cubes, archives in _merges(context, module, inputs)
     ]
-    return content_key(module, keys)
 
 
-def merge_instances(context: RunContext, modules: Sequence[Module], inputs: Inputs) -> dict[str, Sequence[MergedEntry]]:
-    """Merge the partials of each module over the archives of each instance, and return where the store has the result.
+def merge_instances(
+    context: RunContext, wanted: Mapping[Module, Collection[str]], inputs: Inputs
+) -> dict[str, Sequence[MergedEntry]]:
+    """Merge the partials of each module over the archives of each of the instances `wanted`, and return where the store
+    has the result.
 
     Raises DamagedEntries.
     """
@@ -40,14 +48,14 @@ def merge_instances(context: RunContext, modules: Sequence[Module], inputs: Inpu
             context.again,
             modules_dir=context.config.modules_dir,
         )
-        for module in modules
+        for module, instances in wanted.items()
         for instance_id, cubes, archives in _merges(context, module, inputs)
-        if archives
+        if archives and instance_id in instances
     ]
     damaged = [key for outcome in context.carry_out(orders) for key in outcome.damaged]
     if damaged:
         raise DamagedEntries(damaged)
-    return {module.name: [order.merged for order in orders if order.module == module.name] for module in modules}
+    return {module.name: [order.merged for order in orders if order.module == module.name] for module in wanted}
 
 
 def export_parts(context: RunContext, export: Export, inputs: Inputs) -> list[ArchiveParts]:

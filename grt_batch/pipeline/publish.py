@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
 from grt_batch.core.errors import CannotWrite, PublishedInPart
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import ARCHIVE, archive_rows
+from grt_batch.modules.base import Module
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.context import RunContext
+from grt_batch.pipeline.fingerprints import TableGroup, rendering_program
 from grt_batch.pipeline.keys import REJECT_FILE
 from grt_batch.pipeline.reduce_all import ReducedArchives
-from grt_batch.pipeline.render import RenderOrder, table_text
+from grt_batch.pipeline.render import Rendering, RenderOrder, entries_of
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.summary import quarantined, run_row, run_summary
+from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
@@ -38,12 +41,13 @@ def publish(
             sinks = (database, reports)
             _write_tables(sinks, context, reduced)
             _write_exports(database, context, reduced)
-            for sink in sinks:
+            # The reports first: meanwhile the database goes on.
+            for sink in reversed(sinks):
                 sink.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
             for sink in sinks:
                 sink.prepare(run)
-            summary = run_summary(run, reduced.ledger, context.executor, reduced.fingerprints)
+            summary = run_summary(run, reduced.ledger, context.executor)
             for sink in sinks:
                 sink.write_summary(summary)
             publish_to_all(sinks)
@@ -92,37 +96,56 @@ def _write_exports(sink: Sink, context: RunContext, reduced: ReducedArchives) ->
 
 
 def _write_tables(sinks: Sequence[Sink], context: RunContext, reduced: ReducedArchives) -> None:
-    """Write the tables of the modules that were merged, as they come, and keep all others."""
+    """Write the parts of tables that have changed, as they come, and keep all others."""
     tables = {table.name: table for module in context.modules for table in module.tables} | {ARCHIVE.name: ARCHIVE}
-    for text in _rendered(context, reduced):
+    unchanged = (TableText(place.table, place.group, parts) for place, parts in reduced.published.unchanged.items())
+    for text in chain(unchanged, _rendered(context, reduced)):
         for sink in sinks:
-            sink.write_table(tables[text.table], text, reduced.fingerprints[text.table])
-    for module in context.modules:
-        if module.name not in reduced.merged and not isinstance(module, Export):
-            for table in module.tables:
-                for sink in sinks:
-                    sink.keep_table(table, reduced.fingerprints[table.name])
+            sink.write_table(tables[text.table], text, reduced.fingerprints[TableGroup(text.table, text.group)])
 
 
 def _rendered(context: RunContext, reduced: ReducedArchives) -> Iterator[TableText]:
     """Yield the text of the table of archives, then those of the modules that were merged, as ranks render them."""
     ledger, clock, store = reduced.ledger, context.executor.clock, context.store
-    with clock.stage(Stage.TABLES, of=ARCHIVE.name):
-        text = table_text(ARCHIVE, ARCHIVE.frame(archive_rows(ledger)), ledger.config)
-        clock.count(Stage.TABLES, text.bytes)
-    yield text
-    public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
-    orders = {
-        module: RenderOrder(module.name, tuple(reduced.merged[module.name]), ledger.as_of, public)
-        for module in context.modules
-        if module.name in reduced.merged
-    }
-    others = [order for module, order in orders.items() if not module.looks_at_archives]
+    changed = [place for place in reduced.fingerprints if place not in reduced.published.unchanged]
+    for place in changed:
+        if place.table == ARCHIVE.name:
+            with clock.stage(Stage.TABLES, of=ARCHIVE.name):
+                rows = archive_rows(entries_of(ledger, place.group))
+                rendering = _rendering(context, reduced, place.group, [ARCHIVE.name])
+                text = rendering.text(ARCHIVE, rows, ledger.config)
+                clock.count(Stage.TABLES, text.bytes)
+            yield text
+    orders = [(module, order) for module in context.modules for order in _orders(context, reduced, module, changed)]
+    others = [order for module, order in orders if not module.looks_at_archives]
     # The smallest first: the database takes longer than the ranks, and should start soon.
     others.sort(key=lambda order: sum(store.size(merged.kind, merged.key) for merged in order.merged))
-    here = (order.render(ledger, store) for module, order in orders.items() if module.looks_at_archives)
+    here = (order.render(ledger, store) for module, order in orders if module.looks_at_archives)
     for outcome in chain(context.carry_out(others), here):
         yield from outcome.texts
+
+
+def _orders(
+    context: RunContext, reduced: ReducedArchives, module: Module, changed: Sequence[TableGroup]
+) -> Iterator[RenderOrder]:
+    """Yield the orders for the tables of a module that change: one for all tables of all instances together, and one
+    for each group of instances."""
+    names = [table.name for table in module.tables]
+    found: dict[Group, list[str]] = {}
+    for place in changed:
+        if place.table in names:
+            found.setdefault(place.group, []).append(place.table)
+    public = {instance.instance_id: instance.metadata.public for instance in reduced.ledger.instances}
+    for group, tables in found.items():
+        instances = {name: public[name] for name in group.instances or public}
+        merged = tuple(merged for merged in reduced.merged[module.name] if merged.instance_id in instances)
+        rendering = _rendering(context, reduced, group, tables)
+        yield RenderOrder(module.name, merged, reduced.ledger.as_of, instances, tuple(tables), rendering)
+
+
+def _rendering(context: RunContext, reduced: ReducedArchives, group: Group, tables: Iterable[str]) -> Rendering:
+    known = (reduced.published.contents.get(table, frozenset()) for table in tables)
+    return Rendering(rendering_program(context.config), group, frozenset().union(*known))
 
 
 def publish_to_all(sinks: Sequence[Sink]) -> None:

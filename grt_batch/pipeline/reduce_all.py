@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from grt_batch.core.errors import CannotWrite
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
-from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger
+from grt_batch.ledger.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger
+from grt_batch.modules.base import Module
 from grt_batch.modules.export import ArchiveParts, Export
 from grt_batch.pipeline.context import DamagedEntries, RunContext
-from grt_batch.pipeline.fingerprints import table_fingerprints, unchanged_modules
+from grt_batch.pipeline.fingerprints import (
+    Fingerprints,
+    PublishedParts,
+    fingerprints,
+    instances_with_changes,
+    published_parts,
+)
 from grt_batch.pipeline.merge import MergedEntry, counted_in
-from grt_batch.pipeline.merge_all import Inputs, export_parts, merge_instances, merged_digest
+from grt_batch.pipeline.merge_all import Inputs, export_parts, keys_merged, merge_instances
 from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.planned import Planned
 from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
@@ -23,11 +30,13 @@ from grt_batch.uploads.scan import Uploads
 
 @dataclass(frozen=True)
 class ReducedArchives:
-    """All that a run publishes: the ledger, the fingerprint of each table by its name, where the store has the merged
-    partials of each module whose tables change, and the parts of each export, instance by instance."""
+    """All that a run publishes: the ledger, the fingerprints of the tables, what is published of them already, where
+    the store has the merged partials of each module whose tables change, and the parts of each export, instance by
+    instance."""
 
     ledger: Ledger
-    fingerprints: Mapping[str, str]
+    fingerprints: Fingerprints
+    published: PublishedParts
     merged: Mapping[str, Sequence[MergedEntry]]
     parts: Mapping[str, Sequence[ArchiveParts]]
 
@@ -68,16 +77,20 @@ def _reduce(
     context.index.learn(ledger, settled.superseded)
     context.index.save()
     reports = [module for module in context.modules if not isinstance(module, Export)]
-    digests = {module.name: merged_digest(context, module, settled.inputs) for module in reports}
-    fingerprints = table_fingerprints(reports, digests, ledger)
-    known = (
-        set() if context.again else unchanged_modules(reports, fingerprints, context.config.reports, context.as_of, url)
-    )
-    merged = merge_instances(context, [module for module in reports if module.name not in known], settled.inputs)
+    keys = {module.name: keys_merged(context, module, settled.inputs) for module in reports}
+    wanted = fingerprints(reports, keys, ledger)
+    published = PublishedParts() if context.again else _published(context, reports, wanted, url)
+    changed = wanted.keys() - published.unchanged.keys()
+    merged = merge_instances(context, instances_with_changes(reports, changed, ledger), settled.inputs)
     exports = [module for module in context.modules if isinstance(module, Export)]
     parts = {export.name: export_parts(context, export, settled.inputs) for export in exports}
     _warn_of_lost(context, planned, settled.inputs)
-    return ReducedArchives(ledger, fingerprints, merged, parts)
+    return ReducedArchives(ledger, wanted, published, merged, parts)
+
+
+def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerprints, url: str) -> PublishedParts:
+    tables = [ARCHIVE, *(table for module in reports for table in module.tables)]
+    return published_parts(tables, wanted, context.config.reports, context.as_of, url)
 
 
 def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequence[ArchiveEntry]]) -> Ledger:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+from grt_batch.aggregate.measures import Cube
 from grt_batch.core.config import Config
+from grt_batch.core.digest import digest
 from grt_batch.core.errors import StoreDamaged
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
@@ -17,34 +19,65 @@ from grt_batch.modules.base import Counted, Module, Partial, concat_instances
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry
 from grt_batch.pipeline.tasks import RunTasks
+from grt_batch.schema.parts import WHOLE, Group, by_group, by_instance, cut, rows_digest
 from grt_batch.schema.tables import Table, defused, render
-from grt_batch.sinks.sink import TableText
+from grt_batch.sinks.sink import PartText, Piece, TableText
 from grt_batch.store.store import Store
 from grt_batch.uploads.metadata import InstanceMetadata
 
 
 @dataclass(frozen=True)
 class RenderOutcome:
-    """The text of the tables of a module."""
+    """The text of tables of a module."""
 
     module: str
     texts: tuple[TableText, ...]
 
 
 @dataclass(frozen=True)
+class Rendering:
+    """How rows become text: of which group of instances they are, and which code writes them (a digest). The text of
+    parts whose content is `known` is not needed."""
+
+    program: str
+    group: Group = WHOLE
+    known: frozenset[str] = frozenset()
+
+    def text(self, table: Table, rows: pl.DataFrame, config: Config) -> TableText:
+        """Return the rows of a table, checked and in order, as text, part by part."""
+        return TableText(table.name, self.group, tuple(self._parts(table, table.frame(rows), config)))
+
+    def _parts(self, table: Table, frame: pl.DataFrame, config: Config) -> Iterator[PartText]:
+        groups = [(self.group, frame)][: frame.height] if table.of_instances else by_group(table, frame)
+        for group, rows in groups:
+            for years, part in cut(table, rows):
+                # A digest of rows takes a fraction of the time that their text takes.
+                content = digest(table, group, years, self.program, rows_digest(part))
+                known = content in self.known
+                pieces = None if known else tuple(_pieces(table, part, config))
+                yield PartText(content, years, pieces, group)
+
+
+@dataclass(frozen=True)
 class RenderOrder:
-    """Render the tables of a module; `instances` says of each instance whether it is public."""
+    """Render tables of a module: for a group of instances those that are `of_instances`, otherwise the others.
+
+    `instances` says of each instance whether it is public.
+    """
 
     module: str
     merged: tuple[MergedEntry, ...]
     as_of: date
     instances: dict[str, bool]
+    tables: tuple[str, ...]
+    rendering: Rendering
     bytes: int = 0
 
     @property
     def place(self) -> str:
         """Return what the order is about, for error messages."""
-        return f"the tables of {self.module}"
+        group = self.rendering.group
+        return f"the tables of {self.module}" + (f" for {group.name}" if group.instances else "")
 
     def carry_out(
         self, config: Config, store: Store, run_tasks: RunTasks, progress: Callable[[int], None]
@@ -57,40 +90,57 @@ class RenderOrder:
     def render(self, ledger: Ledger, store: Store) -> RenderOutcome:
         """Render the tables. For a module that looks at archives the ledger must have them. Raises StoreDamaged."""
         clock = store.clock
-        with clock.stage(Stage.TABLES, of=self.module):
+        with clock.stage(Stage.TABLES, of=self.place):
             module = discover(ledger.config.modules_dir)[self.module]
-            rows = module.rows(self._load(module, store), ledger_for(module, ledger))
-            texts = tuple(table_text(table, rows.pop(table.name), ledger.config) for table in module.tables)
+            rows = self._rows(module, ledger_for(module, ledger), store)
+            texts = tuple(
+                self.rendering.text(table, rows.pop(table.name), ledger.config)
+                for table in module.tables
+                if table.name in self.tables
+            )
             clock.count(Stage.TABLES, sum(text.bytes for text in texts))
         return RenderOutcome(self.module, texts)
 
-    def _load(self, module: Module, store: Store) -> Partial:
-        """Return the partials of all instances as one, with the column `instance_id`."""
-        counted: dict[str, Counted] = {name: module.empty() for name in self.instances}
+    def _rows(self, module: Module, ledger: Ledger, store: Store) -> dict[str, pl.DataFrame]:
+        group = self.rendering.group
+        if not any(table.of_instances for table in module.tables if table.name in self.tables):
+            return module.rows(self._load(module.cubes, self.instances, store), ledger)
+        cubes = [cube for cube in module.cubes if not cube.windowed]
+        return module.instance_rows(self._load(cubes, group.instances, store), entries_of(ledger, group))
+
+    def _load(self, cubes: Sequence[Cube], instances: Iterable[str], store: Store) -> Partial:
+        """Return cubes of these instances as one partial, with the column `instance_id`."""
+        counted: dict[str, Counted] = {name: {cube.name: cube.empty() for cube in cubes} for name in instances}
+        wanted = {cube.name for cube in cubes}
         for merged in self.merged:
-            cubes = merged.load(store)
-            if cubes is None:
+            if merged.instance_id not in counted or not wanted.intersection(merged.cubes):
+                continue
+            found = merged.load(store)
+            if found is None:
                 # Other tables may be written already: this run ends, and the next one makes the entry again.
                 store.drop(merged.kind, merged.key)
                 raise StoreDamaged(store=store.root)
-            counted[merged.instance_id].update(cubes)
-        return concat_instances(module.cubes, counted)
+            counted[merged.instance_id].update(found)
+        return concat_instances(cubes, counted)
 
 
-def table_text(table: Table, rows: pl.DataFrame, config: Config) -> TableText:
-    """Return the rows of a table, checked and in order, as text."""
-    frame = table.frame(rows)
-    text = tuple(render(table, frame))
-    return TableText(
-        table.name, text, tuple(render(table, defused(table, frame))) if config.tsv_defuse_formulas else text
-    )
+def _pieces(table: Table, rows: pl.DataFrame, config: Config) -> Iterator[Piece]:
+    for instance_id, part in by_instance(table, rows):
+        text = tuple(render(table, part))
+        report = tuple(render(table, defused(table, part))) if config.tsv_defuse_formulas else text
+        yield Piece(instance_id, text, report)
 
 
 def ledger_for(module: Module, ledger: Ledger) -> Ledger:
     """Return the part of a ledger that the rows of a module may depend on, which its fingerprint covers."""
     config = replace(Config(), **{key: getattr(ledger.config, key) for key in module.settings})
-    show = without_paths if module.looks_at_archives else _without_archives
+    show = without_paths if module.looks_at_archives else without_archives
     return Ledger(ledger.as_of, config, tuple(map(show, ledger.instances)))
+
+
+def entries_of(ledger: Ledger, group: Group) -> list[InstanceEntry]:
+    """Return what a ledger has of the instances of a group."""
+    return [instance for instance in ledger.instances if instance.instance_id in group.instances]
 
 
 def without_paths(instance: InstanceEntry) -> InstanceEntry:
@@ -102,7 +152,8 @@ def without_paths(instance: InstanceEntry) -> InstanceEntry:
     return replace(instance, archives=archives)
 
 
-def _without_archives(instance: InstanceEntry) -> InstanceEntry:
+def without_archives(instance: InstanceEntry) -> InstanceEntry:
+    """Return what a rank without archives knows of an instance."""
     return _known_by_any_rank(instance.instance_id, public=instance.metadata.public)
 
 

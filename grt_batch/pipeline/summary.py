@@ -33,9 +33,7 @@ def run_row(request: RunRequest, ledger: Ledger, modules: Sequence[Module]) -> d
     }
 
 
-def run_summary(
-    run: Mapping[str, Any], ledger: Ledger, executor: Executor, fingerprints: Mapping[str, str]
-) -> dict[str, Any]:
+def run_summary(run: Mapping[str, Any], ledger: Ledger, executor: Executor) -> dict[str, Any]:
     """Return run.json: the run's row, what was read and accounted for, and what it took."""
     published = [entry for entry in ledger.archives if entry.counts]
     accounts = [entry.account for entry in published if entry.account]
@@ -53,7 +51,6 @@ def run_summary(
         "bytes": sum(account.bytes for account in accounts),
         "text_bytes": sum(account.text_bytes for account in accounts),
         **_resources(executor),
-        "fingerprints": fingerprints,
     }
 
 

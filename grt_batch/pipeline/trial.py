@@ -66,7 +66,7 @@ def _rows(module: Module, records: Records, ledger: Ledger) -> Mapping[str, pl.D
     (instance,) = ledger.instances
     since = ledger.as_of - timedelta(days=WINDOW_DAYS - 1)
     partial = module.gathered([module.empty(), partials_of([module], replace(records, since=since))[module.name]])
-    return module.rows(concat_instances(module.cubes, {instance.instance_id: partial}), ledger)
+    return module.all_rows(concat_instances(module.cubes, {instance.instance_id: partial}), ledger)
 
 
 def _ledger(archive: Archive, account: Account, config: Config, as_of: date) -> Ledger:

@@ -43,7 +43,7 @@ def compile_kernels() -> None:
     ledger = Ledger(_DAY, Config(), (InstanceEntry("1", InstanceMetadata(), ()),))
     for module in modules:
         merged = module.gathered([partial[module.name] for partial in partials])
-        module.rows(concat_instances(module.cubes, {"1": merged}), ledger)
+        module.all_rows(concat_instances(module.cubes, {"1": merged}), ledger)
     _group_many()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Partials, Task
 from grt_batch.ranks.messages import Large, Message, pack
-from grt_batch.sinks.sink import TableText
+from grt_batch.schema.parts import Group
+from grt_batch.sinks.sink import PartText, Piece, TableText
 
 LeadOrder = ReduceOrder | MergeOrder | RenderOrder
 
@@ -103,12 +104,7 @@ def pack_outcome(outcome: Outcome) -> bytes:
     name = type(outcome).__name__
     if not isinstance(outcome, RenderOutcome):
         return pack(name, outcome)
-    # The same text for both is sent once.
-    texts = [
-        (text.table, _larges(text.copy), None if text.report is text.copy else _larges(text.report))
-        for text in outcome.texts
-    ]
-    return pack(name, (outcome.module, texts))
+    return pack(name, (outcome.module, [_packed_text(text) for text in outcome.texts]))
 
 
 def unpack_outcome(message: Message) -> Any:
@@ -116,13 +112,43 @@ def unpack_outcome(message: Message) -> Any:
     return _OUTCOMES[message.read(str)](message)
 
 
+_PackedPieces = list[tuple[str, list[Large], list[Large] | None]] | None
+
+
+_PackedText = tuple[str, Group, list[tuple[PartText, _PackedPieces]]]
+
+
+def _packed_text(text: TableText) -> _PackedText:
+    return text.table, text.group, [(replace(part, pieces=None), _packed_pieces(part.pieces)) for part in text.parts]
+
+
+def _packed_pieces(pieces: Sequence[Piece] | None) -> _PackedPieces:
+    if pieces is None:
+        return None
+    # The same text for both is sent once.
+    return [
+        (piece.instance_id, _larges(piece.copy), None if piece.report is piece.copy else _larges(piece.report))
+        for piece in pieces
+    ]
+
+
 def _rendered(message: Message) -> RenderOutcome:
-    module, texts = message.read(tuple[str, list[tuple[str, list[Large], list[Large] | None]]], 1)
-    made = []
-    for table, copy, report in texts:
-        shown = _bytes(copy)
-        made.append(TableText(table, shown, shown if report is None else _bytes(report)))
+    module, texts = message.read(tuple[str, list[_PackedText]], 1)
+    made = (
+        TableText(table, group, tuple(replace(part, pieces=_pieces(packed)) for part, packed in parts))
+        for table, group, parts in texts
+    )
     return RenderOutcome(module, tuple(made))
+
+
+def _pieces(packed: _PackedPieces) -> tuple[Piece, ...] | None:
+    if packed is None:
+        return None
+    pieces = []
+    for instance_id, copy, report in packed:
+        shown = _bytes(copy)
+        pieces.append(Piece(instance_id, shown, shown if report is None else _bytes(report)))
+    return tuple(pieces)
 
 
 def _larges(parts: tuple[bytes, ...]) -> list[Large]:

@@ -126,6 +126,10 @@ class Table:
 
     The columns `nullable` of the key may be null. `visibility` says which rows are public: none, unless the table says
     otherwise. With an `index`, rows are found by its columns alone, and a key may occur twice.
+
+    The rows of a table `of_instances` concern one instance each: `instance_rows` returns them, and where an instance
+    has nothing new they are not made again. `by_year` names the date, next to the instance in the key, by whose year
+    the rows are kept apart: years in which nothing changed are not written again.
     """
 
     name: str
@@ -135,12 +139,24 @@ class Table:
     nullable: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
     visibility: Visibility = NOT_SHOWN
+    of_instances: bool = False
+    by_year: str = ""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the visibility is about a column that is missing."""
+        """Raise ValueError where the visibility is about a column that is missing, or the key cannot be kept apart."""
         missing = set(self.visibility.needs) - {column.name for column in self.columns}
         if missing:
             raise ValueError(f"table {self.name}: its visibility needs the column {', '.join(sorted(missing))}")
+        if self.of_instances and not self.by_instance:
+            raise ValueError(f"table {self.name}: the key of a table of_instances begins with instance_id, and goes on")
+        dates = {column.name for column in self.columns if column.type is Type.DATE}
+        if self.by_year and not (self.of_instances and self.key[1:2] == (self.by_year,) and self.by_year in dates):
+            raise ValueError(f"table {self.name}: by_year names a date that is second in the key, after the instance")
+
+    @property
+    def by_instance(self) -> bool:
+        """Whether the rows of each instance are kept apart: not where it has a single one."""
+        return self.key[0] == "instance_id" and len(self.key) > 1
 
     @property
     def schema(self) -> pl.Schema:
@@ -209,10 +225,13 @@ def as_report(table: Table, text: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the TSV file of a table, from its text by `render`: a header line, then the rows with null left empty. The
     first column is never null."""
     yield ("\t".join(column.name for column in table.columns) + "\n").encode()
+    yield from map(with_empty_nulls, text)
+
+
+def with_empty_nulls(text: bytes) -> bytes:
+    """Return whole rows with null left empty."""
     # In a text a backslash is doubled, so this can only be a tab and null.
-    null = f"\t{COPY_NULL}".encode()
-    for part in text:
-        yield part.replace(null, b"\t")
+    return text.replace(f"\t{COPY_NULL}".encode(), b"\t")
 
 
 def _bound(table: Table, frame: pl.DataFrame, name: str) -> pl.Series:

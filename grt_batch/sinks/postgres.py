@@ -26,18 +26,20 @@ from grt_batch.core.logs import logger
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
+from grt_batch.schema.parts import WHOLE, Group, Years
 from grt_batch.schema.tables import Column, Table
 from grt_batch.sinks.connection import SERVER_PATIENCE, connection, lock_database, one_line, patiently
+from grt_batch.sinks.partitions import Partition, attached, contents
 from grt_batch.sinks.public_views import Threshold, refresh
-from grt_batch.sinks.schema import SCHEMA, SCHEMA_VERSION, Partition, attached, is_current, prepare
+from grt_batch.sinks.schema import SCHEMA, SCHEMA_VERSION, is_current, prepare
 from grt_batch.sinks.sink import Sink, TableText
 
 _COMMIT_SECONDS = 60.0
 """Time for a crashed server to restart and recover from its log."""
 
 
-_TABLES_AHEAD = 4
-"""The number of tables that may wait for the server; their text is in memory."""
+_BYTES_AHEAD = 64 << 20
+"""Bytes of text that may wait for the server in memory, beside one part of any size."""
 
 
 _CANCEL_SECONDS = 0.5
@@ -81,20 +83,33 @@ def upgrade(
     return before, SCHEMA_VERSION
 
 
-def published_fingerprints(url: str, tables: Iterable[Table]) -> dict[str, str]:
-    """Return the fingerprints of the tables that are published, by the tables' names."""
+def published_contents(url: str, tables: Iterable[Table]) -> dict[str, set[str]]:
+    """Return the contents of the parts of tables that are published, by the tables' names."""
     with connection(url) as link, link.cursor() as cursor:
-        there = {table.name: attached(cursor, table) for table in tables if is_current(cursor, table)}
-    return {name: next(iter(partitions)) for name, partitions in there.items() if len(partitions) == 1}
+        return {table.name: contents(cursor, table) for table in tables if is_current(cursor, table)}
 
 
 @dataclass
 class _Exchange:
-    """The change of a table: its new partitions, and the contents of the old partitions that it keeps."""
+    """The change of a table: its new partitions, and the contents of the old ones that it keeps."""
 
     table: Table
     new: list[Partition] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
+
+    def prepared(self, cursor: Any) -> tuple[list[sql.Identifier], list[Partition]]:
+        """Return what is to be dropped, and for each branch to be made one of its partitions.
+
+        Raises DatabaseRefused where what is to be kept is gone.
+        """
+        there = attached(cursor, self.table)
+        if self.kept - {found.content for found in there}:
+            raise DatabaseRefused(what=f"another program changed {SCHEMA}.{self.table.name} during the run")
+        needed = {partition.branch: partition for partition in self.new if partition.years}
+        staying = needed.keys() | {found.branch for found in there if found.content in self.kept}
+        known = {found.table for found in there if found.content is None and found.table in staying}
+        gone = [found.name for found in there if found.table not in known and found.content not in self.kept]
+        return gone, [partition for branch, partition in needed.items() if branch not in known]
 
 
 class Publication(Sink):
@@ -127,9 +142,10 @@ class Publication(Sink):
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
-        self._exchanges: list[_Exchange] = []
+        self._exchanges: dict[str, _Exchange] = {}
         self._filler = futures.ThreadPoolExecutor(1, "copy")
-        self._filling: deque[futures.Future[None]] = deque()
+        self._filling: deque[tuple[futures.Future[None], int]] = deque()
+        self._ahead = 0
 
     def __enter__(self) -> Self:
         self._context = connection(self._url)
@@ -155,24 +171,23 @@ class Publication(Sink):
             # After an error elsewhere the running statement is of no use. A request to cancel that arrives between two
             # statements has no effect, and a server that is gone takes none: hence the loop.
             self._filler.shutdown(wait=False, cancel_futures=True)
-            while not all(filling.done() for filling in self._filling):
+            fillings = [filling for filling, _ in self._filling]
+            while not all(filling.done() for filling in fillings):
                 with suppress(psycopg2.Error):
                     self._link.cancel()
-                futures.wait(self._filling, _CANCEL_SECONDS)
+                futures.wait(fillings, _CANCEL_SECONDS)
         finally:
             self._context.__exit__(kind, error, trace)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Start to copy a table."""
+        """Start to copy the parts of a table that have text, and keep the others."""
         with self._clock.stage(Stage.WAITING, of=f"COPY before {table.name}"):
-            self.copy(table, text.copy, fingerprint)
-
-    def keep_table(self, table: Table, fingerprint: str) -> None:
-        """Keep the published partition of a table. Raises DatabaseRefused where another program has replaced it."""
-        self.wait()
-        if fingerprint not in attached(self._cursor, table):
-            raise DatabaseRefused(what=f"another program changed {SCHEMA}.{table.name} during the run")
-        self._exchanges.append(_Exchange(table, kept={fingerprint}))
+            exchange = self._exchange_of(table)
+            for part in text.parts:
+                if part.pieces is None:
+                    exchange.kept.add(part.content)
+                else:
+                    self.copy(table, part.copy, part.content, part.group, part.years)
 
     def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
         """Copy the tables of an export."""
@@ -184,7 +199,7 @@ class Publication(Sink):
         """Wait until the server has all tables so far. Raises what went wrong with them."""
         with self._clock.stage(Stage.WAITING, of="COPY"):
             while self._filling:
-                self._filling.popleft().result()
+                self._wait_for_first()
 
     def prepare(self, run: Mapping[str, Any]) -> None:
         """Exchange the partitions inside the transaction."""
@@ -196,22 +211,34 @@ class Publication(Sink):
         """Commit."""
         self.commit()
 
-    def copy(self, table: Table, text: Sequence[bytes], content: str) -> None:
-        """Start to fill a new partition that replaces all others, with the rows as `render` returns them.
+    def copy(
+        self, table: Table, text: Sequence[bytes], content: str, group: Group = WHOLE, years: Years | None = None
+    ) -> None:
+        """Start to fill a new partition with rows as `render` returns them.
 
-        `content` identifies the rows. The server may be several tables behind when this returns.
+        `content` identifies the rows. The server may be far behind when this returns.
         """
-        while self._filling and (self._filling[0].done() or len(self._filling) >= _TABLES_AHEAD):
-            self._filling.popleft().result()
-        self._filling.append(self._filler.submit(self._fill_whole, table, text, content))
+        size = sum(map(len, text))
+        while self._filling and (self._filling[0][0].done() or self._ahead + size > _BYTES_AHEAD):
+            self._wait_for_first()
+        partition = Partition.of_part(table, self._run, content, group, years)
+        self._exchange_of(table).new.append(partition)
+        self._ahead += size
+        self._filling.append((self._filler.submit(self._fill_whole, partition, text, size), size))
 
-    def _fill_whole(self, table: Table, text: Sequence[bytes], content: str) -> None:
-        with self._beside.stage(Stage.COPY, sum(map(len, text)), table.name):
-            partition = Partition.of_all(table, self._run, content)
+    def _wait_for_first(self) -> None:
+        filling, size = self._filling.popleft()
+        self._ahead -= size
+        filling.result()
+
+    def _fill_whole(self, partition: Partition, text: Sequence[bytes], size: int) -> None:
+        with self._beside.stage(Stage.COPY, size, partition.table.name):
             partition.create(self._cursor)
-            self._copy(partition, table.columns, "text", iter(text))
+            self._copy(partition, partition.table.columns, "text", iter(text))
             partition.complete(self._cursor)
-        self._exchanges.append(_Exchange(table, [partition]))
+
+    def _exchange_of(self, table: Table) -> _Exchange:
+        return self._exchanges.setdefault(table.name, _Exchange(table))
 
     def copy_parts(self, tables: Sequence[Table], archives: Sequence[ArchiveParts]) -> None:
         """Fill a new partition of each table for each instance, except where a published one has the same content.
@@ -219,9 +246,9 @@ class Publication(Sink):
         `archives` are in order, instance by instance. Each is loaded once, and each of its parts is a COPY of its own,
         so that only the parts of one archive are in memory.
         """
-        exchanges = {table.name: _Exchange(table) for table in tables}
+        exchanges = {table.name: self._exchange_of(table) for table in tables}
         self.wait()
-        published = {table.name: attached(self._cursor, table) for table in tables}
+        published = {table.name: contents(self._cursor, table) for table in tables}
         for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
             its_archives = list(group)
             keys = [archive.key for archive in its_archives]
@@ -235,7 +262,6 @@ class Publication(Sink):
                     exchange.new.append(partition)
                     new[name] = partition
             self._fill(new, its_archives)
-        self._exchanges += exchanges.values()
 
     def _fill(self, new: Mapping[str, Partition | None], archives: Sequence[ArchiveParts]) -> None:
         """Fill the new partitions of an instance, given by table; None where the published one stays."""
@@ -312,22 +338,28 @@ class Publication(Sink):
     def _exchange(self) -> None:
         """Replace the old partitions by the new ones, except for those to keep.
 
-        A table that keeps all of its partitions needs no lock.
+        A table that keeps all of its partitions needs no lock. The lock of a table keeps its readers away from all
+        partitions, which need no further one.
         """
-        parents, old, new = [], [], []
-        for exchange in self._exchanges:
-            published = attached(self._cursor, exchange.table)
-            replaced = [name for content, name in published.items() if content not in exchange.kept]
-            if replaced or exchange.new:
-                parents.append(sql.Identifier(SCHEMA, exchange.table.name))
-                old += replaced
+        tables: list[sql.Composable] = []
+        old: list[sql.Identifier] = []
+        branches: list[Partition] = []
+        new: list[Partition] = []
+        for exchange in self._exchanges.values():
+            gone, missing = exchange.prepared(self._cursor)
+            if gone or exchange.new:
+                tables.append(sql.SQL("ONLY {}").format(sql.Identifier(SCHEMA, exchange.table.name)))
+                old += gone
+                branches += missing
                 new += exchange.new
-        if parents:
+        if tables:
             lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
-            self._cursor.execute(lock.format(sql.SQL(", ").join(parents)))
+            self._cursor.execute(lock.format(sql.SQL(", ").join(tables)))
         if old:
             # In one statement, since each one looks at all partitions of its tables.
             self._cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(old)))
+        for partition in branches:
+            partition.attach_branch(self._cursor)
         for partition in new:
             partition.attach(self._cursor)
 

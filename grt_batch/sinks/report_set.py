@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ from grt_batch.core.files import write_synced
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export, FolderExport
-from grt_batch.schema.tables import REJECT_COLUMNS, Table, as_report
+from grt_batch.schema.tables import REJECT_COLUMNS, Table
+from grt_batch.sinks.report_file import PARTS, ReportedTable, ReportFile, load_parts, pack_parts
 from grt_batch.sinks.sink import Sink, TableText
 
 SETS = ".sets"
@@ -43,15 +44,14 @@ _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
 """Matches before the text of a rejected line, its fifth column, where that text begins like a formula."""
 
 
-def published_fingerprints(reports: Path, as_of: date) -> dict[str, str]:
-    """Return the fingerprints of the tables in the report set of an as-of date, by the tables' names."""
-    folder = reports / as_of.isoformat()
-    try:
-        recorded = orjson.loads((folder / SUMMARY).read_bytes())["fingerprints"]
-        return {name: fingerprint for name, fingerprint in recorded.items() if (folder / f"{name}.tsv").is_file()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # No run wrote this file as it is: every table is written again.
-        return {}
+def reported_tables(reports: Path, as_of: date) -> dict[str, tuple[Path, ReportedTable]]:
+    """Return the files of tables that a run for an as-of date can take parts from, and what they hold, by the tables'
+    names: those of that date, or else of the newest set."""
+    found: dict[str, tuple[Path, ReportedTable]] = {}
+    for folder in (reports / as_of.isoformat(), reports / LATEST):
+        for name, held in load_parts(folder).items():
+            found.setdefault(name, (folder / f"{name}.tsv", held))
+    return found
 
 
 class ReportSet(Sink):
@@ -76,6 +76,8 @@ class ReportSet(Sink):
         self.name = as_of.isoformat()
         self.folder = reports / SETS / f"{self.name}.{run_id}"
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
+        self._as_of = as_of
+        self._files: dict[str, ReportFile] = {}
         self._published = False
         self._links: dict[Path, str] = {}
 
@@ -105,14 +107,14 @@ class ReportSet(Sink):
                     _unseen(link).unlink(missing_ok=True)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Write `<table>.tsv`."""
-        with self._clock.stage(Stage.TSV, text.bytes, table.name):
-            self._write(f"{table.name}.tsv", as_report(table, text.report))
-
-    def keep_table(self, table: Table, fingerprint: str) -> None:
-        """Keep `<table>.tsv` of the set before, which was carried over."""
-        if not (self.folder / f"{table.name}.tsv").is_file():
-            raise CannotWrite(folder=self.folder, what=f"another program removed {table.name}.tsv")
+        """Write the parts of a table that have text; `wait` makes `<table>.tsv` of them and of those to keep."""
+        with self._clock.stage(Stage.TSV, text.bytes, table.name), self._blamed():
+            if table.name not in self._files:
+                before, held = self._known.get(table.name, (None, None))
+                self._files[table.name] = ReportFile(table, self.folder, before, held)
+            self._files[table.name].write(text, fingerprint)
+            if not table.of_instances:
+                self._finish(table.name)
 
     def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
         """Write the folder of an export, which may link files of an earlier run."""
@@ -144,6 +146,18 @@ class ReportSet(Sink):
             (self._rejects / instance_id / f"{archive}.tsv").write_bytes(header + lines)
         except OSError as error:
             raise CannotWrite(folder=self._rejects, what=error.strerror or error) from None
+
+    def wait(self) -> None:
+        """Finish the files."""
+        with self._clock.stage(Stage.TSV), self._blamed():
+            for name in list(self._files):
+                self._finish(name)
+        self._write(PARTS, [pack_parts(self._held)])
+
+    def _finish(self, table: str) -> None:
+        # A file that was carried over is a hard link to that of the set before: it must not be written to.
+        (self.folder / f"{table}.tsv").unlink(missing_ok=True)
+        self._held[table] = self._files.pop(table).finish()
 
     def prepare(self, run: Mapping[str, Any]) -> None:
         """Make the links that `publish` renames; to rename them needs no room on the disk."""
@@ -177,16 +191,22 @@ class ReportSet(Sink):
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:
-        try:
-            # A file that was carried over is a hard link to that of the set before: it must not be written to.
-            (self.folder / name).unlink(missing_ok=True)
+        with self._blamed():
             write_synced(self.folder / name, content)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Raise CannotWrite for an OSError."""
+        try:
+            yield
         except OSError as error:
-            raise CannotWrite(folder=self.folder, what=error.strerror or error) from None
+            raise CannotWrite(folder=self.folder, what=error.strerror or str(error)) from None
 
     def _carry_over(self) -> None:
         """Link the tables and exports of this as-of date that the run does not write."""
         before = self.reports / self.name
+        self._known = reported_tables(self.reports, self._as_of)
+        self._held = load_parts(before)
         if before.is_dir():
             for file in before.glob("*.tsv"):
                 (self.folder / file.name).hardlink_to(file)

@@ -1,82 +1,26 @@
 """The database schema: permanent tables in `grt`, and their partitions in `grt_data`.
 
-A table is partitioned by the first column of its key: one partition for each instance, or a single one. The public
-views are in `grt_public`, see `grt_batch.sinks.public_views`.
+The partitions are those of `grt_batch.sinks.partitions`; the public views are in `grt_public`, see
+`grt_batch.sinks.public_views`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import sql
 
 from grt_batch import __version__
-from grt_batch.core.digest import digest
 from grt_batch.core.errors import SchemaTooNew
 from grt_batch.ledger.ledger import RUN
+from grt_batch.schema.parts import Years
 from grt_batch.schema.tables import Table
 
 SCHEMA_VERSION = 2
 
 
 SCHEMA, DATA, PUBLIC = "grt", "grt_data", "grt_public"
-
-
-@dataclass(frozen=True)
-class Partition:
-    """A partition of a table: the rows of one instance, or all rows where `instance_id` is None. Partitions with the
-    same `content` have the same rows."""
-
-    table: Table
-    instance_id: str | None
-    content: str
-    name: sql.Identifier
-
-    @classmethod
-    def of_all(cls, table: Table, run: str, content: str) -> Partition:
-        """Return a run's partition of all rows."""
-        return cls(table, None, content, sql.Identifier(DATA, f"{table.name}_{run}"))
-
-    @classmethod
-    def of_instance(cls, table: Table, run: str, instance_id: str, keys: Sequence[str]) -> Partition:
-        """Return a run's partition of an instance, made of what has these keys.
-
-        Its name has a hash of the instance's id, which may be longer than a name.
-        """
-        columns = [f"{column.name} {column.type.value}" for column in table.columns]
-        content = f"{instance_id}: {digest(instance_id, columns, table.key, table.index, *keys)}"
-        return cls(table, instance_id, content, sql.Identifier(DATA, f"{table.name}_{digest(instance_id)[:16]}_{run}"))
-
-    def create(self, cursor: Any) -> None:
-        """Create the table. Its check of the instance saves `attach` a scan of the rows."""
-        cursor.execute(_create(self.name, self.table, instance_id=self.instance_id))
-        cursor.execute(_comment("TABLE", self.name, self.content))
-
-    def complete(self, cursor: Any) -> None:
-        """Add the index and the statistics, which is cheaper after loading."""
-        cursor.execute(_index(self.name, self.table))
-        cursor.execute(sql.SQL("ANALYZE {}").format(self.name))
-
-    def attach(self, cursor: Any) -> None:
-        """Attach the partition to its table."""
-        rows: sql.Composable = sql.SQL("DEFAULT")
-        if self.instance_id is not None:
-            rows = sql.SQL("FOR VALUES IN ({})").format(sql.Literal(self.instance_id))
-        parent = sql.Identifier(SCHEMA, self.table.name)
-        cursor.execute(sql.SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(parent, self.name, rows))
-
-
-def attached(cursor: Any, table: Table) -> dict[str, sql.Identifier]:
-    """Return the names of the partitions that are attached to a table, by their content."""
-    cursor.execute(
-        "SELECT coalesce(obj_description(c.oid, 'pg_class'), c.relname), n.nspname, c.relname"
-        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE i.inhparent = %s::regclass",
-        (f"{SCHEMA}.{table.name}",),
-    )
-    return {content: sql.Identifier(schema, name) for content, schema, name in cursor.fetchall()}
 
 
 def prepare(cursor: Any, tables: Iterable[Table]) -> int:
@@ -161,37 +105,67 @@ def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
         for view in public_views(cursor):
             cursor.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(PUBLIC, view)))
         cursor.execute(sql.SQL("DROP TABLE {}").format(name))
-    cursor.execute(_create(name, table, partitioned=partitioned))
-    cursor.execute(_index(name, table))
-    cursor.execute(_comment("TABLE", name, table.doc))
+    cursor.execute(create_table(name, table, partitioned=partitioned))
+    cursor.execute(add_index(name, table))
+    cursor.execute(comment_on("TABLE", name, table.doc))
     for column in table.columns:
         text = f"{column.doc} [{column.unit}]" if column.unit else column.doc
-        cursor.execute(_comment("COLUMN", sql.Identifier(SCHEMA, table.name, column.name), text))
+        cursor.execute(comment_on("COLUMN", sql.Identifier(SCHEMA, table.name, column.name), text))
 
 
-def _comment(kind: str, name: sql.Identifier, text: str) -> sql.Composed:
+def comment_on(kind: str, name: sql.Identifier, text: str) -> sql.Composed:
+    """Return the statement that says what a table or a column is."""
     return sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), name, sql.Literal(text))
 
 
-def _create(
-    name: sql.Identifier, table: Table, *, partitioned: bool = False, instance_id: str | None = None
+def create_table(
+    name: sql.Identifier,
+    table: Table,
+    *,
+    partitioned: bool = False,
+    temporary: bool = False,
+    instances: Sequence[str] = (),
+    years: Years | None = None,
 ) -> sql.Composed:
-    """Return the statement that creates a table; a partition of an instance fills in the instance by itself."""
+    """Return the statement that creates a table, with checks of the rows of a partition; one of a single instance fills
+    in the instance by itself."""
     columns = []
     for column in table.columns:
-        parts: list[sql.Composable] = [sql.Identifier(column.name), sql.SQL(column.type.value)]
+        identifier = sql.Identifier(column.name)
+        parts: list[sql.Composable] = [identifier, sql.SQL(column.type.value)]
         if column.name in table.key and column.name not in table.nullable:
             parts.append(sql.SQL("NOT NULL"))
-        if instance_id is not None and column.name == table.key[0]:
-            rule = sql.SQL("DEFAULT {0} CHECK ({1} = {0})")
-            parts.append(rule.format(sql.Literal(instance_id), sql.Identifier(column.name)))
+        if instances and column.name == table.key[0]:
+            ids = [sql.Literal(instance_id) for instance_id in instances]
+            if len(ids) == 1:
+                parts.append(sql.SQL("DEFAULT {0} CHECK ({1} = {0})").format(*ids, identifier))
+            else:
+                parts.append(sql.SQL("CHECK ({} IN ({}))").format(identifier, sql.SQL(", ").join(ids)))
+        if years and column.name == table.by_year:
+            parts.append(_check(identifier, years))
         columns.append(sql.SQL(" ").join(parts))
     by = sql.SQL(" PARTITION BY LIST ({})").format(sql.Identifier(table.key[0])) if partitioned else sql.SQL("")
-    return sql.SQL("CREATE TABLE {} ({}){}").format(name, sql.SQL(", ").join(columns), by)
+    kind = sql.SQL("TEMPORARY TABLE" if temporary else "TABLE")
+    return sql.SQL("CREATE {} {} ({}){}").format(kind, name, sql.SQL(", ").join(columns), by)
 
 
-def _index(name: sql.Identifier, table: Table) -> sql.Composed:
+def _check(column: sql.Identifier, years: Years) -> sql.Composed:
+    if years.end is None:
+        return sql.SQL("CHECK ({} IS NULL)").format(column)
+    known = [sql.SQL("{} IS NOT NULL").format(column)]
+    for sign, year in ((">=", years.begin), ("<", years.end)):
+        if year is not None:
+            known.append(sql.SQL("{} {} {}::date").format(column, sql.SQL(sign), sql.Literal(new_year(year))))
+    return sql.SQL("CHECK ({})").format(sql.SQL(" AND ").join(known))
+
+
+def add_index(name: sql.Identifier, table: Table) -> sql.Composed:
     """Return the statement that adds the primary key, or a plain index where a key column may be null."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.index or table.key))
     statement = "CREATE INDEX ON {} ({})" if table.index or table.nullable else "ALTER TABLE {} ADD PRIMARY KEY ({})"
     return sql.SQL(statement).format(name, columns)
+
+
+def new_year(year: int) -> str:
+    """Return the first day of a year. A date of Python has no year 10000."""
+    return f"{year:04}-01-01"

@@ -10,21 +10,49 @@ from typing import Any, Protocol, Self
 
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export
+from grt_batch.schema.parts import WHOLE, Group, Years
 from grt_batch.schema.tables import Table
 
 
 @dataclass(frozen=True)
-class TableText:
-    """The rows of a table as text, as `render` returns it: for the database, and for the report."""
+class Piece:
+    """Rows that are next to each other in a table, as text: for the database, and for the report. They are those of an
+    instance in a part of its group; for a table that is not kept apart all rows, and the instance is empty."""
 
-    table: str
+    instance_id: str
     copy: tuple[builtins.bytes, ...]
     report: tuple[builtins.bytes, ...]
+
+
+@dataclass(frozen=True)
+class PartText:
+    """A part of a table: rows of a group of instances and of some years. Parts of a table with the same `content` have
+    the same rows; `pieces` are None where every target has them."""
+
+    content: str
+    years: Years | None = None
+    pieces: tuple[Piece, ...] | None = None
+    group: Group = WHOLE
+
+    @property
+    def copy(self) -> list[builtins.bytes]:
+        """Return the text for the database."""
+        return [text for piece in self.pieces or () for text in piece.copy]
+
+
+@dataclass(frozen=True)
+class TableText:
+    """The rows of a group of instances in a table, part by part. All rows of a table that are made together are of the
+    group WHOLE, even where its parts are not."""
+
+    table: str
+    group: Group
+    parts: tuple[PartText, ...]
 
     @property
     def bytes(self) -> int:
         """Return the size of the text for the database."""
-        return sum(map(len, self.copy))
+        return sum(len(text) for part in self.parts for text in part.copy)
 
 
 class Sink(Protocol):
@@ -44,10 +72,9 @@ class Sink(Protocol):
         """Remove what was not published."""
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Write the rows of a table. The target may still be at it on return: see `wait`."""
-
-    def keep_table(self, table: Table, fingerprint: str) -> None:
-        """Keep the published rows of a table, which have this fingerprint."""
+        """Write the rows of a group of instances in a table, and keep the published rows of parts without text. Other
+        groups of the table go, unless the run writes or keeps them too. The target may still be at it on return: see
+        `wait`."""
 
     def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
         """Write an export, if it belongs into this target."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from itertools import groupby, zip_longest
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,8 @@ from grt_batch.modules.base import INSTANCE
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.sinks.connection import connection
-from grt_batch.sinks.schema import SCHEMA, Partition, attached, is_current
+from grt_batch.sinks.partitions import Partition, contents
+from grt_batch.sinks.schema import SCHEMA, create_table, is_current
 from grt_batch.sinks.sink import Sink, TableText
 
 SAME = "same"
@@ -25,13 +26,10 @@ SAME = "same"
 LOST = "lost"
 
 
-_COMPUTED = sql.Identifier("computed")
-
-
 class Comparison(Sink):
     """A sink that compares what a run would publish with the database, and writes the differences to `found` by table.
 
-    The rows go into a temporary table, so that PostgreSQL itself compares the values. It is gone with the transaction,
+    The rows go into temporary tables, so that PostgreSQL itself compares the values. They are gone with the session,
     and nothing else is written.
     """
 
@@ -40,10 +38,13 @@ class Comparison(Sink):
         self._found = found
         self._published = published
         self._url = url
+        self._tables: dict[str, Table] = {}
 
     def __enter__(self) -> Self:
         self._context = connection(self._url)
         self._link = self._context.__enter__()
+        # A transaction would hold its locks to the end, and a run of another work folder would wait for them.
+        self._link.autocommit = True
         self._cursor = self._link.cursor()
         return self
 
@@ -53,21 +54,27 @@ class Comparison(Sink):
         self._context.__exit__(kind, error, trace)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Compare the rows of a table."""
+        """Take the computed rows, part by part, into a temporary table."""
         current = is_current(self._cursor, table)
-        if current:
-            self._found[table.name] = self._compared(table, text.copy)
-            # A run of another work folder would wait for the lock.
-            self._link.rollback()
-        else:
+        if not current:
             self._found[table.name] = LOST if current is None else "has other columns"
-
-    def _compared(self, table: Table, text: Iterable[bytes]) -> str:
-        name = sql.Identifier(SCHEMA, table.name)
-        self._cursor.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(_COMPUTED, name))
+            return
+        computed = _computed(table)
+        if table.name not in self._tables:
+            self._tables[table.name] = table
+            self._cursor.execute(create_table(computed, table, temporary=True))
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(_COMPUTED, columns).as_string(self._link)
-        self._cursor.copy_expert(statement, _Lines(iter(text)))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(computed, columns).as_string(self._link)
+        for part in text.parts:
+            self._cursor.copy_expert(statement, _Lines(iter(part.copy)))
+
+    def wait(self) -> None:
+        """Compare the rows of each table."""
+        for name, table in self._tables.items():
+            self._found[name] = self._compared(table)
+        self._tables.clear()
+
+    def _compared(self, table: Table) -> str:
         key = [column for name in table.key for column in table.columns if column.name == name]
         self._cursor.execute(
             sql.SQL(
@@ -77,8 +84,8 @@ class Comparison(Sink):
             ).format(
                 key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
                 order=sql.SQL(", ").join(map(_in_order, key)),
-                computed=_COMPUTED,
-                table=name,
+                computed=_computed(table),
+                table=sql.Identifier(SCHEMA, table.name),
             )
         )
         row = self._cursor.fetchone()
@@ -101,20 +108,15 @@ class Comparison(Sink):
             if not is_current(self._cursor, table):
                 self._found[table.name] = LOST
                 continue
-            there = attached(self._cursor, table)
-            contents = {key: Partition.of_instance(table, "", key, keys).content for key, keys in made_of.items()}
+            there = contents(self._cursor, table)
+            made = {key: Partition.of_instance(table, "", key, keys).content for key, keys in made_of.items()}
             query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1")
             self._cursor.execute(query.format(sql.Identifier(INSTANCE), sql.Identifier(SCHEMA, table.name)))
             rows = {instance_id: count for instance_id, count in self._cursor.fetchall() if count}
             counted = {instance_id: count for instance_id, count in wanted[table.name].items() if count}
-            odd = {instance_id for instance_id, content in contents.items() if content not in there}
+            odd = {instance_id for instance_id, content in made.items() if content not in there}
             odd |= {instance_id for instance_id, _ in rows.items() ^ counted.items()}
             self._found[table.name] = differing(odd, "instance")
-        self._link.rollback()
-
-    def keep_table(self, table: Table, fingerprint: str) -> None:
-        """Raise AssertionError: without published reports in its folder a verification keeps no table."""
-        raise AssertionError(table.name)
 
     def prepare(self, run: Mapping[str, Any]) -> None:
         """Compare the row of the published run."""
@@ -131,7 +133,7 @@ class Comparison(Sink):
         self._found[RUN.name] = differing_numbers(odd) if row else LOST
 
     def publish(self) -> None:
-        """Do nothing: the transaction is rolled back."""
+        """Do nothing."""
 
 
 def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
@@ -181,6 +183,10 @@ def _in_order(column: Column) -> sql.Composable:
     """Return a column in the order of the TSV reports: texts by their bytes."""
     name = sql.Identifier(column.name)
     return sql.SQL('{} COLLATE "C"').format(name) if column.type is Type.TEXT else name
+
+
+def _computed(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"computed_{table.name}")
 
 
 class _Lines:

@@ -101,7 +101,7 @@ def test_what_is_not_in_the_tables_counts_for_nothing(entry: ArchiveEntry, count
     ledger = Ledger(date(2024, 6, 30), Config(), (instance, InstanceEntry("b", InstanceMetadata(), ())))
     assert instance.published == ((entry,) if counts else ())
     assert (ledger.public, list(ledger.archives)) == (["a"], [entry])
-    (row,) = archive_rows(ledger).to_dicts()
+    (row,) = archive_rows(ledger.instances).to_dicts()
     accepted = 7 if counts else 0
     assert (row["state"], row["reason"], row["jobs"]) == (entry.state.value, entry.reason, accepted)
 

@@ -111,7 +111,7 @@ LENIENT = Config(change_min_jobs=1, change_p_value=1.0, change_min_rate=0, chang
 def rows_of_each(module: Module, partials: Mapping[str, Counted]) -> dict[str, dict[str, list[bytes]]]:
     """The lines of each table that has rows of single instances, by instance."""
     entries = tuple(InstanceEntry(instance_id, InstanceMetadata(), ()) for instance_id in partials)
-    frames = module.rows(concat_instances(module.cubes, partials), Ledger(AS_OF, LENIENT, entries))
+    frames = module.all_rows(concat_instances(module.cubes, partials), Ledger(AS_OF, LENIENT, entries))
     found: dict[str, dict[str, list[bytes]]] = {instance_id: {} for instance_id in partials}
     for table in module.tables:
         if table.key[0] == INSTANCE:

@@ -16,16 +16,17 @@ from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.plan import find_uploads, survey
 from grt_batch.pipeline.reduce_all import reduce_archives
-from grt_batch.pipeline.render import RenderOrder
+from grt_batch.pipeline.render import Rendering, RenderOrder
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.sample import UNTIL
+from grt_batch.schema.parts import grouped
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 
 
 @pytest.fixture(scope="session")
 def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Ledger, dict[str, RenderOrder]]:
-    """What is merged of the sample, all that is known of its archives, and the order to make each module's tables."""
+    """What is merged of the sample, all that is known of its archives, and the orders to make each module's tables."""
     home = tmp_path_factory.mktemp("made")
     config = Config(uploads=sample, work=home / "work", reports=home / "reports")
     reports = [name for name, module in discover().items() if not isinstance(module, Export)]
@@ -36,7 +37,15 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store,
     reduced = reduce_archives(context, uploads, planned, "", lambda _: nullcontext(lambda _: None))
     ledger = reduced.ledger
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
-    orders = {name: RenderOrder(name, tuple(merged), UNTIL, public) for name, merged in reduced.merged.items()}
+    orders: dict[str, RenderOrder] = {}
+    for name, merged in reduced.merged.items():
+        tables = discover()[name].tables
+        whole = tuple(table.name for table in tables if not table.of_instances)
+        orders[name] = RenderOrder(name, tuple(merged), UNTIL, public, whole, Rendering("program"))
+        for group in grouped(public):
+            single = tuple(table.name for table in tables if table.of_instances)
+            order = RenderOrder(name, tuple(merged), UNTIL, public, single, Rendering("program", group))
+            orders |= {f"{name} of {group.name}": order} if single else {}
     return store, ledger, orders
 
 

@@ -16,7 +16,7 @@ from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import MERGED, PARTIAL
 from grt_batch.pipeline.merge import MergeInput
-from grt_batch.pipeline.merge_all import export_parts, merge_instances, merged_digest
+from grt_batch.pipeline.merge_all import export_parts, keys_merged, merge_instances
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.archive_index import ArchiveIndex
@@ -51,7 +51,7 @@ def context(tmp_path: Path) -> RunContext:
 
 
 def test_each_instance_has_all_cubes_of_a_module_once(context: RunContext) -> None:
-    merged = merge_instances(context, [METRICS], INPUTS)["metrics"]
+    merged = merge_instances(context, {METRICS: "ab"}, INPUTS)["metrics"]
     for instance_id, kind in (("a", MERGED), ("b", PARTIAL)):
         entries = [entry for entry in merged if entry.instance_id == instance_id]
         assert {entry.kind for entry in entries} == {kind}
@@ -64,7 +64,7 @@ def test_each_instance_has_all_cubes_of_a_module_once(context: RunContext) -> No
 
 def test_an_archive_of_long_ago_is_in_no_window(context: RunContext) -> None:
     windowed = {cube.name for cube in METRICS.cubes if cube.windowed}
-    merged = merge_instances(context, [METRICS], {"b": [archive("three", LONG_AGO)]})["metrics"]
+    merged = merge_instances(context, {METRICS: "b"}, {"b": [archive("three", LONG_AGO)]})["metrics"]
     assert windowed
     assert {name for entry in merged for name in entry.cubes} == {cube.name for cube in METRICS.cubes} - windowed
 
@@ -73,11 +73,11 @@ def test_missing_partials_are_named(context: RunContext) -> None:
     key = INPUTS["a"][1].partial(METRICS)
     context.store.drop(PARTIAL, key)
     with pytest.raises(DamagedEntries) as raised:
-        merge_instances(context, [METRICS], INPUTS)
+        merge_instances(context, {METRICS: "ab"}, INPUTS)
     assert set(raised.value.keys) == {key}
 
 
-def test_the_digest_depends_on_the_archives_and_their_instances(context: RunContext) -> None:
+def test_the_keys_depend_on_the_archives_and_their_instances(context: RunContext) -> None:
     one, two = INPUTS["a"]
     inputs = [
         INPUTS,
@@ -87,10 +87,17 @@ def test_the_digest_depends_on_the_archives_and_their_instances(context: RunCont
         {"b": [one]},
         {"a": [archive("one", LONG_AGO)]},
     ]
-    assert len({merged_digest(context, METRICS, some) for some in inputs}) == len(inputs)
+    assert len({str(keys_merged(context, METRICS, some)) for some in inputs}) == len(inputs)
     # A removed archive whose numbers are lost does not count.
     lost = [one, archive("lost", final=True)]
-    assert merged_digest(context, METRICS, {"a": lost}) == merged_digest(context, METRICS, {"a": [one]})
+    assert keys_merged(context, METRICS, {"a": lost}) == keys_merged(context, METRICS, {"a": [one]})
+
+
+def test_only_the_instances_that_are_wanted_are_merged(context: RunContext) -> None:
+    context.store.drop(PARTIAL, INPUTS["a"][1].partial(METRICS))
+    merged = merge_instances(context, {METRICS: {"b"}}, INPUTS)["metrics"]
+    assert {entry.instance_id for entry in merged} == {"b"}
+    assert {found.windowed for found in keys_merged(context, METRICS, INPUTS)} == {False, True}
 
 
 def test_the_parts_of_an_export_are_loaded_when_they_are_asked_for(context: RunContext) -> None:

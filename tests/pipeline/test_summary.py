@@ -69,13 +69,12 @@ def test_run_json_says_what_is_published_and_what_is_not() -> None:
     row = run_row(request, LEDGER, chosen(("params", "tools")))
     assert (row["run_id"], row["ranks"], row["archives"], row["jobs"]) == ("the run", 3, 2, 4)
     assert row["started"] <= row["finished"]
-    numbers = run_summary(row, LEDGER, SerialExecutor(), {"tool_day": "f"})
+    numbers = run_summary(row, LEDGER, SerialExecutor())
     assert json.loads(json.dumps(numbers)) == numbers
     assert numbers["archives"] == {"found": 2, "published": 2, "quarantined": 1, "incomplete": 0, "removed": 1}
     assert numbers["modules"] == ["params", "tools"]
     assert (numbers["lines"], numbers["accepted"], numbers["rejected"], numbers["superseded"]) == (8, 6, 2, 2)
     assert (numbers["bytes"], numbers["text_bytes"], numbers["ranks_lost"]) == (10, 100, 0)
-    assert numbers["fingerprints"] == {"tool_day": "f"}
 
 
 def test_archives_in_quarantine_are_named_with_their_reason() -> None:

@@ -23,15 +23,16 @@ from grt_batch.ledger.account import Account, Members
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.merge import MergedEntry, MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
-from grt_batch.pipeline.render import RenderOrder, RenderOutcome
+from grt_batch.pipeline.render import Rendering, RenderOrder, RenderOutcome
 from grt_batch.pipeline.repeats import Rival
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks import serialization
 from grt_batch.ranks.messages import Message, Tag, unpack
 from grt_batch.ranks.serialization import RunSettings as Settings
 from grt_batch.schema.members import Kind
+from grt_batch.schema.parts import WHOLE, Group, Years
 from grt_batch.schema.records import RECORDS, Job
-from grt_batch.sinks.sink import TableText
+from grt_batch.sinks.sink import PartText, Piece, TableText
 from grt_batch.uploads.archive import ArchiveReader, Block
 from grt_batch.uploads.scan import scan
 from grt_batch.uploads.unpacking import Limits
@@ -116,7 +117,12 @@ MERGE = MergeOrder("3", "tools", ("change", "usage"), ("p" * 40, "q" * 40), agai
 
 
 RENDER = RenderOrder(
-    "tools", (MERGED_ONE, replace(MERGED_ONE, instance_id="é")), date(2020, 1, 1), {"3": True, "é": False}
+    "tools",
+    (MERGED_ONE, replace(MERGED_ONE, instance_id="é")),
+    date(2020, 1, 1),
+    {"3": True, "é": False},
+    ("tool_day",),
+    Rendering("program", Group("é", ("é",)), frozenset({"known", "é"})),
 )
 
 
@@ -126,9 +132,19 @@ def test_orders_of_all_kinds_are_understood(order: MergeOrder | RenderOrder) -> 
 
 
 TEXTS = (
-    TableText("tool", (b"a\n", b"b\n"), (b"a\n", b"b\n")),
-    TableText("empty", (), ()),
-    TableText("other", (b"=1\n",), (b"'=1\n",)),
+    TableText("tool", WHOLE, (PartText("f", None, (Piece("", (b"a\n", b"b\n"), (b"a\n", b"b\n")),)),)),
+    TableText("empty", WHOLE, (PartText("f", None, (Piece("", (), ()),)),)),
+    TableText("no parts", Group("é", ("é",)), ()),
+    TableText(
+        "other",
+        Group("1 of 64", ("a", "é")),
+        (
+            PartText("null", Years(), None, Group("1 of 64", ("a", "é"))),
+            PartText(
+                "2024", Years(2024, 2025), (Piece("é", (b"=1\n",), (b"'=1\n",)), Piece("a", (b"2\n",), (b"2\n",)))
+            ),
+        ),
+    ),
 )
 
 
@@ -143,9 +159,10 @@ def test_outcomes_of_all_kinds_come_back(outcome: MergeOutcome | RenderOutcome) 
 
 def test_a_text_that_is_the_same_for_database_and_report_is_sent_once() -> None:
     text = (bytes(1000),)
-    message = serialization.pack_outcome(RenderOutcome("tools", (TableText("tool", text, text),)))
+    parts = (PartText("f", None, (Piece("", text, text),)),)
+    message = serialization.pack_outcome(RenderOutcome("tools", (TableText("tool", WHOLE, parts),)))
     assert len(message) < 2 * 1000
-    (found,) = serialization.unpack_outcome(received(message)).texts
+    (found,) = serialization.unpack_outcome(received(message)).texts[0].parts[0].pieces
     assert found.copy is found.report
 
 

@@ -300,7 +300,7 @@ def test_the_reader_reads_the_views_and_nothing_else(reader: Any) -> None:
         " AND relnamespace IN ('grt'::regnamespace, 'grt_data'::regnamespace)"
     )
     partitions = [name for (name,) in cursor.fetchall()]
-    assert len(partitions) == 2 * len(TABLES)
+    assert len(partitions) >= 2 * len(TABLES)
     for name in partitions:
         with pytest.raises(errors.InsufficientPrivilege):
             cursor.execute(f"SELECT 1 FROM {name}")

@@ -16,9 +16,10 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.schema.members import Kind
+from grt_batch.schema.parts import WHOLE
 from grt_batch.schema.tables import Column, Table, Type, defused, render
 from grt_batch.sinks.report_set import ReportSet
-from grt_batch.sinks.sink import TableText
+from grt_batch.sinks.sink import PartText, Piece, TableText
 
 DAY, NEXT = date(2024, 6, 30), date(2024, 7, 1)
 ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),)) for name in ("one", "two"))
@@ -28,6 +29,7 @@ def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
     with ReportSet(reports, day, run) as sink:
         for table in tables:
             sink.write_table(table, text_of(table, run), "")
+        sink.wait()
         sink.write_summary({"run": run})
         sink.prepare({})
         sink.publish()
@@ -36,11 +38,11 @@ def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
 
 def text_of(table: Table, key: str) -> TableText:
     text = tuple(render(table, pl.DataFrame({"key": [key]})))
-    return TableText(table.name, text, text)
+    return TableText(table.name, WHOLE, (PartText(key, None, (Piece("", text, text),)),))
 
 
 def shown(reports: Path) -> dict[str, str]:
-    return {file.name: file.read_text() for file in (reports / "latest").iterdir()}
+    return {file.name: file.read_text() for file in (reports / "latest").glob("[!.]*")}
 
 
 def sets(reports: Path) -> list[str]:

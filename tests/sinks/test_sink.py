@@ -10,11 +10,11 @@ import psycopg2
 import pytest
 
 from grt_batch.ledger.ledger import RUN
+from grt_batch.schema.parts import WHOLE
 from grt_batch.schema.tables import Column, Table, Type
-from grt_batch.sinks.postgres import Publication, published_fingerprints
-from grt_batch.sinks.report_set import ReportSet
-from grt_batch.sinks.report_set import published_fingerprints as reported_fingerprints
-from grt_batch.sinks.sink import Sink, TableText
+from grt_batch.sinks.postgres import Publication, published_contents
+from grt_batch.sinks.report_set import ReportSet, reported_tables
+from grt_batch.sinks.sink import PartText, Piece, Sink, TableText
 
 TABLE = Table("one", "a table", ("key",), (Column("key", Type.TEXT, "key"),))
 DAY = date(2024, 6, 30)
@@ -27,7 +27,10 @@ def reports_at(folder: Path) -> tuple[Open, Read, Read]:
         file = folder / "latest" / "one.tsv"
         return file.read_text().splitlines()[1:] if file.exists() else []
 
-    return lambda run: ReportSet(folder, DAY, run), read, lambda: [*reported_fingerprints(folder, DAY).values()]
+    def contents() -> list[str]:
+        return [part for _, held in reported_tables(folder, DAY).values() for part in held.contents]
+
+    return lambda run: ReportSet(folder, DAY, run), read, contents
 
 
 def database_at(url: str) -> tuple[Open, Read, Read]:
@@ -42,12 +45,12 @@ def database_at(url: str) -> tuple[Open, Read, Read]:
     def open_sink(run: str) -> Sink:
         return Publication(url, [TABLE], lock_timeout_ms=100, lock_tries=3, run_id=run)
 
-    return open_sink, read, lambda: [*published_fingerprints(url, [TABLE]).values()]
+    return open_sink, read, lambda: [*published_contents(url, [TABLE]).get("one", ())]
 
 
 @pytest.fixture(params=["reports", "database"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Open, Read, Read]:
-    """How to open a sink for a run, what its readers see, and the fingerprints there."""
+    """How to open a sink for a run, what its readers see, and the contents of the parts there."""
     if request.param == "reports":
         return reports_at(tmp_path)
     return database_at(request.getfixturevalue("database"))
@@ -55,19 +58,23 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Open, Read, 
 
 def fill(sink: Sink, run: str) -> None:
     lines = (f"{run}\n".encode(),)
-    sink.write_table(TABLE, TableText("one", lines, lines), f"made by {run}")
-    finish(sink, run, f"made by {run}")
+    write(sink, PartText(f"made by {run}", None, (Piece("", lines, lines),)))
+    finish(sink, run)
 
 
-def finish(sink: Sink, run: str, fingerprint: str) -> None:
+def write(sink: Sink, part: PartText) -> None:
+    sink.write_table(TABLE, TableText("one", WHOLE, (part,)), "fingerprint")
+
+
+def finish(sink: Sink, run: str) -> None:
     sink.wait()
     row = {column.name: None for column in RUN.columns} | {"run_id": run}
     sink.prepare(row)
-    sink.write_summary({"fingerprints": {"one": fingerprint}})
+    sink.write_summary({})
 
 
 def test_readers_see_nothing_before_publish_and_all_after_it(target: tuple[Open, Read, Read]) -> None:
-    open_sink, read, fingerprints = target
+    open_sink, read, contents = target
     for run, before in (("a", []), ("b", ["a"])):
         with open_sink(run) as sink:
             fill(sink, run)
@@ -75,14 +82,14 @@ def test_readers_see_nothing_before_publish_and_all_after_it(target: tuple[Open,
                 assert read() == before
             sink.publish()
         assert read() == [run]
-        assert fingerprints() == [f"made by {run}"]
+        assert contents() == [f"made by {run}"]
 
 
 @pytest.mark.parametrize("ends_with", [None, ZeroDivisionError])
 def test_a_block_that_does_not_publish_changes_nothing(
     target: tuple[Open, Read, Read], ends_with: type[Exception] | None
 ) -> None:
-    open_sink, read, fingerprints = target
+    open_sink, read, contents = target
     with open_sink("a") as sink:
         fill(sink, "a")
         sink.publish()
@@ -94,17 +101,17 @@ def test_a_block_that_does_not_publish_changes_nothing(
     except ZeroDivisionError:
         pass
     assert read() == ["a"]
-    assert fingerprints() == ["made by a"]
+    assert contents() == ["made by a"]
 
 
 def test_a_kept_table_stays(target: tuple[Open, Read, Read]) -> None:
-    open_sink, read, fingerprints = target
+    open_sink, read, contents = target
     with open_sink("a") as sink:
         fill(sink, "a")
         sink.publish()
     with open_sink("b") as sink:
-        sink.keep_table(TABLE, "made by a")
-        finish(sink, "b", "made by a")
+        write(sink, PartText("made by a"))
+        finish(sink, "b")
         sink.publish()
     assert read() == ["a"]
-    assert fingerprints() == ["made by a"]
+    assert contents() == ["made by a"]

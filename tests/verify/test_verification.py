@@ -98,7 +98,7 @@ def test_each_damage_is_found_in_its_table_and_is_not_mended(site: Site) -> None
         "UPDATE grt.tool SET name = 'other' WHERE tool_id = 'tool1'",
         "UPDATE grt.instance SET jobs = NULL WHERE instance_id = 'b'",
         "DELETE FROM grt.instance_month WHERE instance_id = 'a'",
-        "INSERT INTO grt.instance_users SELECT 'c', generated, active, total FROM grt.instance_users LIMIT 1",
+        "INSERT INTO grt.instance_users VALUES ('b', '2024-01-01')",
         "DROP TABLE grt.param_value CASCADE",
         "ALTER TABLE grt.param DROP COLUMN listed_jobs CASCADE",
         "UPDATE grt.run SET jobs = 8",
@@ -115,7 +115,7 @@ def test_each_damage_is_found_in_its_table_and_is_not_mended(site: Site) -> None
         "tool": (SAME, "1 row differs, first tool_id='tool1', tool_version='1'"),
         "instance": (SAME, "1 row differs, first instance_id='b'"),
         "instance_month": (SAME, "1 row differs, first instance_id='a', month='2024-06'"),
-        "instance_users": (SAME, "1 row differs, first instance_id='c', generated='2024-06-21 12:00:00'"),
+        "instance_users": (SAME, "1 row differs, first instance_id='b', generated='2024-01-01 00:00:00'"),
         "param_value": (SAME, "lost"),
     }
     assert state(site) == before
@@ -125,7 +125,7 @@ def test_a_row_of_the_ledger_that_is_lost_hides_no_archive(site: Site) -> None:
     site.run()
     query(site.config.database, "DELETE FROM grt.archive WHERE archive = '3'; COMMIT")
     assert list(odd(verified(site.config))) == ["archive"]
-    site.run()
+    site.run(recalculate=True)
     (site.config.reports / LAST / "archive.tsv").write_bytes(b"\xff")
     assert odd(verified(site.config)) == {"archive": ("another header", SAME)}
 

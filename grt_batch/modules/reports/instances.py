@@ -10,7 +10,7 @@ where there is no prediction, are more than its fraction of the quota. An instan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from math import floor
@@ -97,6 +97,7 @@ INSTANCE_MONTH = Table(
     ),
     nullable=("month",),
     visibility=OF_PUBLIC_INSTANCES,
+    of_instances=True,
 )
 
 
@@ -111,6 +112,7 @@ INSTANCE_USERS = Table(
         Column("total", Type.BIGINT, "all users"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
+    of_instances=True,
 )
 
 
@@ -167,17 +169,22 @@ class Instances(Module):
     tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """Return the tables; what is not counted comes from the ledger."""
+        """Return what there is of each instance, in one row; what is not counted comes from the ledger."""
         counts = _counts(partial[DAY.name], ledger)
         entries = ledger.instances
         instance = [_instance(entry, counts[entry.instance_id]) for entry in entries]
-        users = [row for entry in entries for row in _users(entry)]
         status = [_status(entry, counts[entry.instance_id], ledger) for entry in entries]
         return {
             INSTANCES.name: pl.DataFrame(instance, schema=INSTANCES.schema),
+            INSTANCE_STATUS.name: pl.DataFrame(status, schema=INSTANCE_STATUS.schema),
+        }
+
+    def instance_rows(self, partial: Partial, instances: Sequence[InstanceEntry]) -> dict[str, pl.DataFrame]:
+        """Return what grows with time."""
+        users = [row for entry in instances for row in _users(entry)]
+        return {
             INSTANCE_MONTH.name: _months(partial[MONTH.name]),
             INSTANCE_USERS.name: pl.DataFrame(users, schema=INSTANCE_USERS.schema),
-            INSTANCE_STATUS.name: pl.DataFrame(status, schema=INSTANCE_STATUS.schema),
         }
 
 

@@ -12,10 +12,12 @@ came to 98 % of its limit at least is taken for one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
-from grt_batch.ledger.ledger import Ledger
+from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
@@ -90,6 +92,8 @@ TOOL_DAY = Table(
     ),
     nullable=("day",),
     visibility=OF_PUBLIC_INSTANCES,
+    of_instances=True,
+    by_year="day",
 )
 
 
@@ -126,13 +130,17 @@ class Tools(Module):
     tables = (TOOL, TOOL_DAY, TOOL_USAGE)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
-        """Return the tables, all from one cube."""
+        """Return the tables of tools, from one cube."""
         day = partial[DAY.name]
         periods = [
             _usage(day if days is None else day.filter(within(ledger, days)), period)
             for period, days in PERIODS.items()
         ]
-        return {TOOL.name: _tools(day), TOOL_DAY.name: day, TOOL_USAGE.name: pl.concat(periods)}
+        return {TOOL.name: _tools(day), TOOL_USAGE.name: pl.concat(periods)}
+
+    def instance_rows(self, partial: Partial, instances: Sequence[InstanceEntry]) -> dict[str, pl.DataFrame]:
+        """Return what tools did day by day: the rows of the same cube."""
+        return {TOOL_DAY.name: partial[DAY.name]}
 
 
 def _tools(day: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,7 @@ def status(
     partial = concat_instances(module.cubes, {"a": counted_of(module, records(jobs))})
     entries = tuple(item if isinstance(item, ArchiveEntry) else archive(*item) for item in archives)
     ledger = Ledger(AS_OF, Config(**config), (InstanceEntry("a", InstanceMetadata(), entries),))
-    rows = module.rows(partial, ledger)
+    rows = module.all_rows(partial, ledger)
     for table in module.tables:
         table.frame(rows[table.name])
     (row,) = INSTANCE_STATUS.frame(rows[INSTANCE_STATUS.name]).rows(named=True)

@@ -44,7 +44,7 @@ def tables(**instances: Iterable[Row]) -> dict[str, list[Row]]:
     module = Tools()
     partials = {instance_id: counted_of(module, records(rows)) for instance_id, rows in instances.items()}
     ledger = Ledger(AS_OF, Config(), ())
-    frames = module.rows(concat_instances(module.cubes, partials), ledger)
+    frames = module.all_rows(concat_instances(module.cubes, partials), ledger)
     return {table.name: table.frame(frames[table.name]).to_dicts() for table in module.tables}
 
 
