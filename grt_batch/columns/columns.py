@@ -87,13 +87,6 @@ class Columns:
         known = {name: one for name, one in self.texts.items() if name not in arrays}
         return Columns({**self.arrays, **arrays}, {**known, **(texts or {})})
 
-    def renamed(self, names: Mapping[str, str]) -> Columns:
-        """Return the columns with other names, for those that `names` has."""
-        return Columns(
-            {names.get(name, name): array for name, array in self.arrays.items()},
-            {names.get(name, name): one for name, one in self.texts.items()},
-        )
-
     def filled(self, names: Collection[str]) -> Columns:
         """Return the columns with the empty text in place of null in those of these names."""
         arrays, texts = {}, {}

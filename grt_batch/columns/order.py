@@ -21,7 +21,7 @@ def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integer
     """
     code, count = np.zeros(rows.height, np.int64), 1
     for name in key:
-        ranks, different = _ranks(rows[name].to_physical())
+        ranks, different = ranks_of(rows[name])
         if count * different > _MOST_CODES:
             code, count = _dense(pl.Series(code)), len(code) + 1
         code, count = code * different + ranks, count * different
@@ -31,9 +31,10 @@ def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integer
     return order, np.flatnonzero(np.append(True, rising[1:] != rising[:-1])[: len(rising)])
 
 
-def _ranks(values: pl.Series) -> tuple[Integers, int]:
+def ranks_of(values: pl.Series) -> tuple[Integers, int]:
     """Return ranks from 0 in the order of the values, null first, and a number that is greater than all."""
-    if values.dtype.is_integer() and values.dtype != pl.Int128():
+    values = values.to_physical()
+    if values.dtype.is_integer() and values.dtype not in (pl.Int128(), pl.UInt64()):
         least, greatest = (bound if isinstance(bound, int) else 0 for bound in (values.min(), values.max()))
         different = greatest - least + 2
         if different <= _MOST_SPAN:
