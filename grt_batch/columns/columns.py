@@ -77,10 +77,11 @@ class Columns:
 
     def rows(self, which: Array | slice) -> Columns:
         """Return the rows at these places, or those where a mask is true, or a slice of them, which is a view."""
-        if not isinstance(which, slice):
-            # numpy does this for each column otherwise.
-            which = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.intp, copy=False)
-        return Columns({name: array[which] for name, array in self.arrays.items()}, self.texts)
+        if isinstance(which, slice):
+            return Columns({name: array[which] for name, array in self.arrays.items()}, self.texts)
+        # numpy does this for each column otherwise.
+        which = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.intp, copy=False)
+        return Columns({name: array.take(which, axis=0) for name, array in self.arrays.items()}, self.texts)
 
     def extended(self, arrays: Mapping[str, Array], texts: Mapping[str, Texts] | None = None) -> Columns:
         """Return these columns with others added or replaced."""
