@@ -20,14 +20,16 @@ import polars as pl
 
 from bench import report
 from bench.contest import Failed
+from grt_batch.aggregate.counting import counted
+from grt_batch.columns.columns import Columns
+from grt_batch.columns.texts import Texts
 from grt_batch.core.config import Config
 from grt_batch.core.memory import peak_memory
-from grt_batch.frames.ipc import pack_frames
 from grt_batch.ledger.ledger import Ledger
-from grt_batch.modules.base import Partial, concat_instances
+from grt_batch.modules.base import Counted, concat_instances
 from grt_batch.modules.reports.params import PARAM, PARAM_VALUE, VALUES, Params
 from grt_batch.pipeline.aggregation import GATHERED_JOBS
-from grt_batch.schema.records import Leaf, Records
+from grt_batch.schema.records import ROW, Job, Leaf, Records
 
 MODULE = Params()
 POPULAR = 100
@@ -54,7 +56,7 @@ def measure(values: int, archives: int) -> Outcome:
     merged = MODULE.empty()
     for archive in range(archives):
         found = _archive(archive, values // archives, random, true)
-        partial = max(partial, len(pack_frames(found)))
+        partial = max(partial, len(MODULE.pack(found)))
         merged = MODULE.gathered([merged, found])
     rows = MODULE.rows(concat_instances(MODULE.cubes, {"a": merged}), Ledger(date(2024, 6, 30), Config(), ()))
     seconds = time.perf_counter() - begin
@@ -66,10 +68,10 @@ def measure(values: int, archives: int) -> Outcome:
         raise Failed(f"{archives} archives: the number of jobs of a popular value is wrong by {max(missed, key=abs)}")
     distinct = PARAM.frame(rows[PARAM.name]).filter(whole)["distinct_values"].item()
     kept = merged[VALUES.name].height
-    return Outcome(seconds, before, peak_memory(), partial, len(pack_frames(merged)), kept, distinct, max(missed))
+    return Outcome(seconds, before, peak_memory(), partial, len(MODULE.pack(merged)), kept, distinct, max(missed))
 
 
-def _archive(number: int, values: int, random: np.random.Generator, true: np.ndarray) -> Partial:
+def _archive(number: int, values: int, random: np.random.Generator, true: np.ndarray) -> Counted:
     """Return the partial of an archive with so many values of their own, and count the popular ones."""
     parts = []
     for begin in range(0, 2 * values, GATHERED_JOBS):
@@ -77,8 +79,9 @@ def _archive(number: int, values: int, random: np.random.Generator, true: np.nda
         popular = np.minimum(random.geometric(0.2, jobs - jobs // 2), POPULAR) - 1
         true += np.bincount(popular, minlength=POPULAR)
         own = pl.Series(random.integers(0, 2**62, jobs // 2)).cast(pl.String) + f" of {number}"
-        counted = MODULE.aggregate(Records({Leaf: _leaves(pl.concat([_names(popular), own]))}))
-        parts.append(MODULE.gathered([counted]))
+        found = counted(MODULE.cubes, _records(pl.concat([_names(popular), own])))
+        cubes = (cube.name for cube in MODULE.cubes)
+        parts.append(MODULE.gathered([dict(zip(cubes, found, strict=True))]))
     return MODULE.gathered(parts)
 
 
@@ -86,24 +89,17 @@ def _names(popular: np.ndarray) -> pl.Series:
     return pl.Series("value", [f"popular {i}" for i in range(POPULAR)])[popular]
 
 
-def _leaves(values: pl.Series) -> pl.DataFrame:
-    """Return a setting of as many jobs."""
+def _records(values: pl.Series) -> Records:
+    """Return as many jobs, each with a setting."""
     count = len(values)
-
-    def same(text: str) -> pl.Series:
-        return pl.Series([text], dtype=pl.Enum([text])).new_from_index(0, count)
-
-    return pl.DataFrame(
-        {
-            "tool_id": same("tool"),
-            "tool_version": same("1.0"),
-            "state": same("ok"),
-            "name": same("seed"),
-            "value": values.cast(pl.Enum(values.unique())),
-            "names_data": pl.repeat(value=False, n=count, eager=True),
-            "first": pl.repeat(value=True, n=count, eager=True),
-        }
+    codes, flags = np.zeros(count, np.int32), np.zeros(count, np.int8)
+    jobs = Columns(
+        {Job.job_id.name: np.arange(count), **dict.fromkeys(("tool_id", "tool_version", "state"), codes)},
+        {"tool_id": Texts.of(["tool"]), "tool_version": Texts.of(["1.0"]), "state": Texts.of(["ok"])},
     )
+    own = Columns.of(values.alias("value").to_frame())
+    leaves = {ROW: np.arange(count, dtype=np.int32), "name": codes, "names_data": flags, "first": flags + np.int8(1)}
+    return Records({Job: jobs, Leaf: own.extended(leaves, {"name": Texts.of(["seed"])})})
 
 
 def main() -> None:

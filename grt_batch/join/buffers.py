@@ -47,7 +47,11 @@ class GrowableArray:
 
 
 Rows = npt.NDArray[np.int32]
-"""The row of the job of each record, -1 where the archive does not hold the job."""
+"""The row of the job of each record, -1 where the archive does not hold the job.
+
+Memory that a process has not touched yet takes longer than to put an archive's records in order: so ids become rows,
+and columns others, in the same memory.
+"""
 
 
 @dataclass
@@ -121,13 +125,15 @@ class Order:
 
     @classmethod
     def of(cls, rows: Rows, jobs: int) -> Order:
-        """Return the order of records by their `rows`, of so many jobs."""
+        """Return the order of records of so many jobs. The first half of `rows` are the rows of theirs; all of it is
+        the memory of the result."""
         from grt_batch.kernels import joins
 
-        places, ends = np.empty(len(rows), np.int32), np.zeros(jobs + 1, np.int32)
+        count, ends = len(rows) // 2, np.zeros(jobs + 1, np.int32)
+        rows, places = rows[:count], rows[count:]
         count, in_place = joins.put_in_order(rows, ends, places)
-        places = places[:count]
-        return cls(rows if in_place else rows[places], places, ends, in_place)
+        joins.fill_rows(ends, rows)
+        return cls(rows[:count], places[:count], ends, in_place)
 
     def __call__(self, column: Array) -> Array:
         """Return a column of the records in this order."""

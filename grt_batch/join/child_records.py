@@ -20,21 +20,25 @@ def datasets(collected: Collected, order: Order) -> Columns:
     """Return the rows of `Dataset`. `order` is that of the collected records."""
     from grt_batch.kernels import joins
 
-    count, files = len(order.places), collected.dictionary("file")
+    count, files, order_of = len(order.rows), collected.dictionary("file"), order.places
     extensions, names = files.coded(0), files.coded(1)
-    ids, sizes, texts = np.empty(count, np.int64), np.empty(count, np.int64), np.empty((3, count), np.int32)
     identity, size = collected.take("dataset_id"), collected.take("size")
     output, file = collected.take("output", np.uint8), collected.take("file", np.int32)
-    codes = np.stack([extensions[1], names[1]])
-    joins.place_datasets(order.places, identity, size, output, file, codes, ids, sizes, texts)
+    # Each column is put where the one before it stood.
+    ids, sizes, types = np.empty(count, np.int64), identity[:count], file[:count]
+    joins.place(order_of, identity, ids)
+    joins.place(order_of, size, sizes)
+    extension, name = size[:count].view(np.int32).reshape(2, count)
+    joins.place_codes(order_of, file, np.stack([extensions[1], names[1]]), extension, name)
+    joins.place(order_of, output, types)
     return Columns(
         {
             ROW: order.rows,
             Dataset.dataset_id.name: ids,
-            Dataset.extension.name: texts[0],
+            Dataset.extension.name: extension,
             Dataset.file_size.name: sizes,
-            Dataset.param_name.name: texts[1],
-            Dataset.type.name: texts[2],
+            Dataset.param_name.name: name,
+            Dataset.type.name: types,
         },
         {
             Dataset.extension.name: extensions[0],
@@ -89,7 +93,8 @@ def metrics(numbers: tuple[Collected, Order], texts: tuple[Collected, Order]) ->
         {Metric.text.name: known},
     )
     both = Columns.concat([of_numbers, of_texts])
-    return both.rows(Order.of(both[ROW], len(order.ends) - 1).places)
+    by_job = Order.of(np.tile(both[ROW], 2), len(order.ends) - 1)
+    return both.rows(by_job.places).extended({ROW: by_job.rows})
 
 
 def _metrics(collected: Collected, name: str, order: Order) -> tuple[Rows, Columns, Array]:

@@ -80,14 +80,14 @@ class Joiner:
         There is one row a job; all rows are by rising job id. The blocks are freed on the way.
         """
         lines = self._collected[Kind.JOBS].take("id")
-        jobs, repeated = _Jobs(lines), len(lines)
+        jobs = _Jobs(lines)
+        count, repeated = len(jobs.ids), len(lines) - len(jobs.ids)
         del lines
-        count = len(jobs.ids)
-        rows = self._find_jobs(jobs)
+        rows, measured = self._find_jobs(jobs)
         tables: dict[type[Record], Columns] = {}
         by_job = Order.of(rows.pop(Kind.DATASETS), count)
         tables[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], by_job)
-        tables[Job] = self._join_jobs(jobs, Order.of(self._measured.take("row"), count), tables[Dataset], by_job.ends)
+        tables[Job] = self._join_jobs(jobs, Order.of(measured, count), tables[Dataset], by_job.ends)
         if {Param.kind, Leaf.kind} & set(self.wanted):
             collected = self._collected[Kind.PARAMS]
             by_job = Order.of(rows.pop(Kind.PARAMS), count)
@@ -100,22 +100,21 @@ class Joiner:
             numbers, texts = ((self._collected[kind], Order.of(rows.pop(kind), count)) for kind in kinds)
             tables[Metric] = child_records.metrics(numbers, texts)
         wanted = {one: table for one, table in tables.items() if one.kind in {Job.kind, *self.wanted}}
-        return Records(wanted), repeated - count
+        return Records(wanted), repeated
 
-    def _find_jobs(self, find: _Jobs) -> dict[Kind, Rows]:
-        """Return the rows of the jobs of all records, in place of their ids, and count the orphans."""
+    def _find_jobs(self, find: _Jobs) -> tuple[dict[Kind, Rows], Rows]:
+        """Return the rows of the jobs of all records and of what was measured, in place of their ids, and count the
+        orphans."""
         rows = {}
         for kind in (Kind.PARAMS, Kind.DATASETS, Kind.METRIC_TXT):
             rows[kind] = find(self._collected[kind].take("id"))
-            self.members[kind].orphans += int(np.count_nonzero(rows[kind] < 0))
+            self.members[kind].orphans += len(_orphans(rows[kind]))
         measured = find(self._measured.take("id"))
-        orphans = self._measured.take("records")[measured < 0].sum() + np.count_nonzero(
-            find(self._measured.take("nameless")) < 0
-        )
+        orphans = self._measured.take("records")[_orphans(measured)].sum()
+        orphans += len(_orphans(find(self._measured.take("nameless"))))
         self.members[Kind.METRIC_NUM].orphans += int(orphans)
-        self._measured.put("row", measured)
         rows[Kind.METRIC_NUM] = find(self._collected[Kind.METRIC_NUM].take("record_id"))
-        return rows
+        return rows, measured
 
     def _join_jobs(self, found: _Jobs, metrics: Order, datasets: Columns, ends: Rows) -> Columns:
         from grt_batch.kernels import joins
@@ -134,7 +133,7 @@ class Joiner:
         del created, tool, state
         sizes = self._sizes(datasets, ends, implausible)
         seen, values = self._measured.take("seen", np.uint16), self._measured.take("values")
-        begins = np.empty(len(seen), np.int64)
+        begins = np.empty(len(seen), np.int32)
         joins.find_values(seen, begins)
         measured, newest = np.empty((len(_MEASURED), count), np.int64), np.empty(len(METRICS), np.int64)
         joins.measure_jobs(
@@ -200,7 +199,7 @@ def _counts(decoded: Decoded) -> Members:
 
 
 class _Jobs:
-    """The different job ids among `lines`, in order, and the last line of each.
+    """The different job ids among `lines`, in order, and the last line of each, in the memory of `lines`.
 
     It maps ids to rows, -1 for others; by a direct table where their range allows.
     """
@@ -212,9 +211,9 @@ class _Jobs:
         if len(lines) and float(lines.max()) - float(lines.min()) < 8 * len(lines) + 1_000_000:
             first = lines.min()
             self.table = np.full(int(lines.max() - first) + 1, -1, np.int32)
-            ids, order = np.empty(len(lines), np.int64), np.empty(len(lines), np.int32)
-            count = joins.newest_lines(lines, first, self.table, ids, order)
-            self.ids, self.order = ids[:count], order[:count]
+            order = np.empty(len(lines), np.int32)
+            count = joins.newest_lines(lines, first, self.table, lines, order)
+            self.ids, self.order = lines[:count], order[:count]
         else:
             order = np.argsort(lines, kind="stable").astype(np.int32)
             rising = lines[order]
@@ -222,15 +221,23 @@ class _Jobs:
             self.ids, self.order = rising[last], order[last]
 
     def __call__(self, wanted: Integers) -> Rows:
+        """Return room for the `Order` of records with these ids, with their rows in its first half. It is the memory of
+        `wanted`."""
         from grt_batch.kernels import joins
 
-        rows = np.full(len(wanted), -1, np.int32)
+        room = wanted.view(np.int32)
+        rows = room[: len(wanted)]
         if self.table is not None:
             joins.find_rows(wanted, self.ids[0], self.table, rows)
-        elif len(self.ids):
+        else:
             for begin in range(0, len(wanted), _FOUND_AT_ONCE):
                 some = wanted[begin : begin + _FOUND_AT_ONCE]
                 found = np.searchsorted(self.ids, some)
-                found[found == len(self.ids)] = 0
-                rows[begin : begin + _FOUND_AT_ONCE] = np.where(self.ids[found] == some, found, -1)
-        return rows
+                known = np.searchsorted(self.ids, some, "right") > found
+                rows[begin : begin + _FOUND_AT_ONCE] = np.where(known, found, -1)
+        return room
+
+
+def _orphans(rows: Rows) -> npt.NDArray[np.int64]:
+    """Return the places of the records without a job."""
+    return np.flatnonzero(rows[: len(rows) // 2] < 0)

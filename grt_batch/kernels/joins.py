@@ -61,7 +61,10 @@ def prefetch(_context: Any, data: Any, index: Any) -> Any:
 
 @compiled
 def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
-    """Look up the row of each job id in `table`, which begins with the id `first`; -1 for ids outside."""
+    """Look up the row of each job id in `table`, which begins with the id `first`; -1 for ids outside.
+
+    `rows` may be the first half of the memory of `ids`.
+    """
     last = first + table.size - 1
     for i in range(ids.size):
         rows[i] = table[ids[i] - first] if ids[i] >= first and ids[i] <= last else -1
@@ -71,8 +74,8 @@ def find_rows(ids: Any, first: int, table: Any, rows: Any) -> None:
 def newest_lines(lines: Any, first: int, table: Any, ids: Any, order: Any) -> Any:
     """Put the different job ids of `lines` into `ids` as they rise, and the last line of each into `order`.
 
-    `table`, -1 everywhere, has a place for each id from `first` on, and receives the row of each. Returns the number of
-    rows.
+    `table`, -1 everywhere, has a place for each id from `first` on, and receives the row of each. `ids` may be `lines`.
+    Returns the number of rows.
     """
     for line in range(lines.size):
         table[lines[line] - first] = line
@@ -127,15 +130,18 @@ def place_jobs(
 
 
 @compiled
-def place_datasets(
-    order: Any, datasets: Any, sizes: Any, outputs: Any, files: Any, codes: Any, ids: Any, bytes_: Any, texts: Any
-) -> None:
-    """Put the columns of datasets in `order`: `ids` and `bytes_`, and in `texts`, int32[3, datasets], the codes of
-    extension, name and direction; `codes`, int32[2, files], are those of the extension and name of each file."""
+def place(order: Any, column: Any, out: Any) -> None:
+    """Put a column of records in `order`."""
     for row in range(order.size):
-        i = order[row]
-        ids[row], bytes_[row] = datasets[i], sizes[i]
-        texts[0, row], texts[1, row], texts[2, row] = codes[0, files[i]], codes[1, files[i]], outputs[i]
+        out[row] = column[order[row]]
+
+
+@compiled
+def place_codes(order: Any, column: Any, codes: Any, one: Any, other: Any) -> None:
+    """Put a column of records in `order` as two columns: `codes`, int32[2, n], are those of each value."""
+    for row in range(order.size):
+        value = column[order[row]]
+        one[row], other[row] = codes[0, value], codes[1, value]
 
 
 @compiled
@@ -158,6 +164,15 @@ def put_in_order(rows: Any, ends: Any, order: Any) -> Any:
             order[ends[row]] = i
             ends[row] += 1
     return ends[-1], moved == 0 and ends[-1] == rows.size
+
+
+@compiled
+def fill_rows(ends: Any, rows: Any) -> None:
+    """Put the row of each record into `rows`; those of a row end at `ends[row]`."""
+    begin = 0
+    for row in range(ends.size - 1):
+        rows[begin : ends[row]] = row
+        begin = ends[row]
 
 
 @compiled

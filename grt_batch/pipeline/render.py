@@ -68,7 +68,7 @@ class RenderOrder:
         """Return the partials of all instances as one, with the column `instance_id`."""
         counted: dict[str, Counted] = {name: module.empty() for name in self.instances}
         for merged in self.merged:
-            cubes = merged.load(store, module)
+            cubes = merged.load(store)
             if cubes is None:
                 # Other tables may be written already: this run ends, and the next one makes the entry again.
                 store.drop(merged.kind, merged.key)

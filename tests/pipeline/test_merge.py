@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from build import plain
+from by_hand import same
 
+from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
-from grt_batch.frames.ipc import unpack_frames
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
@@ -20,7 +20,8 @@ from grt_batch.pipeline.render import RenderOrder
 from grt_batch.pipeline.tasks import run_here
 from grt_batch.store.store import Store
 
-CUBES = tuple(sorted(cube.name for cube in discover()["tools"].cubes))
+TOOLS = discover()["tools"]
+CUBES = tuple(sorted(cube.name for cube in TOOLS.cubes))
 
 
 def merged(store: Store, order: MergeOrder) -> Any:
@@ -37,7 +38,7 @@ def partials(made: tuple[Store, Ledger, dict[str, RenderOrder]], tmp_path: Path)
     keys = []
     for entry in whole.entries():
         raw = whole.get(PARTIAL, entry.key) if entry.kind == PARTIAL else None
-        if raw is not None and set(unpack_frames(raw)) == set(CUBES):
+        if raw is not None and set(unpack(raw)) == set(CUBES):
             store.put(PARTIAL, entry.key, raw)
             keys.append(entry.key)
     assert len(keys) >= 3
@@ -56,7 +57,7 @@ def test_a_merge_goes_on_where_the_one_before_ended(partials: tuple[Store, list[
     store.drop(PARTIAL, keys[0])
     damaged, found = merged(store, MergeOrder("a", "tools", CUBES, tuple(keys)))
     assert damaged == ()
-    assert all(found[name].equals(whole[1][name]) for name in CUBES)
+    assert same(TOOLS, found, whole[1])
     assert [entry.kind for entry in store.entries()].count(MERGED) == 1, "the shorter one is of no more use"
     assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))[0] == (keys[0],)
 
@@ -77,7 +78,7 @@ def test_how_many_partials_are_in_memory_makes_no_difference(
         # What was merged so far is one of them.
         assert read[0] == 1 + first
         assert sum(read) == len(read) + len(keys)
-        assert all(plain(found[1][name]).equals(plain(whole[1][name])) for name in CUBES)
+        assert same(TOOLS, found[1], whole[1])
 
 
 @pytest.mark.parametrize("count", [1, 3])

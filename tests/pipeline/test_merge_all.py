@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import StoreDamaged
-from grt_batch.frames.ipc import pack_frames
-from grt_batch.modules.base import WINDOW_DAYS, Module
-from grt_batch.modules.export import PART, PARTS, Export, Part
+from grt_batch.modules.base import Module
+from grt_batch.modules.export import Export, Part
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.executor import SerialExecutor
@@ -20,6 +18,7 @@ from grt_batch.pipeline.keys import MERGED, PARTIAL
 from grt_batch.pipeline.merge import MergeInput
 from grt_batch.pipeline.merge_all import export_parts, merge_instances, merged_digest
 from grt_batch.pipeline.request import RunRequest
+from grt_batch.schema.records import WINDOW_DAYS
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 
@@ -39,7 +38,7 @@ INPUTS = {"a": [archive("one"), archive("two")], "b": [archive("three")]}
 def put(context: RunContext, module: Module) -> None:
     for archives in INPUTS.values():
         for each in archives:
-            context.store.put(PARTIAL, each.partial(module), pack_frames(module.empty()))
+            context.store.put(PARTIAL, each.partial(module), module.pack(module.empty()))
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_the_parts_of_an_export_are_loaded_when_they_are_asked_for(context: RunC
     put(context, RECORDS)
     parts = [Part("jobs", 1, 2, 3, b"abc"), Part("params", 4, 5, 6, b"def")]
     key = INPUTS["b"][0].partial(RECORDS)
-    context.store.put(PARTIAL, key, pack_frames({PARTS: pl.DataFrame(parts, PART)}))
+    context.store.put(PARTIAL, key, RECORDS.pack(parts))
     found = export_parts(context, RECORDS, INPUTS)
     assert [each.instance_id for each in found] == ["a", "a", "b"]
     assert list(found[0].load()) == []
