@@ -36,7 +36,7 @@ def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integer
     code: Integers = np.zeros(rows.height, np.int64)
     count = 1
     for name in key if rows.height else ():
-        ranks, different = _ranks(rows[name])
+        ranks, different = ranks_of(rows[name])
         if count * different > _MOST_CODES:
             code, count = _dense(pl.Series(code))
         code, count = code * different + ranks, count * different
@@ -46,7 +46,7 @@ def key_order(rows: pl.DataFrame, key: Sequence[str]) -> tuple[Integers, Integer
     return order, np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)])
 
 
-def _ranks(values: pl.Series) -> tuple[Integers, int]:
+def ranks_of(values: pl.Series) -> tuple[Integers, int]:
     """Return numbers in the order of some values, 0 for null, and a number that is greater than all."""
     values = values.to_physical()
     least, greatest = values.min(), values.max()
