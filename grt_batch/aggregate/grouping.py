@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from grt_batch.columns.columns import Array, Columns, least_of, null_of
+from grt_batch.columns.order import ranks_of
 from grt_batch.schema.members import NULL
 
 Places = npt.NDArray[np.int32]
@@ -45,7 +46,7 @@ class Groups:
     @classmethod
     def of_frame(cls, rows: pl.DataFrame, keys: Iterable[str]) -> Groups:
         """Group the rows of a frame by columns of any type; encoded texts are in the order of their dictionary."""
-        return cls.in_order([_integers(rows[key]) for key in keys], rows.height)
+        return cls.in_order([ranks_of(rows[key])[0] for key in keys], rows.height)
 
     @classmethod
     def in_order(cls, arrays: Sequence[Array], rows: int) -> Groups:
@@ -149,14 +150,6 @@ def narrow(array: Integers, kind: np.dtype[Any]) -> Array:
     found = array.astype(kind)
     found[array == null_of(array)] = np.iinfo(kind).min
     return found
-
-
-def _integers(values: pl.Series) -> Array:
-    """Return integers in the order of the values."""
-    physical = values.to_physical()
-    if not physical.dtype.is_integer() or physical.dtype in (pl.Int128(), pl.UInt64()):
-        physical = physical.rank("dense")
-    return physical.cast(pl.Int64).fill_null(NULL).to_numpy()
 
 
 def _unknown(*shape: int) -> Integers:

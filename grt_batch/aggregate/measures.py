@@ -210,6 +210,7 @@ class Cube:
 
     def merge(self, parts: Sequence[Columns]) -> Columns:
         """Merge cubes to one, as if the records of all had been added to it; the order does not matter."""
+        parts = [part for part in parts if part.height]
         if len(parts) < 2:
             return parts[0] if parts else self.empty()
         return self.rolled_up(Columns.concat(parts))
@@ -259,9 +260,8 @@ class JobRows(Cube):
 
     def merge(self, parts: Sequence[Columns]) -> Columns:
         """Return the rows of all parts; no job is in two of them."""
-        if len(parts) < 2:
-            return parts[0] if parts else self.empty()
-        return self._ordered(Columns.concat(parts))
+        parts = [part for part in parts if part.height]
+        return self._ordered(Columns.concat(parts)) if parts else self.empty()
 
     @property
     def _fields(self) -> tuple[Field, ...]:

@@ -77,22 +77,16 @@ class Columns:
 
     def rows(self, which: Array | slice) -> Columns:
         """Return the rows at these places, or those where a mask is true, or a slice of them, which is a view."""
-        if not isinstance(which, slice):
-            # numpy does this for each column otherwise.
-            which = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.intp, copy=False)
-        return Columns({name: array[which] for name, array in self.arrays.items()}, self.texts)
+        if isinstance(which, slice):
+            return Columns({name: array[which] for name, array in self.arrays.items()}, self.texts)
+        # numpy does this for each column otherwise.
+        which = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.intp, copy=False)
+        return Columns({name: array.take(which, axis=0) for name, array in self.arrays.items()}, self.texts)
 
     def extended(self, arrays: Mapping[str, Array], texts: Mapping[str, Texts] | None = None) -> Columns:
         """Return these columns with others added or replaced."""
         known = {name: one for name, one in self.texts.items() if name not in arrays}
         return Columns({**self.arrays, **arrays}, {**known, **(texts or {})})
-
-    def renamed(self, names: Mapping[str, str]) -> Columns:
-        """Return the columns with other names, for those that `names` has."""
-        return Columns(
-            {names.get(name, name): array for name, array in self.arrays.items()},
-            {names.get(name, name): one for name, one in self.texts.items()},
-        )
 
     def filled(self, names: Collection[str]) -> Columns:
         """Return the columns with the empty text in place of null in those of these names."""

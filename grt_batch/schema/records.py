@@ -201,7 +201,8 @@ class _WithJobs(Mapping[str, Array]):
         if name not in self._known:
             if name not in _OF_THE_JOB:
                 raise KeyError(name)
-            self._known[name] = self._jobs[name][self._known[ROW]]
+            # Every record has its job: to look whether a place is beyond the jobs takes as long again.
+            self._known[name] = np.take(self._jobs[name], self._known[ROW], mode="clip")
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -99,7 +99,7 @@ def test_null_becomes_the_empty_text(texts: list[str | None]) -> None:
     assert found.texts["text"].names.to_list() == sorted({text or "" for text in texts})
 
 
-def test_columns_are_selected_renamed_and_extended() -> None:
+def test_columns_are_selected_and_extended() -> None:
     found = columns([("a", "z", *[None] * (len(VALUES) - 2))])
     some = found.select(["number", "text"])
     assert (list(some.arrays), list(some.texts), "text" in some, "sum" in some) == (
@@ -108,8 +108,6 @@ def test_columns_are_selected_renamed_and_extended() -> None:
         True,
         False,
     )
-    renamed = some.renamed({"text": "other"})
-    assert (list(renamed.arrays), list(renamed.texts)) == (["number", "other"], ["other"])
     number = np.array([5])
     replaced = some.extended({"text": number, "more": some["text"]}, {"more": some.texts["text"]})
     assert (list(replaced.arrays), list(replaced.texts)) == (["number", "text", "more"], ["more"])

@@ -23,8 +23,8 @@ from grt_batch.modules.helpers import (
     measured_everywhere,
     of_all_versions,
     outcomes,
+    places_within,
     repeated,
-    rows_within,
     with_all_instances,
     with_all_instances_and_versions,
     with_all_versions,
@@ -49,8 +49,8 @@ def test_a_window_ends_with_the_as_of_day_or_some_days_before() -> None:
     for length, ago, expected in ((3, 0, range(3)), (2, 3, (3, 4))):
         found = [AS_OF - timedelta(days=ago) for ago in expected]
         assert days.filter(within(ledger, length, ago=ago))["day"].to_list() == found
-        rows = rows_within(Columns.of(days), ledger, length, ago=ago)
-        assert rows.frame({"day": pl.Date()})["day"].to_list() == found
+        places = places_within(Columns.of(days), ledger, length, ago=ago)
+        assert days["day"][places].to_list() == found
 
 
 @pytest.mark.parametrize(
