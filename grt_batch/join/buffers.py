@@ -42,8 +42,9 @@ class GrowableArray:
         self._size += count
 
     def values(self) -> npt.NDArray[Any]:
-        """Return a view of the column."""
-        return self._values[: self._size]
+        """Return the column, without room to grow. No other view may be in use."""
+        self._values.resize(self._size, refcheck=False)
+        return self._values
 
 
 Rows = npt.NDArray[np.int32]

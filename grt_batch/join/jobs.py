@@ -84,6 +84,7 @@ class Joiner:
         count, repeated = len(jobs.ids), len(lines) - len(jobs.ids)
         del lines
         rows, measured = self._find_jobs(jobs)
+        jobs.table = None
         tables: dict[type[Record], Columns] = {}
         by_job = Order.of(rows.pop(Kind.DATASETS), count)
         tables[Dataset] = child_records.datasets(self._collected[Kind.DATASETS], by_job)
