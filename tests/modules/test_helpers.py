@@ -134,7 +134,7 @@ def test_rows_over_all_versions_keep_their_columns_and_dictionaries_in_order() -
     frame = VERSIONS.frame(of_versions(("b", "1"), ("a", "2")))
     rows = with_all_versions(frame)
     assert rows.columns == frame.columns
-    assert all(rows[name].cat.get_categories().is_sorted() for name in TOOL_KEY)
+    assert all(rows.schema[name].categories.is_sorted() for name in TOOL_KEY)
     assert with_all_versions(frame.clear()).height == 0
     assert with_all_versions(VERSIONS.frame(VERSIONS.empty())).height == 0
     assert everywhere(repeated(VERSIONS.empty(), INSTANCE, "a")).height == 0
