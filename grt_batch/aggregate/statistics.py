@@ -80,7 +80,7 @@ def statistics(measured: Measured, percents: Sequence[int]) -> pl.DataFrame:
     row = pl.Series("row", Groups.of(totals, key).group)
     exponent = Measurement.exponent.name
     bins = measured.counts.percentiles(key, percents, exponent)
-    rows = _exact(cube.frame(totals).with_columns(row), key, _ones(distributions))
+    rows = _exact(cube.frame(totals).with_columns(row), key, distributions)
     found = []
     for name in (f"p{percent}" for percent in percents):
         places = Columns({BIN.name: bins[name], exponent: bins[f"{name}_of"]})
@@ -124,12 +124,15 @@ def histogram(measured: Measured, metrics: Sequence[str], step_bits: int) -> pl.
 
 def _extremes(rows: pl.DataFrame, distributions: Distributions) -> list[pl.Series]:
     """Return minimum and maximum: those of fields exactly, those of ratios as other derived numbers are written."""
-    ratios = [one.name for one in distributions.of if isinstance(one.of, Ratio)]
-    of_ratios = rows[distributions.metric.name].is_in(ratios)
+    of_ratios = rows[distributions.metric.name].is_in(_ratios(distributions)).arg_true()
     return [
-        plain_text(significant(rows[derived], DERIVED_DIGITS)).zip_with(of_ratios, rows[exact]).alias(exact)
+        rows[exact].scatter(of_ratios, plain_text(significant(rows[derived].gather(of_ratios), DERIVED_DIGITS)))
         for exact, derived in (("minimum", "least"), ("maximum", "greatest"))
     ]
+
+
+def _ratios(distributions: Distributions) -> list[str]:
+    return [one.name for one in distributions.of if isinstance(one.of, Ratio)]
 
 
 def _key(distributions: Distributions) -> tuple[str, ...]:
@@ -142,14 +145,17 @@ def _ones(distributions: Distributions) -> pl.Expr:
     return Measurement.exponent.expr.replace_strict(ones, return_dtype=pl.Float64)
 
 
-def _exact(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.DataFrame:
+def _exact(totals: pl.DataFrame, key: Sequence[str], distributions: Distributions) -> pl.DataFrame:
     """Return for each `row` its key, and all that follows from sums and extremes; all products are exact."""
     squares = sum(pl.col(name).cast(pl.Float64) * 2.0**bits for name, bits in zip(_SQUARES, (64, 33, 0), strict=True))
     alone = pl.col("row").is_unique()
     fits = totals.select(alone & (squares * pl.col("n") < 2.0**124)).to_series()
     of_exponent = totals.filter(fits).partition_by(Measurement.exponent.name)
-    exact = [_exact_128(rows, key, ones) for rows in of_exponent]
-    return pl.concat([*exact, _exact_any(totals.filter(~fits), key)]).sort("row")
+    exact = [_exact_128(rows, key, _ones(distributions)) for rows in of_exponent]
+    others = totals.filter(~fits)
+    # Their extremes are written in another way.
+    of_ratios = others[distributions.metric.name].is_in(_ratios(distributions))
+    return pl.concat([*exact, _exact_any(others, key, of_ratios)]).sort("row")
 
 
 _SQUARES = tuple(SQUARES.schema())
@@ -186,8 +192,8 @@ def _exact_128(totals: pl.DataFrame, key: Sequence[str], ones: pl.Expr) -> pl.Da
     )
 
 
-def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return any rows, computed with Python's integers."""
+def _exact_any(totals: pl.DataFrame, key: Sequence[str], inexact: pl.Series) -> pl.DataFrame:
+    """Return any rows, computed with Python's integers; of some, minimum and maximum stay empty."""
     begins = np.flatnonzero(np.diff(totals["row"].cast(pl.Int64), prepend=-1))
     units = np.array([10 ** (exponent - ATTO) for exponent in totals[Measurement.exponent.name]], object)
 
@@ -200,6 +206,7 @@ def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     squares = each(np.add, SQUARES.exact(totals), units**2)
     least = each(np.minimum, totals["first_value"].to_list(), units)
     greatest = each(np.maximum, totals["last_value"].to_list(), units)
+    inexact = inexact[begins]
     variance = [
         (count * square - sum_ * sum_) / (count * (count - 1) * _ONES**2) if count > 1 else None
         for count, sum_, square in zip(n, total, squares, strict=True)
@@ -208,8 +215,8 @@ def _exact_any(totals: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         "n": n,
         "total": [_decimal(sum_) for sum_ in total],
         "mean": [sum_ / (count * _ONES) for count, sum_ in zip(n, total, strict=True)],
-        "minimum": [_decimal(value) for value in least],
-        "maximum": [_decimal(value) for value in greatest],
+        "minimum": ["" if left_out else _decimal(value) for left_out, value in zip(inexact, least, strict=True)],
+        "maximum": ["" if left_out else _decimal(value) for left_out, value in zip(inexact, greatest, strict=True)],
         "least": [value / _ONES for value in least],
         "greatest": [value / _ONES for value in greatest],
         "variance": variance,

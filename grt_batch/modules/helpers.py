@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distributions
@@ -49,11 +50,11 @@ def within(ledger: Ledger, days: int, *, ago: int = 0) -> pl.Expr:
     return pl.col(Job.day.name).is_between(last - timedelta(days=days - 1), last)
 
 
-def rows_within(rows: Columns, ledger: Ledger, days: int, *, ago: int = 0) -> Columns:
-    """Return the rows that `within` selects, of the columns of a cube."""
+def places_within(rows: Columns, ledger: Ledger, days: int, *, ago: int = 0) -> npt.NDArray[np.intp]:
+    """Return the places of the rows that `within` selects, of the columns of a cube."""
     last = (ledger.as_of - date(1970, 1, 1)).days - ago
     day = rows[Job.day.name]
-    return rows.rows((day > last - days) & (day <= last))
+    return np.flatnonzero((day > last - days) & (day <= last))
 
 
 def in_state(state: str) -> pl.Expr:

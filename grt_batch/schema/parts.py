@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from grt_batch.columns.encoded import categories, encoded
 from grt_batch.core.digest import digest
-from grt_batch.schema.tables import Table
+from grt_batch.schema.tables import Table, with_own_texts
 
 GROUPS = 32
 """The most groups of instances."""
@@ -140,8 +139,8 @@ def _content(column: pl.Series) -> Iterator[Any]:
 
 def _coded(known: pl.Series) -> Iterator[Any]:
     """Yield the texts that occur, and which of them each row has: other texts of the dictionary do not matter."""
-    own = encoded(known)
-    yield from _texts(categories(own))
+    own = with_own_texts(known)
+    yield from _texts(own.cat.get_categories())
     yield _array(own.to_physical())
 
 

@@ -23,8 +23,8 @@ from grt_batch.modules.helpers import (
     measured_everywhere,
     of_all_versions,
     outcomes,
+    places_within,
     repeated,
-    rows_within,
     with_all_instances,
     with_all_instances_and_versions,
     with_all_versions,
@@ -49,8 +49,8 @@ def test_a_window_ends_with_the_as_of_day_or_some_days_before() -> None:
     for length, ago, expected in ((3, 0, range(3)), (2, 3, (3, 4))):
         found = [AS_OF - timedelta(days=ago) for ago in expected]
         assert days.filter(within(ledger, length, ago=ago))["day"].to_list() == found
-        rows = rows_within(Columns.of(days), ledger, length, ago=ago)
-        assert rows.frame({"day": pl.Date()})["day"].to_list() == found
+        places = places_within(Columns.of(days), ledger, length, ago=ago)
+        assert days["day"][places].to_list() == found
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_rows_over_all_versions_keep_their_columns_and_dictionaries_in_order() -
     frame = VERSIONS.frame(of_versions(("b", "1"), ("a", "2")))
     rows = with_all_versions(frame)
     assert rows.columns == frame.columns
-    assert all(rows[name].cat.get_categories().is_sorted() for name in TOOL_KEY)
+    assert all(rows.schema[name].categories.is_sorted() for name in TOOL_KEY)
     assert with_all_versions(frame.clear()).height == 0
     assert with_all_versions(VERSIONS.frame(VERSIONS.empty())).height == 0
     assert everywhere(repeated(VERSIONS.empty(), INSTANCE, "a")).height == 0

@@ -27,7 +27,7 @@ from grt_batch.modules.helpers import (
     everywhere,
     in_state,
     jobs_in,
-    rows_within,
+    places_within,
     with_all_instances_and_versions,
     within,
 )
@@ -133,7 +133,7 @@ class Errors(Module):
         runtimes, jobs = _runtimes(partial, ledger), partial[JOBS.name]
 
         def period(ago: int) -> pl.DataFrame:
-            runs = _runs(runtimes.each(lambda runs: rows_within(runs, ledger, PERIOD_DAYS, ago=ago)))
+            runs = _runs(runtimes.each(lambda runs: runs.rows(places_within(runs, ledger, PERIOD_DAYS, ago=ago))))
             rows = _finished(jobs.filter(within(ledger, PERIOD_DAYS, ago=ago))).join(runs, on=_KEY, how="left")
             # The value that stands for a bin may lie beyond all values in it.
             return rows.with_columns(pl.col("runs", "longer").fill_null(0), pl.col("p50").clip(*_EXTENTS))
@@ -151,7 +151,7 @@ def _runtimes(partial: Partial, ledger: Ledger) -> Binned:
     """Return the runtimes of both periods, for each instance and tool; `runs` has how many are in each run, and how
     many of them are longer than the median of both periods."""
     runtimes = Binned.of(partial.columns[RUNTIMES.name], (*_KEY, Job.day.name))
-    runtimes = runtimes.each(lambda runs: everywhere(rows_within(runs, ledger, WINDOW_DAYS)))
+    runtimes = runtimes.each(lambda runs: everywhere(runs.rows(places_within(runs, ledger, WINDOW_DAYS))))
     median = runtimes.percentiles(_KEY, (50,))["p50"]
     count, longer = runtimes.above(median[Groups.of(runtimes.runs, _KEY).group])
     return runtimes.each(lambda runs: runs.extended({"runs": count, "longer": longer}))
