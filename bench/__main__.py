@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import others, report
-from bench.cases import SETS, Case, cases, uploads
+from bench.cases import NAMES, SETS, Case, cases, uploads
 from bench.contest import Contender, Failed, Killed, Setting
 from bench.ours import Ours
 from grt_batch import __version__
@@ -60,6 +60,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--few", type=int, default=8, help="large archives (default: 8)")
     parser.add_argument("--many", type=int, default=400, help="small archives (default: 400)")
     parser.add_argument("--nightly", type=int, default=100, help="archives where one is new (default: 100)")
+    parser.add_argument("--cases", nargs="+", choices=NAMES, default=NAMES, help="default: all")
     parser.add_argument("--data", type=Path, default=DATA, help="where samples are kept (default: bench/data)")
     parser.add_argument("--results", type=Path, help="default: bench/results-SET.json")
     return parser.parse_args(arguments)
@@ -89,6 +90,8 @@ def _rounds(setting: Setting, options: argparse.Namespace) -> Iterator[Mapping[s
     """Yield after each round all that was measured, by the case and the contender."""
     runs: list[tuple[Case, Path, Ours, list[Contender]]] = []
     for case in cases(options.jobs, options.few, options.many, options.nightly):
+        if case.name not in options.cases:
+            continue
         found = uploads(options.data.resolve(), options.set, case)
         ours = Ours(setting, case, found)
         further = others.contenders(setting, found, ours.reports) if case.others else ()

@@ -99,7 +99,9 @@ def _fitted(points: np.ndarray, before: Cost) -> Cost:
 
 
 def _law(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return factor and power of the law y = factor * x ** power."""
+    """Return factor and power of the law y = factor * x ** power. Raises Failed where the runs do not show it."""
+    if any(value <= 0 for point in points for value in point) or len({x for x, _ in points}) == 1:
+        raise Failed("the runs must differ in the sizes of archives and instances, and have two archives of each")
     x, y = np.log(np.array(points)).T
     power, factor = np.polyfit(x, y, 1)
     return float(np.exp(factor)), float(power)
@@ -157,7 +159,7 @@ def _runs(options: argparse.Namespace, folder: Path) -> list[Path]:
     options.data.mkdir(parents=True, exist_ok=True)
     files = []
     jobs = options.jobs
-    for number, case in enumerate((Case("few", jobs, 4), Case("more jobs", 4 * jobs, 4), Case("many", jobs, 100))):
+    for number, case in enumerate((Case("few", jobs, 8), Case("more jobs", 4 * jobs, 8), Case("many", jobs, 100))):
         home = folder / str(number)
         home.mkdir()
         files += measured((1,), uploads(options.data.resolve(), "main", case), home, options.repeats)

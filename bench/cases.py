@@ -18,6 +18,7 @@ _INSTANCES = 4
 FEW, TWICE, FOURFOLD = "few", "few, twice", "few, fourfold"
 MANY, MANY_FOURFOLD = "many", "many, fourfold"
 NIGHTLY, SINGLE = "nightly", "single"
+NAMES = (FEW, TWICE, FOURFOLD, MANY, MANY_FOURFOLD, NIGHTLY, SINGLE)
 
 
 @dataclass(frozen=True)

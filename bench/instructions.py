@@ -90,7 +90,11 @@ def _rates(count: float, size: float, jobs: int) -> tuple[float, float]:
 def table(sets: Mapping[str, Rows]) -> str:
     """Return a table of instructions a job and a byte, for each set."""
     titles = ("stage", *(title for of in sets for title in (f"{of}: a job", "a byte")))
-    names = dict.fromkeys(name for of in reversed(list(sets)) for name in sets[of])
+    found = dict.fromkeys(name for of in reversed(list(sets)) for name in sets[of])
+    names = [
+        *(stage.value for stage in Stage if stage.value in found),
+        *(name for name in found if name not in {*Stage}),
+    ]
     lines = [titles]
     for name in names:
         rates = (sets[of].get(name, (0, 0)) for of in sets)

@@ -94,7 +94,8 @@ def _rows(results: Results) -> Iterator[tuple[str, ...]]:
 def _marginal(results: Results) -> Iterator[tuple[str, ...]]:
     """Yield a row for each contender that read few and many archives."""
     figures = Figures(results)
-    of_each = [results["cases"][name]["contenders"].keys() for name in (FEW, FOURFOLD, MANY, MANY_FOURFOLD)]
+    measured = {name: case["contenders"].keys() for name, case in results["cases"].items()}
+    of_each = [measured.get(name, ()) for name in (FEW, FOURFOLD, MANY, MANY_FOURFOLD)]
     for contender in (name for name in of_each[0] if name != NOTHING_NEW and all(name in of for of in of_each)):
         row = [contender]
         for pair in ((FEW, FOURFOLD), (MANY, MANY_FOURFOLD)):

@@ -86,6 +86,11 @@ def test_a_stage_that_no_run_had_keeps_its_cost(files: list[Path]) -> None:
     assert Stage.STORE not in calibration.costs_of(runs)
 
 
+def test_runs_of_one_size_show_no_law(files: list[Path]) -> None:
+    with pytest.raises(SystemExit, match=r"^bench: the runs must differ in the sizes"):
+        calibration.main(["--runs", str(files[0]), str(files[0])])
+
+
 def test_a_model_without_a_place_for_it_stays_as_it_is() -> None:
     with pytest.raises(Failed, match="0 places"):
         calibration.put({Stage.JOIN: Cost(5e6)}, {}, "# another\n")
