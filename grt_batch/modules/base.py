@@ -19,6 +19,7 @@ import polars as pl
 from grt_batch.aggregate.measures import Cube
 from grt_batch.frames.dictionaries import alike
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
+from grt_batch.schema.parts import ALL
 from grt_batch.schema.records import RECORDS, Job, Record, Records
 from grt_batch.schema.tables import Table
 
@@ -34,7 +35,7 @@ INSTANCE = "instance_id"
 """The column with the id of the instance, which the cubes of `rows` have."""
 
 
-ALL_INSTANCES = "*"
+ALL_INSTANCES = ALL
 """The instance_id of rows of all instances together."""
 
 
