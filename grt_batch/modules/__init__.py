@@ -9,7 +9,7 @@ from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import Count, Cube, Extent, JobRows, Squares, Sum, known_sum
 from grt_batch.aggregate.sketch import bin_field
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, histogram, statistics
-from grt_batch.ledger.ledger import Ledger
+from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, Module, Partial
 from grt_batch.modules.helpers import (
     PERIODS,
@@ -60,6 +60,7 @@ __all__ = [
     "Extent",
     "Field",
     "FromPublicInstances",
+    "InstanceEntry",
     "Job",
     "JobRows",
     "Leaf",

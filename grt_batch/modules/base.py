@@ -24,6 +24,7 @@ from grt_batch.columns import packing
 from grt_batch.columns.columns import Columns
 from grt_batch.columns.texts import Texts
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
+from grt_batch.schema.parts import ALL
 from grt_batch.schema.records import RECORDS, Field, Job, Record
 from grt_batch.schema.tables import Table
 
@@ -40,7 +41,7 @@ INSTANCE_KEY = Field(INSTANCE, pl.String(), "", "the instance")
 """The key that the cubes of `rows` have before those that they declare."""
 
 
-ALL_INSTANCES = "*"
+ALL_INSTANCES = ALL
 """The instance_id of rows of all instances together."""
 
 

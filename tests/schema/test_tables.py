@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -285,3 +286,31 @@ def test_rows_beyond_a_slice_are_all_written_in_their_order(monkeypatch: pytest.
     parts = list(render(PLAIN, pl.DataFrame({"text": names}, schema=PLAIN.schema)))
     assert b"".join(parts).decode().splitlines() == names
     assert len(parts) == -(-height // 3)
+
+
+DATED = (
+    Column("instance_id", Type.TEXT, "instance"),
+    Column("day", Type.DATE, "day"),
+    Column("tool", Type.TEXT, "tool"),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        (("tool", "instance_id"), {"of_instances": True}),
+        (("instance_id",), {"of_instances": True}),
+        (("instance_id", "day"), {"by_year": "day"}),
+        (("instance_id", "tool", "day"), {"of_instances": True, "by_year": "day"}),
+        (("instance_id", "tool"), {"of_instances": True, "by_year": "tool"}),
+    ],
+)
+def test_a_key_that_cannot_be_kept_apart_is_refused(key: tuple[str, ...], options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="table odd"):
+        Table("odd", "a table", key, DATED, **options)
+
+
+def test_rows_are_kept_apart_by_instance_where_there_may_be_several() -> None:
+    keys = {("instance_id", "day"): True, ("instance_id",): False, ("tool", "instance_id"): False}
+    assert {key: Table("one", "a table", key, DATED).by_instance for key in keys} == keys
+    assert Table("one", "a table", ("instance_id", "day"), DATED, of_instances=True, by_year="day").by_instance
