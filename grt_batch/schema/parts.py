@@ -140,7 +140,8 @@ def _content(column: pl.Series) -> Iterator[Any]:
 def _coded(known: pl.Series) -> Iterator[Any]:
     """Yield the texts that occur, and which of them each row has: other texts of the dictionary do not matter."""
     own = with_own_texts(known)
-    yield from _texts(own.cat.get_categories())
+    assert isinstance(own.dtype, pl.Enum)
+    yield from _texts(own.dtype.categories)
     yield _array(own.to_physical())
 
 
