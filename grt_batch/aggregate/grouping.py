@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from grt_batch.columns.columns import Array, Columns, least_of, null_of
-from grt_batch.columns.order import ranks_of
+from grt_batch.columns.encoded import ranks_of
 from grt_batch.schema.members import NULL
 
 Places = npt.NDArray[np.int32]

@@ -11,8 +11,7 @@ from enum import Enum
 import numpy as np
 import polars as pl
 
-from grt_batch.columns.columns import Columns
-from grt_batch.columns.order import key_order
+from grt_batch.columns.encoded import categories, encoded, key_order
 from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.figures import ALL_DIGITS, DERIVED_DIGITS, exact_text, plain_text, significant
 from grt_batch.schema.records import Field
@@ -174,7 +173,7 @@ class Table:
                 raise ValueError(f"table {self.name}: null in the key column {column.name}")
         # Encoded texts are sorted by their codes.
         texts = [name for name, kind in types.items() if isinstance(kind, pl.Enum)]
-        rows = rows.with_columns(_in_order(rows[name]) for name in texts)
+        rows = rows.with_columns(encoded(rows[name]) for name in texts)
         order, begins = key_order(rows, self.key)
         rows = rows[order]
         if not self.index and len(begins) < rows.height:
@@ -249,16 +248,9 @@ def _figures(column: Column, values: pl.Series, bounds: Mapping[str, pl.Series])
     return text.alias(column.name)
 
 
-def _in_order(texts: pl.Series) -> pl.Series:
-    """Return encoded texts with a dictionary of just those that occur, in order."""
-    if isinstance(texts.dtype, pl.Enum) and not texts.dtype.categories.is_sorted():
-        texts = texts.cast(pl.String)
-    return Columns.of(texts.to_frame()).own_texts().frame({texts.name: pl.String()}).to_series()
-
-
 def _escaped(values: pl.Series) -> pl.Series:
     """Escape texts; where they are encoded, each text of the dictionary once."""
-    texts = values.dtype.categories if isinstance(values.dtype, pl.Enum) else values
+    texts = categories(values) if isinstance(values.dtype, pl.Enum) else values
     # Few texts hold such a character, and one search is faster than four replacements.
     if not texts.str.contains_any(list(ESCAPES)).any():
         return values
