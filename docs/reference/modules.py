@@ -11,7 +11,7 @@ from itertools import pairwise
 from types import ModuleType
 
 import grt_batch.modules as house
-from grt_batch.aggregate import distributions, measures, sketch, statistics
+from grt_batch.aggregate import binned, distributions, measures, sketch, statistics
 from grt_batch.aggregate.measures import Count, Cube, Measure
 from grt_batch.ledger import ledger
 from grt_batch.modules import base, helpers
@@ -61,7 +61,7 @@ def modules() -> str:
 
 _AUTHOR = {
     "Cubes and measures": (measures, distributions),
-    "Numbers from cubes": (sketch, statistics),
+    "Numbers from cubes": (sketch, binned, statistics),
     "Helpers for `rows`": (base, helpers),
     "Tables and who may see them": (schema_tables, figures, visibility),
     "What else a report is given": (ledger, records),

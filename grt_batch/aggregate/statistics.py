@@ -71,7 +71,10 @@ class Measured:
 def statistics(measured: Measured, percents: Sequence[int]) -> pl.DataFrame:
     """Return a row for each group and metric, in units: n, total, minimum and maximum (decimal texts, for columns with
     the scale None; exact, but for the extremes of a ratio), mean, variance and stddev (of a sample, null for one
-    value), and the percentiles, as p50 and so on."""
+    value), and the percentiles, as p50 and so on.
+
+    Reports have `measured` by `measured_everywhere`.
+    """
     distributions = measured.distributions
     key = distributions.metric.name, *distributions.key_names
     cube = distributions.totals

@@ -111,15 +111,16 @@ def with_all_instances_and_versions(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def measured_everywhere(distributions: Distributions, partial: Partial) -> Measured:
-    """Return what distributions have counted, for `statistics`: of each instance and of `*`, of each version of a tool
-    and of `*`."""
+    """Return what distributions have counted, for `statistics`: of each instance and of `*`, and where TOOL_KEY is
+    among their keys, of each version of a tool and of `*`."""
     of_each = replace(distributions, keys=(INSTANCE_KEY, *distributions.keys))
     return Measured.of(of_each, partial.columns).each(everywhere)
 
 
 def everywhere(rows: Columns) -> Columns:
     """Do what `with_all_instances_and_versions` does, with the columns of a cube."""
-    both = Columns.concat([rows, of_all_versions(rows)])
+    versions = [of_all_versions(rows)] if all(name in rows for name in TOOL_KEY) else []
+    both = Columns.concat([rows, *versions])
     return Columns.concat([both, repeated(both, INSTANCE, ALL_INSTANCES)])
 
 

@@ -164,3 +164,10 @@ def test_distributions_are_those_of_each_instance_and_version_and_of_all() -> No
         ("two", "*", 1): "2",
         ("two", "2", 1): "2",
     }
+
+
+def test_distributions_without_versions_are_those_of_each_instance_and_of_all() -> None:
+    of_states = Distributions("runtimes", (Job.state,), (Distribution("runtime", Job.runtime),))
+    counted = {name: of_states.add(records([{"state": "ok", "runtime": 10**7}])[Job]) for name in ("one", "two")}
+    rows = statistics(measured_everywhere(of_states, concat_instances(of_states.cubes, counted)), (50,))
+    assert sorted(rows.select(INSTANCE, "state", "n").rows()) == [("*", "ok", 2), ("one", "ok", 1), ("two", "ok", 1)]
