@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "performance.md"
 
 _HEADER = ("jobs", "archives", "contender", "s", "least to most", "/ floor", "CPU s", "MB", "work folder / archives")
+_ONE_MORE = ("one more job", "in few archives, µs", "/ floor", "in many archives, µs", "/ floor")
 
 
 def results_of(name: str) -> Path:
@@ -49,7 +50,7 @@ def _lines(file: str) -> Sequence[str]:
 
 def text(results: Results) -> str:
     """Return the results as Markdown."""
-    on, verdict = results["machine"], []
+    on, verdict, marginal = results["machine"], [], list(_marginal(results))
     if results["set"] == "main":
         verdict = [*grid(targets.verdicts(results)), ""]
     return "\n".join(
@@ -61,9 +62,7 @@ def text(results: Results) -> str:
             *verdict,
             *grid([_HEADER, *_rows(results)]),
             "",
-            *grid(
-                [("one more job", "few archives, µs", "/ floor", "many archives, µs", "/ floor"), *_marginal(results)]
-            ),
+            *(grid([_ONE_MORE, *marginal]) if marginal else ()),
             "",
             *_sentences(results),
             f"Again: `make bench SET={results['set']} JOBS={results['jobs']} REPEATS={results['rounds']}`",
