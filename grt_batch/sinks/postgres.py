@@ -42,6 +42,11 @@ _BYTES_AHEAD = 64 << 20
 """Bytes of text that may wait for the server in memory, beside one part of any size."""
 
 
+_STATISTICS_TARGET = "25"
+"""A quarter of PostgreSQL's own: a table has several partitions, and a sample of each takes as long as one of a whole
+table. (53 partitions of 1.1 million rows: 0.5 s in place of 2.0.)"""
+
+
 _CANCEL_SECONDS = 0.5
 
 
@@ -152,10 +157,11 @@ class Publication(Sink):
         self._link = self._context.__enter__()
         try:
             self._cursor = self._link.cursor()
+            settings = {**SERVER_PATIENCE, "default_statistics_target": _STATISTICS_TARGET}
             self._cursor.execute(
                 "SELECT set_config(name, value, false) FROM unnest(%s, %s) AS wanted (name, value)"
                 " WHERE name IN (SELECT name FROM pg_settings)",
-                (list(SERVER_PATIENCE), list(SERVER_PATIENCE.values())),
+                (list(settings), list(settings.values())),
             )
             lock_database(self._cursor)
             patiently(self._cursor, lambda: prepare(self._cursor, self._tables), **self._patience)
