@@ -9,7 +9,7 @@ from pathlib import Path
 import containers
 import documents
 import lines
-import polars as pl
+import numpy as np
 import pytest
 from corpus import DOCUMENTS, Damaged, corpus, good
 from properties import check_line
@@ -19,12 +19,12 @@ from grt_batch.core.errors import Quarantine
 from grt_batch.core.timing import Clock
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.read import read_archive
-from grt_batch.pipeline.tasks import Frames, run_here
+from grt_batch.pipeline.tasks import run_here
 from grt_batch.schema.members import Kind
-from grt_batch.schema.records import RECORDS, Job
+from grt_batch.schema.records import RECORDS, Job, Records
 from grt_batch.uploads.metadata import read_report
 
-Read = tuple[Account, Frames | None, bytes]
+Read = tuple[Account, Records | None, bytes]
 ALL_KINDS = tuple(kind for kind in RECORDS if kind != Job.kind)
 DAMAGES = [*(change.__name__ for change in (*lines.DAMAGES, *containers.DAMAGES)), "document"]
 
@@ -59,7 +59,7 @@ def reason_of_document(archive: Damaged) -> str | None:
     return None
 
 
-def check_account(archive: Damaged, account: Account, frames: Frames, rejects: bytes) -> None:
+def check_account(archive: Damaged, account: Account, records: Records, rejects: bytes) -> None:
     """What holds of every archive that is published: nothing that was read is lost."""
     in_file = Counter(row.split(b"\t")[0].decode() for row in rejects.splitlines())
     for name, members in account.members.items():
@@ -70,11 +70,11 @@ def check_account(archive: Damaged, account: Account, frames: Frames, rejects: b
         assert sum(n for kind, _, n in account.reasons if kind == name) == members.rejected + members.fragments
     assert not in_file
     assert all(row.count(b"\t") == 4 and row.decode() for row in rejects.removesuffix(b"\n").split(b"\n") if row)
-    jobs = frames[Job.kind]
+    jobs = records[Job]
+    ids = jobs[Job.job_id.name]
     assert account.jobs == jobs.height == account.accepted(Kind.JOBS) - account.repeated
-    assert jobs[Job.job_id.name].is_sorted()
-    assert jobs[Job.job_id.name].is_unique().all()
-    assert all(set(frames[kind][Job.job_id.name]) <= set(jobs[Job.job_id.name]) for kind in frames)
+    assert np.array_equal(ids, np.unique(ids))
+    assert all(np.isin(records[record][Job.job_id.name], ids).all() for record in records.tables)
     for kind, text in (archive.members or {}).items():
         lines_of_text = text.count(b"\n") + (text[-1:] not in (b"\n", b""))
         counted = account.members[kind.value].lines if kind.value in account.members else 0
@@ -91,14 +91,14 @@ def test_a_damaged_archive_is_accounted_for_or_in_quarantine(
     for archive, wanted in zip(damaged[damage], cycle((ALL_KINDS, (), (), ())), strict=False):
         reason = reason_of_document(archive)
         if reason is None:
-            account, frames, rejects = read(archive.write(uploads), wanted)
+            account, records, rejects = read(archive.write(uploads), wanted)
             reason = account.quarantine
         if reason is not None:
             check_line(reason)
             fates["quarantined"] += 1
         else:
-            assert frames is not None
-            check_account(archive, account, frames, rejects)
+            assert records is not None
+            check_account(archive, account, records, rejects)
             fates["rejects" if rejects else "whole"] += 1
     if damage.startswith("cut_") and damage != "cut_off":
         assert fates["quarantined"] == fates.total(), "what was cut off is never whole"
@@ -120,21 +120,23 @@ def test_an_archive_gives_the_same_after_a_damaged_one(damaged: dict[str, list[D
 
 
 def same(one: Read, other: Read) -> bool:
-    (account, frames, rejects), (other_account, other_frames, other_rejects) = one, other
-    assert frames is not None
-    assert other_frames is not None
-    alike = frames.keys() == other_frames.keys() and all(frames[kind].equals(other_frames[kind]) for kind in frames)
+    (account, records, rejects), (other_account, other_records, other_rejects) = one, other
+    assert records is not None
+    assert other_records is not None
+    alike = records.tables.keys() == other_records.tables.keys() and all(
+        records.frame(record).equals(other_records.frame(record)) for record in records.tables
+    )
     return alike and account == other_account and rejects == other_rejects
 
 
 def test_the_good_archive_is_good(tmp_path: Path) -> None:
-    account, frames, rejects = read(good().write(tmp_path))
+    account, records, rejects = read(good().write(tmp_path))
     assert (account.quarantine, rejects) == (None, b"")
-    assert frames is not None
-    check_account(good(), account, frames, rejects)
-    assert not [name for name, frame in frames.items() if frame.is_empty()]
+    assert records is not None
+    check_account(good(), account, records, rejects)
+    assert all(records[record].height for record in records.tables)
     assert account.jobs == 6
-    assert pl.Series(frames[Job.kind]["runtime"]).to_list() == [75_000_000] * 6
+    assert records[Job]["runtime"].tolist() == [75_000_000] * 6
 
 
 def test_the_corpus_is_large_and_always_the_same(damaged: dict[str, list[Damaged]]) -> None:

@@ -21,12 +21,11 @@ from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.param_values import REDACTED, VALUE_BYTES
 from grt_batch.decode.redaction import Redaction
-from grt_batch.join.child_records import attached
 from grt_batch.modules.exports.lake import Lake
 from grt_batch.pipeline.read import read_archive, redaction_of
 from grt_batch.pipeline.tasks import RunTasks, run_here
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import RECORDS, Job, Leaf, Records
+from grt_batch.schema.records import RECORDS, Leaf
 from grt_batch.uploads.archive import ArchiveReader, Block, Header
 from grt_batch.uploads.unpacking import Limits
 
@@ -118,8 +117,8 @@ def test_an_archive_of_too_many_rejects_is_in_quarantine(tmp_path: Path) -> None
     ended: list[bool] = []
 
     def read(most: int) -> str | None:
-        account, frames, rejects = read_archive(tar, Config(max_reject_bytes=most), (), watched(ended), Clock(), skip)
-        assert (frames is None) == (account.quarantine is not None)
+        account, records, rejects = read_archive(tar, Config(max_reject_bytes=most), (), watched(ended), Clock(), skip)
+        assert (records is None) == (account.quarantine is not None)
         assert len(rejects) <= size
         return account.quarantine
 
@@ -251,10 +250,6 @@ def test_the_first_years_are_months_of_the_lake_too(tmp_path: Path) -> None:
     jobs = b"".join(line(job, "Cut1", "1.0", "ok", f"{day} 00:00:00") for job, day in enumerate(days))
     tar = tmp_path / "0.tar.gz"
     tar.write_bytes(packed(member(Kind.JOBS, HEADERS[Kind.JOBS] + jobs)))
-    _, frames, _ = read_archive(tar, Config(), tuple(RECORDS)[1:], run_here, Clock(), skip)
-    assert frames is not None
-    joined = {
-        record: frames[kind] if record is Job else attached(frames[Job.kind], frames[kind])
-        for kind, record in RECORDS.items()
-    }
-    assert [part.name for part in Lake().parts(Records(joined))] == [f"jobs/{day[:7]}" for day in days]
+    _, records, _ = read_archive(tar, Config(), tuple(RECORDS)[1:], run_here, Clock(), skip)
+    assert records is not None
+    assert [part.name for part in Lake().parts(records)] == [f"jobs/{day[:7]}" for day in days]
