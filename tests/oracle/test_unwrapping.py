@@ -64,12 +64,12 @@ def test_leaves_are_those_of_the_oracle(
     oracle = Oracle(uploads, tmp_path, settings | {"change_runtime_percent": 23, "fresh_days": 6})
     found = 0
     for archive in scan(uploads).archives:
-        account, frames, _ = read_archive(archive.tar, Config(), (Leaf.kind,), run_here, Clock(), lambda _: None)
-        assert frames is not None
+        account, records, _ = read_archive(archive.tar, Config(), (Leaf.kind,), run_here, Clock(), lambda _: None)
+        assert records is not None
         expected = oracle.link.execute(
             "SELECT job_id, name, value, names_data FROM leaf WHERE instance_id = ?", [archive.instance_id]
         ).fetchall()
-        rows = [row[:4] for row in frames[Leaf.kind].rows()]
+        rows = records.frame(Leaf).select("job_id", "name", "value", "names_data").rows()
         assert len(rows) == len(expected)
         assert set(rows) == set(expected)
         found += account.total("left_out")

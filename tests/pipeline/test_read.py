@@ -28,7 +28,7 @@ def read(tar: Path, config: Config) -> tuple[Account, list[int] | None, bytes, l
     """The account, the ids of the jobs, the reject file, and what was told of the progress."""
     told: list[int] = []
     account, records, rejects = read_archive(tar, config, (), run_here, Clock(), told.append)
-    return account, None if records is None else records[Job]["job_id"].to_list(), rejects, told
+    return account, None if records is None else records[Job]["job_id"].tolist(), rejects, told
 
 
 def archive(folder: Path, *lines: bytes) -> Path:

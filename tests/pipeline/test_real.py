@@ -69,11 +69,11 @@ def _read(tar: Path) -> Real:
             yield decoded[-1]
 
     # Small blocks: many cuts in each member.
-    account, frames, rejects = read_archive(tar, Config(block_bytes=100_000), (), keep, Clock(), lambda done: None)
+    account, records, rejects = read_archive(tar, Config(block_bytes=100_000), (), keep, Clock(), lambda done: None)
     assert account.quarantine is None
-    assert frames is not None
+    assert records is not None
     lines = [line.split("\t") for line in rejects.decode().splitlines()]
-    return Real(tar.name.removesuffix(".tar.gz"), account, frames[Job.kind], lines, decoded)
+    return Real(tar.name.removesuffix(".tar.gz"), account, records.frame(Job), lines, decoded)
 
 
 def instance(name: str) -> tuple[Real, ...]:
