@@ -130,13 +130,13 @@ def _orders(
 ) -> Iterator[RenderOrder]:
     """Yield the orders for the tables of a module that change: one for all tables of all instances together, and one
     for each group of instances."""
-    names = [table.name for table in module.tables]
-    found: dict[Group, list[str]] = {}
+    of_instances = {table.name: table.of_instances for table in module.tables}
+    found: dict[tuple[Group, bool], list[str]] = {}
     for place in changed:
-        if place.table in names:
-            found.setdefault(place.group, []).append(place.table)
+        if place.table in of_instances:
+            found.setdefault((place.group, of_instances[place.table]), []).append(place.table)
     public = {instance.instance_id: instance.metadata.public for instance in reduced.ledger.instances}
-    for group, tables in found.items():
+    for (group, _), tables in found.items():
         instances = {name: public[name] for name in group.instances or public}
         merged = tuple(merged for merged in reduced.merged[module.name] if merged.instance_id in instances)
         rendering = _rendering(context, reduced, group, tables)

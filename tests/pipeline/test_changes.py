@@ -182,3 +182,14 @@ def test_more_instances_than_groups_share_their_parts(
     ((_, years),) = made(texts, "tool_day")
     assert years == Years(2024, 2025)
     assert as_from_nothing(site, server, tmp_path / "again")
+
+
+def test_without_any_job_the_tables_are_empty(site: Site, tmp_path: Path) -> None:
+    """In the run that finds none, and in the next one."""
+    empty = replace(site.config, uploads=tmp_path / "empty", work=tmp_path / "none", reports=tmp_path / "no reports")
+    write_archive(empty.uploads / "a" / "archives", "1", dict(HEADERS), version=2, generated=NOON)
+    for _ in range(2):
+        Site(empty).run(MODULES)
+    assert query(site.config.database, "SELECT count(*) FROM grt.tool_day") == [(0,)]
+    assert (empty.reports / "latest" / "tool_day.tsv").read_text().count("\n") == 1
+    assert (empty.reports / "latest" / "tool_usage.tsv").read_text().count("\n") == 1
