@@ -181,6 +181,8 @@ def _narrowed(array: Array, nulls: bool) -> tuple[Array, _Digits]:
     if unit > 1:
         unit = int(np.gcd.reduce(above % unit, initial=unit))
     unit = max(unit, 1)
+    if least - unit * nulls < -(1 << 63):
+        return array, _Digits(array.dtype.str)
     above += unit * nulls
     kind = next(kind for kind in ("<u1", "<u2", "<u4", "<u8") if span // unit + nulls <= np.iinfo(kind).max)
     digits = (above if unit == 1 else above // unit).astype(kind)

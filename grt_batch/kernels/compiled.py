@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import update_wrapper
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from grt_batch.kernels.cache import keep, kept
 from grt_batch.kernels.machine_code import MachineCode, link
+from grt_batch.kernels.source import ArrayType, Instruction, Source, Type
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -27,20 +26,6 @@ _C, _F, _ALIGNED, _WRITEABLE = 0x1, 0x2, 0x100, 0x400
 
 
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
-
-
-class ArrayType(NamedTuple):
-    """The type of an array, as machine code depends on it. `layout` is that of numpy: C, F or A, which is neither."""
-
-    dtype: str
-    dimensions: int
-    layout: str
-    writeable: bool
-    aligned: bool
-
-
-Type = ArrayType | str
-"""The type of an argument: of an array, or the name of numpy's type of a number."""
 
 
 def compiled(function: _Function) -> _Function:
@@ -53,18 +38,6 @@ def inlined(function: _Function) -> _Function:
     return function if _interpreted() else Kernel(function, inline=True)  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
-class Instruction:
-    """A function that writes machine instructions; only kernels call it.
-
-    It gets the builder of llvmlite and the values of its arguments, of an array the pointer to its data. `result` is
-    the type of the value that it returns.
-    """
-
-    result: str
-    write: Callable[..., Any]
-
-
 def instruction(result: str) -> Callable[[Callable[..., Any]], Any]:
     """Declare a function that writes the machine instructions for its call, and the type of what they compute."""
     return lambda function: Instruction(result, function)
@@ -75,14 +48,11 @@ def _interpreted() -> bool:
     return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
-class Kernel:
+class Kernel(Source):
     """A function that is called as machine code."""
 
     def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
-        update_wrapper(self, function)
-        self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        self.function = function
-        self.inline = inline
+        super().__init__(function, inline=inline)
         self.signatures: dict[tuple[Type, ...], Callable[..., Any]] = {}
         self._known: dict[tuple[object, ...], Callable[..., Any]] = {}
         self._lock = Lock()

@@ -22,8 +22,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from grt_batch.kernels.compiled import ArrayType, Instruction, Kernel, Type
 from grt_batch.kernels.machine_code import MachineCode
+from grt_batch.kernels.source import ArrayType, Instruction, Source, Type
 
 # Without numba's runtime a kernel cannot make arrays, and does not count references to its arguments: in functions
 # that run once a field, counting took a third of the time.
@@ -44,7 +44,7 @@ _PARTS = ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides")
 """What numba passes of an array, in this order; of shape and strides a number for each dimension."""
 
 
-def machine_code(kernel: Kernel, signature: Sequence[Type]) -> MachineCode:
+def machine_code(kernel: Source, signature: Sequence[Type]) -> MachineCode:
     """Compile a kernel for arguments of these types."""
     arguments = tuple(map(_numba_type, signature))
     with global_compiler_lock:
@@ -69,7 +69,7 @@ def machine_code(kernel: Kernel, signature: Sequence[Type]) -> MachineCode:
 
 
 @cache
-def dispatcher(function: Kernel | Instruction) -> Any:
+def dispatcher(function: Source | Instruction) -> Any:
     """Return what numba makes of a function, to be called from others that numba compiles."""
     if isinstance(function, Instruction):
         return intrinsic(_typed(function))
@@ -100,7 +100,7 @@ def _known_to_numba(function: Callable[..., Any]) -> Callable[..., Any]:
     assert isinstance(function, FunctionType)
     names = dict(function.__globals__)
     for name in function.__code__.co_names:
-        if isinstance(names.get(name), Kernel | Instruction):
+        if isinstance(names.get(name), Source | Instruction):
             names[name] = dispatcher(names[name])
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
 

@@ -22,7 +22,7 @@ def test_a_profile_can_be_read(call: Call, good: Path, tmp_path: Path, database:
     assert {"main", "COPY"} < names
     spans = [event for event in events if event["ph"] == "X"]
     found = Counter(event["name"] for event in spans)
-    assert found["lead"] == 5  # four archives, one of them again without its superseded jobs
+    assert found["lead"] == 4  # the archives, each of them once
     # What a module counts in an instance, and its cubes of the last days.
     assert found["merge"] == 14
     assert {event["args"]["of"].split("/")[0] for event in spans if event["name"] == "lead"} == {

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import polars as pl
+import polars.selectors as cs
 import pytest
 from build import HEADERS, examples, line, write_archive
 from calling import Call, places, query
@@ -295,7 +296,7 @@ def add_secrets(root: Path) -> None:
     write_archive(root / "one" / "archives", "1", members, generated="1719000000")
 
 
-def told(raw: bytes) -> Iterator[tuple[str, str]]:
+def stored(raw: bytes) -> Iterator[tuple[str, str]]:
     """The texts of what the store has of a module, whichever it is: those of each cube, or the parts of an export."""
     try:
         for name, table in unpack(raw).items():
@@ -303,6 +304,12 @@ def told(raw: bytes) -> Iterator[tuple[str, str]]:
     except (TypeError, ValueError):
         for part in RECORDS_EXPORT.unpack(raw):
             yield part.name, _unpacked(part.data)
+
+
+def told(frame: pl.DataFrame) -> Iterator[str]:
+    """All texts of a frame."""
+    for column in frame.select(cs.string() | cs.enum()).iter_columns():
+        yield from map(str, column)
 
 
 def everything(config: Config) -> Iterator[tuple[str, str]]:
@@ -315,7 +322,7 @@ def everything(config: Config) -> Iterator[tuple[str, str]]:
         raw = store.get(kind, file.name)
         assert raw is not None
         if kind in (PARTIAL, "merged"):
-            for name, text in told(raw):
+            for name, text in stored(raw):
                 yield f"{kind} {name}", text
         else:
             yield kind, raw.decode("latin-1")

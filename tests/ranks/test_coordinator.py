@@ -14,11 +14,9 @@ import pytest
 from build import line, write_archive
 from fake_ranks import SECONDS, Aborted, FakeTransport, Network
 
-from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, RankLost
 from grt_batch.modules.registry import discover
-from grt_batch.pipeline.keys import PARTIAL
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome, reduce_archive
 from grt_batch.pipeline.tasks import DecodeTask, run_here
 from grt_batch.ranks.coordinator import Coordinator
@@ -86,24 +84,17 @@ def outcomes_of(outcomes: Iterator[ReduceOutcome]) -> list[ReduceOutcome]:
     return sorted(outcomes, key=lambda outcome: (outcome.instance_id, outcome.archive))
 
 
-def content(work: Path) -> dict[str, object]:
-    """All entries of the store. Of partials the rows: two calls of polars lay out equal texts in different bytes."""
+def content(work: Path) -> dict[str, bytes]:
+    """All entries of the store."""
     store = Store(work / "store")
-    entries: dict[str, object] = {}
+    entries: dict[str, bytes] = {}
     for file in store.root.rglob("*"):
         if file.is_file():
             kind, key = file.relative_to(store.root).parts[0], file.name
             raw = store.get(kind, key)
             assert raw is not None, f"{file} is damaged"
-            entries[f"{kind}/{key}"] = rows_of(raw) if kind == PARTIAL else raw
+            entries[f"{kind}/{key}"] = raw
     return entries
-
-
-def rows_of(raw: bytes) -> dict[str, tuple[object, object]]:
-    return {
-        name: ({column: array.tolist() for column, array in table.arrays.items()}, [*table.texts])
-        for name, table in unpack(raw).items()
-    }
 
 
 def config_of(work: Path) -> Config:

@@ -68,7 +68,7 @@ def of_frames(frames: Mapping[type[Record], pl.DataFrame]) -> Records:
 def _scaled(frame: pl.DataFrame) -> pl.DataFrame:
     """Metrics with integers of a scale for values."""
     values = frame[Metric.value.name].to_list()
-    scales = [0 if value is None or abs(value) >= 2**63 // SECOND else SECONDS_SCALE for value in values]
+    scales = [0 if value is None or abs(value) * SECOND >= 2**63 else SECONDS_SCALE for value in values]
     scaled = [None if value is None else int(value.scaleb(scale)) for value, scale in zip(values, scales, strict=True)]
     return frame.with_columns(pl.Series(Metric.value.name, scaled, pl.Int64), pl.Series(SCALE, scales, pl.Int8))
 
