@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from build import line, write_archive
 from fake_ranks import SECONDS, Aborted, FakeTransport, Network
+from stored import said
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, RankLost
@@ -84,16 +85,16 @@ def outcomes_of(outcomes: Iterator[ReduceOutcome]) -> list[ReduceOutcome]:
     return sorted(outcomes, key=lambda outcome: (outcome.instance_id, outcome.archive))
 
 
-def content(work: Path) -> dict[str, bytes]:
-    """All entries of the store."""
+def content(work: Path) -> dict[str, object]:
+    """What all entries of the store say."""
     store = Store(work / "store")
-    entries: dict[str, bytes] = {}
+    entries: dict[str, object] = {}
     for file in store.root.rglob("*"):
         if file.is_file():
             kind, key = file.relative_to(store.root).parts[0], file.name
             raw = store.get(kind, key)
             assert raw is not None, f"{file} is damaged"
-            entries[f"{kind}/{key}"] = raw
+            entries[f"{kind}/{key}"] = said(kind, raw)
     return entries
 
 

@@ -15,17 +15,17 @@ import hashlib
 import math
 import re
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from isal import igzip
 
 from grt_batch.core.errors import NoFilesystem, NotCopied
 from grt_batch.core.logs import logger
@@ -34,6 +34,9 @@ from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.schema.members import NONE_TEXT
 from grt_batch.schema.records import Dataset, Job, Metric, Param, Record, Records
 from grt_batch.schema.tables import Column, Table, Type, as_report, render
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 START_SECONDS, BYTES_PER_SECOND = 1, 40_000_000
 """The time to work through a tool: the start of Python, and the speed of a loop that unpacks with gzip and splits each
@@ -50,6 +53,10 @@ WAITS = (1.0, 4.0, 16.0)
 
 COPIED_AT_ONCE = 64
 """The files that are copied, and after a failure tried again, together."""
+
+
+_GZIP = 16 + zlib.MAX_WBITS
+"""What makes zlib write gzip."""
 
 
 INDEX_FILE = "index.tsv"
@@ -168,7 +175,7 @@ class Splitter(FolderExport):
         for file in FILES.values():
             for tool_id, rows, text in file.texts(records):
                 jobs = rows[next(iter(file.columns))].n_unique()
-                data = igzip.compress(text, mtime=0)
+                data = packed(text)
                 yield Part(f"{file.name}/{tool_id}", jobs, rows.height, text.nbytes, data)
 
     def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
@@ -187,6 +194,11 @@ class Splitter(FolderExport):
             index.writelines(as_report(INDEX, render(INDEX, _index(counts))))
         if ledger.config.splitter_copy_to:
             copy(folder, ledger.config.splitter_copy_to, ledger.as_of.isoformat())
+
+
+def packed(text: ReadableBuffer) -> bytes:
+    """Return a gzip member, the same bytes each time: isal, which is faster, may compress the same in two ways."""
+    return zlib.compress(text, 1, _GZIP)
 
 
 @lru_cache(1 << 16)
@@ -208,7 +220,7 @@ class GrowingFiles:
         """Append a member, to a new file after one of its header."""
         if path not in self._begun:
             self._begun.add(path)
-            self._waiting[path].append(igzip.compress(header, mtime=0))
+            self._waiting[path].append(packed(header))
         self._waiting[path].append(member)
         self._bytes += len(member)
         if self._bytes > WAITING_BYTES:
