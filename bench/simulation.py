@@ -23,9 +23,9 @@ from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import Rendering, RenderOrder, RenderOutcome
 from grt_batch.ranks.controller import IN_FLIGHT
 from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.messages import Message, Tag, pack, unpack
+from grt_batch.ranks.messages import Ask, Help, Message, Tag, pack, unpack
 from grt_batch.ranks.scheduling import is_worth_reporting
-from grt_batch.ranks.serialization import Ask, Help, pack_outcome, unpack_lead
+from grt_batch.ranks.serialization import pack_outcome, unpack_lead
 from grt_batch.store.store import Store
 
 _LITTLE = 200

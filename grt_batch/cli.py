@@ -5,54 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
-from grt_batch.commands import (
-    Session,
-    check,
-    cli,
-    db,
-    demo,
-    doctor,
-    gc,
-    modules,
-    plan,
-    query,
-    rejects,
-    run,
-    sample,
-    status,
-    try_report,
-    verify,
-    warm,
-)
 from grt_batch.core.errors import BadArguments, GrtError, Stopped, Unforeseen
 from grt_batch.core.logs import without_passwords
 
 if TYPE_CHECKING:
+    from grt_batch.commands import Session
     from grt_batch.ranks.coordinator import Coordinator
     from grt_batch.ranks.transport import Transport
 
 
-COMMANDS = (run, plan, demo, doctor, sample, warm, modules, try_report, check, status, rejects, query, db, gc, verify)
-"""The modules of the commands; importing one registers its commands."""
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. End the process with the exit code of the run."""
-    session = Session()
-    transport = None
+    transport, session = None, None
     try:
         transport = _transport()
         if transport is not None and transport.rank > 0:
             _serve(transport)
             sys.exit(0)
-        session.coordinator = _coordinator(transport)
+        # Other ranks need no commands.
+        from grt_batch.commands import Session
+
+        session = Session(_coordinator(transport))
         code = _first_rank(sys.argv[1:] if arguments is None else arguments, session)
     except Stopped as error:
         code = error.exit_code
@@ -61,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             transport.abort(code)
         _say(error, code)
     except GrtError as error:
-        code = _say(error, error.exit_code, session.debug)
+        code = _say(error, error.exit_code, session is not None and session.debug)
     except Exception as error:
-        if session.debug:
+        if session is not None and session.debug:
             _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
-    if session.coordinator is not None:
+    if session is not None and session.coordinator is not None:
         session.coordinator.end(code)
     elif transport is not None:
         transport.abort(code)
@@ -107,6 +84,10 @@ def _serve(transport: Transport) -> None:
 
 
 def _first_rank(arguments: Sequence[str], session: Session) -> int:
+    import click
+
+    from grt_batch.commands import cli
+
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -127,6 +108,8 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -> int:
     """Print an error as one line, without passwords, and return its exit code."""
+    import click
+
     if debug:
         _show_place(error)
     click.echo(f"grt-batch: {without_passwords(' '.join((text or str(error)).split()))}", err=True)
@@ -134,6 +117,10 @@ def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -
 
 
 def _show_place(error: BaseException) -> None:
+    import traceback
+
+    import click
+
     click.echo(without_passwords("".join(traceback.format_exception(error))), err=True, nl=False)
 
 

@@ -12,7 +12,7 @@ import click
 import pytest
 from places import ROOT
 
-from grt_batch.cli import cli
+from grt_batch.commands import cli
 from grt_batch.core import errors
 
 SOURCES = sorted((ROOT / "grt_batch").rglob("*.py"))
@@ -48,8 +48,10 @@ def test_check_names_the_file_that_is_not_current(tmp_path: Path, monkeypatch: p
 def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
     yield name, command
     if isinstance(command, click.Group):
-        for child in command.commands.values():
-            yield from _commands(child, f"{name} {child.name}")
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            if found := command.get_command(context, child):
+                yield from _commands(found, f"{name} {child}")
 
 
 @pytest.mark.parametrize(("name", "command"), list(_commands(cli, "grt-batch")))

@@ -148,3 +148,10 @@ def test_the_command_line_answers_without_the_heavy_libraries(tmp_path: Path) ->
     heavy = {"aiosql", "duckdb", "llvmlite", "mpi4py", "numba", "numpy", "polars", "psycopg2", "tqdm"}
     done = run(f"import sys, grt_batch.cli; print(*sorted({heavy} & set(sys.modules)))", folder=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("\n", "", 0)
+
+
+def test_a_rank_without_work_loads_no_library_of_columns(tmp_path: Path) -> None:
+    heavy = {"click", "numba", "numpy", "polars", "psycopg2"}
+    code = f"import grt_batch.cli, grt_batch.ranks.worker, sys; print(*sorted({heavy} & set(sys.modules)))"
+    done = run(code, folder=tmp_path)
+    assert (done.stdout, done.stderr, done.returncode) == ("\n", "", 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from grt_batch.cli import cli
+from grt_batch.commands import cli
 from reference.markdown import code, grid, one_line, page
 
 
@@ -32,5 +32,6 @@ def _command(context: click.Context) -> Iterator[str]:
     if rows:
         yield grid(("option", "meaning"), rows)
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from _command(click.Context(child, info_name=name, parent=context))
+        for name in command.list_commands(context):
+            if child := command.get_command(context, name):
+                yield from _command(click.Context(child, info_name=name, parent=context))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,43 @@ def _note_debug(context: click.Context, _: click.Parameter, debug: bool) -> bool
     return debug
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_MODULES = {
+    name: name
+    for name in (
+        "run",
+        "plan",
+        "demo",
+        "doctor",
+        "sample",
+        "warm",
+        "modules",
+        "check",
+        "status",
+        "rejects",
+        "query",
+        "db",
+        "gc",
+        "verify",
+    )
+} | {"try": "try_report"}
+"""The modules of the commands; importing one registers its command."""  # fmt: skip
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name, None if there is none."""
+        if cmd_name in _MODULES:
+            import_module(f"{__name__}.{_MODULES[cmd_name]}")
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="grt-batch")
 def cli() -> None:
     """Computes the tables and reports of the Galactic Radio Telescope from raw Galaxy job archives, over MPI."""

@@ -91,7 +91,7 @@ def run(
     from grt_batch.pipeline.request import RunRequest, new_run_id
     from grt_batch.pipeline.run import execute
     from grt_batch.ranks.heartbeat import note_published
-    from grt_batch.ranks.serialization import RunSettings
+    from grt_batch.ranks.messages import RunSettings
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(

@@ -39,7 +39,7 @@ def verify(
     from grt_batch.core.logs import set_up
     from grt_batch.core.work_folder import lock
     from grt_batch.pipeline.executor import SerialExecutor
-    from grt_batch.ranks.serialization import RunSettings
+    from grt_batch.ranks.messages import RunSettings
     from grt_batch.verify.comparison import SAME
     from grt_batch.verify.verification import verify_published as compare
 

@@ -14,9 +14,9 @@ from grt_batch.core.logs import logger
 from grt_batch.core.memory import peak_memory
 from grt_batch.core.timing import Stage
 from grt_batch.pipeline.executor import Made, Order, stages_of
-from grt_batch.ranks.messages import Message, Tag, pack
+from grt_batch.ranks.messages import Ask, Help, Message, RunSettings, Tag, pack
 from grt_batch.ranks.scheduling import Load, controllers, most_loaded
-from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_lead, unpack_outcome
+from grt_batch.ranks.serialization import pack_lead, unpack_outcome
 from grt_batch.ranks.transport import RankLostError, Transport
 from grt_batch.store.store import Store
 

@@ -12,6 +12,8 @@
 | TASK | controller → worker | do this task |
 | RESULT | worker → controller | the result of a task |
 | RELEASE | controller → worker | there are no more tasks |
+
+Libraries of columns are imported for the first column: a rank without work needs none.
 """
 
 from __future__ import annotations
@@ -26,10 +28,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
 import msgspec
-import numpy as np
-
-from grt_batch.columns.packing import pack_texts, unpack_texts
-from grt_batch.columns.texts import Texts
 
 _COUNTS = struct.Struct("<II")
 
@@ -57,6 +55,31 @@ class Tag(IntEnum):
     TASK = 8
     RESULT = 9
     RELEASE = 10
+
+
+class RunSettings(msgspec.Struct, frozen=True):
+    """What each rank needs to know of the run besides its configuration. `profiles` is the folder of its profile, None
+    where none was asked for."""
+
+    run_id: str = ""
+    log_format: str = "text"
+    debug: bool = False
+    profiles: Path | None = None
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """An idle rank: its peak memory in bytes, its host, and the times of its clock so far."""
+
+    memory: int
+    host: str
+    snapshot: dict[str, dict[str, int | float]]
+
+
+class Help(msgspec.Struct, frozen=True):
+    """The role of a worker of the controller `leader`."""
+
+    settings: RunSettings
+    leader: int
 
 
 class Large:
@@ -111,10 +134,15 @@ def unpack(tag: int, source: int, raw: bytearray) -> Message:
 
 def _pack_hook(buffers: list[Buffer], value: Any) -> Any:
     """Replace what MessagePack does not know by what it knows, or by its place among the buffers."""
+    if isinstance(value, Path):
+        # A path may hold any bytes, a text may not.
+        return os.fsencode(value)
+    import numpy as np
+
+    from grt_batch.columns.packing import pack_texts
+    from grt_batch.columns.texts import Texts
+
     match value:
-        case Path():
-            # A path may hold any bytes, a text may not.
-            return os.fsencode(value)
         case np.ndarray():
             buffers.append(memoryview(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data))
             return len(buffers) - 1, value.dtype.str, value.shape
@@ -134,6 +162,11 @@ def _read_hook(buffers: Sequence[memoryview], kind: Any, found: Any) -> Any:
         return Path(os.fsdecode(found))
     if kind is Large:
         return Large(buffers[found])
+    import numpy as np
+
+    from grt_batch.columns.packing import unpack_texts
+    from grt_batch.columns.texts import Texts
+
     if kind is Texts:
         place, count = found
         return unpack_texts(buffers[place], count)

@@ -18,7 +18,7 @@ from grt_batch.pipeline.merge import MergeOrder, MergeOutcome
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.render import RenderOrder, RenderOutcome
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Partials, Task
-from grt_batch.ranks.messages import Large, Message, pack
+from grt_batch.ranks.messages import Large, Message, RunSettings, pack
 from grt_batch.schema.parts import Group
 from grt_batch.sinks.sink import PartText, Piece, TableText
 
@@ -28,24 +28,6 @@ LeadOrder = ReduceOrder | MergeOrder | RenderOrder
 Outcome = ReduceOutcome | MergeOutcome | RenderOutcome
 
 
-class RunSettings(Struct, frozen=True):
-    """What each rank needs to know of the run besides its configuration. `profiles` is the folder of its profile, None
-    where none was asked for."""
-
-    run_id: str = ""
-    log_format: str = "text"
-    debug: bool = False
-    profiles: Path | None = None
-
-
-class Ask(Struct, frozen=True):
-    """An idle rank: its peak memory in bytes, its host, and the times of its clock so far."""
-
-    memory: int
-    host: str
-    snapshot: dict[str, dict[str, int | float]]
-
-
 class Lead(Struct, frozen=True):
     """The role of a controller. The order itself follows, of the type called `kind`; `tar` is its archive."""
 
@@ -53,13 +35,6 @@ class Lead(Struct, frozen=True):
     config: Config
     kind: str
     tar: Path | None = None
-
-
-class Help(Struct, frozen=True):
-    """The role of a worker of the controller `leader`."""
-
-    settings: RunSettings
-    leader: int
 
 
 class TaskHeader(Struct, frozen=True):

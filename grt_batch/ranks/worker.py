@@ -1,4 +1,8 @@
-"""Every rank but 0: asks for work, and carries out an order or helps a controller. It keeps nothing."""
+"""Every rank but 0: asks for work, and carries out an order or helps a controller. It keeps nothing.
+
+What it works with is imported when it gets its first role: a run that finds nothing new gives it none, and the first
+rank may need its core.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,8 @@ from grt_batch.core.logs import logger, set_up
 from grt_batch.core.memory import peak_memory
 from grt_batch.core.timing import Stage
 from grt_batch.core.work_folder import set_umask
-from grt_batch.pipeline.tasks import timed
-from grt_batch.ranks.controller import Controller
-from grt_batch.ranks.messages import Message, Tag, pack
+from grt_batch.ranks.messages import Ask, Help, Message, RunSettings, Tag, pack
 from grt_batch.ranks.scheduling import COORDINATOR
-from grt_batch.ranks.serialization import Ask, Help, RunSettings, pack_result, unpack_lead, unpack_task
 from grt_batch.ranks.transport import RankLostError, Transport
 
 
@@ -80,6 +81,9 @@ class Rank:
         self.transport.clock.recording = settings.profiles is not None
 
     def _lead(self, message: Message) -> None:
+        from grt_batch.ranks.controller import Controller
+        from grt_batch.ranks.serialization import unpack_lead
+
         order, config, settings = unpack_lead(message)
         set_umask(config)
         self._take_role("controller", settings)
@@ -95,6 +99,9 @@ class Rank:
 
     def _do_task(self, leader: int) -> bool:
         """Do the next task and keep nothing of it; return whether there was one."""
+        from grt_batch.pipeline.tasks import timed
+        from grt_batch.ranks.serialization import pack_result, unpack_task
+
         message = self._receive()
         if message.tag is Tag.RELEASE:
             return False

@@ -21,9 +21,8 @@ from grt_batch.modules.registry import discover
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome, reduce_archive
 from grt_batch.pipeline.tasks import DecodeTask, run_here
 from grt_batch.ranks.coordinator import Coordinator
-from grt_batch.ranks.messages import Tag, pack
+from grt_batch.ranks.messages import Ask, RunSettings, Tag, pack
 from grt_batch.ranks.scheduling import controllers
-from grt_batch.ranks.serialization import Ask, RunSettings
 from grt_batch.ranks.worker import Rank
 from grt_batch.sample import write_sample
 from grt_batch.schema.members import Kind

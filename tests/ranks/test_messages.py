@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grt_batch.ranks.messages import Large, Message, Tag, pack, unpack
-from grt_batch.ranks.serialization import RunSettings as Settings
+from grt_batch.ranks.messages import RunSettings as Settings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=("Cs",))),

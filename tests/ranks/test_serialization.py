@@ -28,7 +28,7 @@ from grt_batch.pipeline.repeats import Rival
 from grt_batch.pipeline.tasks import AggregateTask, DecodeTask, Task
 from grt_batch.ranks import serialization
 from grt_batch.ranks.messages import Message, Tag, unpack
-from grt_batch.ranks.serialization import RunSettings as Settings
+from grt_batch.ranks.messages import RunSettings as Settings
 from grt_batch.schema.members import Kind
 from grt_batch.schema.parts import WHOLE, Group, Years
 from grt_batch.schema.records import RECORDS, Job

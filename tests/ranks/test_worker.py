@@ -10,8 +10,8 @@ from fake_ranks import Aborted, FakeTransport, Network
 
 from grt_batch.core.timing import Clock
 from grt_batch.pipeline.tasks import DecodeTask, Task, timed
-from grt_batch.ranks.messages import Message, Tag, pack
-from grt_batch.ranks.serialization import Help, RunSettings, pack_task
+from grt_batch.ranks.messages import Help, Message, RunSettings, Tag, pack
+from grt_batch.ranks.serialization import pack_task
 from grt_batch.ranks.worker import Rank
 from grt_batch.schema.members import Kind, layout_of
 from grt_batch.uploads.archive import Block
@@ -50,7 +50,7 @@ def test_a_worker_keeps_no_message_while_it_works(monkeypatch: pytest.MonkeyPatc
         return timed(task, clock)
 
     monkeypatch.setattr(transport, "receive", receive)
-    monkeypatch.setattr("grt_batch.ranks.worker.timed", watched)
+    monkeypatch.setattr("grt_batch.pipeline.tasks.timed", watched)
     Rank(transport).serve()
     assert kept == [0, 0]
     assert transport.sent == [(0, Tag.ASK), (2, Tag.READY), (2, Tag.RESULT), (2, Tag.RESULT), (0, Tag.ASK)]
