@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
     from grt_batch.ranks.transport import Transport
 
 
+_GARBAGE = 100_000
+"""Objects that are made before the collector looks for cycles; a run makes hardly any."""
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. End the process with the exit code of the run."""
     transport, session = None, None
+    # The collector would look through all that the imports make, again and again.
+    gc.set_threshold(_GARBAGE)
     try:
         transport = _transport()
         if transport is not None and transport.rank > 0:
             _serve(transport)
-            sys.exit(0)
+            _leave(0)
         # Other ranks need no commands.
         from grt_batch.commands import Session
 
@@ -49,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     elif transport is not None:
         transport.abort(code)
     sys.stdout.flush()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process. Its memory goes with it: the collector need not look through that first."""
+    gc.freeze()
     sys.exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ class Rival(NamedTuple):
 
 def superseded_key(ids: JobIds) -> str:
     """Return the store's key of superseded jobs, "" for none."""
-    return digest(SUPERSEDED, ids.astype("<i8").tobytes().hex()) if len(ids) else ""
+    return digest(SUPERSEDED, sha256(ids.astype("<i8").tobytes()).hexdigest()) if len(ids) else ""
 
 
 def load_ids(store: Store, kind: str, key: str) -> JobIds | None:
