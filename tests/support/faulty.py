@@ -13,7 +13,7 @@ from typing import Any
 import mpi4py.MPI
 
 from grt_batch.cli import main
-from grt_batch.ranks import worker
+from grt_batch.ranks import serialization
 from grt_batch.ranks.controller import Controller
 from grt_batch.ranks.coordinator import Coordinator
 
@@ -50,7 +50,7 @@ def failing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 match os.environ["FAULT_ROLE"]:
     case "worker":
-        worker.pack_result = failing(worker.pack_result)
+        serialization.pack_result = failing(serialization.pack_result)
     case "controller":
         Controller._give = failing(Controller._give)
     case "coordinator":
