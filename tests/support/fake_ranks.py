@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 from dataclasses import dataclass, field
 
+import grt_batch.ranks.controller
+import grt_batch.ranks.serialization  # noqa: F401  (imported late by ranks: here all are in one process)
 from grt_batch.core.timing import Clock
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 
