@@ -27,7 +27,7 @@ from grt_batch.sample import write_sample
 
 JOBS = 1200
 """Enough for archives of all kinds, and for many tasks of small blocks."""
-MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "6000", "GRT_BATCH_AGGREGATE_JOBS": "40"}
+MANY_SMALL_TASKS = {"GRT_BATCH_BLOCK_BYTES": "2000", "GRT_BATCH_AGGREGATE_JOBS": "15"}
 LONG_SECONDS = 600
 """Nothing takes so long, on any machine, unless it hangs."""
 LAUNCH = """

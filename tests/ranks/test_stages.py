@@ -64,12 +64,15 @@ def test_each_rank_says_what_it_did(
     assert {rank["host"] for rank in ranks} == {socket.gethostname()}
     assert sums(profiled, "seconds").keys() == profiled["seconds_of_all_ranks"].keys()
     assert all(rank["seconds"]["waiting"] > 0 for rank in ranks)
-    # What was read and computed is the same for any number of ranks.
+    # What was computed is the same for any number of ranks. Of two archives that report the same jobs several ranks may
+    # read the older one first, and then again.
     serial = replace(config, work=tmp_path / "alone", reports=tmp_path / "alone-reports")
     alone, together = sums(dict(run_here(serial).numbers), "bytes"), sums(profiled, "bytes")
-    assert together["read"] == profiled["bytes"]
-    assert together["gunzip"] == profiled["text_bytes"]
-    for stage in ("read", "gunzip", "decode", "join", "tables", "tsv", "copy"):
+    assert alone["read"] == profiled["bytes"]
+    assert alone["gunzip"] == profiled["text_bytes"]
+    for stage in ("read", "gunzip", "decode", "join"):
+        assert alone[stage] <= together[stage] < 2 * alone[stage], stage
+    for stage in ("tables", "tsv", "copy"):
         assert together[stage] == alone[stage], stage
     # Nobody but rank 0 merges and publishes, and it does nothing else.
     assert {"copy", "swap"} <= ranks[0]["seconds"].keys()
