@@ -130,8 +130,8 @@ class Groups:
 
 
 def plain(array: Array) -> Array:
-    """Return an array that the kernels take: they are compiled for those that can be written, and have no gaps."""
-    return np.require(array, requirements=["C", "W"])
+    """Return an array that the kernels take: they are compiled for those without gaps."""
+    return np.ascontiguousarray(array)
 
 
 def wide(array: Array) -> Integers:

@@ -17,8 +17,8 @@ from build import HEADERS, examples, line, write_archive
 from calling import Call, places, query
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import said
 
-from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.redaction_defaults import NAMES, PATTERNS
@@ -34,7 +34,6 @@ from grt_batch.store.store import Store
 from grt_batch.uploads.archive import Block
 
 DEFAULT = Redaction(PATTERNS, NAMES)
-RECORDS_EXPORT = discover()["records"]
 HEX = "0123456789abcdef" * 2
 
 
@@ -296,20 +295,22 @@ def add_secrets(root: Path) -> None:
     write_archive(root / "one" / "archives", "1", members, generated="1719000000")
 
 
-def stored(raw: bytes) -> Iterator[tuple[str, str]]:
+def texts_of(kind: str, raw: bytes) -> Iterator[tuple[str, str]]:
     """The texts of what the store has of a module, whichever it is: those of each cube, or the parts of an export."""
-    try:
-        for name, table in unpack(raw).items():
-            yield name, "\n".join(text for known in table.texts.values() for text in known.names)
-    except (TypeError, ValueError):
-        for part in RECORDS_EXPORT.unpack(raw):
+    found = said(kind, raw)
+    if isinstance(found, dict):
+        for name, (_, texts) in found.items():
+            yield name, "\n".join(text for known in texts.values() for text in known)
+    else:
+        for part in found:
             yield part.name, _unpacked(part.data)
 
 
 def told(frame: pl.DataFrame) -> Iterator[str]:
-    """All texts of a frame."""
-    for column in frame.select(cs.string() | cs.enum()).iter_columns():
-        yield from map(str, column)
+    """All texts of a frame, those of its bytes too."""
+    for column in frame.select(cs.string() | cs.enum() | cs.binary()).iter_columns():
+        for item in column:
+            yield item.decode("latin-1") if isinstance(item, bytes) else str(item)
 
 
 def everything(config: Config) -> Iterator[tuple[str, str]]:
@@ -322,7 +323,7 @@ def everything(config: Config) -> Iterator[tuple[str, str]]:
         raw = store.get(kind, file.name)
         assert raw is not None
         if kind in (PARTIAL, "merged"):
-            for name, text in stored(raw):
+            for name, text in texts_of(kind, raw):
                 yield f"{kind} {name}", text
         else:
             yield kind, raw.decode("latin-1")
