@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
-from grt_batch.columns.packing import unpack
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
 from grt_batch.modules.base import Counted, Module
@@ -75,10 +74,10 @@ class MergedEntry:
     kind: str
     key: str
 
-    def load(self, store: Store) -> Counted | None:
-        """Return the cubes, None where the entry is missing or damaged."""
+    def load(self, store: Store, module: Module) -> Counted | None:
+        """Return the cubes of its `module`, None where the entry is missing or damaged."""
         raw = store.get(self.kind, self.key)
-        return None if raw is None else unpack(raw, self.cubes)
+        return None if raw is None else module.unpack(raw, self.cubes)
 
 
 @dataclass(frozen=True)

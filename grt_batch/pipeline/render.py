@@ -104,18 +104,18 @@ class RenderOrder:
     def _rows(self, module: Module, ledger: Ledger, store: Store) -> dict[str, pl.DataFrame]:
         group = self.rendering.group
         if not any(table.of_instances for table in module.tables if table.name in self.tables):
-            return module.rows(self._load(module.cubes, self.instances, store), ledger)
+            return module.rows(self._load(module, module.cubes, self.instances, store), ledger)
         cubes = [cube for cube in module.cubes if not cube.windowed]
-        return module.instance_rows(self._load(cubes, group.instances, store), entries_of(ledger, group))
+        return module.instance_rows(self._load(module, cubes, group.instances, store), entries_of(ledger, group))
 
-    def _load(self, cubes: Sequence[Cube], instances: Iterable[str], store: Store) -> Partial:
+    def _load(self, module: Module, cubes: Sequence[Cube], instances: Iterable[str], store: Store) -> Partial:
         """Return cubes of these instances as one partial, with the column `instance_id`."""
         counted: dict[str, Counted] = {name: {cube.name: cube.empty() for cube in cubes} for name in instances}
         wanted = {cube.name for cube in cubes}
         for merged in self.merged:
             if merged.instance_id not in counted or not wanted.intersection(merged.cubes):
                 continue
-            found = merged.load(store)
+            found = merged.load(store, module)
             if found is None:
                 # Other tables may be written already: this run ends, and the next one makes the entry again.
                 store.drop(merged.kind, merged.key)

@@ -27,7 +27,7 @@ CUBES = tuple(sorted(cube.name for cube in TOOLS.cubes))
 def merged(store: Store, order: MergeOrder) -> Any:
     """What comes of an order, and what it left."""
     outcome = order.carry_out(Config(), store, run_here, lambda _: None)
-    return outcome.damaged, order.merged.load(store)
+    return outcome.damaged, order.merged.load(store, TOOLS)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_each_instance_has_all_cubes_of_a_module_once(context: RunContext) -> No
         assert {entry.kind for entry in entries} == {kind}
         assert sorted(name for entry in entries for name in entry.cubes) == sorted(cube.name for cube in METRICS.cubes)
         for entry in entries:
-            cubes = entry.load(context.store)
+            cubes = entry.load(context.store, METRICS)
             assert cubes is not None
             assert set(cubes) == set(entry.cubes)
 
