@@ -138,9 +138,10 @@ def _read(
         if superseded:
             records = records.without(left_out)
         missing = _missing(order, key, superseded, modules, store)
-        for module, partial in aggregate(records, missing, order.since, config, run_tasks) if missing else ():
-            with store.clock.stage(Stage.STORE):
-                store.put(PARTIAL, partial_key(key, module, superseded, order.since), module.pack(partial))
+        partials = aggregate(records, missing, order.since, config, run_tasks) if missing else ()
+        del records, ids
+        for module, packed in partials:
+            store.put(PARTIAL, partial_key(key, module, superseded, order.since), packed)
     give_back(account.text_bytes)
     return ReduceOutcome(order.instance_id, order.archive, key, account, superseded)
 

@@ -13,6 +13,7 @@ from grt_batch.aggregate.measures import Cube
 from grt_batch.core.config import Config
 from grt_batch.core.digest import digest
 from grt_batch.core.errors import StoreDamaged
+from grt_batch.core.memory import give_back
 from grt_batch.core.timing import Stage
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.modules.base import Counted, Module, Partial, concat_instances
@@ -103,10 +104,18 @@ class RenderOrder:
 
     def _rows(self, module: Module, ledger: Ledger, store: Store) -> dict[str, pl.DataFrame]:
         group = self.rendering.group
-        if not any(table.of_instances for table in module.tables if table.name in self.tables):
-            return module.rows(self._load(module, module.cubes, self.instances, store), ledger)
-        cubes = [cube for cube in module.cubes if not cube.windowed]
-        return module.instance_rows(self._load(module, cubes, group.instances, store), entries_of(ledger, group))
+        of_instances = any(table.of_instances for table in module.tables if table.name in self.tables)
+        cubes = [cube for cube in module.cubes if not (of_instances and cube.windowed)]
+        partial = self._load(module, cubes, group.instances if of_instances else self.instances, store)
+        loaded = sum(columns.bytes for columns in partial.columns.values())
+        give_back(loaded)
+        if of_instances:
+            rows = module.instance_rows(partial, entries_of(ledger, group))
+        else:
+            rows = module.rows(partial, ledger)
+        del partial
+        give_back(loaded)
+        return rows
 
     def _load(self, module: Module, cubes: Sequence[Cube], instances: Iterable[str], store: Store) -> Partial:
         """Return cubes of these instances as one partial, with the column `instance_id`."""

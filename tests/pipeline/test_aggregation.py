@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Container, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -37,6 +38,12 @@ class Watching(Module):
     def gathered(self, parts: Sequence[Any]) -> Any:
         return [count for part in parts for count in part]
 
+    def pack(self, counted: Any) -> bytes:
+        return bytes(counted)
+
+    def unpack(self, raw: bytes, cubes: Container[str] | None = None) -> Any:
+        return list(raw)
+
 
 def records_of(datasets: Sequence[int]) -> Records:
     """Jobs with so many datasets each, and a parameter."""
@@ -60,9 +67,9 @@ def aggregated(records: Records, jobs: int) -> tuple[list[AggregateTask], list[i
             yield {Watching.name: {}}
 
     module = Watching()
-    ((same, partial),) = aggregate(records, [module], SINCE, Config(aggregate_jobs=jobs), run_tasks)
+    ((same, packed),) = aggregate(records, [module], SINCE, Config(aggregate_jobs=jobs), run_tasks)
     assert same is module
-    return found, partial
+    return found, module.unpack(packed)
 
 
 @examples(60)
@@ -97,3 +104,15 @@ def test_so_many_jobs_are_gathered_at_a_time(
     assert [task.tables["jobs"].height for task in tasks] == sizes
     assert [task.tables["datasets"].height for task in tasks] == sizes
     assert found == merged
+
+
+def test_records_are_released_before_the_pieces_of_a_large_archive_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grt_batch.pipeline.aggregation.GATHERED_JOBS", 5)
+    records = records_of([1] * 12)
+    jobs = weakref.ref(records[Job])
+    partials = aggregate(records, [Watching()], SINCE, Config(), lambda tasks: ({Watching.name: []} for _ in tasks))
+    del records
+    alive = []
+    monkeypatch.setattr(Watching, "unpack", lambda self, raw, cubes=None: alive.append(jobs() is not None) or list(raw))
+    list(partials)
+    assert alive == [False] * 3

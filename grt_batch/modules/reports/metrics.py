@@ -22,13 +22,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 
 from grt_batch.aggregate.distributions import Distribution, Distributions, Ratio
 from grt_batch.aggregate.measures import JobRows
 from grt_batch.aggregate.statistics import BOUNDS_SCALE, Measured, histogram, statistics
-from grt_batch.columns.texts import Texts
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
 from grt_batch.modules.helpers import PERIODS, TOOL_COLUMNS, TOOL_KEY, everywhere, places_within, repeated
@@ -174,8 +172,9 @@ def _whole(partial: Partial) -> Measured:
 def _recent(partial: Partial, ledger: Ledger) -> Measured:
     """Return what the jobs of the periods of some days needed, in each instance."""
     jobs = partial.columns[RECENT.name]
-    places = {period: places_within(jobs, ledger, days) for period, days in PERIODS.items() if days is not None}
-    periods = Texts.of(places)
-    codes = np.repeat(periods.codes_of(list(places)), [len(some) for some in places.values()])
-    recent = jobs.rows(np.concatenate(list(places.values())))
-    return Measured.of(_BY_PERIOD, _BY_PERIOD.add(recent.extended({_PERIOD.name: codes}, {_PERIOD.name: periods})))
+    parts = [
+        repeated(jobs.rows(places_within(jobs, ledger, days)), _PERIOD.name, period)
+        for period, days in PERIODS.items()
+        if days is not None
+    ]
+    return Measured.concat([Measured.of(_BY_PERIOD, _BY_PERIOD.add(rows)) for rows in parts])
