@@ -48,7 +48,9 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
     except OSError as error:
         raise CannotWrite(folder=folder.parent, what=error.strerror or error) from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Without locks the folder of a launch that was killed stays: nobody can tell it from one under way.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
