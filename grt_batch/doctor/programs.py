@@ -32,7 +32,7 @@ mpi4py.rc.initialize = mpi4py.rc.finalize = False
 from mpi4py import MPI
 print(" ".join(MPI.Get_library_version().split("\\n")[0].split(",")[0].split()))
 try:
-    lines = open("/proc/self/maps").read().splitlines()
+    lines = open("/proc/self/maps", encoding="utf-8", errors="replace").read().splitlines()
 except OSError:
     lines = []
 print(*sorted({line.split(maxsplit=5)[-1] for line in lines if "libmpi.so" in line}), sep=", ")
