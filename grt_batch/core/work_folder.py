@@ -13,6 +13,14 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, Locked, NoLocks
 from grt_batch.core.files import try_lock
 
+KERNELS_VARIABLE = "GRT_BATCH_KERNELS"
+"""The folder for compiled kernels where neither the installation nor a home can be written; ranks inherit it."""
+
+
+def keep_kernels_in(work: Path) -> None:
+    """Let this process and its ranks keep compiled kernels in a work folder, where they can keep them nowhere else."""
+    os.environ.setdefault(KERNELS_VARIABLE, str(work.absolute() / "kernels"))
+
 
 def set_umask(config: Config) -> None:
     """Give the configured rights to all files and folders that this process makes from now on."""
