@@ -103,7 +103,12 @@ def _first_rank(arguments: Sequence[str], session: Session) -> int:
     import click
 
     from grt_batch.commands import cli
+    from grt_batch.core import variables
+    from grt_batch.ranks.heartbeat import FOLDER_VARIABLE
 
+    # The launcher has said it once for all ranks.
+    if FOLDER_VARIABLE not in os.environ and (strange := variables.complaint()):
+        _print(strange)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
