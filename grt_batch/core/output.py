@@ -22,16 +22,20 @@ class _Output(io.FileIO):
 
     def write(self, data: Any) -> int:
         """Write what can be written, and count all of it as written where nothing can."""
+        left = memoryview(data).cast("B")
+        size = len(left)
         try:
-            while (written := super().write(data)) is None:
-                # Another process has made the file non-blocking, and its reader is slow.
-                waiting = select.poll()
-                waiting.register(self, select.POLLOUT)
-                waiting.poll()
+            while left:
+                written = super().write(left)
+                if written is None:
+                    # Another process has made the file non-blocking, and its reader is slow.
+                    waiting = select.poll()
+                    waiting.register(self, select.POLLOUT)
+                    waiting.poll()
+                left = left[written or 0 :]
         except OSError as error:
             self.problem = self.problem or error
-            return memoryview(data).nbytes
-        return written
+        return size
 
 
 class _Ascii(io.TextIOWrapper):
@@ -61,11 +65,11 @@ def secure() -> None:
 def _text(number: int, before: TextIO | None) -> io.TextIOWrapper:
     """Return a stream like `before`, to which any text can be written."""
     raw = _Output(number, "w", closefd=False)
-    is_buffered = before is None or not getattr(before, "write_through", False)
+    is_buffered = not getattr(before, "write_through", False)
     encoding = (before and before.encoding) or "utf-8"
     is_ascii = codecs.lookup(encoding).name == "ascii"
     return (_Ascii if is_ascii else io.TextIOWrapper)(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(raw) if is_buffered else raw,
         "utf-8" if is_ascii else encoding,
         "replace",
         line_buffering=number == 2 or raw.isatty(),
@@ -79,7 +83,8 @@ def complaint() -> str:
     A reader that has gone, like `head`, has what it wanted.
     """
     sys.stdout.flush()
-    problem = getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "problem", None)
+    buffer = getattr(sys.stdout, "buffer", None)
+    problem = getattr(getattr(buffer, "raw", buffer), "problem", None)
     if problem is None or problem.errno == errno.EPIPE:
         return ""
     return f"standard output is not complete: {problem.strerror}; the exit code is that of the work itself"

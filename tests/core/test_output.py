@@ -73,13 +73,27 @@ def test_ranks_run_whatever_becomes_of_their_output(places: list[object], output
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["modules"], 0), (["check", "{uploads}"], 0), (["query", "no-such"], 2), (["--help"], 0)],
-    ids=str,
+    [
+        ("--help", 0),
+        ("modules", 0),
+        ("check UPLOADS", 0),
+        ("plan --uploads UPLOADS --work WORK", 0),
+        ("verify --uploads UPLOADS --reports REPORTS --work WORK --database DATABASE instances", 0),
+        ("status --work WORK --database DATABASE", 0),
+        ("rejects --reports REPORTS", 0),
+        ("query instance-list --database DATABASE --format json", 2),
+        ("query --list", 0),
+        ("gc --work WORK", 0),
+        ("doctor --uploads UPLOADS --reports REPORTS --work WORK --database DATABASE", 0),
+        ("db url --database DATABASE", 0),
+        ("run --no-such-option", 2),
+    ],
 )
-def test_other_commands_keep_their_code(places: list[object], words: list[str], code: int) -> None:
-    asked: list[object] = [word.format(uploads=places[1]) for word in words]
-    for output in (">&-", ">/dev/full 2>/dev/full", "2>&1 | true"):
-        assert shell(asked, output).returncode == code, output
+def test_other_commands_keep_their_code(places: list[object], words: str, code: int) -> None:
+    named = {"UPLOADS": places[1], "REPORTS": places[3], "WORK": places[5], "DATABASE": places[7]}
+    asked = [named.get(word, word) for word in words.split()]
+    outputs = (">&- 2>&-", ">/dev/full 2>/dev/full", "2>&1 | true")
+    assert {output: shell(asked, output).returncode for output in outputs} == dict.fromkeys(outputs, code)
 
 
 ODD = "café…日本"
@@ -124,9 +138,26 @@ sys.stdout.write("x" * 300_000)
 
 
 def test_a_pipe_that_does_not_block_loses_nothing() -> None:
-    command = ["bash", "-c", '"$0" -c "$1" | wc -c', sys.executable, WAIT]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == 300_000
+    for option in ("", "-u"):
+        command = ["bash", "-c", f'"$0" {option} -c "$1" | wc -c', sys.executable, WAIT]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert int(done.stdout) == 300_000
+
+
+UNBUFFERED = """
+import os, sys
+from grt_batch.core.output import secure
+secure()
+sys.stdout.write("at once ")
+os.write(1, b"and then ")
+sys.stdout.buffer.write(b"bytes ")
+os.write(1, b"end")
+"""
+
+
+def test_unbuffered_output_is_written_at_once() -> None:
+    done = subprocess.run([sys.executable, "-u", "-c", UNBUFFERED], capture_output=True, text=True, check=True)
+    assert done.stdout == "at once and then bytes end"
 
 
 TAKEN = """
