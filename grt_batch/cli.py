@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from grt_batch.core.errors import BadArguments, GrtError, Stopped, Unforeseen
 from grt_batch.core.logs import without_passwords
+from grt_batch.core.output import complaint, secure
 
 if TYPE_CHECKING:
     from grt_batch.commands import Session
@@ -25,6 +26,7 @@ _GARBAGE = 100_000
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. End the process with the exit code of the run."""
+    secure()
     transport, session = None, None
     # The collector would look through all that the imports make, again and again.
     gc.set_threshold(_GARBAGE)
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         session.coordinator.end(code)
     elif transport is not None:
         transport.abort(code)
-    sys.stdout.flush()
+    if incomplete := complaint():
+        _print(incomplete)
     _leave(code)
 
 
@@ -100,7 +103,12 @@ def _first_rank(arguments: Sequence[str], session: Session) -> int:
     import click
 
     from grt_batch.commands import cli
+    from grt_batch.core import variables
+    from grt_batch.ranks.heartbeat import FOLDER_VARIABLE
 
+    # The launcher has said it once for all ranks.
+    if FOLDER_VARIABLE not in os.environ and (strange := variables.complaint()):
+        _print(strange)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -121,12 +129,16 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def _say(error: BaseException, code: int, debug: bool = False, text: str = "") -> int:
     """Print an error as one line, without passwords, and return its exit code."""
-    import click
-
     if debug:
         _show_place(error)
-    click.echo(f"grt-batch: {without_passwords(' '.join((text or str(error)).split()))}", err=True)
+    _print(text or str(error))
     return code
+
+
+def _print(text: str) -> None:
+    import click
+
+    click.echo(f"grt-batch: {without_passwords(' '.join(text.split()))}", err=True)
 
 
 def _show_place(error: BaseException) -> None:

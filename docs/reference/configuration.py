@@ -25,7 +25,8 @@ def configuration() -> str:
     return page(
         "Configuration",
         "The keys of `config/grt_batch.toml`. An option of the command line wins over the environment, the environment"
-        " over the file, the file over the defaults. In the environment texts and folders stand as they are, anything"
+        " over the file, the file over the defaults. `--config`, else the variable `GRT_BATCH_CONFIG`, names another"
+        " file. In the environment texts and folders stand as they are, anything"
         " else as in the file. A key or section that is not here is an error.",
         *parts,
     )

@@ -101,7 +101,8 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
         "--config",
         "config_file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Configuration; options win over the environment over the file.  [default: config/grt_batch.toml]",
+        help="Configuration; options win over the environment over the file.  [default: GRT_BATCH_CONFIG, else"
+        " config/grt_batch.toml]",
     ),
     "debug": click.option(
         "--debug", is_flag=True, callback=_note_debug, help="Show where in the program an error came from."

@@ -27,6 +27,7 @@ def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
     import shutil
     from importlib.util import find_spec
 
+    from grt_batch.core.work_folder import keep_kernels_in
     from grt_batch.modules.registry import discover
     from grt_batch.ranks.launcher import launch
 
@@ -36,6 +37,7 @@ def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
     places = ["--uploads", str(uploads), "--reports", str(folder / "reports"), "--work", str(folder / "work")]
     modules = [name for name, module in discover().items() if all(map(find_spec, module.packages))]
     arguments = [*places, "--database", "embedded", "--as-of", until.isoformat(), *modules]
+    keep_kernels_in(folder / "work")
     code = launch(ranks, arguments, folder / "work")
     if code:
         return code

@@ -37,5 +37,5 @@ def doctor(
     from grt_batch.doctor.findings import exit_code
 
     findings = examine(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
-    click.echo(as_json(findings) if form == "json" else as_text(findings))
+    click.echo(as_json(findings).encode() if form == "json" else as_text(findings))
     return exit_code(findings)

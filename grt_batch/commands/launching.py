@@ -21,10 +21,11 @@ def launch_ranks(
 
     Raises Stopped where a signal ended the run.
     """
-    from grt_batch.core.work_folder import set_umask
+    from grt_batch.core.work_folder import keep_kernels_in, set_umask
     from grt_batch.ranks.launcher import launch
 
     set_umask(config)
+    keep_kernels_in(config.work)
     command = context.command
     start = partial(
         launch,

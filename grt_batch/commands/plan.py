@@ -75,7 +75,7 @@ def show_plan(
         import orjson
 
         document = {"archives": rows, "advice": advice, "passed_over": uploads.passed_over}
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return 0
     click.echo(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
     for line in uploads.passed_over:

@@ -86,7 +86,7 @@ def run(
 
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.trace import trace_folder, write
-    from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.request import RunRequest, new_run_id
     from grt_batch.pipeline.run import execute
@@ -106,6 +106,7 @@ def run(
         started=started,
     )
     set_umask(config)
+    keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:

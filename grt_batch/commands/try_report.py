@@ -58,7 +58,8 @@ def try_report(
         raise BadArguments(command="try", what=f"there is no table {table}, there are {', '.join(names)}")
     for trial in try_modules(file, modules, archive, config, as_of.date() if as_of else None):
         if table in (None, trial.table.name):
-            click.echo(_shown(trial, limit, form))
+            text = _shown(trial, limit, form)
+            click.echo(text.encode() if form == "tsv" else text)
 
 
 def _shown(trial: Trial, limit: int, form: str) -> str:

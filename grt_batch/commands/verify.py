@@ -37,12 +37,13 @@ def verify(
     if ranks is not None and coordinator is None:
         return launch_ranks(context, config, ranks)
     from grt_batch.core.logs import set_up
-    from grt_batch.core.work_folder import lock
+    from grt_batch.core.work_folder import keep_kernels_in, lock
     from grt_batch.pipeline.executor import SerialExecutor
     from grt_batch.ranks.messages import RunSettings
     from grt_batch.verify.comparison import SAME
     from grt_batch.verify.verification import verify_published as compare
 
+    keep_kernels_in(config.work)
     set_up("text", "verification", 0, "coordinator" if coordinator else "serial")
     if coordinator is not None:
         coordinator.settings = RunSettings("verification", debug=debug)

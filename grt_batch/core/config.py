@@ -19,6 +19,10 @@ from grt_batch.core.redaction_defaults import NAMES, PATTERNS
 DEFAULT_FILE = Path("config/grt_batch.toml")
 
 
+FILE_VARIABLE = "GRT_BATCH_CONFIG"
+"""The configuration file, where --config names none."""
+
+
 _LARGEST = 2**63 - 1
 
 
@@ -233,17 +237,23 @@ class Config:
         return self.quotas.get(instance_id, self.quota_bytes) or None
 
 
+def chosen_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return `file`, or the one that the environment names, or the default one if it exists."""
+    if file is None and environment.get(FILE_VARIABLE):
+        return Path(environment[FILE_VARIABLE])
+    return DEFAULT_FILE if file is None and DEFAULT_FILE.is_file() else file
+
+
 def load(
     file: Path | None = None,
     options: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
-    """Read `file` (or the default one, if it exists), then the environment, then the `options` that are not None.
+    """Read `file` (or that of `chosen_file`), then the environment, then the `options` that are not None.
 
     Raise BadConfig for a file that is missing or malformed, an unknown key, or an invalid value.
     """
-    if file is None and DEFAULT_FILE.is_file():
-        file = DEFAULT_FILE
+    file = chosen_file(file, environment)
     values: dict[str, Any] = {} if file is None else _read_file(file)
     for spec in fields(Config):
         text = environment.get(ENVIRONMENT_PREFIX + spec.name.upper())
@@ -263,8 +273,7 @@ def origins(
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Return the origin of each value that `load` returns: an option, a variable, the file, or the default."""
-    if file is None and DEFAULT_FILE.is_file():
-        file = DEFAULT_FILE
+    file = chosen_file(file, environment)
     in_file = {} if file is None else _read_file(file)
     found: dict[str, str] = {}
     for spec in fields(Config):

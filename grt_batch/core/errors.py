@@ -274,6 +274,20 @@ class CannotWrite(GrtError):
     remedy = "Free some space or grant write permission, then run again."
 
 
+class NoLocks(GrtError):
+    """The file system of the work folder cannot lock files, so two runs there could not be kept apart."""
+
+    exit_code = 4
+    folder: Path
+    what: Reason
+
+    message = "The file system of {folder} cannot lock files ({what}), and nothing was published."
+    remedy = (
+        "Set --work to a folder on another one, or have this one mounted with locks: Lustre with the option flock, NFS"
+        " with its lock service."
+    )
+
+
 class PublishedInPart(GrtError):
     """The database committed the new tables, but the reports could not be completed afterwards."""
 

@@ -1,11 +1,28 @@
-"""Files that survive a crash: synced to the disk, and replaced as a whole."""
+"""Files that survive a crash: synced to the disk, and replaced as a whole. What a file system cannot do is done
+without, where that is safe."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import IO, Any
+
+from grt_batch.core.logs import logger
+
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""Errors of a call that the file system does not have."""
+
+
+_NO_LINK = _UNSUPPORTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
+"""Errors of a hard link that cannot be made: to this file, to another folder, or at all."""
+
+
+_COPIED_BYTES = 1 << 20
 
 
 def write_synced(path: Path, parts: Iterable[bytes]) -> None:
@@ -14,7 +31,7 @@ def write_synced(path: Path, parts: Iterable[bytes]) -> None:
         for part in parts:
             file.write(part)
         file.flush()
-        os.fsync(file.fileno())
+        _sync(file)
 
 
 def atomic_write(path: Path, parts: Iterable[bytes], temporary: Path, *, aside: Path | None = None) -> None:
@@ -32,7 +49,16 @@ def atomic_write(path: Path, parts: Iterable[bytes], temporary: Path, *, aside: 
 def sync_file(path: Path) -> None:
     """Sync the content of a file to the disk. Raises OSError."""
     with path.open("rb") as file:
+        _sync(file)
+
+
+def _sync(file: IO[bytes]) -> None:
+    """Sync the content of a file, where its file system can do that at all."""
+    try:
         os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -46,3 +72,59 @@ def sync_folder(folder: Path) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy where the file system has no such link. Raises OSError."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        _say_without_links(str(error.strerror))
+        with source.open("rb") as content:
+            write_synced(target, iter(lambda: content.read(_COPIED_BYTES), b""))
+
+
+@cache
+def _say_without_links(what: str) -> None:
+    logger.info("reports that did not change are copied, since their file system has no hard links: %s", what)
+
+
+def append_range(target: IO[bytes], source: IO[bytes], begin: int, end: int) -> None:
+    """Append bytes of a file to another one, without a way through the memory of this process where the file systems
+    can do that. Both are at no place in particular afterwards. Raises OSError, also where the source is shorter."""
+    target.flush()
+    at = begin
+    while at < end:
+        try:
+            copied = os.sendfile(target.fileno(), source.fileno(), at, end - at)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            copied = os.write(target.fileno(), os.pread(source.fileno(), min(end - at, _COPIED_BYTES), at))
+        if not copied:
+            raise OSError(f"another program changed {source.name}")
+        at += copied
+
+
+def try_lock(file: IO[Any]) -> bool:
+    """Lock a file, which is open for writing, until this process closes it. Return False where another one holds it.
+
+    Where the file system lacks the locks of BSD it may have those of POSIX, which serve as well: the file is opened
+    once only. Raises OSError where it has neither.
+    """
+    try:
+        return _locked(fcntl.flock, file)
+    except OSError:
+        return _locked(fcntl.lockf, file)
+
+
+def _locked(call: Any, file: IO[Any]) -> bool:
+    try:
+        call(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True

@@ -19,7 +19,8 @@ class _Formatter(logging.Formatter):
         self._fields = {"run": run_id, "rank": rank, "role": role}
 
     def format(self, record: logging.LogRecord) -> str:
-        message = without_passwords(record.getMessage())
+        # A name of a file may hold bytes that are no text.
+        message = without_passwords(record.getMessage()).encode(errors="replace").decode()
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         instance = getattr(record, "instance", None)
         if self._json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -11,7 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import CannotWrite, Locked
+from grt_batch.core.errors import CannotWrite, Locked, NoLocks
+from grt_batch.core.files import try_lock
+
+KERNELS_VARIABLE = "GRT_BATCH_KERNELS"
+"""The folder for compiled kernels where neither the installation nor a home can be written; ranks inherit it."""
+
+
+def keep_kernels_in(work: Path) -> None:
+    """Let this process and its ranks keep compiled kernels in a work folder, where they can keep them nowhere else."""
+    os.environ.setdefault(KERNELS_VARIABLE, str(work.absolute() / "kernels"))
 
 
 def set_umask(config: Config) -> None:
@@ -35,19 +43,21 @@ def make_work(work: Path) -> None:
 def lock(work: Path) -> Iterator[None]:
     """Hold the lock of a work folder. The kernel releases it when the process ends, for whatever reason.
 
-    Raises Locked if another run holds it, and CannotWrite.
+    Raises Locked if another run holds it, NoLocks if the file system cannot tell, and CannotWrite.
     """
     make_work(work)
     try:
-        file = (work / "lock").open("a+")
+        file = (work / "lock").open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise CannotWrite(folder=work, what=error.strerror or error) from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            free = try_lock(file)
+        except OSError as error:
+            raise NoLocks(folder=work, what=error.strerror or error) from None
+        if not free:
             file.seek(0)
-            raise Locked(holder=file.read().strip() or "unknown", work=work) from None
+            raise Locked(holder=file.read().strip() or "unknown", work=work)
         holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         # The lock holds on a full disk, too, without this line.
         with suppress(OSError):

@@ -13,6 +13,8 @@ from typing import Any
 from grt_batch.core.config import Config, load, origins
 from grt_batch.core.errors import BadConfig, CannotWrite, NothingToRead
 from grt_batch.core.logs import without_passwords
+from grt_batch.core.variables import complaint
+from grt_batch.doctor.file_systems import lacking
 from grt_batch.doctor.findings import Finding, ok, problem, warning
 
 ENOUGH_BYTES = 1 << 30
@@ -31,9 +33,13 @@ def configured(file: Path | None, options: Mapping[str, Any]) -> tuple[Config, l
     except BadConfig as error:
         given = {name: value for name, value in options.items() if value is not None}
         return Config(**given), [problem("configuration", error)]
+    strange = complaint()
     return config, [
-        ok("configuration", f"{key.name} = {_shown(getattr(config, key.name))}  ({come_from[key.name]})")
-        for key in fields(config)
+        *(
+            ok("configuration", f"{key.name} = {_shown(getattr(config, key.name))}  ({come_from[key.name]})")
+            for key in fields(config)
+        ),
+        *([warning("configuration", strange, "Correct the name, or unset it.")] if strange else []),
     ]
 
 
@@ -62,19 +68,21 @@ def readable(root: Path) -> Iterator[Finding]:
 
 
 def writable(subject: str, folder: Path) -> Iterator[Finding]:
-    """Report whether a folder can be written, or made where it does not exist, and its free space."""
+    """Report whether a folder can be written, or made where it does not exist, its free space, and what it lacks."""
     try:
         there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         # Rights alone do not tell: the disk may be full, mounted read-only, or over the user's quota.
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(bytes(4096))
         free = shutil.disk_usage(there).free
+        lacks = list(lacking(subject, there))
     except OSError as error:
         yield problem(subject, CannotWrite(folder=folder, what=error.strerror or error))
         return
     state = "" if there == folder.absolute() else ", which the first run makes"
     found = f"{folder.absolute()}{state}, {_file_system(there)}, {free / 2**30:.1f} GiB free"
     yield ok(subject, found) if free >= ENOUGH_BYTES else warning(subject, found, "Free some space.")
+    yield from lacks
 
 
 def _file_system(place: Path) -> str:

@@ -32,7 +32,7 @@ mpi4py.rc.initialize = mpi4py.rc.finalize = False
 from mpi4py import MPI
 print(" ".join(MPI.Get_library_version().split("\\n")[0].split(",")[0].split()))
 try:
-    lines = open("/proc/self/maps").read().splitlines()
+    lines = open("/proc/self/maps", encoding="utf-8", errors="replace").read().splitlines()
 except OSError:
     lines = []
 print(*sorted({line.split(maxsplit=5)[-1] for line in lines if "libmpi.so" in line}), sep=", ")
@@ -123,20 +123,26 @@ def scheduler(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 
 def kernels() -> Iterator[Finding]:
-    """Report the folder of the compiled kernels, whether it can be written and whether it holds any."""
-    from grt_batch.kernels.cache import SUFFIX, cache_folder
+    """Report where the compiled kernels are, whether they can be kept there, and which folders are not used."""
+    from grt_batch.kernels.cache import place_in_use, places
 
-    folder = cache_folder()
-    number = len(list(folder.glob(f"*{SUFFIX}")))
-    if number:
-        yield ok("numba cache", f"{folder} is warm: {number} compiled kernels")
-        return
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        yield warning("numba cache", f"{folder} is empty", "Run grt-batch warm; otherwise the first run compiles.")
+    for place in places():
+        if os.path.lexists(place.folder) and not place.is_trusted:
+            remedy = "Remove it, or take the right to write from all users but its owner."
+            yield warning("numba cache", f"{place.folder} is not used: another user can write to it", remedy)
+    remedy = "Run grt-batch warm as the owner of the installation: what it compiles serves all users."
+    used = place_in_use()
+    kept = used or next((place for place in places() if place.can_be_written), None)
+    if kept is None:
+        found = "no folder for compiled kernels can be written, so every process compiles them"
+        yield warning("numba cache", found, remedy)
+    elif used is None:
+        yield warning("numba cache", f"{kept.folder} is empty", f"The first run compiles. {remedy}")
+    elif used.is_fallback:
+        found = f"{used.folder} is warm, since neither the installation nor a home can be written"
+        yield warning("numba cache", found, remedy)
     else:
-        remedy = "Set NUMBA_CACHE_DIR to a writable folder; otherwise every process compiles the kernels."
-        yield warning("numba cache", f"{folder} is empty and cannot be written", remedy)
+        yield ok("numba cache", f"{used.folder} is warm: {len(used.files())} compiled kernels")
 
 
 def _output(command: list[str | Path], environment: Mapping[str, str] = os.environ) -> str:

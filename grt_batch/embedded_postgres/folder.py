@@ -98,7 +98,7 @@ class ServerFolder:
     def noted(self) -> int | None:
         """Return the process id in the newest postmaster.pid, which a clean shutdown removes."""
         notes = sorted(self.path.glob("*/data/postmaster.pid"), key=lambda note: note.stat().st_mtime)
-        number = notes[-1].read_text().partition("\n")[0] if notes else ""
+        number = notes[-1].read_text(encoding="utf-8", errors="replace").partition("\n")[0] if notes else ""
         return int(number) if number.isdigit() else None
 
     def socket_folder(self) -> Path:

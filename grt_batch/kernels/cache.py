@@ -1,7 +1,10 @@
-"""The folder that keeps the machine code of the kernels.
+"""The folders that keep the machine code of the kernels.
 
-A kernel also holds code of functions in other files, so the folder is named after everything that machine code depends
+A kernel also holds code of functions in other files, so a folder is named after everything that machine code depends
 on: the sources, numba, Python and the processor.
+
+One folder serves all users of an installation: it lies beside the sources, whoever may read these may read it, and
+nobody else may write to it. Where that cannot be written, each user has kernels of his own.
 """
 
 from __future__ import annotations
@@ -10,41 +13,50 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 
 import llvmlite
 import llvmlite.binding as llvm
 
 from grt_batch.core.digest import digest, file_sha256, source_digest
-from grt_batch.core.files import atomic_write
 from grt_batch.core.logs import logger
+from grt_batch.core.work_folder import KERNELS_VARIABLE
 from grt_batch.kernels.machine_code import MachineCode
-
-SUFFIX = ".kernel"
+from grt_batch.kernels.place import SUFFIX, Place
 
 
 @cache
-def cache_folder() -> Path:
-    """Return the folder of the compiled kernels, which may not exist yet.
+def places() -> tuple[Place, ...]:
+    """Return the places of the kernels, the first one first. A kernel is read from the first that has it, and kept in
+    the first that can be written.
 
-    It is in NUMBA_CACHE_DIR, where that is set; else beside the sources, where the user may write or somebody has
-    compiled these kernels already; else in the user's cache.
+    They are NUMBA_CACHE_DIR, where that is set; beside the sources; the user's cache; the folder that `keep_kernels_in`
+    names; and a folder of the user below that for temporary files.
     """
     name = Path(f"grt_batch-{sources_digest()}", _processor())
-    beside = _beside()
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        return Path(chosen) / name
-    if os.access(beside if beside.exists() else beside.parent, os.W_OK) or os.access(beside / name, os.R_OK | os.X_OK):
-        return beside / name
+    sources = Path(__file__).parent
+    found = []
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        found.append(Place(Path(chosen) / name))
+    found.append(Place(_beside() / name, sources=sources))
     with suppress(RuntimeError):  # a user without a home
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name
-    return beside / name
+        found.append(Place(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name))
+    if fallback := os.environ.get(KERNELS_VARIABLE):
+        found.append(Place(Path(fallback) / name, is_fallback=True))
+    with suppress(OSError):  # no folder for temporary files
+        own = f"{name.parent}-{os.geteuid()}"
+        found.append(Place(Path(tempfile.gettempdir(), own, name.name), is_fallback=True))
+    return tuple(found)
+
+
+def place_in_use() -> Place | None:
+    """Return the place that has kernels, and is the first to be asked; None where there is none."""
+    return next((place for place in places() if place.files()), None)
 
 
 def _processor() -> str:
@@ -85,27 +97,44 @@ def remove_outdated() -> None:
 
 def kept(name: str, types: Sequence[object]) -> MachineCode | None:
     """Return the machine code of a kernel for these types, None where there is none, or where it is damaged."""
-    try:
-        return MachineCode.unpack(_file(name, types).read_bytes())
-    except (OSError, ValueError):
-        return None
+    file = _file(name, types)
+    for place in places():
+        with suppress(OSError, ValueError):
+            return MachineCode.unpack(place.read(file))
+    return None
 
 
 def keep(name: str, types: Sequence[object], code: MachineCode) -> None:
     """Keep the machine code of a kernel; a kernel can do without."""
-    file = _file(name, types)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(file, code.pack(), file.with_suffix(f".{uuid4().hex}"))
-    except OSError as error:
-        _warn_once(str(error.strerror))
+    problem: OSError | None = None
+    for place in places():
+        try:
+            place.write(_file(name, types), list(code.pack()))
+        except OSError as error:
+            problem = problem or error
+        else:
+            return
+    _warn_once(str(problem and (problem.strerror or problem)))
 
 
-def _file(name: str, types: Sequence[object]) -> Path:
+def share_all() -> None:
+    """Put the kernels of this user into the first place that can be written, and let all users of an installation read
+    what is there."""
+    for at, place in enumerate(places()):
+        for other in places()[at + 1 :]:
+            for file in other.files() - place.files():
+                with suppress(OSError):
+                    place.write(file, [other.read(file)])
+        if place.files():
+            place.share()
+            return
+
+
+def _file(name: str, types: Sequence[object]) -> str:
     """Each combination of types has a file of its own: two processes may compile two of them at the same time."""
-    return cache_folder() / f"{name}-{hashlib.sha256(repr(tuple(types)).encode()).hexdigest()[:16]}{SUFFIX}"
+    return f"{name}-{hashlib.sha256(repr(tuple(types)).encode()).hexdigest()[:16]}{SUFFIX}"
 
 
 @cache
 def _warn_once(problem: str) -> None:
-    logger.warning("compiled kernels cannot be kept in %s, so every process compiles them: %s", cache_folder(), problem)
+    logger.warning("compiled kernels cannot be kept anywhere, so every process compiles them: %s", problem)

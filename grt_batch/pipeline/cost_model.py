@@ -272,12 +272,12 @@ def advise(planned: Sequence[Planned], config: Config, model: Model) -> Advice:
     """Advise ranks and time for a run.
 
     One rank coordinates, and `bytes_per_rank` are worth one more, up to as many as the model keeps busy: 2 workers at
-    least, `max_ranks` in all at most. The minutes are for twice the work and a quarter of an hour, since a batch system
-    ends a job that takes longer.
+    least, `max_ranks` in all at most. One rank is enough where there is nothing to read. The minutes are for twice the
+    work and a quarter of an hour, since a batch system ends a job that takes longer.
     """
     work = work_of(planned)
     to_read = sum(work.archives)
     worth = min(-(-to_read // max(1, config.bytes_per_rank)), model.busy(work, config.aggregate_jobs))
-    ranks = max(1, min(1 + max(2, worth), config.max_ranks))
+    ranks = max(1, min(1 + max(2, worth), config.max_ranks)) if work.new else 1
     seconds = model.seconds(work, ranks, config.aggregate_jobs)
     return Advice(to_read, ranks, round(seconds), 15 + int(2 * seconds / 60))

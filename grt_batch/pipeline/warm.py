@@ -12,7 +12,7 @@ from grt_batch.core.config import Config
 from grt_batch.decode.columns import WANTED
 from grt_batch.decode.decoder import decode
 from grt_batch.join.jobs import Joiner
-from grt_batch.kernels.cache import remove_outdated
+from grt_batch.kernels.cache import remove_outdated, share_all
 from grt_batch.kernels.fields import line_ends
 from grt_batch.ledger.ledger import InstanceEntry, Ledger
 from grt_batch.modules.base import concat_instances
@@ -36,7 +36,8 @@ _LINES = {
 
 
 def compile_kernels() -> None:
-    """Compile all kernels and keep them on disk, so that no rank of a run has to."""
+    """Compile all kernels and keep them on disk, so that no rank of a run has to; for all users, if this one may write
+    to the installation."""
     remove_outdated()
     modules, records = chosen(()), _records()
     partials = [partials_of(modules, records) for _ in range(2)]
@@ -45,6 +46,7 @@ def compile_kernels() -> None:
         merged = module.gathered([partial[module.name] for partial in partials])
         module.all_rows(concat_instances(module.cubes, {"1": merged}), ledger)
     _group_many()
+    share_all()
 
 
 def _records() -> Records:

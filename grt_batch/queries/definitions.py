@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import grt_batch
-from grt_batch.core.config import DEFAULT_FILE
+from grt_batch.core.config import DEFAULT_FILE, chosen_file
 from grt_batch.core.errors import BadParameter, BadQueries, UnknownQuery
 
 _FOLDER = Path("sql")
@@ -172,8 +172,7 @@ def queries_folder(config_file: Path | None, chosen: Path | None = None) -> Path
     """
     if chosen is not None:
         return chosen
-    if config_file is None and DEFAULT_FILE.is_file():
-        config_file = DEFAULT_FILE
+    config_file = chosen_file(config_file)
     if config_file is not None and (config_file.parent / _FOLDER).is_dir():
         return config_file.parent / _FOLDER
     source = Path(grt_batch.__file__).parents[1] / DEFAULT_FILE.parent / _FOLDER

@@ -47,7 +47,7 @@ def beat(folder: Path, rank: int) -> threading.Thread | None:
     nothing, where the folder is not visible."""
     file = folder / str(rank)
     try:
-        file.write_text(f"{os.getpid()} {socket.gethostname()}")
+        file.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
     except OSError:
         return None
     thread = threading.Thread(target=_touch, args=(file,), name="heartbeat", daemon=True)
@@ -57,7 +57,7 @@ def beat(folder: Path, rank: int) -> threading.Thread | None:
 
 def note_started(folder: Path, rank: int) -> None:
     """Let the launcher know that this rank has started: from now on it touches its file in time."""
-    with suppress(OSError), (folder / str(rank)).open("r+") as file:
+    with suppress(OSError), (folder / str(rank)).open("r+", encoding="utf-8") as file:
         file.seek(0, os.SEEK_END)
         file.write(f" {_STARTED}")
 
@@ -174,7 +174,7 @@ class Watch:
         """Return what the file of a rank says, None if there is no file."""
         try:
             # A network file system shows the changes of other hosts when the file is opened.
-            with (self.folder / str(rank)).open() as file:
+            with (self.folder / str(rank)).open(encoding="utf-8") as file:
                 process, host, *started = file.read().split()
                 return _Sign(os.fstat(file.fileno()).st_mtime_ns, int(process), host, bool(started))
         except FileNotFoundError:
@@ -187,6 +187,6 @@ def state_of(process: int) -> str:
     """Return the state of a process of this host, as in proc(5): STOPPED, say, or one of ENDED."""
     try:
         # The name before it, in parentheses, may hold anything.
-        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except OSError:
         return ""

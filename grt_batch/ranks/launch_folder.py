@@ -8,6 +8,7 @@ memory a file is, so the ranks note what they have mapped, and nothing else is r
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import socket
 import tempfile
@@ -44,11 +45,13 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
     try:
         _clear_dead_launches(folder.parent)
         folder.mkdir(parents=True)
-        lock = (folder / _LOCK).open("w")
+        lock = (folder / _LOCK).open("wb")
     except OSError as error:
         raise CannotWrite(folder=folder.parent, what=error.strerror or error) from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Without locks the folder of a launch that was killed stays: nobody can tell it from one under way.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
@@ -57,26 +60,27 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
 
 def note_mpirun(folder: Path, process: int) -> None:
     """Remember the process id of mpirun, which is part of the name of its session folder."""
-    (folder / _MPIRUN).write_text(str(process))
+    (folder / _MPIRUN).write_bytes(str(process).encode())
 
 
 def note_segments(folder: Path, process: int) -> None:
     """Remember the MPI's shared memory that this process of a rank has mapped: its inodes and names."""
     with suppress(OSError):
         # The fields are those of proc_pid_maps(5).
-        mapped = (line.split(maxsplit=5) for line in Path(f"/proc/{process}/maps").read_text().splitlines())
+        maps = os.fsdecode(Path(f"/proc/{process}/maps").read_bytes())
+        mapped = (line.split(maxsplit=5) for line in maps.splitlines())
         found = {
             f"{fields[4]} {Path(fields[5]).name}\n"
             for fields in mapped
             if len(fields) == 6 and fields[5].startswith(tuple(f"{_SHARED_MEMORY}/{name}" for name in _SEGMENT_NAMES))
         }
         if found:
-            (folder / f"{_SEGMENTS}.{socket.gethostname()}.{process}").write_text("".join(sorted(found)))
+            (folder / f"{_SEGMENTS}.{socket.gethostname()}.{process}").write_bytes("".join(sorted(found)).encode())
 
 
 def _clear_dead_launches(launches: Path) -> None:
     for folder in launches.glob("*/"):
-        with suppress(OSError), (folder / _LOCK).open() as lock:
+        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clear(folder)
 
@@ -84,12 +88,12 @@ def _clear_dead_launches(launches: Path) -> None:
 def _clear(folder: Path) -> None:
     """Remove what mpirun and its ranks left on this host, and the folder; nothing while mpirun runs."""
     with suppress(OSError, ValueError):
-        mpirun = int((folder / _MPIRUN).read_text())
+        mpirun = int((folder / _MPIRUN).read_bytes())
         if state_of(mpirun) not in ENDED:
             return
         shutil.rmtree(Path(tempfile.gettempdir()) / f"ompi.{mpirun}", ignore_errors=True)
     for note in folder.glob(f"{_SEGMENTS}.{socket.gethostname()}.*"):
-        for line in note.read_text().splitlines():
+        for line in note.read_text(encoding="utf-8").splitlines():
             inode, _, name = line.partition(" ")
             file = _SHARED_MEMORY / name
             # Another launch may have a file of this name by now.

@@ -6,23 +6,24 @@ file, and need not be rendered. Text whose checksum is another one was changed b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO
 from zlib import crc32
 
 import msgspec
 
-from grt_batch.core.files import sync_file
+from grt_batch.core.files import append_range, link_or_copy, sync_file
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table, as_report, with_empty_nulls
 from grt_batch.sinks.sink import PartText, Piece, TableText
 
 PARTS = ".parts.json"
+
+
+_READ_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, order=True)
@@ -76,14 +77,18 @@ class ReportedTable:
         """Return the contents of the parts whose text stands in the file unchanged."""
         if not self.bytes:
             return set()
-        with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as text:
+        with file.open("rb") as text:
             odd = {extent.content for extent in self.extents if _checksum(text, extent) != extent.checksum}
         return {extent.content for extent in self.extents} - odd
 
 
-def _checksum(text: mmap, extent: Extent) -> int:
-    with memoryview(text) as whole, whole[extent.offset : extent.offset + extent.bytes] as part:
-        return crc32(part)
+def _checksum(text: IO[bytes], extent: Extent) -> int:
+    checksum, left = 0, extent.bytes
+    text.seek(extent.offset)
+    while left and (part := text.read(min(left, _READ_BYTES))):
+        checksum = crc32(part, checksum)
+        left -= len(part)
+    return checksum
 
 
 def load_parts(folder: Path) -> dict[str, ReportedTable]:
@@ -165,24 +170,19 @@ class ReportFile:
             sync_file(self._path)
         elif placed == extents and self._before and sources == {self._before} and self._before.stat().st_size == offset:
             self._beside.unlink()
-            self._path.hardlink_to(self._before)
+            link_or_copy(self._before, self._path)
         else:
             self._copy(extents)
             self._beside.unlink()
         return ReportedTable(self._groups, tuple(placed))
 
     def _copy(self, extents: Sequence[Extent]) -> None:
-        """Copy the pieces from file to file, without a way through the memory of this process."""
+        """Copy the pieces from file to file."""
         with ExitStack() as files:
             target = files.enter_context(self._path.open("wb"))
             target.write(self._header)
-            target.flush()
             opened = {path: files.enter_context(path.open("rb")) for path in {*self._sources.values()}}
             for extent in extents:
-                source, offset, end = opened[self._sources[extent]], extent.offset, extent.offset + extent.bytes
-                while offset < end:
-                    copied = os.sendfile(target.fileno(), source.fileno(), offset, end - offset)
-                    if not copied:
-                        raise OSError(f"another program changed {source.name}")
-                    offset += copied
+                source = opened[self._sources[extent]]
+                append_range(target, source, extent.offset, extent.offset + extent.bytes)
         sync_file(self._path)

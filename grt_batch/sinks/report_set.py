@@ -7,7 +7,6 @@ link `<reports>/rejects`: they belong to the archives, not to a date.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any, Self
 import orjson
 
 from grt_batch.core.errors import CannotWrite
-from grt_batch.core.files import write_synced
+from grt_batch.core.files import link_or_copy, write_synced
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export, FolderExport
@@ -155,7 +154,7 @@ class ReportSet(Sink):
         self._write(PARTS, [pack_parts(self._held)])
 
     def _finish(self, table: str) -> None:
-        # A file that was carried over is a hard link to that of the set before: it must not be written to.
+        # A file that was carried over may be a hard link to that of the set before: it must not be written to.
         (self.folder / f"{table}.tsv").unlink(missing_ok=True)
         self._held[table] = self._files.pop(table).finish()
 
@@ -174,7 +173,7 @@ class ReportSet(Sink):
             self._links = links
             for link, target in links.items():
                 _unseen(link).unlink(missing_ok=True)
-                _unseen(link).symlink_to(target)
+                _link(_unseen(link), target)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
@@ -209,9 +208,9 @@ class ReportSet(Sink):
         self._held = load_parts(before)
         if before.is_dir():
             for file in before.glob("*.tsv"):
-                (self.folder / file.name).hardlink_to(file)
+                link_or_copy(file, self.folder / file.name)
             for folder in (entry for entry in before.iterdir() if entry.is_dir() and entry.name not in self._exports):
-                shutil.copytree(folder, self.folder / folder.name, copy_function=os.link)
+                shutil.copytree(folder, self.folder / folder.name, copy_function=_link_or_copy)
 
     def _drop_sets(self, keep: tuple[str | None, ...]) -> None:
         links = (self._target(entry) for entry in self.reports.iterdir()) if self.reports.is_dir() else ()
@@ -224,6 +223,18 @@ class ReportSet(Sink):
     def _target(link: Path) -> str | None:
         """Return the name of the set that a link leads to."""
         return link.readlink().name if link.is_symlink() else None
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Link a file of a folder, as shutil names it."""
+    link_or_copy(Path(source), Path(target))
+
+
+def _link(link: Path, target: str) -> None:
+    try:
+        link.symlink_to(target)
+    except OSError as error:
+        raise OSError(error.errno, f"no symbolic link can be made there ({error.strerror})") from None
 
 
 def _unseen(link: Path) -> Path:

@@ -74,7 +74,7 @@ def test_a_plan_says_what_is_read_again_for_other_days(call: Call, site: Site, s
     again = "read again for metrics: new code, or no partial in the store"
     same, other = (call("run", *folders, "--dry-run", *days, "metrics").out for days in (early, []))
     assert again not in same
-    assert " for 0 bytes to read" in same
+    assert " for 0 bytes to read; advised: --ranks 1, " in same
     # One of the archives was made after that day.
     assert (other.count(again), other.count("read before")) == (1, 3)
     assert f" for {site.planned()['a/3'].archive.bytes} bytes to read" in other

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from grt_batch.core.config import DEFAULT_LEVELS, ENVIRONMENT_PREFIX, Config, Level, load
+from grt_batch.core.config import DEFAULT_LEVELS, ENVIRONMENT_PREFIX, Config, Level, load, origins
 from grt_batch.core.errors import BadConfig
+from grt_batch.queries.definitions import queries_folder
 
 SHIPPED = ROOT / "config" / "grt_batch.toml"
 
@@ -55,6 +56,22 @@ def test_the_file_of_the_working_folder_is_read() -> None:
     Path("config").mkdir()
     Path("config/grt_batch.toml").write_text("[computing]\nmax_ranks = 9\n")
     assert load(environment={}).max_ranks == 9
+
+
+def test_the_environment_names_a_file_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"GRT_BATCH_CONFIG": str(toml('[paths]\nwork = "mine"\n'))}
+    other = Path("other.toml")
+    other.write_text('[paths]\nwork = "other"\n', encoding="utf-8")
+    Path("config").mkdir()
+    Path("config/grt_batch.toml").write_text('[paths]\nwork = "default"\n', encoding="utf-8")
+    assert load(environment=environment).work == Path("mine")
+    assert origins(environment=environment)["work"] == "my.toml"
+    assert load(other, environment=environment).work == Path("other")
+    assert load(environment={"GRT_BATCH_CONFIG": ""}).work == Path("default")
+    assert "missing.toml" in refused(GRT_BATCH_CONFIG="missing.toml")
+    Path("sql").mkdir()
+    monkeypatch.setenv("GRT_BATCH_CONFIG", str(Path("my.toml").absolute()))
+    assert queries_folder(None) == Path("sql").absolute()
 
 
 def test_options_win_over_the_environment_over_the_file_over_the_defaults() -> None:

@@ -60,6 +60,14 @@ def test_the_origin_of_each_value_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert {name: found[name] for name in wanted} == wanted
 
 
+def test_a_variable_that_has_no_effect_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRT_BATCH_UPLOAD", "u")
+    *_, last = configured(None, {})[1]
+    assert last.status is Status.WARNING
+    assert "GRT_BATCH_UPLOAD (is GRT_BATCH_UPLOADS meant?)" in last.found
+
+
 def test_the_values_of_the_configuration_show_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     url = f"postgresql://user:{'hunter2' * 40}@127.0.0.1:1/none"

@@ -14,6 +14,8 @@ from grt_batch import __version__
 from grt_batch.core.errors import NoEmbeddedServer, Unforeseen
 from grt_batch.doctor import programs
 from grt_batch.doctor.findings import Status
+from grt_batch.kernels import cache
+from grt_batch.kernels.place import Place
 
 
 def test_without_an_mpi_a_run_without_ranks_is_possible(
@@ -44,7 +46,11 @@ def test_a_scheduler_is_found_by_its_command(tmp_path: Path) -> None:
     assert found.status is Status.OK
 
 
-@pytest.mark.parametrize(("made", "said"), [("folder", "is empty"), ("file", "cannot be written")])
+def use_places(monkeypatch: pytest.MonkeyPatch, *places: Place) -> None:
+    monkeypatch.setattr(cache, "places", lambda: places)
+
+
+@pytest.mark.parametrize(("made", "said"), [("folder", "is empty"), ("file", "no folder for compiled kernels can be")])
 def test_kernels_that_are_not_compiled_are_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, said: str
 ) -> None:
@@ -53,7 +59,7 @@ def test_kernels_that_are_not_compiled_are_a_warning(
         place.mkdir()
     else:
         place.touch()
-    monkeypatch.setattr("grt_batch.kernels.cache.cache_folder", lambda: place / "kernels")
+    use_places(monkeypatch, Place(place / "kernels" / "cpu"))
     (found,) = programs.kernels()
     assert found.status is Status.WARNING and said in found.found
 
@@ -102,8 +108,17 @@ def test_all_batch_systems_are_named(tmp_path: Path) -> None:
 
 
 def test_compiled_kernels_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "kernels" / "cpu"
+    folder.mkdir(parents=True)
     for name in ("a.kernel", "b.kernel", "a.part"):
-        (tmp_path / name).touch()
-    monkeypatch.setattr("grt_batch.kernels.cache.cache_folder", lambda: tmp_path)
+        (folder / name).touch()
+    use_places(monkeypatch, Place(folder))
     (finding,) = programs.kernels()
-    assert (finding.status, finding.found) == (Status.OK, f"{tmp_path} is warm: 2 compiled kernels")
+    assert (finding.status, finding.found) == (Status.OK, f"{folder} is warm: 2 compiled kernels")
+    use_places(monkeypatch, Place(tmp_path / "none" / "cpu"), Place(folder, is_fallback=True))
+    (finding,) = programs.kernels()
+    assert (finding.status, finding.found.partition(",")[0]) == (Status.WARNING, f"{folder} is warm")
+    folder.chmod(0o777)
+    unsafe, empty = programs.kernels()
+    assert unsafe.found == f"{folder} is not used: another user can write to it"
+    assert empty.found == f"{tmp_path / 'none' / 'cpu'} is empty"

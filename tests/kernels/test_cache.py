@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,18 +15,20 @@ from typing import NamedTuple
 import pytest
 from places import ROOT
 
+from grt_batch.core.work_folder import KERNELS_VARIABLE
 from grt_batch.kernels import cache
 from grt_batch.kernels.machine_code import MachineCode
+from grt_batch.kernels.place import Place
 from grt_batch.schema import members
 
 HASH = """
 import sys
 import numpy as np
-from grt_batch.kernels.cache import cache_folder
+from grt_batch.kernels.cache import place_in_use
 from grt_batch.kernels.text_hash import hash_texts
 found = np.zeros(1, np.uint64)
 hash_texts(np.frombuffer(b"text", np.uint8), np.array([4]), found)
-print(found[0], "numba" not in sys.modules, cache_folder())
+print(found[0], "numba" not in sys.modules, place_in_use() and place_in_use().folder)
 """
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
@@ -59,6 +62,8 @@ class Installation:
             else:
                 shutil.copy(source, copy)
         self.home.mkdir()
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
 
     def make_read_only(self) -> None:
         """Take the right to write away."""
@@ -67,7 +72,9 @@ class Installation:
 
     def run(self, **environment: str) -> Ran:
         """Hash a text in a new process."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG"))}
+        out = ("NUMBA", "XDG", "GRT_BATCH", "TMPDIR")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(out)}
+        inherited["TMPDIR"] = str(self.temporary)
         done = subprocess.run(
             [sys.executable, "-c", HASH],
             cwd=self.home,
@@ -134,18 +141,56 @@ def test_numba_cache_dir_is_obeyed(installation: Installation) -> None:
     assert not list(installation.package.glob("kernels/__pycache__/grt_batch-*"))
 
 
-def test_without_a_cache_kernels_run_and_one_warning_says_so(installation: Installation) -> None:
+def test_without_a_home_kernels_are_kept_in_the_work_folder_or_a_temporary_one(installation: Installation) -> None:
     installation.make_read_only()
     installation.home.chmod(0o555)
+    work = installation.temporary / "work" / "kernels"
+    for environment, below in (({KERNELS_VARIABLE: str(work)}, work), ({}, installation.temporary)):
+        first, again = installation.run(**environment), installation.run(**environment)
+        assert (first.found, again.found) == (False, True)
+        assert first.folder == again.folder and first.folder.is_relative_to(below)
+        assert first.stderr.count("compiled kernels are kept in") == len(first.stderr.splitlines()) == 1
+        assert again.stderr == ""
+
+
+def test_without_a_cache_kernels_run_and_one_warning_says_so(installation: Installation) -> None:
+    installation.make_read_only()
+    for folder in (installation.home, installation.temporary):
+        folder.chmod(0o555)
     ran = installation.run()
     assert not ran.found
-    assert ran.stderr.count("compiled kernels cannot be kept in") == 1
+    assert ran.stderr.count("compiled kernels cannot be kept anywhere") == 1
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_kernels_of_an_installation_serve_all_users_whatever_the_umask_was(installation: Installation) -> None:
+    before = os.umask(0o077)
+    try:
+        owners = installation.run()
+    finally:
+        os.umask(before)
+    (file,) = owners.folder.iterdir()
+    assert [stat.S_IMODE(entry.stat().st_mode) for entry in (owners.folder, file)] == [0o755, 0o644]
+
+
+def test_what_the_owner_of_an_installation_kept_elsewhere_comes_to_all_users(installation: Installation) -> None:
+    for folder in (installation.package, installation.package / "kernels"):
+        folder.chmod(0o555)
+    private = installation.run()
+    assert private.folder.is_relative_to(installation.home)
+    for folder in (installation.package, installation.package / "kernels"):
+        folder.chmod(0o755)
+    script = "from grt_batch.kernels.cache import share_all; share_all()"
+    environment = {**os.environ, "PYTHONPATH": str(installation.package.parent), "HOME": str(installation.home)}
+    subprocess.run([sys.executable, "-c", script], cwd=installation.home, env=environment, check=True)
+    shutil.rmtree(installation.home / ".cache")
+    ran = installation.run()
+    assert ran.found and ran.folder.is_relative_to(installation.package)
 
 
 def test_each_combination_of_types_has_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two processes may compile one function for two of them at once: neither takes the other's code."""
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(cache, "places", lambda: (Place(tmp_path / "1" / "2"),))
     assert cache.kept("f", ["int64"]) is None
     codes = {kind: MachineCode(kind, "q", False, (), b"code") for kind in ("int64", "float64")}
     for kind, code in codes.items():
@@ -167,7 +212,7 @@ def test_a_damaged_kernel_is_compiled_again(installation: Installation) -> None:
 def test_another_processor_or_compiler_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def folder() -> Path:
         cache.sources_digest.cache_clear()
-        return cache.cache_folder.__wrapped__()
+        return cache.places.__wrapped__()[0].folder
 
     folders = {folder()}
     for name, value in (("NUMBA_CPU_NAME", "nehalem"), ("NUMBA_CPU_FEATURES", "")):

@@ -323,10 +323,17 @@ def test_more_archives_never_need_fewer_ranks(sizes: list[int], more: int) -> No
 
 @examples(100)
 @given(sizes=SIZES, worth=st.integers(0, 2**32), most=st.integers(0, 1000))
-def test_advice_is_at_least_3_ranks_and_at_most_those_allowed(sizes: list[int], worth: int, most: int) -> None:
+def test_advice_is_at_least_3_ranks_to_read_anything_and_at_most_those_allowed(
+    sizes: list[int], worth: int, most: int
+) -> None:
     advice = advise(planned(*sizes), Config(bytes_per_rank=worth, max_ranks=most), Model())
-    assert min(3, max(1, most)) <= advice.ranks <= max(1, most)
+    assert min(3 if sizes else 1, max(1, most)) <= advice.ranks <= max(1, most)
     assert advice.minutes > 0
+
+
+def test_one_rank_is_advised_for_nothing_to_read() -> None:
+    for archives in ([], planned(10**12, 10**12, step=Step.QUARANTINED)):
+        assert advise(archives, Config(), Model()).ranks == 1
 
 
 def test_a_rank_more_for_each_share_of_the_work() -> None:

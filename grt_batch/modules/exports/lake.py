@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from grt_batch.core.files import write_synced
+from grt_batch.core.files import link_or_copy, write_synced
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.schema.members import SECONDS_SCALE
@@ -278,7 +277,7 @@ class Earlier:
             return None
         (folder / partition.folder).mkdir(parents=True, exist_ok=True)
         for file in files:
-            os.link(self.folder / file.path, folder / file.path)
+            link_or_copy(self.folder / file.path, folder / file.path)
         return files
 
 
