@@ -132,8 +132,7 @@ def _connected(
         raise failure(what=one_line(error)) from None
     try:
         link.set_session(**session)
-        with link.cursor() as cursor:
-            cursor.execute(_SET, (list(settings), list(settings.values())))
+        _begin(link, settings)
         yield link
         with suppress(psycopg2.Error):
             # A pooler would give up its connection to the server if the transaction were left open.
@@ -142,6 +141,19 @@ def _connected(
         raise failure(what=one_line(error)) from None
     finally:
         link.close()
+
+
+def _begin(link: Any, settings: Mapping[str, str]) -> None:
+    """Begin a transaction with these settings."""
+    try:
+        with link.cursor() as cursor:
+            cursor.execute(_SET, (list(settings), list(settings.values())))
+    except psycopg2.OperationalError as error:
+        if not link.closed:
+            raise
+        # PgBouncer gives a reason, but psycopg2 keeps only that the connection was closed.
+        hint = "if there is a pooler, its pool_mode must be transaction or session"
+        raise psycopg2.OperationalError(f"{one_line(error)} ({hint})") from None
 
 
 def lock_database(cursor: Any) -> None:
@@ -188,4 +200,4 @@ def one_line(error: Exception) -> str:
     A server that refuses a connection says so in its own encoding, which need not be UTF-8.
     """
     said = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
-    return " ".join(said.split()) or type(error).__name__
+    return " ".join(said.split()).removesuffix(".") or type(error).__name__

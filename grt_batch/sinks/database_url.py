@@ -19,7 +19,7 @@ _KEYWORDS = (
 
 
 _OF_OTHERS = {"database": "dbname", "db": "dbname", "pwd": "password"}
-"""Keywords of other programs, which look like none of libpq's."""
+"""Keywords of other programs, and those of libpq."""
 
 
 _UNKNOWN = re.compile(r'invalid (?:connection option|URI query parameter:) "(.*)"')
@@ -57,9 +57,9 @@ def _reason(said: str, url: str) -> str:
     unknown = _UNKNOWN.search(said)
     if unknown:
         name = unknown[1]
-        near = _OF_OTHERS.get(name) or "".join(get_close_matches(name, _KEYWORDS, 1))
+        near = "".join(get_close_matches(name, (*_KEYWORDS, *_OF_OTHERS), 1))
         if near:
-            return f"there is no keyword {name!r}; perhaps {near} is meant"
+            return f"there is no keyword {name!r}; perhaps {_OF_OTHERS.get(near, near)} is meant"
         # It may be a part of a password in which there is a space.
         return f"there is no keyword {name!r}" if "pass" not in url else "it has an unknown keyword"
     return next((reason for words, reason in _REASONS.items() if words in said), _IN_A_URL)

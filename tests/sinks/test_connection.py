@@ -10,15 +10,8 @@ from psycopg2 import errors
 
 from grt_batch.core.errors import DatabaseLocked, DatabaseRefused
 from grt_batch.sinks import connection as connection_file
-from grt_batch.sinks.connection import connection, one_line, parameters, patiently
+from grt_batch.sinks.connection import connection, one_line, patiently
 from tests.sinks.test_postgres import publication, publish, query
-
-
-def test_a_url_without_a_password_is_still_explained() -> None:
-    for url, said in (("hots=x", '"hots"'), ("postgresql://u@/d?host=/nowhere/odd@place", "/nowhere/odd@place")):
-        with pytest.raises(DatabaseRefused) as raised, connection(url):
-            raise AssertionError
-        assert said in str(raised.value.what)
 
 
 def test_a_database_that_is_not_there_is_refused_in_one_line() -> None:
@@ -66,28 +59,6 @@ def test_the_server_soon_notices_that_a_run_is_gone(database: str) -> None:
         assert set(connection_file.SERVER_PATIENCE) <= {name for (name,) in sink._cursor.fetchall()}
         sink._cursor.execute("SHOW client_connection_check_interval")
         assert sink._cursor.fetchone() == ("10s",)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://u:p/hunter2@host/grt",
-        "postgresql://u:p@hunter2@host:x/grt",
-        "host=h password='hunter2",
-        "postgresql://u:hunter2/d",
-    ],
-)
-def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(DatabaseRefused) as raised:
-        parameters(url)
-    assert "cannot be read" in str(raised.value.what)
-    assert "hunter2" not in str(raised.value)
-
-
-def test_the_parameters_of_a_url_and_of_a_connection_string_are_the_same() -> None:
-    expected = {"user": "u", "password": "p/w", "host": "h", "port": "5433", "dbname": "d"}
-    assert parameters("postgresql://u:p%2Fw@h:5433/d") == expected
-    assert parameters("user=u password=p/w host=h port=5433 dbname=d") == expected
 
 
 def test_an_error_is_one_line() -> None:
