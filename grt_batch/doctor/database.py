@@ -30,14 +30,14 @@ def database(url: str, work: Path) -> Iterator[Finding]:
 def _state(url: str) -> Iterator[Finding]:
     import psycopg2
 
-    from grt_batch.sinks.connection import reading
+    from grt_batch.sinks.connection import connection
     from grt_batch.sinks.database_url import parameters
     from grt_batch.sinks.fitness import fitness
     from grt_batch.sinks.schema import SCHEMA_VERSION
 
     if "connect_timeout" not in parameters(url):
         url = psycopg2.extensions.make_dsn(url, connect_timeout=SECONDS)
-    with reading(url) as link, link.cursor() as cursor:
+    with connection(url) as link, link.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")
         found = fitness(cursor)
     yield ok("database", f"PostgreSQL {found.server}, {url}")

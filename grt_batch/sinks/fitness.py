@@ -18,7 +18,7 @@ SELECT current_setting('server_version') AS server, current_setting('server_enco
     -- Partitions are made anew by every run, other tables only where they are missing.
     ARRAY(SELECT nspname::text FROM pg_namespace WHERE NOT (has_schema_privilege(oid, 'USAGE')
         AND has_schema_privilege(oid, 'CREATE')) AND (nspname = %(data)s OR nspname = %(schema)s
-        AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid))) AS closed,
+        AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid)) ORDER BY 1) AS closed,
     (SELECT count(*) FROM pg_namespace WHERE nspname IN (%(schema)s, %(data)s)) AS schemas,
     (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('p', 'r')
         AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,

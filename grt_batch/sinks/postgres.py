@@ -121,8 +121,10 @@ class Publication(Sink):
         known: Sequence[Table] = (),
         threshold: Threshold | None = None,
         clock: Clock | None = None,
+        again: bool = False,
     ) -> None:
-        """The run fills `tables`; the `known` ones keep their views where they exist.
+        """The run fills `tables`; the `known` ones keep their views where they exist. With `again` it believes nothing
+        that is published, and keeps no partition of an export.
 
         `clock` counts the caller's time and, from `prepare` on, that of the thread that fills partitions.
         """
@@ -133,6 +135,7 @@ class Publication(Sink):
         self._tables, self._known = tables, known
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
+        self._again = again
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
         self._exchanges: dict[str, _Exchange] = {}
         self._filler = futures.ThreadPoolExecutor(1, "copy")
@@ -236,7 +239,7 @@ class Publication(Sink):
         """
         exchanges = {table.name: self._exchange_of(table) for table in tables}
         self.wait()
-        published = {table.name: contents(self._cursor, table) for table in tables}
+        published = {table.name: set[str]() if self._again else contents(self._cursor, table) for table in tables}
         for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
             its_archives = list(group)
             keys = [archive.key for archive in its_archives]
