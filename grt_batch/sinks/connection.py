@@ -110,11 +110,8 @@ def reading(url: str) -> Iterator[Any]:
     Raises DatabaseUnreadable, also for any error of psycopg2 in the block.
     """
     session = {"isolation_level": "REPEATABLE READ", "readonly": True}
-    try:
-        with _connected(url, DatabaseUnreadable, _MEANING, **session) as link:
-            yield link
-    except UnicodeDecodeError as error:
-        raise DatabaseUnreadable(what=f"a text in it is not UTF-8: {one_line(error)}") from None
+    with _connected(url, DatabaseUnreadable, _MEANING, **session) as link:
+        yield link
 
 
 @contextmanager

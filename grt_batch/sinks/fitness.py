@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from grt_batch.core.errors import DatabaseUnfit, GrtError, SchemaTooNew
+from grt_batch.core.errors import DatabaseRefused, DatabaseUnfit, GrtError, SchemaTooNew
 from grt_batch.sinks.connection import ENCODING, connection
 from grt_batch.sinks.schema import DATA, SCHEMA, SCHEMA_VERSION
 
@@ -126,6 +127,10 @@ def require_fit(cursor: Any) -> None:
 
 
 def check(url: str) -> None:
-    """Raise DatabaseUnfit or SchemaTooNew where a run cannot publish, and DatabaseRefused without a connection."""
-    with connection(url) as link, link.cursor() as cursor:
+    """Raise DatabaseUnfit or SchemaTooNew where a run cannot publish.
+
+    A database that does not answer may do so by the time that there is something to publish; until then what a run
+    computes is kept.
+    """
+    with suppress(DatabaseRefused), connection(url) as link, link.cursor() as cursor:
         require_fit(cursor)
