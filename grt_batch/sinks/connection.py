@@ -89,6 +89,13 @@ _SET = (
 """Older servers lack some of the settings."""
 
 
+_POOL_MODES = "pool_mode = transaction or session"
+
+
+_GUESS = " This probably means the server terminated abnormally before or while processing the request."
+"""What libpq says of each connection that was closed."""
+
+
 _Result = TypeVar("_Result")
 
 
@@ -135,7 +142,9 @@ def _connected(
             # A pooler would give up its connection to the server if the transaction were left open.
             link.rollback()
     except psycopg2.Error as error:
-        raise failure(what=one_line(error)) from None
+        # PgBouncer says why it closes a connection, but psycopg2 only that it was closed.
+        where = " (the log of the server or its pooler says why)" if link.closed else ""
+        raise failure(what=f"{one_line(error)}{where}") from None
     finally:
         link.close()
 
@@ -145,12 +154,10 @@ def _begin(link: Any, settings: Mapping[str, str]) -> None:
     try:
         with link.cursor() as cursor:
             cursor.execute(_SET, (list(settings), list(settings.values())))
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
         if not link.closed:
             raise
-        # PgBouncer gives a reason, but psycopg2 keeps only that the connection was closed.
-        hint = "if there is a pooler, its pool_mode must be transaction or session"
-        raise psycopg2.OperationalError(f"{one_line(error)} ({hint})") from None
+        raise psycopg2.OperationalError(f"{one_line(error)}, at once; a pooler needs {_POOL_MODES}") from None
 
 
 def lock_database(cursor: Any) -> None:
@@ -197,4 +204,4 @@ def one_line(error: Exception) -> str:
     A server that refuses a connection says so in its own encoding, which need not be UTF-8.
     """
     said = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
-    return " ".join(said.split()).removesuffix(".") or type(error).__name__
+    return " ".join(said.split()).replace(_GUESS, "").removesuffix(".") or type(error).__name__

@@ -13,7 +13,9 @@ from grt_batch.sinks.schema import DATA, SCHEMA, SCHEMA_VERSION
 _STATE = """
 SELECT current_setting('server_version') AS server, current_setting('server_encoding') AS encoding,
     pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only,
-    (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
+    -- To look at one setting, all are made.
+    CASE WHEN current_setting('default_transaction_read_only') = 'on'
+        THEN (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') END AS read_only_by,
     quote_ident(current_database()) AS database, quote_ident(current_user) AS user,
     has_database_privilege(current_database(), 'CREATE') AS may_create,
     -- Partitions are made anew by every run, other tables only where they are missing.
@@ -45,7 +47,7 @@ class Fitness:
     encoding: str
     standby: bool
     read_only: bool
-    read_only_by: str
+    read_only_by: str | None
     database: str
     user: str
     may_create: bool
@@ -83,7 +85,7 @@ class Fitness:
                 "Name the primary in --database; where the URL has both hosts, add target_session_attrs=read-write.",
             )
         if self.read_only:
-            where = _SET_BY.get(self.read_only_by, "in the configuration of the server")
+            where = _SET_BY.get(self.read_only_by or "", "in the configuration of the server")
             return (
                 f"transactions are read-only by default, as default_transaction_read_only says {where}",
                 "Remove that setting for the user of the runs.",

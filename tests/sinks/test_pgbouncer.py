@@ -95,9 +95,19 @@ def test_questions_go_through(pooled: str, tmp_path: Path, call: Call) -> None:
 def test_without_transactions_that_is_one_line(server: str, database: str) -> None:
     with pgbouncer(server, "statement") as pooler:
         url = psycopg2.extensions.make_dsn(pooler, dbname=name_of(database))
-        with pytest.raises(DatabaseRefused, match="its pool_mode must be transaction or session"):
+        with pytest.raises(
+            DatabaseRefused,
+            match="a pooler needs pool_mode = transaction or session",
+        ):
             publish(url, 1)
     assert query(database, "SELECT to_regclass('grt.run')") == [(None,)]
+
+
+def test_a_pooler_without_a_free_session_is_one_line(server: str, database: str) -> None:
+    with pgbouncer(server, "transaction", "query_wait_timeout = 1") as pooler:
+        url = psycopg2.extensions.make_dsn(pooler, dbname=name_of(database))
+        with publication(url, 1), pytest.raises(DatabaseRefused, match="or its pooler says why"):
+            publish(url, 2)
 
 
 def test_a_pooler_that_refuses_is_one_line(pooled: str) -> None:
