@@ -15,7 +15,16 @@ from calling import AS_OF, NOWHERE, Answer, Call, places, query
 from runs import published
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import BadConfig, DatabaseRefused, Locked, SchemaTooNew, Stopped, UnknownModule
+from grt_batch.core.errors import (
+    BadConfig,
+    BadDatabaseUrl,
+    DatabaseRefused,
+    DatabaseUnreadable,
+    Locked,
+    SchemaTooNew,
+    Stopped,
+    UnknownModule,
+)
 from grt_batch.ledger.ledger import RUN
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.request import RunSummary
@@ -118,8 +127,9 @@ def test_an_unreachable_database_ends_with_4(
     call: Call, options: list[object], tmp_path: Path, url: str, command: str
 ) -> None:
     answer = call(*command.split(), *(options if command == "run" else []), "--database", url)
-    assert (answer.code, answer.out) == (DatabaseRefused.exit_code, "")
-    assert answer.complaint.endswith(DatabaseRefused.remedy)
+    assert (answer.code, answer.out) == (4, "")
+    failure = DatabaseUnreadable if command == "status" else DatabaseRefused
+    assert answer.complaint.endswith((BadDatabaseUrl if url == "no dsn" else failure).remedy)
     assert not (tmp_path / "reports" / "latest").exists()
 
 

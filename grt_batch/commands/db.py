@@ -41,7 +41,7 @@ def db_url(database: str | None, work: Path | None, config_file: Path | None, de
     """Print the URL of the database, without its password."""
     config = load(config_file, {"database": database, "work": work})
     if config.database != "embedded":
-        from grt_batch.sinks.connection import parameters
+        from grt_batch.sinks.database_url import parameters
 
         parameters(config.database)
         click.echo(without_passwords(config.database))
@@ -72,7 +72,7 @@ def db_psql(
         raise BadArguments(command="db psql", what="psql is not on PATH")
     from psycopg2.extensions import make_dsn
 
-    from grt_batch.sinks.connection import parameters
+    from grt_batch.sinks.database_url import parameters
 
     with database_of(config, borrow=True) as url:
         # Other users can see the arguments of a process.

@@ -104,9 +104,10 @@ class UnknownQuery(GrtError):
     """The query named on the command line is in no file of the queries folder."""
 
     name: str
+    near: str = ""
 
     message = "There is no query {name!r}."
-    remedy = "grt-batch query --list shows the queries."
+    remedy = "{near}grt-batch query --list shows the queries."
 
 
 class BadQueries(GrtError):
@@ -186,6 +187,37 @@ class DatabaseRefused(GrtError):
 
     message = "The database cannot be used, and its tables are unchanged: {what}."
     remedy = "Check --database and run again; computed results are kept."
+
+
+class BadDatabaseUrl(GrtError):
+    """The URL or connection string of the database cannot be read, or has an unknown keyword."""
+
+    exit_code = 4
+    what: Reason
+
+    message = "The URL or connection string of the database is wrong: {what}."
+    remedy = "Correct --database, GRT_BATCH_DATABASE or the configuration."
+
+
+class DatabaseUnfit(GrtError):
+    """The database cannot hold all texts, accepts no writes, or its user lacks a right that a run needs."""
+
+    exit_code = 4
+    what: Reason
+    action: str
+
+    message = "The database cannot take the tables, and nothing was changed: {what}."
+    remedy = "{action}"
+
+
+class DatabaseUnreadable(GrtError):
+    """The database cannot be reached, or reported an error while a command read it."""
+
+    exit_code = 4
+    what: Reason
+
+    message = "The database cannot be read: {what}."
+    remedy = "Check --database and the rights of its user; grt-batch doctor examines both."
 
 
 class CommitUnknown(GrtError):

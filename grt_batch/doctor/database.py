@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from grt_batch.core.errors import DatabaseRefused, SchemaTooNew
-from grt_batch.doctor.findings import Finding, ok, problem, warning
+from grt_batch.core.errors import GrtError
+from grt_batch.doctor.findings import Finding, ok, problem
 
 SECONDS = 5
 """The time limit of a connection, and of a statement."""
-
-
-_STATE = """
-SELECT current_setting('server_version'), current_setting('server_encoding'),
-    current_setting('transaction_read_only') = 'on', has_database_privilege(current_database(), 'CREATE'),
-    (SELECT count(*) FROM pg_namespace WHERE nspname IN (%(schema)s, %(data)s) AND has_schema_privilege(oid, 'CREATE')),
-    (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('p', 'r')
-        AND NOT pg_has_role(relowner, 'USAGE')),
-    to_regclass(%(schema)s || '.schema_version') IS NOT NULL
-"""
 
 
 def database(url: str, work: Path) -> Iterator[Finding]:
@@ -40,38 +30,22 @@ def database(url: str, work: Path) -> Iterator[Finding]:
 def _state(url: str) -> Iterator[Finding]:
     import psycopg2
 
-    from grt_batch.sinks.connection import connection, parameters
-    from grt_batch.sinks.schema import DATA, SCHEMA, SCHEMA_VERSION
+    from grt_batch.sinks.connection import connection
+    from grt_batch.sinks.database_url import parameters
+    from grt_batch.sinks.fitness import fitness
+    from grt_batch.sinks.schema import SCHEMA_VERSION
 
     if "connect_timeout" not in parameters(url):
         url = psycopg2.extensions.make_dsn(url, connect_timeout=SECONDS)
     with connection(url) as link, link.cursor() as cursor:
-        cursor.execute(f"SET statement_timeout = '{SECONDS}s'")
-        cursor.execute(_STATE, {"schema": SCHEMA, "data": DATA})
-        version, encoding, read_only, may_create, schemas, foreign, upgraded = cursor.fetchone()
-        found = 0
-        if upgraded:
-            cursor.execute(f"SELECT coalesce(max(version), 0) FROM {SCHEMA}.schema_version")
-            (found,) = cursor.fetchone()
-    yield ok("database", f"PostgreSQL {version}, {url}")
-    if encoding == "UTF8":
-        yield ok("encoding", encoding)
-    else:
-        yield warning("encoding", encoding, "Create the database with ENCODING 'UTF8'.")
-    if found > SCHEMA_VERSION:
-        yield problem("schema", SchemaTooNew(found=found, known=SCHEMA_VERSION))
-    else:
-        state = "current" if found == SCHEMA_VERSION else f"the next run upgrades it to {SCHEMA_VERSION}"
-        yield ok("schema", f"version {found or 'none'}, {state}")
-    yield _rights(read_only=read_only, may_create=may_create, schemas=schemas, foreign=foreign)
+        cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")
+        found = fitness(cursor)
+    yield ok("database", f"PostgreSQL {found.server}, {url}")
+    yield _verdict("encoding", found.encoding, found.encoding_fault)
+    state = "current" if found.schema == SCHEMA_VERSION else f"the next run upgrades it to {SCHEMA_VERSION}"
+    yield _verdict("schema", f"version {found.schema or 'none'}, {state}", found.schema_fault)
+    yield _verdict("rights", "the user may write", found.rights_fault)
 
 
-def _rights(*, read_only: bool, may_create: bool, schemas: int, foreign: int) -> Finding:
-    """Report whether a run may make its schemas and tables."""
-    if read_only:
-        return problem("rights", DatabaseRefused(what="it accepts no writes: it is a standby, or set to read-only"))
-    if foreign:
-        return problem("rights", DatabaseRefused(what=f"{foreign} of its tables belong to another user"))
-    if not may_create and schemas < 2:
-        return problem("rights", DatabaseRefused(what="the user may create neither schemas nor tables in it"))
-    return ok("rights", "the user may write")
+def _verdict(subject: str, found: str, fault: GrtError | None) -> Finding:
+    return problem(subject, fault) if fault else ok(subject, found)

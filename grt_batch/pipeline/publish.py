@@ -65,6 +65,7 @@ def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
         known=[table for module in discover(config.modules_dir).values() for table in module.tables],
         threshold=Threshold(config.public_value_jobs, config.public_value_instances),
         clock=context.executor.clock,
+        again=context.again,
     )
 
 

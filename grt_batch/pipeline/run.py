@@ -21,6 +21,7 @@ from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.read_all import Progress
 from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.sinks import fitness
 from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
@@ -48,6 +49,8 @@ def execute(
         uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
     planned = _plan(context, uploads)
     with database() as url:
+        if any(item.must_be_read for item in planned):
+            fitness.check(url)
         with executor.clock.stage(Stage.REDUCE):
             reduced = reduce_archives(context, uploads, planned, url, progress)
         if not request.forget:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -206,9 +207,11 @@ def read(folder: Path) -> dict[str, Query]:
 
 def find_query(queries: Mapping[str, Query], name: str) -> Query:
     """Return a query by its name, where _ may replace -. Raise UnknownQuery."""
-    query = queries.get(name.replace("_", "-"))
+    wanted = name.replace("_", "-")
+    query = queries.get(wanted)
     if query is None:
-        raise UnknownQuery(name=name)
+        near = get_close_matches(wanted, queries)
+        raise UnknownQuery(name=name, near=f"Did you mean {' or '.join(near)}? " if near else "")
     return query
 
 

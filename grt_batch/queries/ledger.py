@@ -12,7 +12,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import NoLedger
 from grt_batch.ledger.ledger import RUN, miscount
 from grt_batch.pipeline.keys import load_account
-from grt_batch.sinks.connection import connection
+from grt_batch.sinks.connection import reading
 from grt_batch.sinks.report_set import REJECTS
 from grt_batch.sinks.schema import SCHEMA
 from grt_batch.store.archive_index import ArchiveIndex, as_published
@@ -47,9 +47,9 @@ _LEDGER = (
 
 
 def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return the parts of the ledger as title, columns and rows. Raise DatabaseRefused or NoLedger."""
+    """Return the parts of the ledger as title, columns and rows. Raise DatabaseUnreadable or NoLedger."""
     parts: list[tuple[str, list[str], list[list[str]]]] = []
-    with connection(url) as link, link.cursor() as cursor:
+    with reading(url) as link, link.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{RUN.name}",))
         if cursor.fetchone()[0] is None:
             raise NoLedger

@@ -21,7 +21,7 @@ from grt_batch.queries.definitions import Query
 from grt_batch.schema.escapes import escape
 from grt_batch.schema.figures import without_exponent
 from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION, Tool
-from grt_batch.sinks.connection import connection
+from grt_batch.sinks.connection import reading
 from grt_batch.sinks.schema import SCHEMA
 
 _MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(%s || name) IS NULL"
@@ -48,11 +48,10 @@ def tables_of(query: Query) -> list[str]:
 def ask(url: str, query: Query, values: Mapping[str, Any], show: Callable[[str], None] = lambda sql: None) -> Answer:
     """Run a query in a read-only transaction, which sees the tables of one run.
 
-    `show` receives the SQL before it is sent. Raise DatabaseRefused if the database cannot be reached, NoTable if no
+    `show` receives the SQL before it is sent. Raise DatabaseUnreadable if the database cannot be reached, NoTable if no
     run has published a table that the query reads, and QueryFailed for any other error of the database.
     """
-    with connection(url) as link, link.cursor() as cursor:
-        link.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    with reading(url) as link, link.cursor() as cursor:
         try:
             cursor.execute(_MISSING, (tables_of(query), f"{SCHEMA}."))
             missing = [name for (name,) in cursor.fetchall()]

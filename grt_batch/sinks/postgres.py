@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,8 +27,10 @@ from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.parts import WHOLE, Group, Years
-from grt_batch.schema.tables import Column, Table
-from grt_batch.sinks.connection import SERVER_PATIENCE, connection, lock_database, one_line, patiently
+from grt_batch.schema.tables import Table
+from grt_batch.sinks.connection import connection, lock_database, one_line, patiently
+from grt_batch.sinks.copying import copy_rows
+from grt_batch.sinks.fitness import require_fit
 from grt_batch.sinks.partitions import Partition, attached, contents
 from grt_batch.sinks.public_views import Threshold, refresh
 from grt_batch.sinks.schema import SCHEMA, SCHEMA_VERSION, is_current, prepare
@@ -42,23 +44,7 @@ _BYTES_AHEAD = 64 << 20
 """Bytes of text that may wait for the server in memory, beside one part of any size."""
 
 
-_STATISTICS_TARGET = "25"
-"""A quarter of PostgreSQL's own: a table has several partitions, and a sample of each takes as long as one of a whole
-table. (53 partitions of 1.1 million rows: 0.5 s in place of 2.0.)"""
-
-
 _CANCEL_SECONDS = 0.5
-
-
-_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-"""The signature, then two zeros: no flags, no header extension."""
-
-
-_BINARY_TRAILER = b"\xff\xff"
-
-
-_PIECE = 1 << 16
-"""Bytes that COPY reads at a time."""
 
 
 def upgrade(
@@ -75,6 +61,7 @@ def upgrade(
     Return the version before, 0 for none, and the version now.
     """
     with connection(url) as link, link.cursor() as cursor:
+        require_fit(cursor)
         lock_database(cursor)
         before, request = patiently(
             cursor,
@@ -134,8 +121,10 @@ class Publication(Sink):
         known: Sequence[Table] = (),
         threshold: Threshold | None = None,
         clock: Clock | None = None,
+        again: bool = False,
     ) -> None:
-        """The run fills `tables`; the `known` ones keep their views where they exist.
+        """The run fills `tables`; the `known` ones keep their views where they exist. With `again` it believes nothing
+        that is published, and keeps no partition of an export.
 
         `clock` counts the caller's time and, from `prepare` on, that of the thread that fills partitions.
         """
@@ -146,6 +135,7 @@ class Publication(Sink):
         self._tables, self._known = tables, known
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
+        self._again = again
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
         self._exchanges: dict[str, _Exchange] = {}
         self._filler = futures.ThreadPoolExecutor(1, "copy")
@@ -157,12 +147,7 @@ class Publication(Sink):
         self._link = self._context.__enter__()
         try:
             self._cursor = self._link.cursor()
-            settings = {**SERVER_PATIENCE, "default_statistics_target": _STATISTICS_TARGET}
-            self._cursor.execute(
-                "SELECT set_config(name, value, false) FROM unnest(%s, %s) AS wanted (name, value)"
-                " WHERE name IN (SELECT name FROM pg_settings)",
-                (list(settings), list(settings.values())),
-            )
+            require_fit(self._cursor)
             lock_database(self._cursor)
             patiently(self._cursor, lambda: prepare(self._cursor, self._tables), **self._patience)
         except BaseException as error:
@@ -240,7 +225,7 @@ class Publication(Sink):
     def _fill_whole(self, partition: Partition, text: Sequence[bytes], size: int) -> None:
         with self._beside.stage(Stage.COPY, size, partition.table.name):
             partition.create(self._cursor)
-            self._copy(partition, partition.table.columns, "text", iter(text))
+            copy_rows(self._cursor, partition.name, partition.table.columns, text)
             partition.complete(self._cursor)
 
     def _exchange_of(self, table: Table) -> _Exchange:
@@ -254,7 +239,7 @@ class Publication(Sink):
         """
         exchanges = {table.name: self._exchange_of(table) for table in tables}
         self.wait()
-        published = {table.name: contents(self._cursor, table) for table in tables}
+        published = {table.name: set[str]() if self._again else contents(self._cursor, table) for table in tables}
         for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
             its_archives = list(group)
             keys = [archive.key for archive in its_archives]
@@ -281,20 +266,9 @@ class Publication(Sink):
                 target = new[part.name]
                 if target:
                     self._clock.count(Stage.COPY, len(part.data))
-                    rows = iter((_BINARY_HEADER, part.data, _BINARY_TRAILER))
-                    self._copy(target, target.table.columns[1:], "binary", rows)
+                    copy_rows(self._cursor, target.name, target.table.columns[1:], [part.data], binary=True)
         for partition in partitions:
             partition.complete(self._cursor)
-
-    def _copy(self, partition: Partition, columns: Sequence[Column], form: str, data: Iterator[bytes]) -> None:
-        """Copy rows into a partition.
-
-        FREEZE saves the write-ahead log and the first reader's work; this transaction has created the partition.
-        """
-        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT {}, FREEZE)").format(
-            partition.name, sql.SQL(", ").join(sql.Identifier(column.name) for column in columns), sql.SQL(form)
-        )
-        self._cursor.copy_expert(statement.as_string(self._link), _Reader(data), _PIECE)
 
     def swap(self, run: Mapping[str, Any]) -> None:
         """Exchange the partitions of all filled tables and add `run` to the table of runs, until `commit` unseen."""
@@ -368,19 +342,3 @@ class Publication(Sink):
             partition.attach_branch(self._cursor)
         for partition in new:
             partition.attach(self._cursor)
-
-
-class _Reader:
-    """The parts of a text as a file for COPY."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            # An empty read means the end of the file, so empty parts are skipped.
-            self._rest = memoryview(next(filter(None, self._parts), b""))
-        size = len(self._rest) if size < 0 else size
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(data)

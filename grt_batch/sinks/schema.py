@@ -123,7 +123,7 @@ def create_table(
     table: Table,
     *,
     partitioned: bool = False,
-    temporary: bool = False,
+    unlogged: bool = False,
     instances: Sequence[str] = (),
     years: Years | None = None,
 ) -> sql.Composed:
@@ -145,7 +145,7 @@ def create_table(
             parts.append(_check(identifier, years))
         columns.append(sql.SQL(" ").join(parts))
     by = sql.SQL(" PARTITION BY LIST ({})").format(sql.Identifier(table.key[0])) if partitioned else sql.SQL("")
-    kind = sql.SQL("TEMPORARY TABLE" if temporary else "TABLE")
+    kind = sql.SQL("UNLOGGED TABLE" if unlogged else "TABLE")
     return sql.SQL("CREATE {} {} ({}){}").format(kind, name, sql.SQL(", ").join(columns), by)
 
 

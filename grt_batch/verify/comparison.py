@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
-from itertools import groupby, zip_longest
+from contextlib import contextmanager
+from itertools import count, groupby, zip_longest
 from types import TracebackType
 from typing import Any, Self
 
 from psycopg2 import sql
 
+from grt_batch.core.errors import DatabaseUnreadable
 from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.base import INSTANCE
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.sinks.connection import connection
+from grt_batch.sinks.copying import copy_rows
 from grt_batch.sinks.partitions import Partition, contents
-from grt_batch.sinks.schema import SCHEMA, create_table, is_current
+from grt_batch.sinks.schema import DATA, SCHEMA, create_table, is_current
 from grt_batch.sinks.sink import Sink, TableText
 
 SAME = "same"
@@ -29,8 +33,9 @@ LOST = "lost"
 class Comparison(Sink):
     """A sink that compares what a run would publish with the database, and writes the differences to `found` by table.
 
-    The rows go into temporary tables, so that PostgreSQL itself compares the values. They are gone with the session,
-    and nothing else is written.
+    The rows go into tables of its own, so that PostgreSQL itself compares the values. They are made in a transaction
+    that is never committed: nobody sees them, and nothing else is written. (Temporary tables would need a right of
+    their own.)
     """
 
     def __init__(self, found: MutableMapping[str, str], published: str, url: str) -> None:
@@ -38,13 +43,12 @@ class Comparison(Sink):
         self._found = found
         self._published = published
         self._url = url
-        self._tables: dict[str, Table] = {}
+        self._token, self._numbers = uuid.uuid4().hex, count()
+        self._computed: dict[str, tuple[Table, sql.Identifier]] = {}
 
     def __enter__(self) -> Self:
-        self._context = connection(self._url)
+        self._context = connection(self._url, DatabaseUnreadable)
         self._link = self._context.__enter__()
-        # A transaction would hold its locks to the end, and a run of another work folder would wait for them.
-        self._link.autocommit = True
         self._cursor = self._link.cursor()
         return self
 
@@ -54,69 +58,100 @@ class Comparison(Sink):
         self._context.__exit__(kind, error, trace)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Take the computed rows, part by part, into a temporary table."""
-        current = is_current(self._cursor, table)
-        if not current:
-            self._found[table.name] = LOST if current is None else "has other columns"
+        """Take the computed rows, part by part, into a table."""
+        if not self._is_comparable(table):
             return
-        computed = _computed(table)
-        if table.name not in self._tables:
-            self._tables[table.name] = table
-            self._cursor.execute(create_table(computed, table, temporary=True))
-        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(computed, columns).as_string(self._link)
+        if table.name not in self._computed:
+            self._computed[table.name] = table, self._create(table)
+        _, computed = self._computed[table.name]
         for part in text.parts:
-            self._cursor.copy_expert(statement, _Lines(iter(part.copy)))
+            copy_rows(self._cursor, computed, table.columns, part.copy)
 
     def wait(self) -> None:
         """Compare the rows of each table."""
-        for name, table in self._tables.items():
-            self._found[name] = self._compared(table)
-        self._tables.clear()
+        for name, (table, computed) in self._computed.items():
+            with self._undone():
+                self._found[name] = self._compared(table, computed)
+        self._computed.clear()
 
-    def _compared(self, table: Table) -> str:
+    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
+        """Compare the tables of an export, instance by instance: the digest of their inputs, and their rows."""
+        if not isinstance(export, TableExport):
+            return
+        tables = [table for table in export.tables if self._is_comparable(table)]
+        there = {table.name: contents(self._cursor, table) for table in tables}
+        odd: dict[str, set[str]] = {table.name: set() for table in tables}
+        computed: set[str] = set()
+        for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
+            its_archives = list(group)
+            keys = [archive.key for archive in its_archives]
+            computed.add(instance_id)
+            with self._undone():
+                differ = set(self._differing_tables(tables, instance_id, its_archives))
+            for table in tables:
+                content = Partition.of_instance(table, "", instance_id, keys).content
+                if table.name in differ or content not in there[table.name]:
+                    odd[table.name].add(instance_id)
+        for table in tables:
+            with self._undone():
+                query = sql.SQL("SELECT DISTINCT {} FROM {}")
+                self._cursor.execute(query.format(sql.Identifier(INSTANCE), _published(table)))
+                odd[table.name] |= {instance_id for (instance_id,) in self._cursor.fetchall()} - computed
+            self._found[table.name] = differing(odd[table.name], "instance")
+
+    def _differing_tables(
+        self, tables: Sequence[Table], instance_id: str, archives: Sequence[ArchiveParts]
+    ) -> Iterator[str]:
+        """Yield the tables in which the rows of an instance differ."""
+        computed = {table.name: self._create(table, instance_id) for table in tables}
+        columns = {table.name: table.columns[1:] for table in tables}
+        for archive in archives:
+            for part in archive.load(computed.keys()):
+                copy_rows(self._cursor, computed[part.name], columns[part.name], [part.data], binary=True)
+        for table in tables:
+            of_instance = sql.SQL("SELECT * FROM {} WHERE {} = {}").format(
+                _published(table), sql.Identifier(INSTANCE), sql.Literal(instance_id)
+            )
+            odd = _odd_rows(sql.SQL("TABLE {}").format(computed[table.name]), of_instance)
+            self._cursor.execute(sql.SQL("SELECT EXISTS ({})").format(odd))
+            if self._cursor.fetchone()[0]:
+                yield table.name
+
+    def _is_comparable(self, table: Table) -> bool:
+        """Return whether the published table has the columns of the computed one; if not, note what is wrong."""
+        current = is_current(self._cursor, table)
+        if not current:
+            self._found[table.name] = LOST if current is None else "has other columns"
+        return bool(current)
+
+    def _create(self, table: Table, *instances: str) -> sql.Identifier:
+        """Create a table for computed rows."""
+        name = sql.Identifier(DATA, f"computed_{self._token}_{next(self._numbers)}")
+        self._cursor.execute(create_table(name, table, unlogged=True, instances=instances))
+        return name
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Undo what the block did in the database, its locks as well: a run of another work folder may want them."""
+        self._cursor.execute("SAVEPOINT undone")
+        yield
+        self._cursor.execute("ROLLBACK TO SAVEPOINT undone")
+
+    def _compared(self, table: Table, computed: sql.Identifier) -> str:
         key = [column for name in table.key for column in table.columns if column.name == name]
+        both = (sql.SQL("TABLE {}").format(name) for name in (computed, _published(table)))
         self._cursor.execute(
             sql.SQL(
-                "WITH odd AS (SELECT DISTINCT {key} FROM"
-                " ((TABLE {computed} EXCEPT ALL TABLE {table}) UNION ALL (TABLE {table} EXCEPT ALL TABLE {computed}))"
-                " AS either) SELECT (SELECT count(*) FROM odd), {key} FROM odd ORDER BY {order} LIMIT 1"
+                "WITH odd AS (SELECT DISTINCT {key} FROM ({odd}) AS either)"
+                " SELECT (SELECT count(*) FROM odd), {key} FROM odd ORDER BY {order} LIMIT 1"
             ).format(
                 key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
                 order=sql.SQL(", ").join(map(_in_order, key)),
-                computed=_computed(table),
-                table=sql.Identifier(SCHEMA, table.name),
+                odd=_odd_rows(*both),
             )
         )
         row = self._cursor.fetchone()
         return _differing(table, row[0], ["" if value is None else str(value) for value in row[1:]]) if row else SAME
-
-    def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
-        """Compare the tables of an export, instance by instance: the digest of their inputs, and the number of rows."""
-        if not isinstance(export, TableExport):
-            return
-        tables = export.tables
-        wanted: dict[str, dict[str, int]] = {table.name: {} for table in tables}
-        made_of: dict[str, list[str]] = {}
-        for instance_id, group in groupby(archives, key=lambda archive: archive.instance_id):
-            for archive in group:
-                made_of.setdefault(instance_id, []).append(archive.key)
-                for part in archive.load():
-                    counts = wanted[part.name]
-                    counts[instance_id] = counts.get(instance_id, 0) + part.rows
-        for table in tables:
-            if not is_current(self._cursor, table):
-                self._found[table.name] = LOST
-                continue
-            there = contents(self._cursor, table)
-            made = {key: Partition.of_instance(table, "", key, keys).content for key, keys in made_of.items()}
-            query = sql.SQL("SELECT {0}, count(*) FROM {1} GROUP BY 1")
-            self._cursor.execute(query.format(sql.Identifier(INSTANCE), sql.Identifier(SCHEMA, table.name)))
-            rows = {instance_id: count for instance_id, count in self._cursor.fetchall() if count}
-            counted = {instance_id: count for instance_id, count in wanted[table.name].items() if count}
-            odd = {instance_id for instance_id, content in made.items() if content not in there}
-            odd |= {instance_id for instance_id, _ in rows.items() ^ counted.items()}
-            self._found[table.name] = differing(odd, "instance")
 
     def prepare(self, run: Mapping[str, Any]) -> None:
         """Compare the row of the published run."""
@@ -185,15 +220,10 @@ def _in_order(column: Column) -> sql.Composable:
     return sql.SQL('{} COLLATE "C"').format(name) if column.type is Type.TEXT else name
 
 
-def _computed(table: Table) -> sql.Identifier:
-    return sql.Identifier(f"computed_{table.name}")
+def _published(table: Table) -> sql.Identifier:
+    return sql.Identifier(SCHEMA, table.name)
 
 
-class _Lines:
-    """Parts of text as a file for COPY. A read returns a part, which may be longer than asked for."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-
-    def read(self, size: int = -1) -> bytes:
-        return next(filter(None, self._parts), b"")
+def _odd_rows(one: sql.Composable, other: sql.Composable) -> sql.Composed:
+    """Return the query of the rows that only one of two queries has, or has more often."""
+    return sql.SQL("({0} EXCEPT ALL {1}) UNION ALL ({1} EXCEPT ALL {0})").format(one, other)

@@ -14,7 +14,7 @@ from psycopg2 import sql
 
 from grt_batch.core.errors import NothingPublished
 from grt_batch.ledger.ledger import ARCHIVE, RUN
-from grt_batch.sinks.connection import connection
+from grt_batch.sinks.connection import reading
 from grt_batch.sinks.report_set import SUMMARY
 from grt_batch.sinks.schema import SCHEMA, is_current
 from grt_batch.store.archive_index import ArchiveName
@@ -48,14 +48,14 @@ class LastRun:
 def last_run(reports: Path, url: str) -> LastRun:
     """Return the last run that published into `reports`, with the rows of `archive` in the reports or in the database.
 
-    Raises NothingPublished and DatabaseRefused.
+    Raises NothingPublished and DatabaseUnreadable.
     """
     summaries = [summary for file in reports.glob(f"[0-9]*/{SUMMARY}") if (summary := _summary(file))]
     if not summaries:
         raise NothingPublished(reports=reports)
     summary = max(summaries, key=lambda summary: (summary["finished"], summary["run_id"]))
     archives = published_archives(reports / summary["as_of"])
-    with connection(url) as link, link.cursor() as cursor:
+    with reading(url) as link, link.cursor() as cursor:
         query = "SELECT run_id FROM {} ORDER BY finished DESC, run_id DESC LIMIT 1"
         runs = _rows(cursor, query, RUN.name) if is_current(cursor, RUN) else []
         query = f"SELECT {', '.join(_COLUMNS)} FROM {{}}"

@@ -21,7 +21,7 @@ from grt_batch.core.errors import CannotWrite
 from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, RUN, State
 from grt_batch.modules.base import Module
-from grt_batch.modules.export import FolderExport, TableExport
+from grt_batch.modules.export import FolderExport
 from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.keys import items_derived, items_read
@@ -225,8 +225,6 @@ def _remarks(published: LastRun, modules: Sequence[Module], known: Mapping[str, 
         remarks.append(f"the last run of the reports is {published.run_id}, that of the database {other}")
     if summary.get("version") != __version__:
         remarks.append(f"grt_batch {summary.get('version')} published it, and this is {__version__}")
-    if any(isinstance(module, TableExport) for module in modules):
-        remarks.append("the tables of records were compared only by the number of rows and the digest of their inputs")
     left = [name for name, module in known.items() if module not in modules and not module.opt_in]
     if left:
         remarks.append(f"not compared, since that run did not compute them: {', '.join(left)}")

@@ -6,7 +6,7 @@ import pytest
 from calling import NOWHERE, Call
 from places import ROOT
 
-from grt_batch.core.errors import DatabaseRefused, NoTable, UnknownQuery
+from grt_batch.core.errors import BadDatabaseUrl, DatabaseUnreadable, NoTable, UnknownQuery
 from grt_batch.queries.definitions import read
 
 QUERIES = read(ROOT / "config" / "sql")
@@ -33,8 +33,10 @@ QUERIES = read(ROOT / "config" / "sql")
         (["instances-with-tools", "--param", "tools= ,"], "tools is texts separated by commas, not ' ,'"),
         (["tool-usage", "--param", "limit"], "--param 'limit' is not NAME=VALUE"),
         (["tool-usage", "--param", "limit=1", "--param", "limit=2"], "--param limit is given twice"),
-        (["tool-usge"], str(UnknownQuery(name="tool-usge"))),
-        (["--list", "nothing"], str(UnknownQuery(name="nothing"))),
+        (["tool-usge"], "There is no query 'tool-usge'. Did you mean tool-usage or "),
+        (["tool_usge"], "There is no query 'tool_usge'. Did you mean tool-usage or "),
+        (["xyz"], str(UnknownQuery(name="xyz"))),
+        (["--list", "nothing"], "There is no query 'nothing'."),
         (["tool-usage", "--format", "xml"], "'xml' is not one of"),
         (["tool-usage", "--full-ids", "--short"], "--full-ids and --short exclude each other"),
         (["tool-usage", "--no-version", "--param", "version=each"], "--param version is given twice"),
@@ -75,5 +77,5 @@ def test_before_the_first_run_that_is_said(call: Call, database: str) -> None:
 @pytest.mark.parametrize("url", [NOWHERE, "postgresql://127.0.0.1:1/none", "no dsn"])
 def test_an_unreachable_database_ends_with_4(call: Call, url: str) -> None:
     answer = call("query", "tool-usage", "--database", url)
-    assert (answer.code, answer.out) == (DatabaseRefused.exit_code, "")
-    assert answer.complaint.endswith(DatabaseRefused.remedy)
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.complaint.endswith((BadDatabaseUrl if url == "no dsn" else DatabaseUnreadable).remedy)

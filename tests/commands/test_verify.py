@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from calling import NOWHERE, Call
 from coming_and_going import AS_OF, Site
+from places import ROOT
 
 from grt_batch.core.errors import NothingPublished
 from grt_batch.core.work_folder import lock
@@ -42,3 +45,16 @@ def test_ranks_verify_the_same(site: Site, grt_batch: Callable[..., object]) -> 
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")  # type: ignore[attr-defined]
     assert done.stdout.endswith("all 12 are the same\n")  # type: ignore[attr-defined]
+
+
+def test_the_line_for_a_crontab_says_something_only_if_something_is_wrong(tmp_path: Path) -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if "grt-batch verify >" in line)
+    command = line.split(maxsplit=5)[5].replace("/path/to/grt_batch", str(tmp_path))
+    program = tmp_path / ".venv" / "bin" / "grt-batch"
+    program.parent.mkdir(parents=True)
+    for code in (0, 1, 5):
+        program.write_text(f'#!/bin/sh\necho told "$@"\necho logged >&2\nexit {code}\n')
+        program.chmod(0o755)
+        done = subprocess.run(["sh", "-c", command], cwd="/", capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("told verify\nlogged\n" if code else "", "")

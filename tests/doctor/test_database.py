@@ -11,7 +11,7 @@ import pytest
 from calling import Call, query
 from examining import examined, statuses
 
-from grt_batch.core.errors import DatabaseRefused
+from grt_batch.core.errors import BadDatabaseUrl
 from grt_batch.doctor.database import database as examine_database
 from grt_batch.doctor.findings import ok
 from grt_batch.sinks.postgres import upgrade
@@ -67,6 +67,6 @@ def test_the_state_of_a_database_is_told_in_its_order(database: str, tmp_path: P
 
 
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused) as raised:
+    with pytest.raises(BadDatabaseUrl) as raised:
         list(examine_database("host=a password=hunter2 nothing", tmp_path))
     assert "hunter2" not in str(raised.value)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from calling import Answer, Call, query
 
@@ -176,6 +177,16 @@ def test_wrong_sql_ends_with_4_and_a_line(call: Call, own: Callable[[str], Path]
     answer = call("query", "own", "--sql", own(f"-- name: own()\n-- Wrong.\n{sql}"), "--database", database)
     assert (answer.code, answer.out) == (4, "")
     assert " own: " in answer.complaint
+
+
+def test_the_limits_of_the_user_hold_for_queries(database: str) -> None:
+    query(database, "CREATE SCHEMA own; CREATE TABLE own.mine AS SELECT 7 AS n")
+    url = psycopg2.extensions.make_dsn(database, options="-c search_path=own")
+    assert answers.ask(url, Query("own", "?", (), "SELECT n FROM mine", Path()), {}).rows == [(7,)]
+    url = psycopg2.extensions.make_dsn(database, options="-c statement_timeout=500")
+    with pytest.raises(QueryFailed, match="statement timeout") as raised:
+        answers.ask(url, Query("own", "?", (), "SELECT count(*) FROM generate_series(1, 1e10)", Path()), {})
+    assert raised.value.exit_code == 4
 
 
 def test_the_error_names_what_the_database_said(database: str) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
+from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2 import errors
+from runs import administer
 
-from grt_batch.core.errors import DatabaseLocked, DatabaseRefused
+from grt_batch.core.errors import DatabaseLocked, DatabaseRefused, DatabaseUnreadable
 from grt_batch.sinks import connection as connection_file
-from grt_batch.sinks.connection import connection, one_line, parameters, patiently
+from grt_batch.sinks.connection import connection, one_line, patiently, reading
 from tests.sinks.test_postgres import publication, publish, query
-
-
-def test_a_url_without_a_password_is_still_explained() -> None:
-    for url, said in (("hots=x", '"hots"'), ("postgresql://u@/d?host=/nowhere/odd@place", "/nowhere/odd@place")):
-        with pytest.raises(DatabaseRefused) as raised, connection(url):
-            raise AssertionError
-        assert said in str(raised.value.what)
 
 
 def test_a_database_that_is_not_there_is_refused_in_one_line() -> None:
@@ -68,28 +65,6 @@ def test_the_server_soon_notices_that_a_run_is_gone(database: str) -> None:
         assert sink._cursor.fetchone() == ("10s",)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://u:p/hunter2@host/grt",
-        "postgresql://u:p@hunter2@host:x/grt",
-        "host=h password='hunter2",
-        "postgresql://u:hunter2/d",
-    ],
-)
-def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(DatabaseRefused) as raised:
-        parameters(url)
-    assert "cannot be read" in str(raised.value.what)
-    assert "hunter2" not in str(raised.value)
-
-
-def test_the_parameters_of_a_url_and_of_a_connection_string_are_the_same() -> None:
-    expected = {"user": "u", "password": "p/w", "host": "h", "port": "5433", "dbname": "d"}
-    assert parameters("postgresql://u:p%2Fw@h:5433/d") == expected
-    assert parameters("user=u password=p/w host=h port=5433 dbname=d") == expected
-
-
 def test_an_error_is_one_line() -> None:
     assert one_line(ValueError("one\n  two\n")) == "one two"
     assert one_line(ValueError()) == "ValueError"
@@ -121,3 +96,59 @@ def test_a_change_is_tried_until_the_locks_are_free(failures: int, monkeypatch: 
     left.extend([errors.LockNotAvailable()] * 3)
     with pytest.raises(DatabaseRefused, match="through 3 tries"):
         patiently(cursor, change, lock_timeout_ms=10, lock_tries=3)
+
+
+def test_a_question_writes_nothing_and_sees_one_state(database: str) -> None:
+    publish(database, 1)
+    with reading(database) as link, link.cursor() as cursor:
+        for run in (2, 3):
+            cursor.execute("SELECT array_agg(run_id) FROM grt.run")
+            assert cursor.fetchall() == [(["run 1"],)]
+            publish(database, run)
+    with pytest.raises(DatabaseUnreadable, match="read-only transaction"), reading(database) as link:
+        link.cursor().execute("DELETE FROM grt.run")
+
+
+def test_what_fails_in_a_question_is_said_of_reading(database: str) -> None:
+    for url, statement in (("host=/nowhere dbname=grt", ""), (database, "SELECT nothing")):
+        with pytest.raises(DatabaseUnreadable) as raised, reading(url) as link:
+            link.cursor().execute(statement)
+        assert raised.value.exit_code == 4
+        assert str(raised.value).startswith("The database cannot be read: ")
+        assert "\n" not in str(raised.value)
+
+
+def test_text_that_is_not_utf_8_is_one_line(server: str) -> None:
+    options = "ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'"
+    administer(server, f"CREATE DATABASE any_bytes {options}")
+    try:
+        url = psycopg2.extensions.make_dsn(server, dbname="any_bytes")
+        with pytest.raises(DatabaseUnreadable) as raised, reading(url) as link, link.cursor() as cursor:
+            cursor.execute("SELECT convert_from('\\xe9'::bytea, 'SQL_ASCII')")
+            cursor.fetchall()
+    finally:
+        administer(server, "DROP DATABASE any_bytes WITH (FORCE)")
+    assert "invalid byte sequence" in str(raised.value.what)
+
+
+@pytest.mark.parametrize(("opened", "failure"), [(connection, DatabaseRefused), (reading, DatabaseUnreadable)])
+def test_a_refusal_in_another_encoding_is_one_line(opened: Any, failure: type[Exception]) -> None:
+    """As of a server whose messages are in Latin 1, before it knows what the client reads."""
+    fields = "SFATAL\0C28000\0Mle mot de passe a échoué\0\0".encode("latin-1")
+    answer = b"E" + struct.pack("!i", len(fields) + 4) + fields
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(1 << 12)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"host=127.0.0.1 port={listener.getsockname()[1]} sslmode=disable gssencmode=disable"
+        with pytest.raises(failure) as raised, opened(url):
+            raise AssertionError
+        thread.join()
+    assert "le mot de passe a" in str(raised.value)
+    assert "\n" not in str(raised.value)

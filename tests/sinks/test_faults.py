@@ -215,7 +215,7 @@ class Proxy:
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 16):
-                if b"COMMIT" in data and not self._lost:
+                if b"COMMIT\0" in data and not self._lost:
                     self._lost = True
                     if not self._back:
                         Path(self.folder, ".s.PGSQL.5432").unlink()

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from build import line, write_archive
 from calling import query
-from coming_and_going import AS_OF, MODULES, Site, small_site
+from coming_and_going import AS_OF, MODULES, NOON, Site, small_site
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite
@@ -21,7 +23,8 @@ from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import PARTIAL, partial_key
 from grt_batch.pipeline.planned import first_day
 from grt_batch.pipeline.request import RunSummary
-from grt_batch.verify.comparison import SAME
+from grt_batch.schema.members import Kind
+from grt_batch.verify.comparison import SAME, Comparison
 from grt_batch.verify.verification import Verification, verify_published
 
 LAST = AS_OF.isoformat()
@@ -229,9 +232,6 @@ def test_exports_are_compared(site: Site) -> None:
     verdict = verified(site.config)
     assert odd(verdict) == {}
     assert {"lake/", "splitter/"} <= verdict.reports.keys()
-    assert (
-        "the tables of records were compared only by the number of rows and the digest of their inputs" in verdict.notes
-    )
     query(site.config.database, "DELETE FROM grt.job WHERE instance_id = 'b'; COMMIT")
     file = next((site.config.reports / LAST / "lake").rglob("*.parquet"))
     file.unlink()
@@ -239,6 +239,63 @@ def test_exports_are_compared(site: Site) -> None:
     assert found["job"] == (SAME, "1 instance differs, first b")
     assert found["lake/"][0].startswith("1 file differs, first ")
     assert found.keys() == {"job", "lake/"}
+
+
+def test_each_row_of_an_export_counts(site: Site) -> None:
+    site.run((*MODULES, "records"))
+    for statement in (
+        "UPDATE grt.job SET tool_id = tool_id || '!' WHERE job_id = 5",
+        "UPDATE grt.job_metric SET value = value + 1 WHERE instance_id = 'b'",
+        "INSERT INTO grt.job_param SELECT * FROM grt.job_param WHERE job_id = 5",
+        "UPDATE grt.job_dataset SET file_size = NULL WHERE job_id = 1",
+    ):
+        query(site.config.database, f"{statement}; COMMIT")
+    assert odd(verified(site.config)) == {
+        "job": (SAME, "1 instance differs, first a"),
+        "job_metric": (SAME, "1 instance differs, first b"),
+        "job_param": (SAME, "1 instance differs, first a"),
+        "job_dataset": (SAME, "2 instances differ, first a"),
+    }
+    site.run((*MODULES, "records"), recalculate=True)
+    site.remove_instance("b")
+    site.run((*MODULES, "records"), forget=True)
+    assert odd(verified(site.config)) == {}
+
+
+def test_text_that_was_encoded_twice_is_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a client encoding other than UTF-8 does it, which once was taken from the environment."""
+    jobs = line(1, "café_tool", "1", "ok", "2024-06-01 10:00:00")
+    write_archive(site.config.uploads / "c" / "archives", "1", {Kind.JOBS: jobs}, version=2, generated=NOON)
+    with monkeypatch.context() as patch:
+        patch.setattr("grt_batch.sinks.connection.ENCODING", "WIN1252")
+        site.run((*MODULES, "records"))
+    assert query(site.config.database, "SELECT tool_id FROM grt.tool WHERE tool_id LIKE 'caf%'") == [("cafÃ©_tool",)]
+    # What was published stays while nothing changes.
+    site.run((*MODULES, "records"))
+    found = odd(verified(site.config))
+    assert {"tool", "tool_day", "tool_usage", "job"} <= found.keys()
+    assert found["tool"] == (SAME, "2 rows differ, first tool_id='cafÃ©_tool', tool_version='1'")
+    assert found["job"] == (SAME, "1 instance differs, first c")
+    monkeypatch.setenv("PGCLIENTENCODING", "WIN1252")
+    assert odd(verified(site.config)) == found
+    site.run((*MODULES, "records"), recalculate=True)
+    assert odd(verified(site.config)) == {}
+
+
+def test_no_table_is_held_while_another_is_compared(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of another work folder would wait for it."""
+    site.run((*MODULES, "records"))
+    locks: set[str] = set()
+    before = Comparison._compared
+
+    def compared(self: Comparison, *arguments: Any) -> str:
+        held = "SELECT relation::regclass::text FROM pg_locks WHERE relation::regclass::text LIKE 'grt.%'"
+        locks.update(name for (name,) in query(site.config.database, held))
+        return before(self, *arguments)
+
+    monkeypatch.setattr(Comparison, "_compared", compared)
+    assert odd(verified(site.config)) == {}
+    assert locks == set()
 
 
 def test_scratch_is_gone_whatever_happens(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
