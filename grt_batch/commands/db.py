@@ -68,6 +68,8 @@ def db_psql(
         from grt_batch.embedded_postgres.server import binaries
 
         program = str(binaries() / "psql")
+        # Its start-up file may lead to another server, as libpq's variables may.
+        arguments = ("--no-psqlrc", *arguments)
     if program is None:
         raise BadArguments(command="db psql", what="psql is not on PATH")
     from psycopg2.extensions import make_dsn

@@ -25,6 +25,7 @@ SELECT current_setting('server_version'), current_setting('server_encoding'),
 def database(url: str, work: Path) -> Iterator[Finding]:
     """Report the state of the configured database. An embedded server that does not run is not started."""
     if url == "embedded":
+        from grt_batch.embedded_postgres.environment import unheard
         from grt_batch.embedded_postgres.server import EmbeddedServer, binaries
 
         server = EmbeddedServer(work)
@@ -33,8 +34,11 @@ def database(url: str, work: Path) -> Iterator[Finding]:
             yield ok("database", f"the embedded server of {work} is not running; a run starts it")
             return
         yield ok("database", f"the embedded server of {work} is running")
-        url = server.url
-    yield from _state(url)
+        with unheard():
+            findings = list(_state(server.url))
+        yield from findings
+    else:
+        yield from _state(url)
 
 
 def _state(url: str) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -13,8 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from grt_batch.core.errors import NoEmbeddedServer
-from grt_batch.embedded_postgres.folder import PORT, ServerFolder, open_to_all, system_folder
+from grt_batch.core.errors import EmbeddedNotInstalled, NoEmbeddedServer
+from grt_batch.embedded_postgres.environment import of_server
+from grt_batch.embedded_postgres.folder import HERE, ServerFolder
+from grt_batch.embedded_postgres.note import OWNER, STAYS
+from grt_batch.embedded_postgres.place import PORT
 
 NAME = "grt"
 """The name of the database and of its superuser."""
@@ -28,6 +32,8 @@ INITDB = (
     "--locale=C",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
+    "--set=dynamic_shared_memory_type=mmap",
+    "--set=huge_pages=off",
 )
 
 
@@ -41,28 +47,33 @@ SETTINGS = (
     "max_wal_senders=0",
     "max_wal_size=4GB",
     "log_checkpoints=off",
+    # Files in the data folder: /dev/shm is small in containers, and emptied when the user logs out.
+    "dynamic_shared_memory_type=mmap",
+    # A container may see huge pages that it is not granted, and is killed for their use.
+    "huge_pages=off",
     "timezone=UTC",
     "log_timezone=UTC",
 )
 
 
-OWNER = "grt_batch.owner"
-
-
-STAYS = "db start"
-"""The OWNER of a server that runs until `db stop`; otherwise it is the process that the server runs for."""
+SYSTEM_FOLDER = Path("/var/lib/grt_batch")
+"""Where root's server has a copy of its programs if its user may not enter the folder of the installed ones."""
 
 
 # Becomes the server, in an interpreter of its own: in a process with threads, Python code is not safe between fork
-# and exec. The order matters: a change of user clears the parent-death signal, and may hide the libraries.
+# and exec. The order matters: a change of user clears the parent-death signal, and may hide the libraries. The
+# interpreter may need variables that the server must not hear.
 BECOME = f"""
-import ctypes, os, sys
-parent, uid, gid, *command = sys.argv[1:]
+import ctypes, json, os, sys
+environment, folder, parent, uid, gid, *command = sys.argv[1:]
 libc = ctypes.CDLL(None)
 if os.geteuid() != int(uid):
     os.setgroups([])
     os.setgid(int(gid))
     os.setuid(int(uid))
+os.makedirs(folder, 0o700, exist_ok=True)
+os.chdir(folder)
+os.chmod(".", 0o700)  # the server refuses other modes, which a copy of the work folder may have
 if parent == "0":
     if os.fork():
         os._exit(0)
@@ -70,7 +81,7 @@ elif sys.platform == "linux":
     libc.prctl(1, {int(signal.SIGINT)})  # PR_SET_PDEATHSIG
     if os.getppid() != int(parent):
         sys.exit("the parent died")
-os.execv(command[0], command)
+os.execve(command[0], command, json.loads(environment))
 """
 
 
@@ -81,15 +92,16 @@ def start_server(
 
     The server may not answer yet. Raise NoEmbeddedServer if its programs do not run, and OSError.
     """
+    version = str(major(programs))
     if os.geteuid() == 0 and not open_to_all(programs / "postgres"):
         programs = _copy_for_all(programs)
-    folder.remove_socket_folder()
-    data = folder.path.resolve() / str(_major(programs)) / "data"
+    folder.note_host(lock)
+    folder.forget_crashed()
+    data, unfinished = (folder.path / version / name for name in ("data", "unfinished"))
     if not data.exists():
-        unfinished = data.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         said = log.tell()
-        if _start(folder, lock, log, programs / "initdb", *INITDB, f"--pgdata={unfinished}").wait():
+        if _start(folder, lock, log, unfinished, programs / "initdb", *INITDB).wait():
             raise NoEmbeddedServer(what=folder.complaint(said))
         unfinished.rename(data)
     settings = [
@@ -98,7 +110,7 @@ def start_server(
         f"{OWNER}={STAYS if stays else f'process {os.getpid()}'}",
     ]
     options = [f"--{setting}" for setting in settings]
-    server = _start(folder, lock, log, programs / "postgres", "-D", str(data), *options, stays=stays)
+    server = _start(folder, lock, log, data, programs / "postgres", *options, stays=stays)
     if not stays:
         return server
     server.wait()
@@ -106,41 +118,56 @@ def start_server(
 
 
 def _start(
-    folder: ServerFolder, lock: BinaryIO, log: BinaryIO, program: Path, *arguments: str, stays: bool = False
+    folder: ServerFolder,
+    lock: BinaryIO,
+    log: BinaryIO,
+    data: Path,
+    program: Path,
+    *arguments: str,
+    stays: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program as the server's user. It ends with this process unless it `stays`."""
-    guard = [0 if stays else os.getpid(), *folder.user()]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    # The holder of the lock knows that the last server is gone. PostgreSQL would take any process with the same id for
-    # that server, except for the one named here, as pg_ctl does for its shell.
-    environment["PG_GRANDPARENT_PID"] = str(folder.noted() or 0)
+    """Start a program as the server's user in its data folder, which is made. It ends with this process unless it
+    `stays`."""
+    guard = [json.dumps(of_server()), data.relative_to(folder.path), 0 if stays else os.getpid(), *folder.user()]
+    where = HERE if HERE.exists() else data
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", BECOME, *map(str, guard), program, *arguments],
+        [sys.executable, "-I", "-S", "-c", BECOME, *map(str, guard), program, f"-D{where}", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         pass_fds=[lock.fileno()],
-        cwd="/",
-        env=environment,
+        cwd=folder.path,
         umask=0o077,
         start_new_session=True,
     )
 
 
-def _major(programs: Path) -> int:
-    """Return the major version of the server in the folder `programs`."""
-    answer = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False)
+def major(programs: Path) -> int:
+    """Return the major version of the server in the folder `programs`. Raise EmbeddedNotInstalled."""
+    try:
+        answer = subprocess.run(
+            [programs / "postgres", "--version"], capture_output=True, text=True, check=False, env=of_server()
+        )
+    except OSError as error:
+        raise EmbeddedNotInstalled(what=f"{programs / 'postgres'} does not run: {error}") from error
     version = re.search(r"\) (\d+)", answer.stdout)
     if version is None:
-        raise NoEmbeddedServer(what=f"{programs / 'postgres'} does not run: {answer.stderr.strip()}")
+        raise EmbeddedNotInstalled(what=f"{programs / 'postgres'} does not run: {answer.stderr.strip()}")
     return int(version[1])
+
+
+def open_to_all(path: Path) -> bool:
+    """Return whether any user may enter the folders of the program at `path`, and run it."""
+    return all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
 
 
 def _copy_for_all(programs: Path) -> Path:
     """Return a copy of `programs` that all users may run, one for each version of the wheel."""
     tree = programs.parent
     package = tree.parent
-    shared = system_folder()
+    shared = SYSTEM_FOLDER
+    shared.mkdir(parents=True, exist_ok=True)
+    shared.chmod(0o755)
     copy = shared / f"server-{importlib.metadata.version(package.name)}"
     if not copy.exists():
         with tempfile.TemporaryDirectory(prefix="server-", dir=shared) as folder:

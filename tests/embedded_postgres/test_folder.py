@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from grt_batch.core.errors import NoEmbeddedServer
-from grt_batch.embedded_postgres import folder as server_folder
+from grt_batch.embedded_postgres import process as server_process
 from grt_batch.embedded_postgres import server as embedded
 from grt_batch.embedded_postgres.folder import ServerFolder
+from grt_batch.embedded_postgres.note import Note
+from grt_batch.embedded_postgres.place import SOCKET
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve
 from tests.embedded_postgres.test_server import ask, killed_parent, needs_root, process_of, socket_folder
 
@@ -18,7 +20,7 @@ from tests.embedded_postgres.test_server import ask, killed_parent, needs_root, 
 def test_only_the_servers_user_reaches_the_socket(work: Path) -> None:
     with serve(work) as url:
         folder = socket_folder(url)
-        assert (folder / server_folder.SOCKET).is_socket()
+        assert (folder / SOCKET).is_socket()
         assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -40,8 +42,9 @@ def test_any_work_path(work: Path, name: str, fits: bool) -> None:
         assert ask(url, "SELECT 1") == 1
         assert folder.stat().st_mode & 0o077 == 0
         assert folder.is_relative_to(work) == fits
-        assert left.exists() == fits
-    assert folder.exists() == fits
+        assert folder == left
+        assert folder.is_symlink() != fits
+    assert os.path.lexists(folder) == fits
     (odd / "postgres").rename(work / "postgres")
 
 
@@ -53,15 +56,15 @@ def test_where_the_servers_user_may_not_go(base: Path, monkeypatch: pytest.Monke
     site = installed.parents[2]
     (closed / "site-packages").symlink_to(site)
     programs = closed / "site-packages" / installed.relative_to(site)
-    monkeypatch.setattr(server_folder, "SYSTEM_FOLDER", base / "system")
-    monkeypatch.setattr(embedded, "binaries", lambda: programs)
+    monkeypatch.setattr(server_process, "SYSTEM_FOLDER", base / "system")
+    monkeypatch.setattr(embedded, "binaries", lambda _: programs)
     for _ in range(2):
         with serve(closed / "work") as url:
             assert ask(url, "SELECT 1") == 1
             running = Path(f"/proc/{process_of(closed / 'work')}/exe").resolve()
     assert running.is_relative_to(base / "system")
-    assert (closed / "work" / "postgres").readlink().is_relative_to(base / "system")
-    assert len(list((base / "system").iterdir())) == 2, "one copy of the server, one data folder"
+    assert not (closed / "work" / "postgres").is_symlink()
+    assert len(list((base / "system").iterdir())) == 1, "one copy of the server, and no data"
 
 
 def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:
@@ -108,12 +111,12 @@ def test_a_complaint_is_the_last_of_what_was_fatal_since(tmp_path: Path) -> None
 
 def test_the_newest_note_names_the_process(tmp_path: Path) -> None:
     folder = ServerFolder(tmp_path)
-    assert folder.noted() is None
-    for major, note in ((17, "1\n/data\n"), (18, "2\n/data\n")):
+    assert folder.note() is None
+    for major, process in ((9, "1\n/data\n"), (18, "2\n/data\n"), (17, "")):
         file = folder.path / str(major) / "data" / "postmaster.pid"
         file.parent.mkdir(parents=True)
-        file.write_text(note)
-        os.utime(file, (major, major))
-    assert folder.noted() == 2
-    file.write_text("")
-    assert folder.noted() is None
+        if process:
+            file.write_text(process)
+            os.utime(file, (major, major))
+    assert folder.majors() == [18, 17, 9]
+    assert folder.note() == Note(folder.path / "18" / "data", 2, ready=False)

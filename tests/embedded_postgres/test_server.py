@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from grt_batch.core.errors import Locked, NoEmbeddedServer
-from grt_batch.embedded_postgres import process as server_process
 from grt_batch.embedded_postgres import server as embedded
+from grt_batch.embedded_postgres.note import STAYS
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
 
 psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
@@ -122,7 +122,7 @@ def test_a_persistent_server_stays_after_its_command(work: Path) -> None:
     command = "import sys; from pathlib import Path; from grt_batch.embedded_postgres.server import start_persistent; "
     command += "print(start_persistent(Path(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", command, work], capture_output=True, text=True, check=True, timeout=60)
-    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == server_process.STAYS
+    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == STAYS
     assert stop(work)
 
 
