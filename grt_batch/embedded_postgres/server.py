@@ -100,7 +100,7 @@ def stop(work: Path) -> bool:
     server = EmbeddedServer(work)
     if not server.running():
         return False
-    lock = server.settle()
+    lock = server.settle(silent=True)
     if lock is not None:
         lock.close()
         return False
@@ -131,11 +131,12 @@ class EmbeddedServer:
             lock.close()
         return lock is None
 
-    def settle(self, *, borrow: bool = False) -> BinaryIO | None:
+    def settle(self, *, borrow: bool = False, silent: bool = False) -> BinaryIO | None:
         """Return the lock if there is no server; None if there is one that stays, or may be borrowed.
 
-        Wait for a server that starts or stops. Raise Locked if it belongs to another process after BUSY_SECONDS,
-        EmbeddedElsewhere if to another host, and NoEmbeddedServer if it refuses all connections.
+        Wait for a server that starts or stops; with `silent` it need not accept connections. Raise
+        Locked if it belongs to another process after BUSY_SECONDS, EmbeddedElsewhere if to another host, and
+        NoEmbeddedServer if it refuses all connections.
         """
         owner, refused = None, ""
         for _ in _tries(BUSY_SECONDS):
@@ -148,7 +149,7 @@ class EmbeddedServer:
             note = self._folder.note()
             owner = note.owner() if note is not None and note.ready else None
             if owner == STAYS or (borrow and owner is not None):
-                refused = self._refused(NAME)
+                refused = "" if silent else self._refused(NAME)
                 if not refused or (owner == STAYS and self._folder.deaf()):
                     return None
         if refused:
