@@ -33,6 +33,9 @@ def database(url: str, work: Path) -> Iterator[Finding]:
         if not server.running():
             yield ok("database", f"the embedded server of {work} is not running; a run starts it")
             return
+        if host := server.other_host():
+            yield ok("database", f"the embedded server of {work} is running on another host, {host}")
+            return
         yield ok("database", f"the embedded server of {work} is running")
         with unheard():
             findings = list(_state(server.url))

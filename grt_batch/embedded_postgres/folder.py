@@ -53,14 +53,18 @@ class ServerFolder:
         self._log = self.path / "postgres.log"
         self._link = self.path / "socket"
 
-    def make(self) -> None:
-        """Create the folder, for the server's user only, unless it exists.
-
-        Raise OSError, NoEmbeddedServer, and EmbeddedElsewhere where it is a link to a folder of another host.
-        """
-        if self.path.is_symlink() and not self.path.exists():  # made by an earlier version
+    def exists(self) -> bool:
+        """Return whether there is the folder. Raise EmbeddedElsewhere if it is a link to a folder of another host."""
+        there = self.path.exists()
+        if not there and self.path.is_symlink():  # made by an earlier version
             what = f"its data are in {self.path.readlink()}, which this host, {socket.gethostname()}, does not have"
             raise EmbeddedElsewhere(work=self.work, what=what)
+        return there
+
+    def make(self) -> None:
+        """Create the folder, for the server's user only, unless it exists. Raise OSError, NoEmbeddedServer, and as
+        `exists` does."""
+        self.exists()
         self.work.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(exist_ok=True)
         owner = self.path.stat().st_uid
@@ -131,9 +135,12 @@ class ServerFolder:
 
     def note(self) -> Note | None:
         """Return the newest note of a server."""
-        files = [self.path / str(major) / "data" / NOTE for major in self.majors()]
-        files = sorted(filter(Path.exists, files), key=lambda file: file.stat().st_mtime)
-        return read_note(files[-1].parent) if files else None
+        found = []
+        for major in self.majors():
+            data = self.path / str(major) / "data"
+            with suppress(OSError):  # there is none, or the server has just removed it
+                found.append(((data / NOTE).stat().st_mtime, data))
+        return read_note(max(found)[1]) if found else None
 
     def forget_crashed(self) -> None:
         """Remove what a crashed server left, which hinders the next one.
@@ -196,10 +203,17 @@ class ServerFolder:
         return True
 
     def _open(self, name: str) -> BinaryIO:
-        """Open a file of the server's user for appending. Root follows no link in the folder of another user."""
+        """Open a file of the server's user for appending. Root follows no link in the folder of another user.
+
+        Where the standard streams are closed, it has none of their numbers, which the server uses for its log.
+        """
 
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+            number = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+            try:
+                return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
+            finally:
+                os.close(number)
 
         try:
             file: BinaryIO = open(self.path / name, "ab", opener=opener)  # noqa: SIM115

@@ -37,7 +37,10 @@ def fits(folder: Path) -> bool:
 
 def places() -> Iterator[Path]:
     """Yield the temporary folders that are short enough."""
-    for place in dict.fromkeys([*PLACES, tempfile.gettempdir()]):
+    own = []
+    with suppress(OSError):  # there is none, or it is full
+        own.append(tempfile.gettempdir())
+    for place in dict.fromkeys([*PLACES, *own]):
         if fits(Path(place) / f"grt_batch-{'0' * 24}"):
             yield Path(place)
 
@@ -61,7 +64,7 @@ def short(folder: Path) -> Path:
 
 def forget(folder: Path) -> None:
     """Remove the links that `short` made."""
-    for place in places():
+    for place in () if fits(folder) else places():
         link = place / _name(folder)
         with suppress(OSError):
             if _ours(link, folder):

@@ -44,6 +44,10 @@ START_SECONDS = 300.0
 STOP_SECONDS = 60.0
 
 
+CONNECT_SECONDS = 5
+"""A server that was stopped like a job in a shell takes connections, but says nothing."""
+
+
 def binaries(data: Sequence[int] = ()) -> Path:
     """Return the folder of the newest initdb and postgres in the wheel, without importing the wheel.
 
@@ -123,13 +127,17 @@ class EmbeddedServer:
         return self._url(NAME)
 
     def running(self) -> bool:
-        """Return whether there is a server, even one that is starting or stopping."""
-        if not self._folder.path.exists():
+        """Return whether there is a server, even one that is starting or stopping. Raise EmbeddedElsewhere."""
+        if not self._folder.exists():
             return False
         lock = self._folder.lock()
         if lock is not None:
             lock.close()
         return lock is None
+
+    def other_host(self) -> str | None:
+        """Return the host where the server runs or has crashed, None if it is this one."""
+        return self._folder.other_host()
 
     def settle(self, *, borrow: bool = False, silent: bool = False) -> BinaryIO | None:
         """Return the lock if there is no server; None if there is one that stays, or may be borrowed.
@@ -143,7 +151,7 @@ class EmbeddedServer:
             lock = self._folder.lock()
             if lock is not None:
                 return lock
-            host = self._folder.other_host()
+            host = self.other_host()
             if host is not None:
                 raise EmbeddedElsewhere(work=self.work, what=f"its server runs on {host}")
             note = self._folder.note()
@@ -159,7 +167,7 @@ class EmbeddedServer:
     def start(self, *, stays: bool = False, borrow: bool = False) -> bool:
         """Start the server, as a child unless it `stays`; return False if one can be used. Raise as `serve` does."""
         try:
-            if borrow and not os.path.lexists(self._folder.path):
+            if borrow and not self._folder.exists():
                 raise NothingInEmbedded(work=self.work)
             self._folder.make()
             if borrow and not self._folder.majors():
@@ -229,7 +237,7 @@ class EmbeddedServer:
 
         try:
             with unheard():
-                psycopg2.connect(self._url(database)).close()
+                psycopg2.connect(self._url(database), connect_timeout=CONNECT_SECONDS).close()
         except psycopg2.OperationalError as error:
             return " ".join(str(error).split()) or "it did not say why"
         return ""
@@ -252,7 +260,7 @@ class EmbeddedServer:
         try:
             with (
                 unheard(),
-                closing(psycopg2.connect(self._url("postgres"))) as connection,
+                closing(psycopg2.connect(self._url("postgres"), connect_timeout=CONNECT_SECONDS)) as connection,
                 connection.cursor() as cursor,
             ):
                 connection.autocommit = True

@@ -139,12 +139,12 @@ def test_a_folder_of_another_user_says_whose_it_is(tmp_path: Path, monkeypatch: 
 def test_a_link_to_a_folder_of_another_host_is_left_alone(tmp_path: Path) -> None:
     link = tmp_path / "postgres"
     link.symlink_to(tmp_path / "of another host")
-    for use in (lambda: EmbeddedServer(tmp_path).start(), lambda: EmbeddedServer(tmp_path).start(borrow=True)):
+    server = EmbeddedServer(tmp_path)
+    for use in (server.start, server.running, lambda: server.start(borrow=True), lambda: stop(tmp_path)):
         with pytest.raises(EmbeddedElsewhere, match="of another host"):
             use()
     assert link.readlink() == tmp_path / "of another host"
     assert not link.exists()
-    assert not EmbeddedServer(tmp_path).running()
 
 
 def test_a_server_of_another_host_is_neither_used_nor_joined_by_a_second(

@@ -128,6 +128,15 @@ def test_a_persistent_server_stays_after_its_command(work: Path) -> None:
     assert stop(work)
 
 
+def test_closed_standard_streams_do_not_take_the_lock(work: Path) -> None:
+    command = "import sys; from pathlib import Path; from grt_batch.embedded_postgres.server import start_persistent; "
+    command += "start_persistent(Path(sys.argv[1]))"
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", command, str(work)]
+    subprocess.run(shell, check=True, timeout=60)
+    assert EmbeddedServer(work).running()
+    assert stop(work)
+
+
 def test_stop_without_a_server_makes_nothing(base: Path) -> None:
     assert not stop(base / "nothing")
     assert not (base / "nothing").exists()
