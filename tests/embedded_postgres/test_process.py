@@ -83,18 +83,6 @@ def test_wrong_modes_of_the_folders_are_mended(work: Path) -> None:
     assert [folder.stat().st_mode & 0o777 for folder in (folders[0], data)] == [0o700, 0o700]
 
 
-def test_data_of_another_version_are_not_left_for_empty_ones(work: Path) -> None:
-    with serve(work):
-        pass
-    (data,) = (work / "postgres").glob("*/data")
-    other = data.parent.rename(data.parent.with_name("15"))
-    with pytest.raises(NoEmbeddedServer, match=r"data are of PostgreSQL 15.* has .*18") as raised:
-        EmbeddedServer(work).start()
-    assert "pip" not in raised.value.advice
-    assert not data.exists()
-    other.rename(data.parent)
-
-
 def test_initdb_cut_short_is_done_again(work: Path) -> None:
     with serve(work):
         pass

