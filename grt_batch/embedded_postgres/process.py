@@ -101,6 +101,7 @@ def start_server(
         *SETTINGS,
         f"unix_socket_directories={folder.make_socket_folder()}",
         f"{OWNER}={STAYS if stays else f'process {os.getpid()}'}",
+        f"grt_batch.work={folder.work}",  # for those who look at the processes
     ]
     options = [f"--{setting}" for setting in settings]
     server = _start(folder, lock, log, data, programs / "postgres", *options, stays=stays)
