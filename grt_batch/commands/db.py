@@ -65,9 +65,11 @@ def db_psql(
     config = load(config_file, {"database": database, "work": work})
     program = shutil.which("psql")
     if config.database == "embedded":
-        from grt_batch.embedded_postgres.server import binaries
+        from grt_batch.embedded_postgres.programs import binaries
 
         program = str(binaries() / "psql")
+        # Its start-up file may lead to another server, as libpq's variables may.
+        arguments = ("--no-psqlrc", *arguments)
     if program is None:
         raise BadArguments(command="db psql", what="psql is not on PATH")
     from psycopg2.extensions import make_dsn

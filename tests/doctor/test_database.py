@@ -56,6 +56,17 @@ def test_the_embedded_server_is_not_started(call: Call, options: list[object]) -
     assert "not running" in findings["database"][0]["found"]
 
 
+def test_a_running_embedded_server_is_found_though_libpq_is_told_of_another(
+    call: Call, server: str, options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Path(psycopg2.extensions.parse_dsn(server)["host"]).parent
+    with monkeypatch.context() as patch:
+        for name, value in (("PGSERVICE", "prod"), ("PGOPTIONS", "-c default_transaction_read_only=on")):
+            patch.setenv(name, value)
+        code, findings = examined(call, *options, "--database", "embedded", "--work", work)
+    assert (code, statuses(findings, "database"), statuses(findings, "rights")) == (0, {"ok"}, {"ok"})
+
+
 def test_the_state_of_a_database_is_told_in_its_order(database: str, tmp_path: Path) -> None:
     findings = list(examine_database(database, tmp_path))
     assert [finding.subject for finding in findings] == ["database", "encoding", "schema", "rights"]

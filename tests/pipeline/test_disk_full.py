@@ -192,9 +192,8 @@ def cramped(server: str) -> Iterator[str]:
     with small_disk(home / "disk", "6m") as disk, closing(psycopg2.connect(server)) as link:
         link.autocommit = True
         cursor = link.cursor()
-        cursor.execute("SELECT current_setting('data_directory')")
-        data = Path(cursor.fetchone()[0])
-        os.chown(disk, data.stat().st_uid, data.stat().st_gid)
+        owner = Path(psycopg2.extensions.parse_dsn(server)["host"]).stat()
+        os.chown(disk, owner.st_uid, owner.st_gid)
         cursor.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
         cursor.execute(f"CREATE DATABASE {name}")
         cursor.execute(f"ALTER DATABASE {name} SET default_tablespace = {name}")
