@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
+from grt_batch.core.byte_order_mark import mark_size
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.timing import Clock
 from grt_batch.core.wording import counted
@@ -115,18 +116,19 @@ class ArchiveReader:
         from grt_batch.kernels.fields import line_ends
 
         layout: Layout | None = None
-        for text in self._lines(info, gunzip):
-            begin = 0
+        for lines in self._lines(info, gunzip):
+            text = lines
             if layout is None:
+                text = lines[_mark_size(lines, info.name) :]
                 sample = bytes(text[: 64 * _SAMPLE_LINES]).split(b"\n")
                 try:
                     layout, has_header = layout_of(kind, sample[:-1] or sample)
                 except ValueError as error:
                     raise Quarantine(str(error)) from None
                 yield Header(layout, member, has_header)
-                begin = line_ends(_array(text))[1] or len(text) if has_header else 0
-            if begin < len(text):
-                yield Block(layout, member, text[begin:])
+                text = text[line_ends(_array(text))[1] or len(text) :] if has_header else text
+            if len(text):
+                yield Block(layout, member, text)
 
     def _lines(self, info: tarfile.TarInfo, gunzip: Gunzip) -> Iterator[memoryview]:
         """Yield the member in blocks that end with a newline, which the last one may lack."""
@@ -165,6 +167,13 @@ class ArchiveReader:
             before, middle = 1, line_ends(_array(lines))[1]
         yield from self._short(lines[:middle], before)
         yield from self._short(lines[middle:], count - before)
+
+
+def _mark_size(text: memoryview, name: str) -> int:
+    try:
+        return mark_size(bytes(text[:4]))
+    except ValueError as error:
+        raise Quarantine(f"{name:.200} is {error}") from None
 
 
 def _array(data: memoryview) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from grt_batch.core.byte_order_mark import without_mark
 from grt_batch.core.errors import Quarantine
 
 NEWEST_VERSION = 3
@@ -74,8 +75,8 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
     if len(raw) > MOST_BYTES:
         return InstanceMetadata(problem=f"metadata.json has more than {MOST_BYTES} bytes")
     try:
-        document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, _TooDeep) as error:
+        document = _document(raw)
+    except ValueError as error:
         return InstanceMetadata(problem=f"metadata.json is no JSON: {error}")
     if not isinstance(document, dict):
         return InstanceMetadata(problem="metadata.json is no JSON object")
@@ -113,8 +114,8 @@ def read_report(raw: bytes, name: str) -> Report:
     if len(raw) > MOST_BYTES:
         raise Quarantine(f"{name}.json has more than {MOST_BYTES} bytes")
     try:
-        document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, _TooDeep) as error:
+        document = _document(raw)
+    except ValueError as error:
         raise Quarantine(f"{name}.json is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise Quarantine(f"{name}.json is no JSON object")
@@ -201,14 +202,15 @@ def _count(value: Any, what: str, name: str, *, null: bool = True) -> int | None
     raise Quarantine(f"{name}.json: {what} is no count: {value!r:.40}")
 
 
-class _TooDeep(ValueError):
-    """The document is nested too deep."""
+def _document(raw: bytes) -> Any:
+    """Return what a document holds. Raises ValueError for one that is no JSON, or is nested too deep."""
+    return _clean(orjson.loads(without_mark(raw)))
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
     """Return `value` without NUL characters, which PostgreSQL rejects."""
     if depth > _DEEPEST:
-        raise _TooDeep(f"it is nested deeper than {_DEEPEST}")
+        raise ValueError(f"it is nested deeper than {_DEEPEST}")
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):

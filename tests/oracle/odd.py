@@ -154,7 +154,7 @@ def _texts(archive: Archive) -> None:
 
 
 def _headers(folder: Path) -> None:
-    """Columns in another order, and headers that are missing."""
+    """Columns in another order, some behind a byte order mark, and headers that are missing."""
     archive = Archive()
     for state in ("ok", "error"):
         archive.add(Kind.JOBS, state, archive.next_id, "headed", "more", "2024-06-30 23:59:59", "1.0")
@@ -166,9 +166,9 @@ def _headers(folder: Path) -> None:
         folder,
         "1718000000.5",
         "1718000000.5",
-        jobs=b"state\tid\ttool_id\textra\tcreate_time\ttool_version\n",
+        jobs=b"\xef\xbb\xbfstate\tid\ttool_id\textra\tcreate_time\ttool_version\n",
         metric_num=b"value\tplugin\tjob_id\tname\n",
-        datasets=b"type\tjob_id\tfile_size\n",
+        datasets=b"\xef\xbb\xbftype\tjob_id\tfile_size\n",
         params=b"value\tname\tjob_id\n",
     )
     bare = Archive(3)

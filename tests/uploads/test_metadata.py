@@ -85,6 +85,13 @@ def test_every_shape_of_the_years_is_read(document: dict[str, Any]) -> None:
     assert report.document == {key: value for key, value in document.items() if key != "tools"}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_document() -> None:
+    raw = json.dumps({**VERSION_3, "title": "Uni"}).encode()
+    assert read_report(b"\xef\xbb\xbf" + raw, NAME) == read_report(raw, NAME)
+    assert read_instance(b"\xef\xbb\xbf" + raw) == read_instance(raw)
+    assert "is no JSON: written in UTF-16 instead of UTF-8" in quarantined(raw.decode().encode("utf-16"))
+
+
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_only_the_version_is_needed(version: int) -> None:
     report = read_report(json.dumps({"version": version}).encode(), NAME)
