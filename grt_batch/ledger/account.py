@@ -38,6 +38,7 @@ class Members:
 class Account:
     """Everything that was read of one tar.gz, accounted for: a pure function of its bytes.
 
+    `found` are the members of a known kind, `passed_over` the other entries of the tar;
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
     `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
     `quarantine` is the reason, None for a good archive.
@@ -46,6 +47,7 @@ class Account:
     sha256: str
     bytes: int
     text_bytes: int = 0
+    found: int = 0
     passed_over: int = 0
     replaced: int = 0
     members: dict[str, Members] = field(default_factory=dict)

@@ -9,11 +9,11 @@ from typing import Any
 from psycopg2 import sql
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import NoLedger
-from grt_batch.ledger.ledger import RUN, miscount
+from grt_batch.core.errors import BadArguments, NoLedger, NothingPublished
+from grt_batch.ledger.ledger import ARCHIVE, RUN, miscount
 from grt_batch.pipeline.keys import load_account
 from grt_batch.sinks.connection import connection
-from grt_batch.sinks.report_set import REJECTS
+from grt_batch.sinks.report_set import LATEST, REJECTS
 from grt_batch.sinks.schema import SCHEMA
 from grt_batch.store.archive_index import ArchiveIndex, as_published
 from grt_batch.store.store import Store
@@ -75,7 +75,11 @@ def miscounted(config: Config) -> list[list[str]]:
 def rejects_of(
     reports: Path, instance: str | None, archive: str | None, *, lines: bool
 ) -> tuple[list[str], list[list[str]]]:
-    """Count the rejected lines by instance, archive, member and reason; with `lines`, return each of them."""
+    """Count the rejected lines by instance, archive, member and reason; with `lines`, return each of them.
+
+    Raises NothingPublished, and BadArguments for an instance or archive that the last reports do not have.
+    """
+    _check_known(reports, instance, archive)
     rows: list[list[str]] = []
     for file in sorted((reports / REJECTS).glob("*/*.tsv")):
         if instance in (None, file.parent.name) and archive in (None, file.stem):
@@ -86,6 +90,23 @@ def rejects_of(
         return ["instance", "archive", "member", "line", "reason", "bytes", "text"], rows
     counts = Counter((row[0], row[1], row[2], row[4]) for row in rows)
     return ["instance", "archive", "member", "reason", "lines"], [[*key, str(n)] for key, n in sorted(counts.items())]
+
+
+def _check_known(reports: Path, instance: str | None, archive: str | None) -> None:
+    """Check that the last reports have such an archive."""
+    try:
+        with (reports / LATEST / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", newline="\n") as text:
+            titles = next(text).rstrip("\n").split("\t")
+            places = [titles.index(name) for name in ("instance_id", "archive")]
+            known = [[cells[place] for place in places] for cells in (line.split("\t") for line in text)]
+    except (OSError, StopIteration, ValueError, IndexError):
+        raise NothingPublished(reports=reports) from None
+    if instance is None and archive is None:
+        return
+    if not any(instance in (None, one) and archive in (None, other) for one, other in known):
+        asked = [f"instance {instance}" if instance else "", f"archive {archive}" if archive else ""]
+        what = f"the last reports have no {' with the '.join(filter(None, asked))}"
+        raise BadArguments(command="rejects", what=what)
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ Every fault of the gzip or tar layer raises Quarantine: an archive is read to it
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -55,8 +56,8 @@ class Header:
 class ArchiveReader:
     """Read one tar.gz once, from its first byte to its last.
 
-    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` the size of its content, and
-    `passed_over` the number of members that hold no records.
+    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` the size of its content, `found` the
+    number of members of a known kind, and `passed_over` the number of other entries.
     """
 
     def __init__(self, path: Path, limits: Limits, clock: Clock | None = None) -> None:
@@ -64,7 +65,7 @@ class ArchiveReader:
         self.limits = limits
         self._clock = clock or Clock()
         self.sha256 = ""
-        self.passed_over = 0
+        self.found = self.passed_over = 0
         self._gunzip: Gunzip | None = None
 
     @property
@@ -81,6 +82,8 @@ class ArchiveReader:
         """Yield a Header for each member of a known kind, then its Blocks in order. Raises Quarantine."""
         try:
             with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size == 0:
+                    raise Quarantine("its tar.gz is empty: it has 0 bytes")
                 self._gunzip = Gunzip(file, self.limits, self._clock)
                 yield from self._members(self._gunzip)
                 self.sha256 = self._gunzip.drain()
@@ -104,6 +107,7 @@ class ArchiveReader:
                 if kind is None:
                     self.passed_over += 1
                 else:
+                    self.found += 1
                     yield from self._member(kind, seen.get(kind, 0), info, gunzip)
                     seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read, and a stream never needs one again.
