@@ -39,6 +39,7 @@ class Account:
     """Everything that was read of one tar.gz, accounted for: a pure function of its bytes.
 
     `found` are the members of a known kind, `passed_over` the other entries of the tar;
+    `implausible` counts the jobs with such a measurement, by its name;
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
     `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
     `quarantine` is the reason, None for a good archive.
@@ -52,6 +53,7 @@ class Account:
     replaced: int = 0
     members: dict[str, Members] = field(default_factory=dict)
     reasons: list[tuple[str, str, int]] = field(default_factory=list)
+    implausible: dict[str, int] = field(default_factory=dict)
     jobs: int = 0
     repeated: int = 0
     first_id: int | None = None

@@ -102,6 +102,7 @@ def read_archive(
         replaced=joiner.replaced,
         members={kind.value: members for kind, members in joiner.members.items() if members.lines},
         reasons=sorted((kind.value, reason, n) for (kind, reason), n in joiner.reasons.items()),
+        implausible={name: count for name, count in sorted(joiner.implausible.items()) if count},
         jobs=jobs.height,
         repeated=repeated,
         first_id=int(ids[0]) if jobs.height else None,
