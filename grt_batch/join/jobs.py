@@ -159,8 +159,8 @@ class Joiner:
             implausible,
             counts,
         )
-        names = [metric.name for metric in METRICS]
-        self.implausible.update(dict(zip([*names, Job.core_seconds.name], counts.tolist(), strict=True)))
+        measurements = [*(metric.name for metric in METRICS), Job.core_seconds.name]
+        self.implausible.update(dict(zip(measurements, counts.tolist(), strict=True)))
         return Columns(
             {
                 Job.job_id.name: found.ids,

@@ -69,6 +69,11 @@ class Account:
         """Return the sum of one of the counts of `Members` over all members."""
         return sum(getattr(members, count) for members in self.members.values())
 
+    @property
+    def impossible(self) -> str:
+        """Return in words which measurements no job can have, "" for none."""
+        return ", ".join(f"{count} × {name}" for name, count in self.implausible.items())
+
     def to_json(self) -> builtins.bytes:
         """Return the account as it is stored."""
         return orjson.dumps(asdict(self))

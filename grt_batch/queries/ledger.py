@@ -60,16 +60,20 @@ def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
     return parts
 
 
-def miscounted(config: Config) -> list[list[str]]:
-    """Return the published archives whose N.json counts other jobs than were read: instance, archive, difference."""
-    store, rows = Store(config.work / "store"), []
+def doubtful(config: Config) -> dict[str, list[list[str]]]:
+    """Return the published archives that say what cannot be, as instance, archive and what it is: those `miscounted`,
+    whose N.json counts other jobs than were read, and those with `implausible` measurements."""
+    store = Store(config.work / "store")
+    found: dict[str, list[list[str]]] = {"miscounted": [], "implausible": []}
     for _, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances():
         for name, known in archives.items():
             archive = as_published(instance_id, name, known)
             account = load_account(store, known.key) if archive else None
-            what = miscount(archive, account) if archive and account else None
-            rows += [[instance_id, name, what]] if what else []
-    return sorted(rows)
+            if archive and account:
+                told = {"miscounted": miscount(archive, account), "implausible": account.impossible}
+                for title, what in told.items():
+                    found[title] += [[instance_id, name, what]] if what else []
+    return {title: sorted(rows) for title, rows in found.items()}
 
 
 def rejects_of(

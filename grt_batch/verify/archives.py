@@ -43,4 +43,5 @@ def _accounted(account: Account) -> str:
     nothing = "no records" if account.found else "no records, its tar has no member that could hold any"
     parts = [f"good: {members or nothing}", *(f"{count} {name}" for name, count in odd.items() if count)]
     parts += [f"{n} × {kind}: {reason}" for kind, reason, n in account.reasons]
+    parts += [f"implausible: {account.impossible}"] if account.impossible else []
     return "; ".join(parts)

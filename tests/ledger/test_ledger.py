@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from grt_batch.core.config import Config
 from grt_batch.ledger.account import Account, Members
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State, archive_rows, json_text, miscount
-from grt_batch.queries.ledger import miscounted
+from grt_batch.queries.ledger import doubtful
 from grt_batch.schema.members import Kind
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive, scan
@@ -78,7 +78,7 @@ def test_status_and_check_tell_of_it(config: Config, call: Call, tmp_path: Path)
     # Who is published no more is not told of.
     write_archive(config.uploads / "a", "2", {Kind.JOBS: JOBS[0]}, jobs={"ok": 1})
     assert call("run", *options).code == 0
-    assert miscounted(config) == []
+    assert doubtful(config)["miscounted"] == []
 
 
 GOOD = Archive("a", "1", Path("1.tar.gz"), 5, (5, 0, 0), None)

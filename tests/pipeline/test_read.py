@@ -77,6 +77,16 @@ def test_the_reject_file_tells_members_of_one_kind_apart(tmp_path: Path) -> None
     ]
 
 
+def test_an_account_counts_what_no_job_can_have(tmp_path: Path) -> None:
+    jobs = [*GOOD, line(4, "tool", "1", "ok", "1970-01-01 00:00:00")]
+    metrics = b"".join(line(job, "core", "galaxy_slots", slots) for job, slots in ((1, "0E-7"), (2, 1), (3, 10**6)))
+    tar = write_archive(tmp_path / "a", "1", {Kind.JOBS: b"".join(jobs), Kind.METRIC_NUM: metrics})
+    account, *_ = read(tar, Config())
+    assert account.implausible == {"create_time": 1, "galaxy_slots": 2}
+    assert account.impossible == "1 × create_time, 2 × galaxy_slots"
+    assert Account.from_json(account.to_json()) == account
+
+
 def test_what_galaxy_adds_by_itself_is_left_out_of_leaves_and_counted(tmp_path: Path) -> None:
     values = ('{"__current_case__": 0, "a": 1}', '{"chromInfo": {"x": 1, "y": 2}, "__page__": 1}')
     lines = b"".join(line(job, "p", value) for job, value in zip((1, 2, 9), (*values, values[0]), strict=True))

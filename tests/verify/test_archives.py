@@ -42,6 +42,12 @@ def test_rejected_lines_are_told_by_reason_and_do_no_harm(tmp_path: Path) -> Non
     assert checked(tmp_path) == ArchiveCheck("good: 2 jobs; 1 rejected; 1 × jobs: 2 columns instead of 5")
 
 
+def test_implausible_measurements_are_told_and_do_no_harm(tmp_path: Path) -> None:
+    metrics = line(1, "core", "start_epoch", "0E-7") + line(2, "core", "start_epoch", "0E-7") + METRICS
+    write_archive(tmp_path / "a", "1", {Kind.JOBS: JOBS, Kind.METRIC_NUM: metrics})
+    assert checked(tmp_path) == ArchiveCheck("good: 2 jobs, 3 metric_num; implausible: 2 × start_epoch")
+
+
 def test_another_count_of_jobs_is_told_and_does_no_harm(tmp_path: Path) -> None:
     write_archive(tmp_path / "a", "1", {Kind.JOBS: JOBS}, jobs={"ok": 3})
     assert checked(tmp_path) == ArchiveCheck("good: 2 jobs; 1.json counts 3 jobs, and the archive has 2")

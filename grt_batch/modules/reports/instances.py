@@ -153,7 +153,7 @@ INSTANCE_STATUS = Table(
         Column("jobs_30d", Type.BIGINT, "jobs created in the last 30 days"),
         Column("non_terminal", Type.DOUBLE, f"{_SHARE} could still change their state"),
         Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
-        Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
+        Column("implausible", Type.DOUBLE, f"{_SHARE} have a measurement that no job can have: null"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )
