@@ -27,7 +27,12 @@ CREATE MACRO below_no_limit(amount) AS within(amount, 0, 4611686018427387903);
 CREATE TABLE archives AS
 SELECT instance_id, archive, generated, document, tar,
        row_number() OVER (PARTITION BY instance_id ORDER BY generated, TRY_CAST(archive AS DECIMAL(30, 10))) AS place
-FROM (SELECT *, CAST(coalesce(document ->> 'generated', archive) AS DECIMAL(20, 7)) AS generated FROM documents);
+FROM (-- The name is the date where the one in the document cannot be.
+      SELECT *, CAST(archive AS DECIMAL(20, 7)) AS named,
+             ifnull(CAST(document ->> 'generated' AS DECIMAL(20, 7)), named) AS told,
+             CASE WHEN told > 4102444799 OR (named BETWEEN 1104537600 AND 4102444799
+                       AND NOT told BETWEEN 1104537600 AND named + 86400) THEN named ELSE told END AS generated
+      FROM documents);
 
 CREATE TABLE job_lines AS
 SELECT instance_id, archive, place, ordinal, line, CAST(field(record, 'id') AS BIGINT) AS job_id,

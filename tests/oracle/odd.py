@@ -224,4 +224,9 @@ def _headers(folder: Path) -> None:
     for state in ("ok", "new"):
         few.add(Kind.JOBS, few.next_id + 1, "three columns", state)
         few.next_id += 1
-    few.write(folder, "1718000002", 1718000002, jobs=b"")
+    # A date in a far future, beside a name that is a time.
+    few.write(folder, "1718000002", 3500000000, jobs=b"")
+    # And one that the name bears out: it counts, but tells nothing of the growth and the silence.
+    late = Archive(5)
+    late.job()
+    late.write(folder, "1900000000", 1900000000)
