@@ -23,6 +23,7 @@ READ_BY = (
     "grt_batch.schema.members",
     "grt_batch.schema.records",
     "grt_batch.schema.escapes",
+    "grt_batch.schema.plausible",
     "grt_batch.columns",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",
