@@ -46,6 +46,7 @@ def run_summary(run: Mapping[str, Any], ledger: Ledger, executor: Executor) -> d
         "modules": run["modules"].split(),
         "archives": _archives(ledger),
         **{count: sum(account.total(count) for account in accounts) for count in _SUMMED},
+        "misdated": sum(entry.archive.report is not None and entry.archive.report.misdated for entry in published),
         "implausible": _added_up(account.implausible for account in accounts),
         "replaced": sum(account.replaced for account in accounts),
         "superseded": sum(entry.superseded for entry in published),

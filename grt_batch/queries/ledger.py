@@ -62,7 +62,7 @@ def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
 
 def doubtful(config: Config) -> dict[str, list[list[str]]]:
     """Return the published archives that say what cannot be, as instance, archive and what it is: those `miscounted`,
-    whose N.json counts other jobs than were read, and those with `implausible` measurements."""
+    whose N.json counts other jobs than were read, and those with an `implausible` date or measurement."""
     store = Store(config.work / "store")
     found: dict[str, list[list[str]]] = {"miscounted": [], "implausible": []}
     for _, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances():
@@ -70,7 +70,9 @@ def doubtful(config: Config) -> dict[str, list[list[str]]]:
             archive = as_published(instance_id, name, known)
             account = load_account(store, known.key) if archive else None
             if archive and account:
-                told = {"miscounted": miscount(archive, account), "implausible": account.impossible}
+                date = "the date in N.json" if archive.report and archive.report.misdated else ""
+                impossible = ", ".join(filter(None, (date, account.impossible)))
+                told = {"miscounted": miscount(archive, account), "implausible": impossible}
                 for title, what in told.items():
                     found[title] += [[instance_id, name, what]] if what else []
     return {title: sorted(rows) for title, rows in found.items()}

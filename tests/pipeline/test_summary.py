@@ -75,7 +75,7 @@ def test_run_json_says_what_is_published_and_what_is_not() -> None:
     assert numbers["archives"] == {"found": 2, "published": 2, "quarantined": 1, "incomplete": 0, "removed": 1}
     assert numbers["modules"] == ["params", "tools"]
     assert (numbers["lines"], numbers["accepted"], numbers["rejected"], numbers["superseded"]) == (8, 6, 2, 2)
-    assert numbers["implausible"] == {"start_epoch": 4}
+    assert (numbers["implausible"], numbers["misdated"]) == ({"start_epoch": 4}, 0)
     assert (numbers["bytes"], numbers["text_bytes"], numbers["ranks_lost"]) == (10, 100, 0)
 
 
