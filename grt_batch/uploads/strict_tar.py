@@ -31,8 +31,9 @@ class StrictTarInfo(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            missing = "has no end mark: it was cut off" if tarfile_.offset else "is empty: its gzip unpacks to 0 bytes"
-            raise Quarantine(f"its tar {missing}") from None
+            if not tarfile_.offset:
+                raise Quarantine("its tar is empty: its gzip unpacks to 0 bytes") from None
+            raise Quarantine("its tar has no end mark: it was cut off") from None
         except tarfile.HeaderError as error:
             raise Quarantine(f"its tar has a broken header: {error}") from None
 
