@@ -165,7 +165,7 @@ def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
         for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
             label = f"{folder.name}/{printable(entry.name)}"
-            if match and _is(entry, "file"):
+            if match and _is(entry, "file") and _is_there(entry):
                 if match[2] in pairs.setdefault(match[1], {}):
                     passed.append(f"{label}: is in archives/ too")
                 pairs[match[1]].setdefault(match[2], entry)
@@ -255,6 +255,15 @@ def _is_folder(path: Path) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return False
         raise
+
+
+def _is_there(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file was not removed since it was listed. Raises OSError where that cannot be seen."""
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:

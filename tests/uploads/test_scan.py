@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from grt_batch.core.errors import NothingToRead
+from grt_batch.uploads import scan as scanning
 from grt_batch.uploads.scan import Archive, Uploads, scan
 
 LONG_AGO = 1_500_000_000
@@ -330,6 +331,23 @@ def test_a_folder_that_cannot_be_read_is_said_and_ends_no_other(
     assert uploads.passed_over == ()
     assert uploads.unreadable == {"lab": "its folder cannot be read: Permission denied"}
     assert "lab: its folder cannot be read: Permission denied" in nothing(tmp_path, only=("lab",))
+
+
+def test_a_file_that_is_removed_meanwhile_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("1", "2"):
+        write(tmp_path / "uni", name)
+    entries = scanning._entries
+
+    def then_remove(folder: Path) -> list[os.DirEntry[str]]:
+        found = entries(folder)
+        if folder != tmp_path:
+            (folder / "2.json").unlink()
+        return found
+
+    monkeypatch.setattr(scanning, "_entries", then_remove)
+    uploads = scan(tmp_path)
+    assert [archive.incomplete for archive in uploads.archives] == [None, "2.tar.gz has no 2.json"]
+    assert (uploads.passed_over, uploads.unreadable) == (("uni/2.json: not an archive",), {})
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
