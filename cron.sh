@@ -268,13 +268,15 @@ esac
 
 job_id() { sed -n 's/^Submitted batch job \([0-9]*\).*/\1/p; s/^Job <\([0-9]*\)> is submitted.*/\1/p' "$log" | head -n 1; }
 
-pending() { # why the job with this id waits; nothing if it does not
+state() { # STATE|REASON of the job with this id while it waits or runs
     case $scheduler in
-    slurm) squeue --noheader --jobs="$1" --format='%T|%r' 2>/dev/null | sed -n 's/^PENDING|//p' ;;
+    slurm) squeue --noheader --jobs="$1" --format='%T|%r' 2>/dev/null ;;
     lsf)
         case $(bjobs -w "$1" 2>/dev/null | awk 'NR == 2 { print $3 }') in
-        PEND) bjobs -p "$1" 2>/dev/null | tail -n +3 | tr -s ' \n' ' ' ;;
-        PSUSP) echo "JobHeld: it was suspended while it waited" ;;
+        PEND) echo "PENDING|$(bjobs -p "$1" 2>/dev/null | tail -n +3 | xargs)" ;;
+        PSUSP) echo "PENDING|JobHeld" ;;
+        DONE | EXIT | '') ;;
+        *) echo "RUNNING|" ;;
         esac
         ;;
     esac
@@ -296,13 +298,17 @@ trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
-exec 8< <("${submit[@]}" >>"$log" 2>&1 9>&- && echo 0 || echo $?)
+# It holds neither the lock nor the stderr that cron waits for, since it may outlive a job that is given up.
+exec 8< <(exec 9>&- 2>>"$log"; "${submit[@]}" >>"$log"; echo $?)
 reason='' given_up='' waited=0
 until read -r -t "$poll" -u 8 submitted || [ $? -le 128 ]; do
     id=$(job_id)
+    [ -n "$id" ] || continue
     before=$reason
-    reason=$([ -z "$id" ] || pending "$id")
-    [ -n "$reason" ] || continue
+    reason=$(state "$id")
+    [ -n "$reason" ] || [ -z "$given_up" ] || break # the waiting command notices that later
+    [[ $reason == PENDING* ]] || continue
+    reason=${reason#*|}
     waited=$((waited + poll))
     if [ "$reason" != "$before" ]; then
         note "job $id waits: $reason"
@@ -312,15 +318,15 @@ until read -r -t "$poll" -u 8 submitted || [ $? -le 128 ]; do
     case $reason in
     PartitionTimeLimit* | PartitionNodeLimit* | PartitionConfig* | BadConstraints* | *PerJob* | *PerNode* | QOSMin* | \
         MaxMemPerLimit* | *NotAllowed* | Invalid* | DependencyNeverSatisfied* | ReservationDeleted* | JobLaunchFailure* | \
-        JobHeld* | *requeued?held*) given_up="it would wait forever" ;;
-    *) [ "$waited" -lt $((${GRT_BATCH_WAIT:-720} * 60)) ] || given_up="it has waited ${GRT_BATCH_WAIT:-720} minutes" ;;
+        JobHeld* | *requeued?held*) given_up="it would wait forever ($reason)" ;;
+    *) [ "$waited" -lt $((${GRT_BATCH_WAIT:-720} * 60)) ] || given_up="it has waited too long ($reason)" ;;
     esac
     [ -z "$given_up" ] || cancel "$id" --state=PENDING
 done
 code=$(<"$code_file")
 if [ -z "$code" ] && [ -n "$given_up" ]; then
-    say "job $id was given up, since $given_up: $reason. It asked for $ranks ranks and $minutes minutes in" \
-        "${queue:-the default queue}; see GRT_BATCH_RANKS, GRT_BATCH_MEMORY, GRT_BATCH_TIME and GRT_BATCH_QUEUE"
+    say "job $id was given up: $given_up. It asked for $ranks ranks and $minutes minutes in ${queue:-the default queue};" \
+        "see GRT_BATCH_RANKS, GRT_BATCH_MEMORY, GRT_BATCH_TIME and GRT_BATCH_QUEUE"
     finish 6
 elif [ -z "$code" ]; then
     say "the job did not finish (${submit[0]}: ${submitted:-?}); grt-batch status says what is published"

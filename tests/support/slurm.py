@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 START_SECONDS = 20
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo", "scancel")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo", "squeue", "scancel")
 
 
 class NoSlurm(Exception):
@@ -111,6 +111,7 @@ ReturnToService=2
 KillWait=2
 NodeName={host} NodeAddr=127.0.0.1 {hardware}
 PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP
+PartitionName=short Nodes={host} MaxTime=5 State=UP
 """
 
 
