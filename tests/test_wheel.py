@@ -84,7 +84,7 @@ def test_an_installation_does_without_the_source_tree(installed: Path, database:
     def grt_batch(*arguments: object) -> str:
         return succeeds(sys.executable, "-m", "grt_batch.cli", *arguments, folder=home, **settings)
 
-    cron, manager = (Path(grt_batch("files", name).strip()) for name in ("cron.sh", "manager.py"))
+    cron, manager = map(Path, grt_batch("files", "cron.sh", "manager.py").splitlines())
     assert {cron.parent, manager.parent} == {installed / "grt_batch" / "share"}
     grt_batch("sample", "uploads", "--jobs", 60, "--instances", 1, "--archives", 1)
     assert "new" in grt_batch("plan")
