@@ -140,7 +140,8 @@ suggested() { # suggested ranks|minutes
 # minutes, and for LSF a suffix of times; 0 where there is no limit, or none is known.
 limits() {
     case $scheduler in
-    local) echo $(($(nproc) + 1)) 0 ;; # one rank for each core, and one that mostly sleeps
+    # One rank for each core, and one that mostly sleeps; on hosts elsewhere as many as they have.
+    local) if [ -n "${GRT_BATCH_HOSTS:-}" ]; then echo 0 0; else echo $(($(nproc) + 1)) 0; fi ;;
     slurm) slurm_limits ;;
     lsf) lsf_limits ;;
     esac

@@ -81,7 +81,7 @@ class Host:
 
     def line(self, *command: object) -> list[str]:
         """A command line that runs `command` on this host."""
-        entered = ("--mount", "--uts", "--net", "--pid")
+        entered = ("--mount", "--uts", "--ipc", "--net", "--pid")
         return ["nsenter", f"--target={self.first}", *entered, "env", "--chdir=/", *map(str, command)]
 
     @property
@@ -107,7 +107,7 @@ class Host:
 def _held(folder: Path, name: str, text: str) -> Iterator[subprocess.Popen[str]]:
     """A process in namespaces of its own, with all of its children, once it says that it is ready."""
     with (folder / f"{name}.log").open("w") as log:
-        command = ["unshare", "--mount", "--uts", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        command = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
         holder = subprocess.Popen(
             [*command, "sh", "-c", text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
         )
