@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI: some tests run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env env-dev spark demo quick test chaos fuzz lint format docs gold bench instructions calibrate clean
+.PHONY: help env env-dev spark demo quick test chaos cluster fuzz lint format docs gold bench instructions calibrate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -45,6 +45,9 @@ chaos: COUNT ?= 60
 chaos: SEED ?= 1
 chaos: env-dev ## kill or stop ranks, mpirun and the launcher at COUNT=60 random moments of runs; SEED=1
 	CHAOS_COUNT=$(COUNT) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/ranks/test_chaos.py
+
+cluster: env-dev ## run over three hosts and two nodes of Slurm, made of namespaces; as root, with Debian's iproute2, openssh-server, slurm-wlm and munge
+	GRT_BATCH_TEST_CLUSTER=1 GRT_BATCH_TEST_MPICH=$(abspath $(MPICH)) $(BIN)/python -m pytest tests/cluster
 
 fuzz: SECONDS ?= 60
 fuzz: env-dev ## look for inputs that break the decoder or the readers of documents, SECONDS=60 for each

@@ -37,6 +37,25 @@ printf '%s\\n' "$@" > "$RECORD/bsub"
 sh -c "${*: -1}"
 """
 
+# What the other programs of LSF print, here from files named after them; a job pends, and bkill ends bsub.
+LSF = """#!/bin/bash
+program=$(basename "$0")
+echo "$program $*" >> "$RECORD/asked"
+case "$program $1" in
+"bjobs -w") state=$(cat "$RECORD/state"); printf 'JOBID USER STAT QUEUE\\n7 user %s normal\\n' "$state" ;;
+"bjobs -p") printf 'JOBID USER STAT QUEUE\\n7 user PEND normal\\n Not enough job slot(s): 3 hosts;\\n' ;;
+bkill*) echo now > "$RECORD/end" ;;
+*) [ ! -f "$RECORD/$program" ] || cat "$RECORD/$program" ;;
+esac
+"""
+
+PENDING_BSUB = """#!/bin/bash
+printf '%s\\n' "$@" > "$RECORD/bsub"
+echo "Job <7> is submitted to queue <normal>."
+read -r _ < "$RECORD/end"
+exit 255
+"""
+
 # Leaves a server behind, tells that it has begun, and waits to be told to end.
 SERVER_LEFT_BEHIND = """#!/bin/sh
 sleep 60 >/dev/null 2>&1 &
@@ -272,6 +291,135 @@ def test_a_job_that_does_not_come_to_its_end_is_lost_whatever_the_scheduler_retu
     assert f"(bsub: {code})" in done.stderr
 
 
+def says_lsf(lsf: Cron, **files: str) -> None:
+    """Let the programs of LSF print these texts."""
+    for program in ("bparams", "bqueues", "bhosts", "lshosts", "bjobs", "bkill"):
+        lsf.write(lsf.bin / program, LSF)
+    for program, text in files.items():
+        (lsf.record / program).write_text(text)
+
+
+HOSTS = """HOST_NAME          STATUS          JL/U    MAX  NJOBS    RUN  SSUSP  USUSP    RSV
+slow               ok              -     16      0      0      0      0      0
+fast               closed_Full     -     32     32     32      0      0      0
+"""
+
+QUEUE = """
+QUEUE: normal
+  -- The one for all
+
+PARAMETERS/STATISTICS
+PRIO NICE STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN SSUSP USUSP  RSV PJOBS
+ 30   20  Open:Active       -    -    -    -     0     0     0     0     0    0     0
+
+DEFAULT LIMITS:
+ RUNLIMIT
+ 2.0 min of slow
+
+MAXIMUM LIMITS:
+ CPULIMIT                  RUNLIMIT
+ 900.0 min of slow         {minutes} min of slow
+
+SCHEDULING PARAMETERS
+           r15s   r1m  r15m   ut      pg    io   ls    it    tmp    swp    mem
+ loadSched   -     -     -     -       -     -    -     -     -      -      -
+
+USERS: all
+HOSTS:  slow+1 rack/
+"""
+
+SPEEDS = """HOST_NAME                       type       model  cpuf ncpus maxmem maxswp server RESOURCES
+slow                          X86_64   Opteron8   2.0    16    64G      -    Yes (mg)
+fast                          X86_64        EPYC   8.0    32   256G      -    Yes ()
+client                       UNKNOWN    UNKNOWN   1.0     -      -      -     No ()
+"""
+
+
+def options_of(lsf: Cron, **settings: str) -> dict[str, str]:
+    """The resources that a job asks for."""
+    done = lsf.run(**settings)
+    assert done.returncode == 0, done.stderr
+    *options, _ = (lsf.record / "bsub").read_text().splitlines()
+    assert options[0] == "-K"
+    return dict(zip(options[1::2], options[2::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "minutes", "time"),
+    [
+        ("", "100", "7/fast"),  # on slow it is 28 minutes
+        ("", "20.0", "5/fast"),  # 20 minutes on slow are 5 on fast
+        ("   ABS_RUNLIMIT = Y\n", "100", "7"),
+        ("   ABS_RUNLIMIT = Y\n", "5", "5"),
+    ],
+)
+def test_lsf_gets_no_more_than_its_queue_allows(lsf: Cron, parameters: str, minutes: str, time: str) -> None:
+    queue = QUEUE.format(minutes=minutes)
+    says_lsf(lsf, bhosts=HOSTS, bqueues=queue, lshosts=SPEEDS, bparams="Default Queues: normal idle\n" + parameters)
+    asked = options_of(lsf)
+    assert asked["-W"] == time
+    assert "GRT_BATCH_MAX_RANKS=32" in lsf.settings("plan")
+    calls = (lsf.record / "asked").read_text()
+    assert "bqueues -l normal\n" in calls
+    assert "bhosts -w slow rack\n" in calls
+    assert ("the queue allows 5" in lsf.log) == (time.startswith("5"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "settings", "memory"),
+    [
+        ("RESOURCE_RESERVE_PER_TASK = Y", {}, "mem=2000MB"),
+        ("RESOURCE_RESERVE_PER_SLOT = Y", {"GRT_BATCH_SPAN": "any"}, "mem=2000MB"),
+        ("RESOURCE_RESERVE_PER_TASK = N", {}, "mem=8000MB"),
+        ("RESOURCE_RESERVE_PER_TASK = N", {"GRT_BATCH_SPAN": "any"}, "mem=2000MB/task"),
+    ],
+)
+def test_lsf_reserves_the_memory_of_all_ranks(
+    lsf: Cron, parameters: str, settings: dict[str, str], memory: str
+) -> None:
+    says_lsf(lsf, bparams=f"Default Queues: normal\n    {parameters}\n")
+    assert options_of(lsf, GRT_BATCH_MEMORY="2000", **settings)["-R"] == f"rusage[{memory}]"
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "why"),
+    [
+        ("PEND", "0", "it has waited too long (Not enough job slot(s): 3 hosts;)"),
+        ("PSUSP", "720", "it would wait forever (JobHeld)"),
+    ],
+)
+def test_a_job_that_waits_too_long_for_lsf_is_given_up(lsf: Cron, state: str, wait: str, why: str) -> None:
+    says_lsf(lsf, state=state)
+    lsf.write(lsf.bin / "bsub", PENDING_BSUB)
+    os.mkfifo(lsf.record / "end")
+    done = lsf.run(GRT_BATCH_WAIT=wait, GRT_BATCH_POLL="1")
+    assert done.returncode == 6
+    assert f"job 7 was given up: {why}" in done.stderr
+    assert "It asked for 4 ranks and 7 minutes" in done.stderr
+
+
+def test_a_signal_ends_the_job_too(lsf: Cron) -> None:
+    says_lsf(lsf, state="RUN")
+    lsf.write(lsf.bin / "bsub", PENDING_BSUB)
+    os.mkfifo(lsf.record / "end")
+    process = subprocess.Popen(
+        [lsf.home / "cron.sh"],
+        env={**lsf.environment, "GRT_BATCH_POLL": "1"},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not (lsf.record / "asked").exists() or "bjobs -w 7" not in (lsf.record / "asked").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "job 7 was cancelled" in said
+    assert "bkill 7\n" in (lsf.record / "asked").read_text()
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     try:
@@ -303,6 +451,79 @@ def test_a_job_that_slurm_refuses_is_lost(slurmed: Cron) -> None:
     done = slurmed.run(GRT_BATCH_QUEUE="nowhere")
     assert done.returncode == 6
     assert "nowhere" in done.stderr
+
+
+def test_slurm_gets_no_more_minutes_than_the_partition_allows(slurmed: Cron) -> None:
+    done = slurmed.run(GRT_BATCH_QUEUE="short")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "suggests 7 minutes; the queue allows 5\n" in slurmed.log
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"GRT_BATCH_QUEUE": "short", "GRT_BATCH_TIME": "90"}, "it would wait forever (PartitionTimeLimit)"),
+        ({"GRT_BATCH_RANKS": "4000"}, "it would wait forever (PartitionConfig)"),
+        ({"GRT_BATCH_SUBMIT_OPTIONS": "--hold"}, "it would wait forever (JobHeldUser)"),
+        (
+            {"GRT_BATCH_SUBMIT_OPTIONS": "--begin=now+1hour", "GRT_BATCH_WAIT": "0"},
+            "it has waited too long (BeginTime)",
+        ),
+    ],
+)
+def test_a_job_that_slurm_would_never_start_is_given_up(slurmed: Cron, settings: dict[str, str], reason: str) -> None:
+    done = slurmed.run(GRT_BATCH_POLL="1", **settings)
+    assert done.returncode == 6, done.stderr
+    assert f"was given up: {reason}" in done.stderr
+    assert not any(call.startswith("run") for call in slurmed.calls)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("scheduler", ["slurm", "lsf"])
+def test_any_path_is_understood_by_the_shell_of_the_job(
+    tmp_path: Path, request: pytest.FixtureRequest, scheduler: str, locale: str
+) -> None:
+    """The shell of a job is often a dash, which does not know all of the ways in which bash quotes."""
+    odd = Cron(tmp_path / "Jörg's $HOME; `x`")
+    odd.write(odd.bin / "bsub", BSUB)
+    if scheduler == "slurm":
+        odd.environment |= {"SLURM_CONF": request.getfixturevalue("cluster")["SLURM_CONF"], "PLAN_RANKS": "1"}
+    done = odd.run("it's", GRT_BATCH_SCHEDULER=scheduler, GRT_BATCH_WORK="Wörk", LC_ALL=locale)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert odd.calls[-1].split()[0] == "run"
+    assert odd.calls[-1].endswith(" it's")
+    assert (odd.home / "Wörk" / "cron.code").read_text() == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"GRT_BATCH_RANKS": "many"}, "GRT_BATCH_RANKS is a whole number above 0, not many"),
+        ({"GRT_BATCH_TIME": "1:30"}, "GRT_BATCH_TIME is a whole number above 0, not 1:30"),
+        ({"GRT_BATCH_MEMORY": "2G"}, "GRT_BATCH_MEMORY is a whole number above 0, not 2G"),
+        ({"GRT_BATCH_KEEP_LOGS": "x"}, "GRT_BATCH_KEEP_LOGS is a whole number, not x"),
+        ({"GRT_BATCH_PROFILE": "/nowhere"}, "GRT_BATCH_PROFILE=/nowhere cannot be read"),
+        ({"GRT_BATCH_SCHEDULER": "lsf"}, "bsub is not on PATH"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_starts(cron: Cron, settings: dict[str, str], complaint: str) -> None:
+    done = cron.run(**settings)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert not (cron.record / "calls").exists()
+
+
+def test_a_suggestion_that_is_no_number_is_not_taken_for_one(cron: Cron) -> None:
+    done = cron.run(PLAN_RANKS="Loading modules: 4")
+    assert done.returncode == 6
+    assert "suggests no number of ranks, but: Loading modules: 4" in done.stderr
+
+
+def test_a_folder_that_cannot_be_locked_is_used_without(cron: Cron) -> None:
+    cron.write(cron.bin / "flock", "#!/bin/sh\necho flock: 9: No locks available >&2\nexit 71\n")
+    done = cron.run()
+    assert done.returncode == 0
+    assert "work/cron.lock cannot be locked (flock: 71); going on without" in cron.log
 
 
 def test_shellcheck_finds_nothing() -> None:

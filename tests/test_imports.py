@@ -18,6 +18,7 @@ PACKAGE = Path(grt_batch.__file__).parent
 SOURCES = {
     ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
     for file in sorted(PACKAGE.rglob("*.py"))
+    if not file.is_symlink()  # what is elsewhere in the source tree, and beside the code in a wheel
 }
 
 ORDER = """

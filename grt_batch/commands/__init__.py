@@ -51,6 +51,7 @@ _MODULES = {
         "rejects",
         "query",
         "db",
+        "files",
         "gc",
         "verify",
     )

@@ -15,23 +15,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-import grt_batch
 from grt_batch.core.config import DEFAULT_FILE, chosen_file
 from grt_batch.core.errors import BadParameter, BadQueries, UnknownQuery
+from grt_batch.core.share import SHARE
 
 _FOLDER = Path("sql")
-
-
-_SHARE = f"share/{grt_batch.__name__}/{_FOLDER}/*.sql"
-"""Where a wheel installs the files, as setup.cfg tells it."""
 
 
 _PARAMETER = re.compile(r":(?P<name>\w+) +(?P<kind>\S+)(?: += +(?P<default>\S+))? {2,}(?P<doc>\S.*)")
@@ -168,25 +162,14 @@ class Query:
 def queries_folder(config_file: Path | None, chosen: Path | None = None) -> Path:
     """Return the folder of the query files.
 
-    It is `chosen`, else `sql` beside the configuration file in use, else the one that came with the program: in its
-    source tree, or where its wheel was installed.
+    It is `chosen`, else `sql` beside the configuration file in use, else the one that came with the program.
     """
     if chosen is not None:
         return chosen
     config_file = chosen_file(config_file)
     if config_file is not None and (config_file.parent / _FOLDER).is_dir():
         return config_file.parent / _FOLDER
-    source = Path(grt_batch.__file__).parents[1] / DEFAULT_FILE.parent / _FOLDER
-    return source if source.is_dir() else _installed() or source
-
-
-def _installed() -> Path | None:
-    with suppress(PackageNotFoundError):
-        for file in files(grt_batch.__name__) or ():
-            place = Path(str(file.locate()))
-            if file.match(_SHARE) and place.is_file():
-                return place.resolve().parent
-    return None
+    return SHARE / DEFAULT_FILE.parent / _FOLDER
 
 
 def read(folder: Path) -> dict[str, Query]:

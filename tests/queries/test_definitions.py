@@ -158,9 +158,9 @@ def test_the_files_are_beside_the_configuration_or_came_with_the_program(
     call: Call, own: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`call` has us in a folder without a configuration."""
-    assert queries.queries_folder(None) == FOLDER
+    assert queries.queries_folder(None).samefile(FOLDER)
     (tmp_path / "grt_batch.toml").touch()
-    assert queries.queries_folder(tmp_path / "grt_batch.toml") == FOLDER
+    assert queries.queries_folder(tmp_path / "grt_batch.toml").samefile(FOLDER)
     own("-- name: mine()\n-- Why?\nSELECT 1").rename(tmp_path / "sql")
     assert queries.queries_folder(tmp_path / "grt_batch.toml") == tmp_path / "sql"
     assert call("query", "--list", "--config", tmp_path / "grt_batch.toml").out == "mine: Why?\n"

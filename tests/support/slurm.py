@@ -1,4 +1,4 @@
-"""A throw-away Slurm of one node, for the tests of cron.sh: its own munge, ports and folders."""
+"""A throw-away Slurm for the tests of cron.sh, of this machine or several hosts: its own munge, ports and folders."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from hosts import Host
+
 START_SECONDS = 20
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo", "scancel")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo", "squeue", "scancel")
 
 
 class NoSlurm(Exception):
@@ -74,8 +76,8 @@ def _cgroup_plugin() -> str:
     return "disabled" if numbers and (int(numbers[1]), int(numbers[2])) >= (23, 2) else "cgroup/v1"
 
 
-def _configuration(folder: Path, munge: Path) -> str:
-    host = socket.gethostname().partition(".")[0]
+def _configuration(folder: Path, munge: Path, addresses: dict[str, str]) -> str:
+    first = next(iter(addresses))
     user = pwd.getpwuid(os.geteuid()).pw_name
     controller, node = _free_ports(2)
     hardware = next(
@@ -85,9 +87,10 @@ def _configuration(folder: Path, munge: Path) -> str:
         ).stdout.splitlines()
         if line.startswith("NodeName=")
     )
+    nodes = "\n".join(f"NodeName={name} NodeAddr={address} {hardware}" for name, address in addresses.items())
     return f"""
 ClusterName=throwaway
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={first}({addresses[first]})
 SlurmctldPort={controller}
 SlurmdPort={node}
 SlurmUser={user}
@@ -96,9 +99,9 @@ AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={munge}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -109,37 +112,42 @@ SelectTypeParameters=CR_Core
 SchedulerParameters=batch_sched_delay=0,sched_interval=1
 ReturnToService=2
 KillWait=2
-NodeName={host} NodeAddr=127.0.0.1 {hardware}
-PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP
+{nodes}
+PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
+PartitionName=short Nodes=ALL MaxTime=5 State=UP
 """
 
 
 @contextmanager
-def slurm(folder: Path) -> Iterator[dict[str, str]]:
-    """A Slurm of this host within the block; gives the environment that leads sbatch to it. Raises NoSlurm."""
+def slurm(folder: Path, nodes: Sequence[Host] = ()) -> Iterator[dict[str, str]]:
+    """A Slurm of this machine, or of `nodes` with its controller on the first, within the block; gives the environment
+    that leads sbatch to it. Raises NoSlurm."""
     programs = {name: _program(name) for name in PROGRAMS}
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
+    addresses = {node.name: node.address for node in nodes} or {socket.gethostname().partition(".")[0]: "127.0.0.1"}
+    on_first = nodes[0].line() if nodes else []
+    (folder / "state").mkdir(parents=True)
     key, munge = folder / "munge.key", folder / "munge.socket"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o600)
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
-    (folder / "slurm.conf").write_text(_configuration(folder, munge))
+    (folder / "slurm.conf").write_text(_configuration(folder, munge, addresses))
     (folder / "cgroup.conf").write_text(f"CgroupPlugin={_cgroup_plugin()}\n")
     log = folder / "daemons.log"
     own = [f"--{name}={folder}/munge.{name}" for name in ("pid-file", "log-file", "seed-file")]
     daemons = (
         # --force: the folders of a test may be closed to others, who have no business with this munge.
         (programs["munged"], "--foreground", "--force", f"--socket={munge}", f"--key-file={key}", *own),
-        (programs["slurmctld"], "-D", "-c"),
-        (programs["slurmd"], "-D"),
+        (*on_first, programs["slurmctld"], "-D", "-c"),
+        *((*node.line(), programs["slurmd"], "-D") for node in nodes),
+        *(() if nodes else ((programs["slurmd"], "-D"),)),
     )
     with ExitStack() as stack:
         for command in daemons:
             stack.enter_context(_daemon(log, *command, environment=environment))
         try:
-            _until("idle", [programs["sinfo"], "--noheader", "--format=%t"], environment, log)
+            asked = ["--noheader", "--Node", "--partition=all", "--format=%t"]
+            _until("idle\n" * len(addresses), [*on_first, programs["sinfo"], *asked], environment, log)
             yield environment
         finally:
             # Jobs that a failed test left behind are not children of the daemons.
-            subprocess.run([programs["scancel"], "--state=RUNNING", "--full"], env=environment, check=False)
+            subprocess.run([*on_first, programs["scancel"], "--state=RUNNING", "--full"], env=environment, check=False)

@@ -1,0 +1,33 @@
+"""The files that come with the program."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+
+from places import ROOT
+
+from grt_batch.core.share import PATTERNS, SHARE, shared_files
+
+
+def test_they_are_those_of_the_source_tree() -> None:
+    files = shared_files()
+    assert {str(file.parent) for file in files} == {
+        ".",
+        "config",
+        "config/sql",
+        "config/schemas",
+        "docs",
+        "docs/modules",
+    }
+    assert all((SHARE / file).samefile(ROOT / file) for file in files)
+    for folder, suffix in (("config", ".toml"), ("config/sql", ".sql"), ("config/schemas", ".json"), ("docs", ".md")):
+        assert {file for file in files if str(file.parent) == folder} == {
+            file.relative_to(ROOT) for file in (ROOT / folder).iterdir() if file.suffix == suffix
+        }
+    assert not [file for file in (ROOT / "config").rglob("*") if file.is_file() and file.relative_to(ROOT) not in files]
+
+
+def test_a_wheel_has_all_of_them() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert setup["options.package_data"]["grt_batch"].split() == [f"share/{pattern}" for pattern in PATTERNS]
