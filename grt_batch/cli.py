@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from grt_batch.core.errors import BadArguments, GrtError, Stopped, Unforeseen
 from grt_batch.core.logs import without_passwords
 from grt_batch.core.output import complaint, secure
+from grt_batch.ranks.word import note_code
 
 if TYPE_CHECKING:
     from grt_batch.commands import Session
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
         code = _say(unforeseen, unforeseen.exit_code)
+    # Whatever mpirun makes of the ends of its ranks, this is the code.
+    note_code(code)
     if session is not None and session.coordinator is not None:
         session.coordinator.end(code)
     elif transport is not None:

@@ -98,6 +98,11 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "modules-dir": click.option(
         "--modules-dir", metavar="DIRECTORY", help="Folder of reports of your own, one .py file each."
     ),
+    "hosts": click.option(
+        "--hosts",
+        metavar="HOST[:RANKS],…",
+        help="With --ranks: where to start them.  [default: the hosts of the batch job, or this one]",
+    ),
     "config": click.option(
         "--config",
         "config_file",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import SIGNALLED, RankLost, Stopped
+from grt_batch.core.errors import RankLost
 from grt_batch.core.wording import counted
 
 
@@ -34,6 +34,7 @@ def launch_ranks(
         config.work,
         config.heartbeat_seconds,
         program=("-m", "grt_batch.cli", str(command.name)),
+        hosts=config.hosts,
         fault_tolerant=config.fault_tolerant,
     )
     code = start()
@@ -42,8 +43,6 @@ def launch_ranks(
             break
         click.echo(f"grt-batch: starting again ({again} of {counted(retries, 'retry')})", err=True)
         code = start()
-    if code > SIGNALLED:
-        raise Stopped(code - SIGNALLED)
     return code
 
 

@@ -27,6 +27,7 @@ _FIRST_YEAR = 1970
 @click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
+@options("hosts")
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
@@ -60,6 +61,7 @@ def run(
     forget: bool,
     as_of: datetime | None,
     ranks: int | None,
+    hosts: str | None,
     retries: int,
     dry_run: bool,
     profile: bool,
@@ -71,7 +73,7 @@ def run(
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
-    config = load(config_file, places)
+    config = load(config_file, {**places, "hosts": hosts})
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
@@ -90,8 +92,8 @@ def run(
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.request import RunRequest, new_run_id
     from grt_batch.pipeline.run import execute
-    from grt_batch.ranks.heartbeat import note_published
     from grt_batch.ranks.messages import RunSettings
+    from grt_batch.ranks.word import note_committed
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
@@ -114,8 +116,8 @@ def run(
     executor: Executor = coordinator or SerialExecutor()
     executor.clock.recording = profile
     with lock(config.work):
-        summary = execute(request, executor, lambda: database_of(config), _bar if shown else _no_bar)
-    note_published()
+        bar = _bar if shown else _no_bar
+        summary = execute(request, executor, lambda: database_of(config), bar, committed=note_committed)
     if profiles:
         write(profiles, 0, gethostname(), executor.clock)
         click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")

@@ -15,6 +15,7 @@ from grt_batch.core.config import load
 @options("uploads", "database", "reports", "work")
 @click.option("--scratch", type=FOLDER, help="Where to compute, in a folder of its own.  [default: the work folder]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
+@options("hosts")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_context
@@ -26,13 +27,15 @@ def verify(
     work: Path | None,
     scratch: Path | None,
     ranks: int | None,
+    hosts: str | None,
     config_file: Path | None,
     debug: bool,
     modules: tuple[str, ...],
 ) -> int:
     """Compute the last published run again from the raw archives, and compare its tables, without changing them.
     MODULEs are those of that run, or some of them. The exit code is 1 if a table differs."""
-    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
+    places = {"uploads": uploads, "database": database, "reports": reports, "work": work}
+    config = load(config_file, {**places, "hosts": hosts})
     coordinator = context.ensure_object(Session).coordinator
     if ranks is not None and coordinator is None:
         return launch_ranks(context, config, ranks)

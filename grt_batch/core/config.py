@@ -159,6 +159,12 @@ class Config:
         "seconds",
         "with --ranks, a rank without a sign of life for longer is lost, once it has started (0 = no limit)",
     )
+    hosts: str = _key(
+        "",
+        "computing",
+        "HOST:RANKS, …",
+        "where --ranks starts the ranks, over ssh (empty = on the hosts of the batch job, or on this one)",
+    )
     fault_tolerant: bool = _key(
         False,
         "computing",

@@ -159,6 +159,25 @@ class WrongMpi(GrtError):
     remedy = "Set MPI4PY_LIBMPI to the libmpi of your mpirun."
 
 
+class Singletons(GrtError):
+    """srun started several processes without an MPI: most often, Slurm's MpiDefault is `none`."""
+
+    started: int
+
+    message = "srun started {started} processes, but each runs alone: it told them nothing of MPI."
+    remedy = "Start them with srun --mpi=pmix, with mpirun, or by grt-batch run --ranks {started} alone."
+
+
+class NotShared(GrtError):
+    """A rank was started on a host where the work folder is not the one of the launch."""
+
+    host: str
+    folder: Path
+
+    message = "The host {host} does not show the work folder {folder} of this run, or may not write to it."
+    remedy = "All hosts of a run must share it: set --work to a folder of a file system that all of them mount."
+
+
 class NoMpirun(GrtError):
     """Ranks were requested, but no usable mpirun was found."""
 
@@ -434,6 +453,16 @@ class RankLost(GrtError):
     remedy = "Run again; computed results are kept."
 
 
+class LostAfterPublishing(GrtError):
+    """A rank was lost after the database had committed the new tables, and before the end of the run."""
+
+    exit_code = 6
+    what: Reason
+
+    message = "The database shows the new tables, but a rank was lost before the end of the run: {what}."
+    remedy = "Run again; that completes the reports, where they are not yet complete."
+
+
 class Quarantine(Exception):
     """An archive that is unreadable or inconsistent. Its text is the reason; the run goes on without the archive."""
 
@@ -446,7 +475,8 @@ class Quarantine(Exception):
 class Stopped(BaseException):
     """The run was interrupted by Ctrl-C or by the batch system."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, published: bool = False) -> None:
         self.number = number
         self.exit_code = SIGNALLED + number
-        super().__init__(f"stopped by {signal.Signals(number).name}; nothing was published, computed results are kept")
+        what = "after the database took the new tables" if published else "nothing was published"
+        super().__init__(f"stopped by {signal.Signals(number).name}; {what}, computed results are kept")

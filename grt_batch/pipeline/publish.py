@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -29,9 +29,13 @@ from grt_batch.sinks.sink import Sink, TableText
 
 
 def publish(
-    context: RunContext, reduced: ReducedArchives, url: str, instead_of_database: Sink | None = None
+    context: RunContext,
+    reduced: ReducedArchives,
+    url: str,
+    committed: Callable[[], None] = lambda: None,
+    instead_of_database: Sink | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set."""
+    """Publish a run to the database and as a report set; call `committed` once the database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
@@ -50,7 +54,7 @@ def publish(
             summary = run_summary(run, reduced.ledger, context.executor)
             for sink in sinks:
                 sink.write_summary(summary)
-            publish_to_all(sinks)
+            publish_to_all(sinks, committed)
     return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
 
 
@@ -149,13 +153,14 @@ def _rendering(context: RunContext, reduced: ReducedArchives, group: Group, tabl
     return Rendering(rendering_program(context.config), group, frozenset().union(*known))
 
 
-def publish_to_all(sinks: Sequence[Sink]) -> None:
-    """Publish to every sink. Raises the error of the first sink, which then has published nothing; where another one
-    fails, publishes to the rest and raises PublishedInPart."""
+def publish_to_all(sinks: Sequence[Sink], committed: Callable[[], None] = lambda: None) -> None:
+    """Publish to every sink, and call `committed` after the first. Raises the error of the first sink, which then has
+    published nothing; where another one fails, publishes to the rest and raises PublishedInPart."""
     first, *others = sinks
     failures = []
     with _signals_ignored():
         first.publish()
+        committed()
         for sink in others:
             try:
                 sink.publish()

@@ -34,12 +34,14 @@ def execute(
     database: Callable[[], AbstractContextManager[str]],
     progress: Progress = lambda _: nullcontext(lambda _: None),
     *,
+    committed: Callable[[], None] = lambda: None,
     uploads: Uploads | None = None,
     instead_of_database: Sink | None = None,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. A verification passes the `uploads` to read, and the sink to use
+    `database` opens the server and yields its URL. `committed` is called once the database shows the new tables, before
+    anything else can fail. A verification passes the `uploads` to read, and the sink to use
     `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
@@ -55,7 +57,7 @@ def execute(
             reduced = reduce_archives(context, uploads, planned, url, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, instead_of_database)
+        summary = publish(context, reduced, url, committed, instead_of_database)
     with already_published():
         _clean_up(context, uploads)
     return replace(summary, unreadable=uploads.unreadable)

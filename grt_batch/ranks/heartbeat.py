@@ -1,9 +1,9 @@
-"""Signs of life: each rank touches a file of its own, and the launcher looks whether all still do.
+"""Signs of life: each rank touches a file of its own in the folder of the launch, and looks at that of rank 0.
 
 Files instead of messages: a rank that computes for long sends nothing, and its threads may not call every MPI.
 
 A rank that starts is not stuck. Python's imports and MPI's Init, which stops the rank's threads until all ranks have
-come, take as long as the machine is busy. Until a rank says that it has started, its patience is START_SECONDS.
+come, take as long as the machine is busy.
 """
 
 from __future__ import annotations
@@ -12,175 +12,174 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER_VARIABLE = "GRT_BATCH_HEARTBEAT"
-"""The folder for the signs of life of a launch; ranks without it leave none."""
-
+from grt_batch.core.errors import RankLost
 
 INTERVAL_SECONDS = 0.5
 
 
-START_SECONDS = 600.0
-"""The time in which a rank must have started: only what hangs takes longer, however busy the machine is."""
+LONGEST_LOOK = 2.0
+"""The most that counts between two looks, in seconds: a batch system may suspend the whole job."""
 
 
-STOPPED = "T"
+_PATIENCE = "patience"
 
 
-ENDED = ("", "Z")
+_LISTENS = 10
+"""A rank listens to rank 0 at every so many beats."""
 
 
-_LONGEST_LOOK = 2.0
+# Of the same length: a state is written over another one.
+STARTING, WORKING, WAITING = "starting", "working ", "waiting "
 
 
-_STARTED = "started"
+class Turns:
+    """How often a rank began and ended to wait for others, and whether it waits."""
 
+    def __init__(self) -> None:
+        self._depth = 0
+        self._number = 0
 
-_PUBLISHED = "published"
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the block as one in which the rank waits."""
+        self._depth += 1
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self._number += 1
 
-
-def beat(folder: Path, rank: int) -> threading.Thread | None:
-    """Touch the file of this rank from now on, as long as the process runs and the file exists. Return None, and touch
-    nothing, where the folder is not visible."""
-    file = folder / str(rank)
-    try:
-        file.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
-    except OSError:
-        return None
-    thread = threading.Thread(target=_touch, args=(file,), name="heartbeat", daemon=True)
-    thread.start()
-    return thread
-
-
-def note_started(folder: Path, rank: int) -> None:
-    """Let the launcher know that this rank has started: from now on it touches its file in time."""
-    with suppress(OSError), (folder / str(rank)).open("r+", encoding="utf-8") as file:
-        file.seek(0, os.SEEK_END)
-        file.write(f" {_STARTED}")
-
-
-def _touch(file: Path) -> None:
-    with suppress(FileNotFoundError):
-        while True:
-            with suppress(PermissionError, TimeoutError, InterruptedError):
-                os.utime(file)
-            time.sleep(INTERVAL_SECONDS)
-
-
-def sign_off(folder: Path, rank: int) -> None:
-    """Expect no more signs of life of this rank: it ends, or the others know that it was lost."""
-    with suppress(OSError):
-        (folder / str(rank)).unlink()
-
-
-def note_published() -> None:
-    """Let the launcher know that the run has published."""
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        with suppress(OSError):
-            (Path(folder) / _PUBLISHED).touch()
-
-
-def has_published(folder: Path) -> bool:
-    """Return whether the run of this launch has published."""
-    return (folder / _PUBLISHED).exists()
+    def now(self) -> tuple[bool, int]:
+        """Return whether the rank waits, and a number that differs from the one before unless it waits since then."""
+        return self._depth > 0, self._number
 
 
 @dataclass(frozen=True)
-class SilentRank:
-    """A rank that gave no sign of life for too long: a description, the rank, and its process if that is on this host
-    and has not ended. mpirun has a description only."""
-
-    what: str
-    rank: int | None = None
-    process: int | None = None
-
-
-@dataclass(frozen=True)
-class _Sign:
-    """What the file of a rank says: when it was touched, in ns, the rank's process and host, and whether it has
-    started. Without a file it is all empty."""
+class Sign:
+    """What the file of a rank says: when it was touched, in ns, the rank's process and host, and its state. Without a
+    file it is all empty."""
 
     touched: int = 0
     process: int = 0
     host: str = ""
-    started: bool = False
+    state: str = STARTING
 
-    def state(self) -> str | None:
-        """Return the state of the process, None if it is not on this host."""
-        return state_of(self.process) if self.host == socket.gethostname() else None
+    @property
+    def started(self) -> bool:
+        """Return whether the rank touches its file in time, from now on."""
+        return self.state != STARTING
 
 
-class Watch:
-    """Find the rank that gives no more signs of life, by the clock of this process: those of hosts differ."""
+def read_sign(folder: Path, rank: int) -> Sign | None:
+    """Return what the file of a rank says, None if there is no file."""
+    try:
+        # A network file system shows the changes of other hosts when the file is opened.
+        with (folder / str(rank)).open(encoding="utf-8") as file:
+            process, host, state = file.read().split(" ", 2)
+            return Sign(os.fstat(file.fileno()).st_mtime_ns, int(process), host, state)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return Sign()
 
-    def __init__(self, folder: Path, ranks: int, mpirun: int, seconds: float, *, tolerant: bool = False) -> None:
-        """Watch `ranks` ranks whose files are, or will be, in `folder`, and the process of their mpirun. Each may be
-        silent for `seconds` once it has started. A `tolerant` mpirun does not end the others when a rank ends: that
-        rank, or another one for it, must have signed off."""
+
+def note_patience(folder: Path, seconds: float) -> None:
+    """Tell the ranks of a launch how long rank 0 may be silent before they end themselves."""
+    (folder / _PATIENCE).write_text(str(seconds), encoding="utf-8")
+
+
+class Heartbeat:
+    """The signs of life of this rank, from `start` on as long as the process runs. A rank ends itself
+
+    - when its file is gone: its launch is over, or the others have given it up;
+    - when rank 0 has been silent for too long. No mpirun may be left to end it.
+    """
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        """Have the signs of rank `rank` in the folder of its launch."""
+        self.turns = Turns()
         self.folder = folder
-        self.tolerant = tolerant
-        self.mpirun = mpirun
-        self.seconds = seconds
-        self._looked = time.monotonic()
-        self._signs = dict.fromkeys(range(ranks), _Sign())
-        self._silence = dict.fromkeys([*self._signs, None], 0.0)
+        self._rank = rank
+        self._file = folder / str(rank)
+        self._state = STARTING
+        self._is_off = False
+        self._writing = threading.Lock()
+        self._heard = Sign()
+        self._silence = 0.0
 
-    def forgive(self, rank: int) -> None:
-        """Count the silence of a rank from 0 again."""
-        self._silence[rank] = 0.0
-
-    def lost(self) -> SilentRank | None:
-        """Return the rank that is silent for too long, None if there is none. Call this often: the time during which a
-        batch system suspends the whole job, the launcher included, does not count."""
-        now = time.monotonic()
-        passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
-        self._silence[None] = self._silence[None] + passed if state_of(self.mpirun) == STOPPED else 0.0
-        silent = [(order, rank) for rank in list(self._signs) if (order := self._look_at(rank, passed)) is not None]
-        if self._silence[None] > self.seconds:
-            # Ranks may wait for it, as silent as it is.
-            return SilentRank(f"mpirun on {socket.gethostname()} is stopped for {self._silence[None]:.0f} seconds")
-        return self._described(min(silent)[1]) if silent else None
-
-    def _look_at(self, rank: int, passed: float) -> tuple[bool, float] | None:
-        """Count the silence of a rank. Return its place in the order of those that are silent for too long, or None:
-        a rank that is stopped comes first, since others may wait for it, as silent as it is."""
-        before, found = self._signs[rank], self._read(rank)
-        if found is None and before.touched:
-            del self._signs[rank]  # it has signed off
-            return None
-        sign = self._signs[rank] = found or _Sign()
-        self._silence[rank] = 0.0 if sign.touched != before.touched else self._silence[rank] + passed
-        if self._silence[rank] <= self.seconds:
-            return None
-        state = sign.state()
-        if state in ENDED and not self.tolerant:
-            return None  # mpirun sees that
-        starts = not sign.started and state != STOPPED and state not in ENDED
-        if starts and self._silence[rank] <= START_SECONDS:
-            return None
-        return state != STOPPED, -self._silence[rank]
-
-    def _described(self, rank: int) -> SilentRank:
-        sign, seconds = self._signs[rank], self._silence[rank]
-        if not sign.host:
-            return SilentRank(f"rank {rank} has not started within {seconds:.0f} seconds", rank)
-        process = None if sign.state() in (None, *ENDED) else sign.process
-        return SilentRank(f"rank {rank} on {sign.host} gave no sign of life for {seconds:.0f} seconds", rank, process)
-
-    def _read(self, rank: int) -> _Sign | None:
-        """Return what the file of a rank says, None if there is no file."""
+    def start(self) -> threading.Thread | None:
+        """Begin, and return the thread; None where the folder is not visible."""
         try:
-            # A network file system shows the changes of other hosts when the file is opened.
-            with (self.folder / str(rank)).open(encoding="utf-8") as file:
-                process, host, *started = file.read().split()
-                return _Sign(os.fstat(file.fileno()).st_mtime_ns, int(process), host, bool(started))
-        except FileNotFoundError:
+            self._file.write_text(f"{os.getpid()} {socket.gethostname()} {STARTING}", encoding="utf-8")
+        except OSError:
             return None
+        thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
+        thread.start()
+        return thread
+
+    def note_started(self) -> None:
+        """Let the launcher know that this rank has started: from now on it touches its file in time."""
+        with suppress(OSError):
+            self._change(WORKING)
+
+    def sign_off(self, rank: int) -> None:
+        """Expect no more signs of life of a rank: it is this one, which ends, or the others know that it was lost."""
+        self._is_off = self._is_off or rank == self._rank
+        with suppress(OSError):
+            (self.folder / str(rank)).unlink()
+
+    def _go_on(self) -> None:
+        patience, before, looked, beats = self._patience(), self.turns.now(), time.monotonic(), 0
+        while not self._is_off:
+            now = self.turns.now()
+            try:
+                if self._state != STARTING:
+                    self._change(WAITING if now[0] and now == before else WORKING)
+                os.utime(self._file)
+            except FileNotFoundError:
+                break
+            except OSError:
+                pass  # an outage of the file server, which ends
+            before = now
+            beats += 1
+            if patience and beats % _LISTENS == 0:
+                passed, looked = time.monotonic() - looked, time.monotonic()
+                if self._listen(min(passed, _LISTENS * LONGEST_LOOK)) > patience:
+                    break
+            time.sleep(INTERVAL_SECONDS)
+        if not self._is_off:
+            os._exit(RankLost.exit_code)
+
+    def _patience(self) -> float:
+        try:
+            return float((self.folder / _PATIENCE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return _Sign()
+            return 0.0
+
+    def _listen(self, passed: float) -> float:
+        """Return for how many seconds rank 0 is silent, `passed` seconds after the last time."""
+        found = read_sign(self.folder, 0)
+        # It has not begun, it starts, it has signed off, or its file cannot be read now.
+        is_silent = found is not None and found.started and found.touched == self._heard.touched
+        self._heard = found or Sign()
+        self._silence = self._silence + passed if is_silent else 0.0
+        return self._silence
+
+    def _change(self, state: str) -> None:
+        """Write the state over the one before, where it differs. Raises OSError."""
+        with self._writing:
+            if state != self._state:
+                with self._file.open("r+", encoding="utf-8") as file:
+                    file.seek(0, os.SEEK_END)
+                    file.seek(file.tell() - len(state))
+                    file.write(state)
+                self._state = state
 
 
 def state_of(process: int) -> str:

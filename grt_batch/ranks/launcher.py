@@ -15,10 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from grt_batch.core.errors import RankLost
-from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, INTERVAL_SECONDS, Watch, has_published
-from grt_batch.ranks.launch_folder import launch_folder, note_mpirun, note_segments
-from grt_batch.ranks.mpirun import PROGRAM, Banners, command, exit_code, find_mpirun, is_tolerant
+from grt_batch.core.errors import LostAfterPublishing, RankLost, Stopped
+from grt_batch.ranks.banners import Banners, loss
+from grt_batch.ranks.heartbeat import INTERVAL_SECONDS, note_patience
+from grt_batch.ranks.launch_folder import launch_folder, note_files, note_mpirun
+from grt_batch.ranks.mpirun import PROGRAM, command, find_mpirun, is_tolerant
+from grt_batch.ranks.watch import Watch
+from grt_batch.ranks.word import FOLDER_VARIABLE, Word, read_word
 
 # The name of the launch, by which its ranks are told from those of other launches.
 LAUNCH_VARIABLE = "GRT_BATCH_LAUNCH"
@@ -40,15 +43,17 @@ def launch(
     heartbeat_seconds: int = 0,
     program: Sequence[str] = PROGRAM,
     *,
+    hosts: str = "",
     fault_tolerant: bool = False,
 ) -> int:
     """Run `program` with `arguments` on `ranks` ranks, and return the exit code of the run.
 
-    All ranks see the folder `work`. A rank without a sign of life for `heartbeat_seconds` is lost (0: no limit).
-    With `fault_tolerant` the others go on without a lost rank, if the MPI can do that.
+    All ranks see the folder `work`. They start on `hosts`, as mpirun takes them. A rank without a sign of life for
+    `heartbeat_seconds` is lost (0: no limit). With `fault_tolerant` the others go on without a lost rank, if the MPI
+    can do that.
 
-    Codes 0 to 5 are the run's own; 6 is a lost rank, with one line on stderr unless the ranks have written it;
-    128 + the signal is an interrupted run. Raises NoMpirun and CannotWrite.
+    The code is what the ranks tell; 6 where they tell none, with one line on stderr that says how a rank was lost.
+    Raises Stopped where a signal ended the run, NoMpirun and CannotWrite.
     """
     mpirun = find_mpirun(os.environ)
     tolerant = fault_tolerant and heartbeat_seconds > 0 and is_tolerant(mpirun, os.environ)
@@ -57,11 +62,13 @@ def launch(
         sys.stderr.write(f"grt-batch: fault_tolerant has no effect, a lost rank ends the run: {what}\n")
     name = uuid.uuid4().hex
     with launch_folder(work, name) as folder:
+        note_patience(folder, heartbeat_seconds)
         line, environment = command(
             mpirun,
             ranks,
             arguments,
             program=program,
+            hosts=hosts,
             environment={**os.environ, LAUNCH_VARIABLE: name, FOLDER_VARIABLE: str(folder)},
             root=os.geteuid() == 0,
             cores=len(os.sched_getaffinity(0)),
@@ -85,14 +92,23 @@ def launch(
             if heartbeat_seconds:
                 watch = Watch(folder, ranks, process.pid, heartbeat_seconds, tolerant=tolerant)
             returncode, interrupted, lost = _attend(process, folder, banners, wakened, watch)
-        foreign = returncode in (0, 1) if tolerant else returncode == 1
-        if foreign and interrupted is None and program == PROGRAM and not has_published(folder):
-            # A run with such a code has published; otherwise it is Open MPI's: 1 after SIGTERM, 0 after rank 0 is lost.
-            lost = lost or "mpirun was ended from outside, or a rank was"
-    code, reason = (RankLost.exit_code, lost) if lost else exit_code(returncode, banners, interrupted)
-    if reason:
-        sys.stderr.write(f"{RankLost(what=reason)}\n")
-    return code
+        word = read_word(folder)
+    return _code(word, interrupted, lost or loss(returncode, banners))
+
+
+def _code(word: Word, interrupted: int | None, how: str) -> int:
+    """Return the exit code of a run by the word of its ranks. `how` says how a rank was lost, if one was.
+
+    Raises Stopped where the launcher was `interrupted` before the run came to an end.
+    """
+    # Ranks fail when others are stopped before them.
+    if interrupted is not None and word.code in (None, RankLost.exit_code):
+        raise Stopped(interrupted, published=word.committed)
+    if word.committed and word.code in (None, RankLost.exit_code):
+        sys.stderr.write(f"{LostAfterPublishing(what=how)}\n")
+    elif word.code is None:
+        sys.stderr.write(f"{RankLost(what=how)}\n")
+    return RankLost.exit_code if word.code is None else word.code
 
 
 class Relay:
@@ -176,6 +192,9 @@ def _attend(
                 deadline = None
                 _kill(process, folder)
                 continue
+            if watch and deadline is None and read_word(folder).code is not None:
+                # The run is over. MPI may wait for ever for a rank that it cannot reach.
+                deadline = time.monotonic() + watch.seconds
             silent = watch.lost() if watch and first is None and lost is None else None
             if watch and silent and watch.tolerant and silent.rank and silent.process and silent.rank not in killed:
                 # The others go on without it once it is dead.
@@ -233,7 +252,7 @@ def _kill_ranks(folder: Path, process: int | None = None) -> None:
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
             if words[1:3] == [b"-m", b"mpi4py"] and mark in (entry / "environ").read_bytes().split(b"\0"):
-                note_segments(folder, int(entry.name))
+                note_files(folder, int(entry.name))
                 os.kill(int(entry.name), signal.SIGKILL)
 
 

@@ -10,6 +10,7 @@ transport then raises RankLostError, until each rank has regrouped. Messages on 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from array import array
@@ -19,13 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grt_batch.core.errors import RankLost, WrongMpi
+from grt_batch.core.errors import GrtError, NotShared, RankLost, Singletons, WrongMpi
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Clock, Stage
-from grt_batch.ranks.heartbeat import FOLDER_VARIABLE, beat, note_started, sign_off
-from grt_batch.ranks.launch_folder import note_segments
+from grt_batch.ranks.heartbeat import Heartbeat, Turns
+from grt_batch.ranks.launch_folder import clear_dead_launches, forget_files, note_files
 from grt_batch.ranks.messages import Message, Tag, pack, unpack
 from grt_batch.ranks.scheduling import COORDINATOR
+from grt_batch.ranks.word import FOLDER_VARIABLE, note_code
 
 _PROBES = 50
 
@@ -37,7 +39,13 @@ _LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
     ("MPI_LOCALNRANKS", "MPI_LOCALRANKID"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
+"""The variables that say how many ranks there are, and which one this is. Those of Slurm are last: srun sets them, with
+or without an MPI, also for what starts ranks by an mpirun of its own."""
+
+
+_LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
 
 
 _TOLERANT = "OMPI_MCA_mpi_ft_enable"
@@ -55,8 +63,10 @@ class RankLostError(Exception):
 class Transport:
     """The connection of one rank to the others, and its clock."""
 
-    def __init__(self, comm: Any) -> None:
+    def __init__(self, comm: Any, heartbeat: Heartbeat | None = None) -> None:
         self._comm = comm
+        self._heartbeat = heartbeat
+        self._turns = heartbeat.turns if heartbeat else Turns()
         self.clock = Clock()
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
@@ -73,7 +83,7 @@ class Transport:
         """Wait for the next message from any rank."""
         message = self.poll()
         if message is None:
-            with self.clock.stage(Stage.WAITING):
+            with self.clock.stage(Stage.WAITING), self._turns.waiting():
                 message = self._await()
         return message
 
@@ -98,16 +108,17 @@ class Transport:
             self._reap()
             return None
         size = status.Get_count(MPI.BYTE)
-        with self.clock.stage(Stage.RECEIVE, size):
+        with self.clock.stage(Stage.RECEIVE, size), self._turns.waiting():
             raw = bytearray(size)
             matched.Recv([raw, size, MPI.BYTE])
             return unpack(status.Get_tag(), status.Get_source(), raw)
 
     def flush(self) -> None:
         """Wait until all messages have left."""
-        while self._sending:
-            self._reap()
-            time.sleep(_SHORTEST_SLEEP)
+        with self._turns.waiting():
+            while self._sending:
+                self._reap()
+                time.sleep(_SHORTEST_SLEEP)
 
     def finish(self, code: int = 0) -> None:
         """Meet all ranks at the end of the run, before this one exits with `code`; send nothing afterwards. An mpirun
@@ -115,8 +126,11 @@ class Transport:
         from mpi4py import MPI
 
         self.flush()
-        self._comm.Barrier()
-        MPI.Finalize()
+        with self._turns.waiting():
+            self._comm.Barrier()
+            MPI.Finalize()
+        if self._heartbeat:
+            forget_files(self._heartbeat.folder)
 
     def regroup(self) -> Sequence[int]:
         """Go on without the lost ranks, and return their numbers. All other ranks must do so, too."""
@@ -124,6 +138,7 @@ class Transport:
 
     def abort(self, code: int) -> None:
         """End all ranks at once with this exit code."""
+        note_code(code)
         sys.stdout.flush()
         sys.stderr.flush()
         self._comm.Abort(code)
@@ -135,8 +150,8 @@ class Transport:
 class FaultTolerantTransport(Transport):
     """The connection of one rank, where others may be lost. Ranks keep the numbers that the launcher gave them."""
 
-    def __init__(self, comm: Any) -> None:
-        super().__init__(comm)
+    def __init__(self, comm: Any, heartbeat: Heartbeat | None = None) -> None:
+        super().__init__(comm, heartbeat)
         self._world = comm.Get_group()
         self._ranks = list(range(self.size))
         self._met = False
@@ -183,12 +198,14 @@ class FaultTolerantTransport(Transport):
         self._sign_off(lost)
         if COORDINATOR in lost:
             if self.rank == self._ranks[0]:
-                logger.error("rank %d (coordinator) was lost: without it nothing can be published", COORDINATOR)
+                logger.error("rank %d (coordinator) was lost: the others cannot go on without it", COORDINATOR)
+                note_code(RankLost.exit_code)
             self._leave(RankLost.exit_code)
         return lost
 
     def abort(self, code: int) -> None:
         """End each rank at its next message with this exit code. MPI's own Abort may leave them waiting."""
+        note_code(code)
         self._comm.Revoke()
         self._agree(_CODE & ~code)
 
@@ -213,9 +230,10 @@ class FaultTolerantTransport(Transport):
 
         common = array("i", [flags])
         try:
-            request = self._comm.Iagree(common)
-            while not request.Test():
-                time.sleep(_LONGEST_SLEEP)
+            with self._turns.waiting():
+                request = self._comm.Iagree(common)
+                while not request.Test():
+                    time.sleep(_LONGEST_SLEEP)
         except MPI.Exception as error:
             # A rank was lost before it came; the others have agreed.
             if not _is_loss(error):
@@ -229,7 +247,8 @@ class FaultTolerantTransport(Transport):
 
         while True:
             try:
-                return self._comm.Shrink()
+                with self._turns.waiting():
+                    return self._comm.Shrink()
             except MPI.Exception as error:
                 if not _is_loss(error):
                     raise
@@ -250,9 +269,9 @@ class FaultTolerantTransport(Transport):
         os._exit(code)
 
     def _sign_off(self, ranks: Sequence[int]) -> None:
-        if folder := os.environ.get(FOLDER_VARIABLE):
+        if self._heartbeat:
             for rank in ranks:
-                sign_off(Path(folder), rank)
+                self._heartbeat.sign_off(rank)
 
 
 def _is_loss(error: Any) -> bool:
@@ -272,27 +291,41 @@ def world() -> Transport | None:
     """Return the connection to the ranks that were started with this process. A process that was started by itself gets
     None, and never loads MPI.
 
-    Raises WrongMpi if the launcher and the library belong to different MPIs.
+    Raises NotShared if the folder of the launch is not visible here, and WrongMpi or Singletons if this process is an
+    MPI of its own, though it has been started with others.
     """
-    started = next((int(os.environ[size]) for size, _ in _LAUNCHERS if os.environ.get(size, "").isdigit()), 1)
+    size, _ = _launcher()
+    started = int(os.environ.get(size, "1"))
     if started == 1 and "mpi4py.run" not in sys.modules and "mpi4py.MPI" not in sys.modules:
         return None
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(os.environ[FOLDER_VARIABLE]) if FOLDER_VARIABLE in os.environ else None
+    heartbeat = None
     if folder:
-        beat(Path(folder), _launched_as())
+        clear_dead_launches(folder.parent, but=folder)
+        heartbeat = Heartbeat(folder, _launched_as())
+        if not heartbeat.start():
+            raise _said_once(NotShared(host=socket.gethostname(), folder=folder.parent.parent))
     from mpi4py import MPI
 
-    if folder:
-        note_segments(Path(folder), os.getpid())
-        note_started(Path(folder), _launched_as())
-    size = MPI.COMM_WORLD.Get_size()
-    if started > 1 and size == 1:
-        if not is_first():
-            sys.exit(WrongMpi.exit_code)
-        raise WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0])
-    if size == 1:
+    if folder and heartbeat:
+        note_files(folder, os.getpid())
+        heartbeat.note_started()
+    comm = MPI.COMM_WORLD
+    if comm.Get_size() > 1:
+        return (FaultTolerantTransport if os.environ.get(_TOLERANT) == "1" else Transport)(comm, heartbeat)
+    if started == 1:
         return None
-    return FaultTolerantTransport(MPI.COMM_WORLD) if os.environ.get(_TOLERANT) == "1" else Transport(MPI.COMM_WORLD)
+    if size.startswith("SLURM_"):
+        raise _said_once(Singletons(started=started))
+    raise _said_once(WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0]))
+
+
+def _said_once(error: GrtError) -> GrtError:
+    """Return an error that all ranks of this host meet, for the first of them; the others leave, and mpirun must not
+    end the first one for that."""
+    if next((os.environ[rank] for rank in _LOCAL_RANKS if rank in os.environ), "0") != "0":
+        sys.exit(0)
+    return error
 
 
 def is_first() -> bool:
@@ -302,4 +335,10 @@ def is_first() -> bool:
 
 def _launched_as() -> int:
     """Return the rank that the launcher gave to this process; 0 for a process that was started by itself."""
-    return next((int(os.environ[rank]) for _, rank in _LAUNCHERS if os.environ.get(rank, "").isdigit()), 0)
+    _, rank = _launcher()
+    return int(os.environ.get(rank, "0"))
+
+
+def _launcher() -> tuple[str, str]:
+    """Return the variables of the launcher that has started this process, ("", "") if none has."""
+    return next((names for names in _LAUNCHERS if all(os.environ.get(name, "").isdigit() for name in names)), ("", ""))

@@ -30,8 +30,9 @@ from grt_batch.core.work_folder import lock
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.request import RunRequest, new_run_id
 from grt_batch.pipeline.run import execute
-from grt_batch.ranks.heartbeat import STOPPED, state_of
+from grt_batch.ranks.heartbeat import STARTING, state_of
 from grt_batch.ranks.launch_folder import LAUNCHES, launch_folder
+from grt_batch.ranks.watch import STOPPED
 from grt_batch.sample import UNTIL
 from tests.ranks.test_mpi import (  # noqa: F401 (needs an mpirun, too)
     LONG_SECONDS,
@@ -185,7 +186,7 @@ class Launch:
         self.ranks = [child for child in children(self.mpirun or 0) if is_rank(child)]
         signs = [read(str(file)) for file in self.config.work.glob(f"{LAUNCHES}/*/[0-9]")]
         begun = any(f"process {rank} " in self._lock() for rank in self.ranks)
-        started = begun or [sign.endswith("started") for sign in signs] == [True] * RANKS
+        started = begun or [bool(sign) and STARTING not in sign for sign in signs] == [True] * RANKS
         return (len(self.ranks) == RANKS and started) or self.process.poll() is not None
 
     def _lock(self) -> str:

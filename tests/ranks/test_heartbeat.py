@@ -1,239 +1,163 @@
-"""Who is silent for too long is lost; who ended, and a time in which nobody looked, are not."""
+"""What a rank says of itself in its file, and when it ends itself."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from grt_batch.ranks import heartbeat
-from grt_batch.ranks.heartbeat import START_SECONDS, STOPPED, Watch, beat, note_started, sign_off, state_of
+from grt_batch.ranks.heartbeat import STARTING, WAITING, WORKING, Heartbeat, Turns, note_patience, read_sign
 
-HERE = socket.gethostname()
+ME = f"{os.getpid()} {socket.gethostname()}"
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """Time passes by naps, in each of which something may happen. A process that ends itself is noted."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
+        self.naps = 0
+        self.ended: list[int] = []
+        self.happens: Callable[[int], None] = lambda nap: None
+        monkeypatch.setattr(heartbeat.time, "sleep", self.sleep)
+        monkeypatch.setattr(heartbeat.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(heartbeat.os, "_exit", self.ended.append)
 
-    def monotonic(self) -> float:
-        return self.now
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.naps += 1
+        self.happens(self.naps)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(heartbeat.time, "monotonic", clock.monotonic)
-    return clock
+    return Clock(monkeypatch)
 
 
-@pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does nothing."""
-    with subprocess.Popen(["sleep", "600"]) as process:
-        yield process
-        process.kill()
+def begun(folder: Path, rank: int = 3) -> Heartbeat:
+    """The heartbeat of a rank, which a test runs in its own thread."""
+    beating = Heartbeat(folder, rank)
+    (folder / str(rank)).write_text(f"{ME} {STARTING}")
+    return beating
 
 
-class Ranks:
-    """Two ranks on another host, as they are seen in the folder, and who watches them with 5 seconds of patience."""
-
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self.folder = folder
-        self.clock = clock
-        self.touches = 0
-        self.watch = Watch(folder, 2, os.getpid(), 5)
-
-    def begin(self, rank: int, process: int = 1, host: str = "node7") -> None:
-        (self.folder / str(rank)).write_text(f"{process} {host}")
-
-    def start(self, rank: int, process: int = 1, host: str = "node7") -> None:
-        self.begin(rank, process, host)
-        note_started(self.folder, rank)
-
-    def pass_seconds(self, seconds: int, *touching: int) -> str | None:
-        """In words, who is lost after so many looks, one a second, in which some ranks touch their files."""
-        for _ in range(seconds):
-            self.clock.now += 1
-            self.touches += 1
-            for rank in touching:
-                # A clock that is an hour slow.
-                os.utime(self.folder / str(rank), ns=(self.touches, self.touches))
-            lost = self.watch.lost()
-            if lost:
-                return lost.what
-        return None
-
-
-@pytest.fixture
-def ranks(tmp_path: Path, clock: Clock) -> Ranks:
-    return Ranks(tmp_path, clock)
-
-
-def test_a_rank_that_touches_its_file_is_not_lost_whatever_its_clock_says(ranks: Ranks) -> None:
-    ranks.start(0)
-    ranks.start(1)
-    assert ranks.pass_seconds(100, 0, 1) is None
-
-
-def test_one_that_is_silent_is_named_with_its_host(ranks: Ranks) -> None:
-    ranks.start(0)
-    ranks.start(1)
-    assert ranks.pass_seconds(20, 0, 1) is None
-    assert ranks.pass_seconds(5, 0) is None
-    assert ranks.pass_seconds(1, 0) == "rank 1 on node7 gave no sign of life for 6 seconds"
-
-
-def test_one_that_starts_slowly_is_not_lost(ranks: Ranks) -> None:
-    ranks.start(0)
-    assert ranks.pass_seconds(int(START_SECONDS), 0) is None
-    ranks.begin(1)
-    assert ranks.pass_seconds(int(START_SECONDS), 0) is None
-    ranks.start(1)
-    assert ranks.pass_seconds(5, 0) is None
-    assert ranks.pass_seconds(2, 0) == "rank 1 on node7 gave no sign of life for 6 seconds"
-
-
-def test_one_that_does_not_start_is_named(ranks: Ranks) -> None:
-    ranks.start(0)
-    assert ranks.pass_seconds(1000, 0) == "rank 1 has not started within 601 seconds"
-
-
-def test_one_that_hangs_while_it_starts_is_named(ranks: Ranks) -> None:
-    ranks.start(0)
-    ranks.begin(1)
-    assert ranks.pass_seconds(1000, 0) == "rank 1 on node7 gave no sign of life for 601 seconds"
-
-
-def test_one_that_is_stopped_while_it_starts_is_stuck(ranks: Ranks, sleeper: subprocess.Popen[bytes]) -> None:
-    ranks.start(0)
-    ranks.begin(1, sleeper.pid, HERE)
-    sleeper.send_signal(signal.SIGSTOP)
-    os.waitpid(sleeper.pid, os.WUNTRACED)
-    assert ranks.pass_seconds(100, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
-
-
-def test_a_time_in_which_nobody_looked_does_not_count(ranks: Ranks) -> None:
-    ranks.start(0)
-    ranks.start(1)
-    assert ranks.pass_seconds(1, 0, 1) is None
-    ranks.clock.now += 3600
-    assert ranks.pass_seconds(3) is None
-
-
-def test_where_one_has_stopped_it_is_named_and_not_those_that_wait_for_it(
-    ranks: Ranks, sleeper: subprocess.Popen[bytes]
-) -> None:
-    ranks.start(0)
-    ranks.start(1, sleeper.pid, HERE)
-    sleeper.send_signal(signal.SIGSTOP)
-    os.waitpid(sleeper.pid, os.WUNTRACED)
-    assert state_of(sleeper.pid) == STOPPED
-    lost = ranks.pass_seconds(10)
-    assert lost == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
-
-
-def test_one_that_ended_is_not_lost(ranks: Ranks, sleeper: subprocess.Popen[bytes]) -> None:
-    ranks.start(0)
-    ranks.start(1, sleeper.pid, HERE)
-    sleeper.kill()
-    sleeper.wait()
-    assert ranks.pass_seconds(20, 0) is None
-
-
-def test_under_a_tolerant_mpirun_one_that_ended_must_have_signed_off(
-    ranks: Ranks, sleeper: subprocess.Popen[bytes]
-) -> None:
-    ranks.watch = Watch(ranks.folder, 2, os.getpid(), 5, tolerant=True)
-    ranks.start(0)
-    ranks.start(1, sleeper.pid, HERE)
-    sleeper.kill()
-    sleeper.wait()
-    assert ranks.pass_seconds(20, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
-    lost = ranks.watch.lost()
-    assert lost is not None
-    assert (lost.rank, lost.process) == (1, None)
-    sign_off(ranks.folder, 1)
-    sign_off(ranks.folder, 1)
-    assert ranks.pass_seconds(20, 0) is None
-
-
-def test_one_that_is_stuck_is_told_with_its_process_and_may_be_forgiven(
-    ranks: Ranks, sleeper: subprocess.Popen[bytes]
-) -> None:
-    ranks.start(0)
-    ranks.start(1, sleeper.pid, HERE)
-    assert ranks.pass_seconds(20, 0) is not None
-    lost = ranks.watch.lost()
-    assert lost is not None
-    assert (lost.rank, lost.process) == (1, sleeper.pid)
-    ranks.watch.forgive(1)
-    assert ranks.pass_seconds(5, 0) is None
-    assert ranks.pass_seconds(1, 0) == f"rank 1 on {HERE} gave no sign of life for 6 seconds"
-
-
-def test_an_mpirun_that_is_stopped_is_named(tmp_path: Path, clock: Clock, sleeper: subprocess.Popen[bytes]) -> None:
-    ranks = Ranks(tmp_path, clock)
-    ranks.watch = Watch(tmp_path, 1, sleeper.pid, 5)
-    ranks.start(0)
-    assert ranks.pass_seconds(20, 0) is None
-    sleeper.send_signal(signal.SIGSTOP)
-    os.waitpid(sleeper.pid, os.WUNTRACED)
-    assert ranks.pass_seconds(20, 0) == f"mpirun on {HERE} is stopped for 6 seconds"
-
-
-def test_a_rank_beats_until_its_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    naps = 0
-
-    def sleep(_: float) -> None:
-        nonlocal naps
-        naps += 1
-        os.utime(tmp_path / "3", (0, 0))
-        if naps == 3:
-            (tmp_path / "3").unlink()
-
-    monkeypatch.setattr(heartbeat.time, "sleep", sleep)
-    thread = beat(tmp_path, 3)
+def test_a_rank_says_its_process_and_host_and_its_state(tmp_path: Path) -> None:
+    beating = Heartbeat(tmp_path, 0)
+    thread = beating.start()
     assert thread is not None
+    sign = read_sign(tmp_path, 0)
+    assert sign is not None
+    assert (sign.process, sign.host, sign.started) == (os.getpid(), socket.gethostname(), False)
+    beating.note_started()
+    assert (tmp_path / "0").read_text() == f"{ME} {WORKING}"
+    beating.sign_off(0)
+    beating.sign_off(0)
     thread.join(timeout=600)
     assert not thread.is_alive()
-    assert naps == 3
+    assert read_sign(tmp_path, 0) is None
 
 
-def test_a_rank_says_its_process_and_host(tmp_path: Path, clock: Clock) -> None:
-    thread = beat(tmp_path, 0)
-    assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE}"
-    note_started(tmp_path, 0)
-    assert (tmp_path / "0").read_text() == f"{os.getpid()} {HERE} started"
-    (tmp_path / "0").unlink()
-    assert thread is not None
-    thread.join(timeout=600)
+def test_a_rank_waits_that_waits_from_one_beat_to_the_next(tmp_path: Path, clock: Clock) -> None:
+    beating, seen = begun(tmp_path), []
+    beating.note_started()
+
+    def happens(nap: int) -> None:
+        seen.append((tmp_path / "3").read_text().removeprefix(f"{ME} "))
+        if nap == 4:
+            with beating.turns.waiting():
+                pass  # a message comes in
+        if nap == 6:
+            beating.sign_off(3)
+
+    clock.happens = happens
+    with beating.turns.waiting():
+        beating._go_on()
+    assert seen == [*[WAITING] * 4, WORKING, WAITING]
+    assert clock.ended == []
 
 
-def test_without_its_folder_a_rank_works_on(tmp_path: Path) -> None:
-    assert beat(tmp_path / "gone", 0) is None
-    note_started(tmp_path / "gone", 0)
+def test_turns_within_turns_are_one() -> None:
+    turns = Turns()
+    assert turns.now() == (False, 0)
+    with turns.waiting():
+        outer = turns.now()
+        with turns.waiting():
+            assert turns.now()[0]
+        assert turns.now()[0]
+        assert turns.now() != outer
+    assert not turns.now()[0]
+
+
+@pytest.mark.parametrize("gone", ["file", "folder"])
+def test_a_rank_whose_file_is_gone_ends_itself(tmp_path: Path, clock: Clock, gone: str) -> None:
+    folder = tmp_path / "launch"
+    folder.mkdir()
+    beating = begun(folder)
+
+    def happens(nap: int) -> None:
+        if nap == 3:
+            (folder / "3").unlink()
+            if gone == "folder":
+                folder.rmdir()
+
+    clock.happens = happens
+    beating._go_on()
+    assert (clock.naps, clock.ended) == (3, [6])
+
+
+def test_an_outage_of_the_file_server_ends_no_rank(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def utime(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    beating = begun(tmp_path)
+    clock.happens = lambda nap: beating.sign_off(3) if nap == 100 else None
+    monkeypatch.setattr(heartbeat.os, "utime", utime)
+    beating._go_on()
+    assert (clock.naps, clock.ended) == (100, [])
+
+
+def beats_of_rank_0(folder: Path, until: int) -> Callable[[int], None]:
+    def happens(nap: int) -> None:
+        if nap <= until:
+            os.utime(folder / "0", ns=(nap, nap))
+
+    return happens
+
+
+def test_a_rank_that_hears_nothing_of_rank_0_ends_itself(tmp_path: Path, clock: Clock) -> None:
+    note_patience(tmp_path, 30)
+    (tmp_path / "0").write_text(f"1 node7 {WAITING}")
+    clock.happens = beats_of_rank_0(tmp_path, 200)
+    begun(tmp_path)._go_on()
+    assert clock.ended == [6]
+    assert 130 < clock.now - 1000 <= 140
+
+
+@pytest.mark.parametrize(("patience", "state"), [(0, WORKING), (30, STARTING), (30, None)])
+def test_it_waits_for_a_rank_0_that_starts_or_has_signed_off(
+    tmp_path: Path, clock: Clock, patience: int, state: str | None
+) -> None:
+    note_patience(tmp_path, patience)
+    if state:
+        (tmp_path / "0").write_text(f"1 node7 {state}")
+    beating = begun(tmp_path)
+    clock.happens = lambda nap: beating.sign_off(3) if nap == 1000 else None
+    beating._go_on()
+    assert (clock.naps, clock.ended) == (1000, [])
+
+
+def test_where_its_folder_is_not_to_be_seen_no_rank_begins(tmp_path: Path) -> None:
+    assert Heartbeat(tmp_path / "gone", 0).start() is None
 
 
 def test_a_rank_that_has_signed_off_has_no_file_again(tmp_path: Path) -> None:
-    note_started(tmp_path, 0)
-    assert not (tmp_path / "0").exists()
-
-
-def test_where_mpirun_is_stopped_it_is_named_and_not_the_ranks_that_wait_for_it(
-    tmp_path: Path, clock: Clock, sleeper: subprocess.Popen[bytes]
-) -> None:
-    ranks = Ranks(tmp_path, clock)
-    ranks.watch = Watch(tmp_path, 2, sleeper.pid, 5)
-    ranks.start(0)
-    ranks.start(1)
-    sleeper.send_signal(signal.SIGSTOP)
-    os.waitpid(sleeper.pid, os.WUNTRACED)
-    assert ranks.pass_seconds(20) == f"mpirun on {HERE} is stopped for 6 seconds"
+    beating = begun(tmp_path)
+    beating.sign_off(3)
+    beating.note_started()
+    assert not (tmp_path / "3").exists()

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from grt_batch.core.errors import CannotWrite
-from grt_batch.ranks.launch_folder import LAUNCHES, launch_folder, note_mpirun, note_segments
+from grt_batch.ranks.launch_folder import (
+    LAUNCHES,
+    clear_dead_launches,
+    forget_files,
+    launch_folder,
+    note_files,
+    note_mpirun,
+)
 
 NO_PROCESS = 2**22 + 1
 """Above the largest that Linux gives."""
@@ -31,7 +38,7 @@ def map_as_rank(folder: Path, segment: Path) -> None:
     """Do what a rank does: make shared memory, map it, note it."""
     segment.write_bytes(b"x")
     with segment.open("r+b") as file, mmap.mmap(file.fileno(), 1):
-        note_segments(folder, os.getpid())
+        note_files(folder, os.getpid())
 
 
 def test_a_launch_has_a_folder_while_it_runs(tmp_path: Path) -> None:
@@ -75,18 +82,45 @@ def test_so_does_shared_memory_that_is_no_mpi_s(tmp_path: Path) -> None:
         assert Path(file.name).exists()
 
 
-def test_shared_memory_on_another_host_is_not_looked_for_here(
+def test_shared_memory_on_another_host_is_for_the_next_launch_there(
     tmp_path: Path, segment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with launch_folder(tmp_path, "one") as folder, monkeypatch.context() as there:
         there.setattr(socket, "gethostname", lambda: "node7")
         map_as_rank(folder, segment)
     assert segment.exists()
+    dead = tmp_path / LAUNCHES / "one"
+    assert {file.name.partition(".")[0] for file in dead.iterdir()} == {"lock", "left"}
+    with monkeypatch.context() as there:
+        there.setattr(socket, "gethostname", lambda: "node7")
+        clear_dead_launches(tmp_path / LAUNCHES, but=dead)
+        assert segment.exists()
+        clear_dead_launches(tmp_path / LAUNCHES)
+    assert not segment.exists()
+    assert not dead.exists()
+
+
+def test_who_ended_in_order_has_left_nothing(tmp_path: Path, segment: Path) -> None:
+    with launch_folder(tmp_path, "one") as folder:
+        map_as_rank(folder, segment)
+        forget_files(folder)
+        forget_files(folder)
+    assert segment.exists()
+    assert not folder.exists()
+
+
+def test_the_folder_of_a_daemon_of_open_mpi_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = tmp_path / "ompi.7"
+    (session / "1").mkdir(parents=True)
+    monkeypatch.setenv("PMIX_SERVER_TMPDIR", str(session))
+    with launch_folder(tmp_path, "one") as folder:
+        note_files(folder, os.getpid())
+    assert not session.exists()
 
 
 def test_a_process_that_is_gone_notes_nothing(tmp_path: Path) -> None:
     with launch_folder(tmp_path, "one") as folder:
-        note_segments(folder, NO_PROCESS)
+        note_files(folder, NO_PROCESS)
         assert not list(folder.glob("segments*"))
 
 

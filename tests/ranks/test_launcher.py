@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-from grt_batch.core.errors import NoMpirun
+from grt_batch.core.errors import NoMpirun, Stopped
+from grt_batch.ranks.launcher import _code
 from grt_batch.ranks.mpirun import find_mpirun
+from grt_batch.ranks.word import Word
 
 RANKS = 3
 DEADLINE_SECONDS = 600
@@ -26,28 +28,39 @@ RANK = """
 import os, signal, sys, time
 from pathlib import Path
 from mpi4py import MPI
+from grt_batch.ranks.word import note_code, note_committed
 what, number, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 rank = MPI.COMM_WORLD.rank
 if what == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 (folder / f"part.{rank}").write_text(str(os.getpid()))
 (folder / f"part.{rank}").rename(folder / f"rank.{rank}")
+if what == "committed":
+    note_committed()
 MPI.COMM_WORLD.Barrier()
 if what == "all":
+    note_code(number)
     sys.exit(number)
-if what == "first":
+if what == "nothing":
+    MPI.Finalize()
+    sys.exit(number)
+if what in ("first", "warned"):
     if rank == 0:
         print("ranks", MPI.COMM_WORLD.size, "threads", os.environ["OMP_NUM_THREADS"], flush=True)
         print("stdin", repr(sys.stdin.read()), file=sys.stderr, flush=True)
+        if what == "warned":
+            print("-" * 74, "A warning of the MPI.", "-" * 74, sep="\\n", file=sys.stderr, flush=True)
+        note_code(number)
     MPI.COMM_WORLD.Barrier()
     MPI.Finalize()
     sys.exit(number if rank == 0 else 0)
 if rank == 1:
     if what == "leave":
         os._exit(number)
-    if what == "signal":
+    if what in ("signal", "committed"):
         os.kill(os.getpid(), number)
     if what == "abort":
+        note_code(number)
         MPI.COMM_WORLD.Abort(number)
 time.sleep(100_000)
 """
@@ -55,9 +68,13 @@ time.sleep(100_000)
 LAUNCH = """
 import sys
 from pathlib import Path
+from grt_batch.core.errors import Stopped
 from grt_batch.ranks import launcher
 launcher.GRACE_SECONDS = float(sys.argv[2])
-sys.exit(launcher.launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[-1]), program=[sys.argv[3]]))
+try:
+    sys.exit(launcher.launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[-1]), program=[sys.argv[3]]))
+except Stopped as error:
+    sys.exit(error.exit_code)
 """
 
 
@@ -142,6 +159,63 @@ def test_a_code_of_all_ranks_passes_without_a_word_of_mpirun(launch: Launch, num
 @pytest.mark.parametrize("number", [0, 1, 4])
 def test_the_output_and_the_code_of_the_first_rank_pass(launch: Launch, number: int) -> None:
     assert launch.run("first", number) == (number, f"ranks {RANKS} threads 1\n", "stdin ''\n")
+
+
+# Of a run: 2, 3 and 5 were taken for those of an mpirun that could not start its ranks.
+@pytest.mark.parametrize("number", [0, 2, 3, 5])
+def test_a_warning_of_the_mpi_does_not_change_the_code(launch: Launch, number: int) -> None:
+    code, _, err = launch.run("warned", number)
+    assert code == number
+    assert "A warning of the MPI." in err
+    assert "A rank was lost" not in err
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_without_the_word_of_a_rank_no_code_of_mpirun_is_that_of_the_run(launch: Launch, number: int) -> None:
+    code, out, err = launch.run("nothing", number)
+    assert (code, out) == (6, "")
+    assert re.fullmatch(r"A rank was lost, and nothing was published: [^\n]*mpirun ended [^\n]*\n", err), err
+
+
+def test_a_rank_that_is_lost_after_the_commit_does_not_unsay_it(launch: Launch) -> None:
+    code, out, err = launch.run("committed", signal.SIGKILL)
+    assert (code, out) == (6, "")
+    assert err.startswith("The database shows the new tables, but a rank was lost before the end of the run: ")
+    assert "signal 9" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "interrupted", "code", "said"),
+    [
+        (Word(code=0), None, 0, ""),
+        (Word(True, 1), None, 1, ""),
+        (Word(code=4), signal.SIGTERM, 4, ""),
+        (Word(code=6), None, 6, ""),
+        (Word(True, 6), None, 6, "The database shows the new tables"),
+        (Word(), None, 6, "nothing was published: it was lost"),
+        (
+            Word(True),
+            None,
+            6,
+            "The database shows the new tables, but a rank was lost before the end of the run: it",
+        ),
+        (Word(), signal.SIGTERM, 143, "nothing was published"),
+        (Word(code=6), signal.SIGINT, 130, "nothing was published"),
+        (Word(True), signal.SIGTERM, 143, "after the database took the new tables"),
+    ],
+)
+def test_the_exit_code_is_the_word_of_the_ranks(
+    word: Word, interrupted: int | None, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        found, told = _code(word, interrupted, "it was lost"), ""
+    except Stopped as error:
+        found, told = error.exit_code, str(error)
+    assert found == code
+    told += capsys.readouterr().err
+    assert said in told
+    assert bool(said) == bool(told)
 
 
 def test_the_environment_of_cron_suffices(launch: Launch) -> None:
@@ -243,7 +317,9 @@ def test_ranks_do_not_outlive_a_killed_mpirun(launch: Launch) -> None:
 
 
 def test_the_program_may_be_a_module(launch: Launch) -> None:
-    (launch.folder / "named.py").write_text("import sys\nprint(sys.argv[1:])\n")
+    (launch.folder / "named.py").write_text(
+        "import sys\nfrom grt_batch.ranks.word import note_code\nprint(sys.argv[1:])\nnote_code(0)\n"
+    )
     done = subprocess.run(
         [
             sys.executable,

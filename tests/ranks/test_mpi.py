@@ -34,11 +34,15 @@ LAUNCH = """
 import sys
 from pathlib import Path
 from grt_batch.core.config import load
+from grt_batch.core.errors import Stopped
 from grt_batch.ranks.launcher import launch
 config = load()
 tolerant = config.fault_tolerant
 seconds = config.heartbeat_seconds if tolerant else 0
-sys.exit(launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[2]), seconds, [sys.argv[3]], fault_tolerant=tolerant))
+try:
+    sys.exit(launch(int(sys.argv[1]), sys.argv[4:], Path(sys.argv[2]), seconds, [sys.argv[3]], fault_tolerant=tolerant))
+except Stopped as error:
+    sys.exit(error.exit_code)
 """
 TOLERANT = {"GRT_BATCH_FAULT_TOLERANT": "true"}
 
@@ -318,7 +322,7 @@ def test_a_tolerant_run_loses_a_rank_and_gives_the_same(
             r"rank \d \(controller\) on \S+ failed at \S+/[0-9.]+: .*a fault that was asked for",
         ),
         ("coordinator", "raise", "a fault that was asked for"),
-        ("coordinator", "kill", r"rank 0 \(coordinator\) was lost: without it nothing can be published"),
+        ("coordinator", "kill", r"rank 0 \(coordinator\) was lost: the others cannot go on without it"),
         ("controller", "kill", "A rank was lost, and nothing was published: all ranks but the first"),
     ],
     ids=["worker raises", "controller raises", "coordinator raises", "coordinator killed", "all others killed"],
