@@ -107,7 +107,7 @@ def _first_rank(arguments: Sequence[str], session: Session) -> int:
 
     from grt_batch.commands import cli
     from grt_batch.core import variables
-    from grt_batch.ranks.heartbeat import FOLDER_VARIABLE
+    from grt_batch.ranks.word import FOLDER_VARIABLE
 
     # The launcher has said it once for all ranks.
     if FOLDER_VARIABLE not in os.environ and (strange := variables.complaint()):
