@@ -64,7 +64,7 @@ class Fitness:
             return None
         return DatabaseUnfit(
             what=f"its encoding is {self.encoding}, which does not hold all of Unicode",
-            action=f"Create one with CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and run with its URL.",
+            action=f"Create one with CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and run with its URL",
         )
 
     @property
@@ -82,29 +82,29 @@ class Fitness:
         if self.standby:
             return (
                 "the server is a standby, which accepts no writes",
-                "Name the primary in --database; where the URL has both hosts, add target_session_attrs=read-write.",
+                "Name the primary in --database; where the URL has both hosts, add target_session_attrs=read-write",
             )
         if self.read_only:
             where = _SET_BY.get(self.read_only_by or "", "in the configuration of the server")
             return (
                 f"transactions are read-only by default, as default_transaction_read_only says {where}",
-                "Remove that setting for the user of the runs.",
+                "Remove that setting for the user of the runs",
             )
         if self.foreign_tables:
             return (
                 f"{self.foreign_tables} of its tables belong to another user than {self.user}",
-                f"Run as their owner, or let an admin make {self.user} the owner.",
+                f"Run as their owner, or let an admin make {self.user} the owner",
             )
         if self.schemas < 2 and not self.may_create:
             return (
                 f"{self.user} may not create the schemas {SCHEMA} and {DATA}",
-                f"Let an admin run: GRANT CREATE ON DATABASE {self.database} TO {self.user}; then run again.",
+                f"Let an admin run: GRANT CREATE ON DATABASE {self.database} TO {self.user}; then run again",
             )
         if self.closed:
             names = ", ".join(self.closed)
             return (
                 f"{self.user} may not create tables in {names}",
-                f"Let an admin run: GRANT USAGE, CREATE ON SCHEMA {names} TO {self.user}; then run again.",
+                f"Let an admin run: GRANT USAGE, CREATE ON SCHEMA {names} TO {self.user}; then run again",
             )
         return None
 
