@@ -23,8 +23,9 @@ SELECT current_setting('server_version') AS server, current_setting('server_enco
         AND has_schema_privilege(oid, 'CREATE')) AND (nspname = %(data)s OR nspname = %(schema)s
         AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid)) ORDER BY 1) AS closed,
     (SELECT count(*) FROM pg_namespace WHERE nspname IN (%(schema)s, %(data)s)) AS schemas,
-    (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('p', 'r')
-        AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,
+    -- Others than partitioned ones are of no run, but for these.
+    (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND (relkind = 'p' OR relkind = 'r'
+        AND relname IN ('run', 'schema_version')) AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,
     EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = 'schema_version')
         AS has_version
 """
