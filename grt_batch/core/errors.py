@@ -226,7 +226,7 @@ class DatabaseUnfit(GrtError):
     action: str
 
     message = "The database cannot take the tables, and nothing was changed: {what}."
-    remedy = "{action}"
+    remedy = "{action}."
 
 
 class DatabaseUnreadable(GrtError):

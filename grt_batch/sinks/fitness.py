@@ -23,8 +23,9 @@ SELECT current_setting('server_version') AS server, current_setting('server_enco
         AND has_schema_privilege(oid, 'CREATE')) AND (nspname = %(data)s OR nspname = %(schema)s
         AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid)) ORDER BY 1) AS closed,
     (SELECT count(*) FROM pg_namespace WHERE nspname IN (%(schema)s, %(data)s)) AS schemas,
-    (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('p', 'r')
-        AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,
+    -- Others than partitioned ones are of no run, but for these.
+    (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND (relkind = 'p' OR relkind = 'r'
+        AND relname IN ('run', 'schema_version')) AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,
     EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = 'schema_version')
         AS has_version
 """
@@ -64,7 +65,7 @@ class Fitness:
             return None
         return DatabaseUnfit(
             what=f"its encoding is {self.encoding}, which does not hold all of Unicode",
-            action=f"Create one with CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and run with its URL.",
+            action=f"Create one with CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and run with its URL",
         )
 
     @property
@@ -82,29 +83,29 @@ class Fitness:
         if self.standby:
             return (
                 "the server is a standby, which accepts no writes",
-                "Name the primary in --database; where the URL has both hosts, add target_session_attrs=read-write.",
+                "Name the primary in --database; where the URL has both hosts, add target_session_attrs=read-write",
             )
         if self.read_only:
             where = _SET_BY.get(self.read_only_by or "", "in the configuration of the server")
             return (
                 f"transactions are read-only by default, as default_transaction_read_only says {where}",
-                "Remove that setting for the user of the runs.",
+                "Remove that setting for the user of the runs",
             )
         if self.foreign_tables:
             return (
                 f"{self.foreign_tables} of its tables belong to another user than {self.user}",
-                f"Run as their owner, or let an admin make {self.user} the owner.",
+                f"Run as their owner, or let an admin make {self.user} the owner",
             )
         if self.schemas < 2 and not self.may_create:
             return (
                 f"{self.user} may not create the schemas {SCHEMA} and {DATA}",
-                f"Let an admin run: GRANT CREATE ON DATABASE {self.database} TO {self.user}; then run again.",
+                f"Let an admin run: GRANT CREATE ON DATABASE {self.database} TO {self.user}; then run again",
             )
         if self.closed:
             names = ", ".join(self.closed)
             return (
                 f"{self.user} may not create tables in {names}",
-                f"Let an admin run: GRANT USAGE, CREATE ON SCHEMA {names} TO {self.user}; then run again.",
+                f"Let an admin run: GRANT USAGE, CREATE ON SCHEMA {names} TO {self.user}; then run again",
             )
         return None
 

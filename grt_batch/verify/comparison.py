@@ -135,7 +135,7 @@ class Comparison(Sink):
         """Undo what the block did in the database, its locks as well: a run of another work folder may want them."""
         self._cursor.execute("SAVEPOINT undone")
         yield
-        self._cursor.execute("ROLLBACK TO SAVEPOINT undone")
+        self._cursor.execute("ROLLBACK TO SAVEPOINT undone; RELEASE SAVEPOINT undone")
 
     def _compared(self, table: Table, computed: sql.Identifier) -> str:
         key = [column for name in table.key for column in table.columns if column.name == name]
