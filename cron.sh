@@ -169,8 +169,8 @@ lsf_limits() {
     local name=${queue:-${LSB_DEFAULTQUEUE:-}} details hosts slots
     [ -n "$name" ] || name=$(bparams 2>>"$log" | sed -n 's/^Default Queues: *\([^ ]*\).*/\1/p')
     details=$(bqueues -l "$name" 2>>"$log")
-    # Groups end with /, preferred hosts with +1.
-    read -r -a hosts <<<"$(sed -n 's/^HOSTS: *//p' <<<"$details" | sed 's/+[0-9]*//g; s,/, ,g; s/.*\(all\|none\|~\).*//')"
+    # Groups end with /, preferred hosts with +1; ~ is for all others.
+    read -r -a hosts <<<"$(sed -n 's/^HOSTS: *//p' <<<"$details" | sed -E 's/\+[0-9]+//g; s,/, ,g; s/(^|.* )(all|none|~).*//')"
     slots=$(bhosts -w ${hosts[0]:+"${hosts[@]}"} 2>>"$log" | awk -v span="$span" '
         NR > 1 && $4 == "-" { free = 1 }
         NR > 1 && span == "any" { slots += $4 }
