@@ -60,6 +60,7 @@ logs=${GRT_BATCH_LOGS:-logs}
 queue=${GRT_BATCH_QUEUE:-}
 poll=${GRT_BATCH_POLL:-30}
 span=${GRT_BATCH_SPAN:-${GRT_BATCH_MPIRUN:+any}}
+[[ ${span:-host} =~ ^(host|any)$ ]] || wrong "GRT_BATCH_SPAN is host or any, not $span"
 scheduler=${GRT_BATCH_SCHEDULER:-auto}
 # Both schedulers pass the environment on; on a command line, ps would show the password of a database.
 export GRT_BATCH_SETTLE_SECONDS=${GRT_BATCH_SETTLE_SECONDS:-60}

@@ -502,6 +502,7 @@ def test_any_path_is_understood_by_the_shell_of_the_job(
         ({"GRT_BATCH_TIME": "1:30"}, "GRT_BATCH_TIME is a whole number above 0, not 1:30"),
         ({"GRT_BATCH_MEMORY": "2G"}, "GRT_BATCH_MEMORY is a whole number above 0, not 2G"),
         ({"GRT_BATCH_KEEP_LOGS": "x"}, "GRT_BATCH_KEEP_LOGS is a whole number, not x"),
+        ({"GRT_BATCH_SPAN": "all"}, "GRT_BATCH_SPAN is host or any, not all"),
         ({"GRT_BATCH_PROFILE": "/nowhere"}, "GRT_BATCH_PROFILE=/nowhere cannot be read"),
         ({"GRT_BATCH_SCHEDULER": "lsf"}, "bsub is not on PATH"),
     ],
