@@ -293,22 +293,33 @@ stop() { # stop CODE: cron.sh was told to end
     local id
     id=$(job_id)
     [ -z "$id" ] || cancel "$id"
+    kill "$waiter" 2>>"$log"
     say "stopped by a signal; job ${id:-without a number} was cancelled"
     finish "$1"
 }
+
+exec 8< <(
+    exec 9>&- 2>>"$log"
+    trap 'kill $!' TERM
+    "${submit[@]}" >>"$log" &
+    wait $!
+    echo $?
+)
+waiter=$!
 trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
-# It holds neither the lock nor the stderr that cron waits for, since it may outlive a job that is given up.
-exec 8< <(exec 9>&- 2>>"$log"; "${submit[@]}" >>"$log"; echo $?)
 reason='' given_up='' waited=0
 until read -r -t "$poll" -u 8 submitted || [ $? -le 128 ]; do
     id=$(job_id)
     [ -n "$id" ] || continue
     before=$reason
     reason=$(state "$id")
-    [ -n "$reason" ] || [ -z "$given_up" ] || break # the waiting command notices that later
+    if [ -z "$reason" ] && [ -n "$given_up" ]; then # the waiting command would notice that later
+        kill "$waiter" 2>>"$log"
+        break
+    fi
     [[ $reason == PENDING* ]] || continue
     reason=${reason#*|}
     waited=$((waited + poll))
