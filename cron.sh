@@ -60,6 +60,7 @@ logs=${GRT_BATCH_LOGS:-logs}
 queue=${GRT_BATCH_QUEUE:-}
 poll=${GRT_BATCH_POLL:-30}
 span=${GRT_BATCH_SPAN:-${GRT_BATCH_MPIRUN:+any}}
+[[ ${span:-host} =~ ^(host|any)$ ]] || wrong "GRT_BATCH_SPAN is host or any, not $span"
 scheduler=${GRT_BATCH_SCHEDULER:-auto}
 # Both schedulers pass the environment on; on a command line, ps would show the password of a database.
 export GRT_BATCH_SETTLE_SECONDS=${GRT_BATCH_SETTLE_SECONDS:-60}
@@ -169,8 +170,8 @@ lsf_limits() {
     local name=${queue:-${LSB_DEFAULTQUEUE:-}} details hosts slots
     [ -n "$name" ] || name=$(bparams 2>>"$log" | sed -n 's/^Default Queues: *\([^ ]*\).*/\1/p')
     details=$(bqueues -l "$name" 2>>"$log")
-    # Groups end with /, preferred hosts with +1.
-    read -r -a hosts <<<"$(sed -n 's/^HOSTS: *//p' <<<"$details" | sed 's/+[0-9]*//g; s,/, ,g; s/.*\(all\|none\|~\).*//')"
+    # Groups end with /, preferred hosts with +1; ~ is for all others.
+    read -r -a hosts <<<"$(sed -n 's/^HOSTS: *//p' <<<"$details" | sed -E 's/\+[0-9]+//g; s,/, ,g; s/(^|.* )(all|none|~).*//')"
     slots=$(bhosts -w ${hosts[0]:+"${hosts[@]}"} 2>>"$log" | awk -v span="$span" '
         NR > 1 && $4 == "-" { free = 1 }
         NR > 1 && span == "any" { slots += $4 }
@@ -292,22 +293,33 @@ stop() { # stop CODE: cron.sh was told to end
     local id
     id=$(job_id)
     [ -z "$id" ] || cancel "$id"
+    kill "$waiter" 2>>"$log"
     say "stopped by a signal; job ${id:-without a number} was cancelled"
     finish "$1"
 }
+
+exec 8< <(
+    exec 9>&- 2>>"$log"
+    trap 'kill $!' TERM
+    "${submit[@]}" >>"$log" &
+    wait $!
+    echo $?
+)
+waiter=$!
 trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
-# It holds neither the lock nor the stderr that cron waits for, since it may outlive a job that is given up.
-exec 8< <(exec 9>&- 2>>"$log"; "${submit[@]}" >>"$log"; echo $?)
 reason='' given_up='' waited=0
 until read -r -t "$poll" -u 8 submitted || [ $? -le 128 ]; do
     id=$(job_id)
     [ -n "$id" ] || continue
     before=$reason
     reason=$(state "$id")
-    [ -n "$reason" ] || [ -z "$given_up" ] || break # the waiting command notices that later
+    if [ -z "$reason" ] && [ -n "$given_up" ]; then # the waiting command would notice that later
+        kill "$waiter" 2>>"$log"
+        break
+    fi
     [[ $reason == PENDING* ]] || continue
     reason=${reason#*|}
     waited=$((waited + poll))

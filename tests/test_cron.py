@@ -291,6 +291,14 @@ def test_a_job_that_does_not_come_to_its_end_is_lost_whatever_the_scheduler_retu
     assert f"(bsub: {code})" in done.stderr
 
 
+def leaves_nothing(cron: Cron) -> None:
+    """No process is left that works in the folder of cron.sh, once those that were told to end have done so."""
+    deadline = time.monotonic() + 20
+    while any(os.path.realpath(link) == str(cron.home) for link in Path("/proc").glob("[0-9]*/cwd")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def says_lsf(lsf: Cron, **files: str) -> None:
     """Let the programs of LSF print these texts."""
     for program in ("bparams", "bqueues", "bhosts", "lshosts", "bjobs", "bkill"):
@@ -418,6 +426,7 @@ def test_a_signal_ends_the_job_too(lsf: Cron) -> None:
     assert process.returncode == 143
     assert "job 7 was cancelled" in said
     assert "bkill 7\n" in (lsf.record / "asked").read_text()
+    leaves_nothing(lsf)
 
 
 @pytest.fixture(scope="module")
@@ -476,6 +485,7 @@ def test_a_job_that_slurm_would_never_start_is_given_up(slurmed: Cron, settings:
     assert done.returncode == 6, done.stderr
     assert f"was given up: {reason}" in done.stderr
     assert not any(call.startswith("run") for call in slurmed.calls)
+    leaves_nothing(slurmed)
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
@@ -502,6 +512,7 @@ def test_any_path_is_understood_by_the_shell_of_the_job(
         ({"GRT_BATCH_TIME": "1:30"}, "GRT_BATCH_TIME is a whole number above 0, not 1:30"),
         ({"GRT_BATCH_MEMORY": "2G"}, "GRT_BATCH_MEMORY is a whole number above 0, not 2G"),
         ({"GRT_BATCH_KEEP_LOGS": "x"}, "GRT_BATCH_KEEP_LOGS is a whole number, not x"),
+        ({"GRT_BATCH_SPAN": "all"}, "GRT_BATCH_SPAN is host or any, not all"),
         ({"GRT_BATCH_PROFILE": "/nowhere"}, "GRT_BATCH_PROFILE=/nowhere cannot be read"),
         ({"GRT_BATCH_SCHEDULER": "lsf"}, "bsub is not on PATH"),
     ],

@@ -52,8 +52,8 @@ def copy(tmp_path: Path) -> Path:
     """A copy of the project, with an example in each of the places where modules are found."""
     root = tmp_path / "project"
     for name in ("grt_batch", "tests", "docs", "config"):
-        shutil.copytree(ROOT / name, root / name)
-    for name in ("README.md", "setup.cfg", "pyproject.toml", "manager.py"):
+        shutil.copytree(ROOT / name, root / name, symlinks=True)
+    for name in ("README.md", "setup.cfg", "pyproject.toml", "manager.py", "cron.sh"):
         shutil.copy2(ROOT / name, root)
     (root / "grt_batch" / "modules" / "tool_days.py").write_text(README)
     (root / "grt_batch" / "modules" / "reports" / "tool_wait.py").write_text(SECOND)

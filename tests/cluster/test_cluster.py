@@ -160,8 +160,7 @@ def test_a_lost_host_is_a_lost_rank(
     code, said = ended(process)
     three["two"].cable("up")
     assert (code, site.published) in ((RankLost.exit_code, {}), (0, expected)), said
-    while site.host.run("ssh", "two", "true", environment=os.environ).returncode:
-        pass  # the other hosts find the way again
+    site.host.wait_for("two")
     code, said = ended(site.run())
     assert code == 0, said
     assert site.published == expected

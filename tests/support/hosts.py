@@ -1,19 +1,20 @@
 """Hosts on this machine: a network, a name, a /dev/shm and processes of their own, over one file system and by ssh.
 
-Needs root, iproute2, util-linux and OpenSSH's server. A host is held by its first process: killing that is a power cut.
+Needs root, iproute2, util-linux and OpenSSH's server.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+START_SECONDS = 20
 PROGRAMS = ("ip", "unshare", "nsenter", "sshd", "ssh", "ssh-keygen", "mount")
 SERVER = """
 HostKey {folder}/key
@@ -99,8 +100,12 @@ class Host:
         """Pull the cable out (down), or put it in (up)."""
         _succeed("nsenter", f"--target={_first(self.switch)}", "--net", "ip", "link", "set", self.name, state)
 
-    def cut_power(self) -> None:
-        os.kill(self.first, signal.SIGKILL)
+    def wait_for(self, other: str) -> None:
+        """Wait until another host, or this one, answers by ssh. Raises NoHosts."""
+        deadline = time.monotonic() + START_SECONDS
+        while (done := self.run("ssh", "-o", "ConnectTimeout=2", other, "true", environment=os.environ)).returncode:
+            if time.monotonic() > deadline:
+                raise NoHosts(f"{other} does not answer: {done.stderr.strip()}")
 
 
 @contextmanager
@@ -148,4 +153,6 @@ def hosts(folder: Path, names: Sequence[str]) -> Iterator[list[Host]]:
             _succeed(*at_switch, "set", name, "master", "switch", "up")
             _succeed(*host.line("ip", "address", "add", f"{address}/24", "dev", "eth0"))
             _succeed(*host.line("ip", "link", "set", "eth0", "up"))
+        for host in found:
+            found[0].wait_for(host.name)
         yield found
