@@ -10,16 +10,20 @@ from grt_batch.core.config import ENVIRONMENT_PREFIX, FILE_VARIABLE, Config
 from grt_batch.core.work_folder import KERNELS_VARIABLE
 
 OF_CRON = (
+    "HOME",
     "KEEP_LOGS",
     "LOGS",
     "MEMORY",
+    "POLL",
     "PROFILE",
     "PYTHON",
     "QUEUE",
     "RANKS",
     "SCHEDULER",
+    "SPAN",
     "SUBMIT_OPTIONS",
     "TIME",
+    "WAIT",
 )
 """What cron.sh reads besides the keys of the configuration."""
 

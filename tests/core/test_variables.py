@@ -8,7 +8,7 @@ import pytest
 from calling import Answer, Call
 from places import ROOT
 
-from grt_batch.core.variables import OF_CRON, complaint, known
+from grt_batch.core.variables import complaint, known
 
 NO_EFFECT = "no such variable, so it has no effect"
 
@@ -42,4 +42,3 @@ def test_every_variable_that_is_read_is_known() -> None:
     texts = [cron, *(file.read_text(encoding="utf-8") for file in files)]
     found = {name for text in texts for name in re.findall(r"\bGRT_BATCH_[A-Z_]*[A-Z]\b", text)}
     assert found <= known(), found - known()
-    assert {f"GRT_BATCH_{name}" for name in OF_CRON} <= set(re.findall(r"GRT_BATCH_[A-Z_]+", cron))
