@@ -328,11 +328,9 @@ transport.receive()
 
 def test_ranks_that_all_wait_for_a_message_end(launch: Launch) -> None:
     launch.script.write_text(WAIT)
-    code = LAUNCH.replace("program=", "1, program=")
-    words = [str(RANKS), "5", str(launch.script), str(launch.folder)]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *words], env=launch.environment, stderr=subprocess.PIPE, text=True
-    ) as process:
+    patient = LAUNCH.replace("program=", "1, program=")
+    words = [sys.executable, "-c", patient, str(RANKS), "5", str(launch.script), str(launch.folder)]
+    with subprocess.Popen(words, env=launch.environment, stderr=subprocess.PIPE, text=True) as process:
         _, err = finished(process)
     assert process.returncode == 6
     assert "nothing was published: all wait for a message, which was lost on " in err, err
