@@ -40,6 +40,10 @@ _SESSION = "PMIX_SERVER_TMPDIR"
 """The variable with the session folder of the daemon of Open MPI that has started a rank."""
 
 
+_SESSIONS = ("ompi.", "prted.")
+"""The beginnings of the names of these folders: that of mpirun, and those of its daemons on other hosts."""
+
+
 @contextmanager
 def launch_folder(work: Path, name: str) -> Iterator[Path]:
     """Make a folder for a launch of this name, which all ranks see. Remove it at the end, with everything else that
@@ -80,7 +84,7 @@ def note_files(folder: Path, process: int) -> None:
         mapped = (line.split(maxsplit=5) for line in maps.splitlines())
         found = {f"{fields[4]} {fields[5]}\n" for fields in mapped if len(fields) == 6 and _is_segment(fields[5])}
         session = os.environ.get(_SESSION, "") if process == os.getpid() else ""
-        if Path(session).name.startswith("ompi."):
+        if Path(session).name.startswith(_SESSIONS):
             found.add(f"{Path(session).stat().st_ino} {session}\n")
         if found:
             with _notes(folder, process).open("ab") as notes:

@@ -93,6 +93,8 @@ def launch(
                 watch = Watch(folder, ranks, process.pid, heartbeat_seconds, tolerant=tolerant)
             returncode, interrupted, lost = _attend(process, folder, banners, wakened, watch)
         word = read_word(folder)
+    if lost and word.code is not None:
+        sys.stderr.write(f"grt-batch: {lost}; the run was over before\n")
     return _code(word, interrupted, lost or loss(returncode, banners))
 
 
@@ -190,9 +192,11 @@ def _attend(
         while process.poll() is None:
             if deadline is not None and time.monotonic() >= deadline:
                 deadline = None
+                if first is None and lost is None:
+                    lost = "mpirun does not end"
                 _kill(process, folder)
                 continue
-            if watch and deadline is None and read_word(folder).code is not None:
+            if watch and deadline is None and lost is None and read_word(folder).code is not None:
                 # The run is over. MPI may wait for ever for a rank that it cannot reach.
                 deadline = time.monotonic() + watch.seconds
             silent = watch.lost() if watch and first is None and lost is None else None

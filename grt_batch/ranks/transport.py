@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from grt_batch.core.errors import GrtError, NotShared, RankLost, Singletons, WrongMpi
 from grt_batch.core.logs import logger
@@ -291,7 +291,7 @@ def world() -> Transport | None:
     """Return the connection to the ranks that were started with this process. A process that was started by itself gets
     None, and never loads MPI.
 
-    Raises NotShared if the folder of the launch is not visible here, and WrongMpi or Singletons if this process is an
+    Ends all ranks if the folder of the launch is not visible here. Raises WrongMpi or Singletons if this process is an
     MPI of its own, though it has been started with others.
     """
     size, _ = _launcher()
@@ -304,7 +304,7 @@ def world() -> Transport | None:
         clear_dead_launches(folder.parent, but=folder)
         heartbeat = Heartbeat(folder, _launched_as())
         if not heartbeat.start():
-            raise _said_once(NotShared(host=socket.gethostname(), folder=folder.parent.parent))
+            _end_without(folder)
     from mpi4py import MPI
 
     if folder and heartbeat:
@@ -320,12 +320,31 @@ def world() -> Transport | None:
     raise _said_once(WrongMpi(started=started, library=MPI.Get_library_version().split("\n")[0].split(",")[0]))
 
 
+def _end_without(folder: Path) -> NoReturn:
+    """Say that the folder of the launch is not visible on this host, and end all ranks."""
+    from mpi4py import MPI
+
+    # Some MPIs do not notice that a rank ends before it has met the others.
+    if _is_first_here():
+        error = NotShared(host=socket.gethostname(), folder=folder.parent.parent)
+        sys.stderr.write(f"grt-batch: {error}\n")
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(error.exit_code)
+    MPI.COMM_WORLD.Barrier()
+    sys.exit(NotShared.exit_code)
+
+
 def _said_once(error: GrtError) -> GrtError:
     """Return an error that all ranks of this host meet, for the first of them; the others leave, and mpirun must not
     end the first one for that."""
-    if next((os.environ[rank] for rank in _LOCAL_RANKS if rank in os.environ), "0") != "0":
+    if not _is_first_here():
         sys.exit(0)
     return error
+
+
+def _is_first_here() -> bool:
+    """Return whether this process is the first rank of its host."""
+    return next((os.environ[rank] for rank in _LOCAL_RANKS if rank in os.environ), "0") == "0"
 
 
 def is_first() -> bool:

@@ -116,19 +116,20 @@ def test_ranks_publish_what_main_was_asked_for(good: Path, tmp_path: Path, datab
 def test_with_ranks_the_command_starts_itself_again(
     call: Call, monkeypatch: pytest.MonkeyPatch, command: str, code: int
 ) -> None:
-    started: list[tuple[int, list[str], tuple[str, ...]]] = []
+    started: list[tuple[int, list[str], tuple[str, ...], str]] = []
 
     def launch(
-        ranks: int, arguments: list[str], *_: object, program: tuple[str, ...], fault_tolerant: bool = False
+        ranks: int, arguments: list[str], *_: object, program: tuple[str, ...], hosts: str, fault_tolerant: bool
     ) -> int:
-        started.append((ranks, arguments, program))
+        started.append((ranks, arguments, program, hosts))
         return code
 
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
     monkeypatch.setattr(sys, "argv", ["caller", "run", "--retries", "5", "params"])
-    assert call(command, "--uploads", "u", "--ranks", "4", "--ranks=5", "tools") == Answer(code, "", "")
-    ((ranks, arguments, program),) = started
-    assert (ranks, program) == (5, ("-m", "grt_batch.cli", command))
+    words = [command, "--uploads", "u", "--ranks", "4", "--ranks=5", "--hosts=n7:2,n8:3", "tools"]
+    assert call(*words) == Answer(code, "", "")
+    ((ranks, arguments, program, hosts),) = started
+    assert (ranks, program, hosts) == (5, ("-m", "grt_batch.cli", command), "n7:2,n8:3")
     assert arguments[0] == "--uploads=u"
     assert arguments[-2:] == ["--", "tools"]
     assert not [word for word in arguments if word.startswith("--ranks")]
@@ -137,7 +138,7 @@ def test_with_ranks_the_command_starts_itself_again(
 
 @pytest.mark.parametrize(
     ("codes", "started", "code"),
-    [([0], 1, 0), ([6, 1], 2, 1), ([6, 6, 0], 3, 0), ([6, 6, 6], 3, 6), ([4], 1, 4), ([6, 143], 2, 143)],
+    [([0], 1, 0), ([6, 1], 2, 1), ([6, 6, 0], 3, 0), ([6, 6, 6], 3, 6), ([4], 1, 4), ([6, 2], 2, 2)],
 )
 def test_with_retries_it_starts_again_where_a_rank_was_lost(
     call: Call, monkeypatch: pytest.MonkeyPatch, codes: list[int], started: int, code: int
@@ -153,7 +154,10 @@ def test_with_retries_it_starts_again_where_a_rank_was_lost(
 
 
 def test_ranks_that_were_stopped_are_told_in_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grt_batch.ranks.launcher.launch", lambda *_, **__: 128 + signal.SIGTERM)
+    def launch(*_: object, **__: object) -> int:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
     answer = call("run", "--ranks", "2")
     assert answer.code == 143
     assert answer.complaint == str(Stopped(signal.SIGTERM))

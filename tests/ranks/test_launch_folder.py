@@ -110,7 +110,7 @@ def test_who_ended_in_order_has_left_nothing(tmp_path: Path, segment: Path) -> N
 
 
 def test_the_folder_of_a_daemon_of_open_mpi_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = tmp_path / "ompi.7"
+    session = tmp_path / "prted.7"
     (session / "1").mkdir(parents=True)
     monkeypatch.setenv("PMIX_SERVER_TMPDIR", str(session))
     with launch_folder(tmp_path, "one") as folder:

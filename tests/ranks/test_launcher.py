@@ -316,6 +316,27 @@ def test_ranks_do_not_outlive_a_killed_mpirun(launch: Launch) -> None:
     until(gone(ranks), "the ranks are gone")
 
 
+WAIT = """
+import sys
+from pathlib import Path
+from grt_batch.ranks.transport import world
+transport = world()
+(Path(sys.argv[-1]) / f"rank.{transport.rank}").write_text("0")
+transport.receive()
+"""
+
+
+def test_ranks_that_all_wait_for_a_message_end(launch: Launch) -> None:
+    launch.script.write_text(WAIT)
+    patient = LAUNCH.replace("program=", "1, program=")
+    words = [sys.executable, "-c", patient, str(RANKS), "5", str(launch.script), str(launch.folder)]
+    with subprocess.Popen(words, env=launch.environment, stderr=subprocess.PIPE, text=True) as process:
+        _, err = finished(process)
+    assert process.returncode == 6
+    assert "nothing was published: all wait for a message, which was lost on " in err, err
+    assert not list((launch.folder / "launches").iterdir())
+
+
 def test_the_program_may_be_a_module(launch: Launch) -> None:
     (launch.folder / "named.py").write_text(
         "import sys\nfrom grt_batch.ranks.word import note_code\nprint(sys.argv[1:])\nnote_code(0)\n"

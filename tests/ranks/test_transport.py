@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -52,6 +55,24 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(transport.time, "sleep", taken.append)
     monkeypatch.setattr(MPI, "Status", Status)
     return taken
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_of_an_srun_without_an_mpi_are_refused_in_one_line(rank: int) -> None:
+    own = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    foreign = ("OMPI_", "PMI", "PMIX_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | own
+    done = subprocess.run(
+        [sys.executable, "-m", "grt_batch.cli", "modules"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout == ""
+    assert (done.returncode, done.stderr.count("\n")) == ((2, 1) if rank == 0 else (0, 0)), done.stderr
+    assert ("srun --mpi=pmix" in done.stderr) == (rank == 0)
 
 
 def test_a_message_that_is_there_costs_no_sleep(naps: list[float]) -> None:
