@@ -94,6 +94,13 @@ def test_every_command_prints_and_ends_with_its_code(folder: Path, database: str
         shutil.rmtree(folder / place)
 
 
+def test_the_embedded_server_is_reached_at_such_a_path(folder: Path) -> None:
+    places = ["--uploads", "größe", "--reports", "böse", "--work", "wörk"]
+    done = call(folder, LOCALES["C"], "run", *places, "--as-of", AS_OF, "instances")
+    assert done.returncode == 1, done.stderr
+    assert call(folder, LOCALES["C"], "status", "--work", "wörk").returncode == 0
+
+
 def test_a_path_may_hold_any_bytes(folder: Path, database: str) -> None:
     name = os.fsdecode(os.fsencode(folder) + b"/gr\xf6\xdfe")
     shutil.copytree(folder / "größe", name)

@@ -112,7 +112,7 @@ class ServerFolder:
         """Return the host where the last server runs or has crashed, None if it is this one."""
         with suppress(OSError):
             if self.note() is not None:
-                return other_host((self.path / "lock").read_text())
+                return other_host((self.path / "lock").read_text(encoding="utf-8", errors="replace"))
         return None
 
     def open_log(self) -> BinaryIO:

@@ -20,7 +20,7 @@ def here() -> str:
     """Return the names of this host and of its running kernel; containers differ only in the first."""
     boot = ""
     with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return f"{socket.gethostname()} {boot}"
 
 
@@ -33,7 +33,7 @@ def other_host(noted: str) -> str | None:
 def locked_by_host(path: Path) -> bool:
     """Return whether each host has locks of its own in the file system of `path`."""
     with suppress(OSError):
-        mounts = [_mount(line) for line in MOUNTS.read_text(errors="replace").splitlines()]
+        mounts = [_mount(line) for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
         inside = [(len(point), about) for point, about in mounts if path.resolve().is_relative_to(point)]
         _, about = max(inside, key=lambda mount: mount[0], default=(0, ""))
         return LOCKED_BY_HOST.match(about) is not None

@@ -32,7 +32,9 @@ class Note:
         """Return whom the server runs for, or None if it does not say."""
         found = None
         with suppress(OSError):
-            found = re.search(rf'"--{OWNER}=([^"]*)"', (self.data / "postmaster.opts").read_text())
+            found = re.search(
+                rf'"--{OWNER}=([^"]*)"', (self.data / "postmaster.opts").read_text(encoding="utf-8", errors="replace")
+            )
         return found[1] if found else None
 
     def alive(self) -> bool:
@@ -54,7 +56,7 @@ class Note:
 def read_note(data: Path) -> Note | None:
     """Return the note of a data folder, or None if there is none, or a power cut left it without content."""
     try:
-        lines = (data / NOTE).read_text(errors="replace").splitlines()
+        lines = (data / NOTE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     if not lines or not lines[0].isdigit():

@@ -31,8 +31,11 @@ PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def fits(folder: Path) -> bool:
-    """Return whether libpq can use a socket in `folder`. It takes a comma for the end of a name."""
-    return len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_BYTES and "," not in str(folder)
+    """Return whether libpq can use a socket in `folder`. It takes a comma for the end of a name, and psycopg2 hands
+    names over in UTF-8, whatever the encoding of file names is."""
+    path = os.fsencode(folder / SOCKET)
+    same = path == str(folder / SOCKET).encode(errors="replace")
+    return len(path) <= MAX_SOCKET_BYTES and "," not in str(folder) and same
 
 
 def places() -> Iterator[Path]:

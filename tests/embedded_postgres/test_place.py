@@ -33,8 +33,8 @@ def test_a_short_path_stays(tmp_path: Path) -> None:
     assert short(tmp_path / "é b") == tmp_path / "é b"
 
 
-def test_a_long_one_and_one_with_a_comma_get_a_link_that_is_made_again(long: Path) -> None:
-    for folder in (long, Path("/srv/a,b")):
+def test_what_libpq_cannot_be_told_gets_a_link_that_is_made_again(long: Path) -> None:
+    for folder in (long, Path("/srv/a,b"), Path(os.fsdecode(b"/srv/gr\xf6\xdfe"))):
         link = short(folder)
         assert str(link.parent) == place.PLACES[0]
         assert link.readlink() == folder
