@@ -75,7 +75,7 @@ class Transport:
     def send(self, to: int, tag: Tag, raw: bytes | None = None) -> None:
         """Send a packed message, or only a tag."""
         raw = pack() if raw is None else raw
-        with self.clock.stage(Stage.SEND, len(raw)):
+        with self.clock.stage(Stage.SEND, len(raw)), self._turns.waiting():
             self._reap()
             self._sending.append((self._comm.Isend([raw, len(raw), _byte()], dest=to, tag=int(tag)), raw))
 

@@ -25,7 +25,6 @@ from grt_batch.ranks.launch_folder import LAUNCHES
 from grt_batch.ranks.mpirun import find_mpirun
 from tests.ranks.test_mpi import (  # noqa: F401 (fixtures)
     LONG_SECONDS,
-    MANY_SMALL_TASKS,
     TOLERANT,
     Ranks,
     config,
@@ -86,7 +85,7 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
         mpirun = find_mpirun({**os.environ, **found})
     except NoMpirun as error:
         pytest.skip(f"no mpirun: {error}")
-    return {**os.environ, **MANY_SMALL_TASKS, "PYTHONPATH": str(ROOT), **found, "TEST_LIBMPI": str(mpirun.library)}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **found, "TEST_LIBMPI": str(mpirun.library)}
 
 
 only_open_mpi = pytest.mark.parametrize("environment", ["installed"], indirect=True)
