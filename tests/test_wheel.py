@@ -14,7 +14,7 @@ import pytest
 from places import ROOT
 
 from grt_batch.core.share import shared_files
-from grt_batch.kernels.cache import cache_folder
+from grt_batch.kernels.cache import places
 from grt_batch.sample import UNTIL
 
 PARTS = ("grt_batch", "config", "docs", "cron.sh", "manager.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
@@ -78,7 +78,7 @@ def test_an_installation_does_without_the_source_tree(installed: Path, database:
     settings = {
         "PYTHONPATH": str(installed),
         "GRT_BATCH_DATABASE": database,
-        "NUMBA_CACHE_DIR": str(cache_folder().parents[1]),
+        "NUMBA_CACHE_DIR": str(next(place for place in places() if place.files()).folder.parents[1]),
     }
 
     def grt_batch(*arguments: object) -> str:
