@@ -80,7 +80,7 @@ def read_sign(folder: Path, rank: int) -> Sign | None:
     """Return what the file of a rank says, None if there is no file."""
     try:
         # A network file system shows the changes of other hosts when the file is opened.
-        with (folder / str(rank)).open() as file:
+        with (folder / str(rank)).open(encoding="utf-8") as file:
             process, host, state = file.read().split(" ", 2)
             return Sign(os.fstat(file.fileno()).st_mtime_ns, int(process), host, state)
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def read_sign(folder: Path, rank: int) -> Sign | None:
 
 def note_patience(folder: Path, seconds: float) -> None:
     """Tell the ranks of a launch how long rank 0 may be silent before they end themselves."""
-    (folder / _PATIENCE).write_text(str(seconds))
+    (folder / _PATIENCE).write_text(str(seconds), encoding="utf-8")
 
 
 class Heartbeat:
@@ -116,7 +116,7 @@ class Heartbeat:
     def start(self) -> threading.Thread | None:
         """Begin, and return the thread; None where the folder is not visible."""
         try:
-            self._file.write_text(f"{os.getpid()} {socket.gethostname()} {STARTING}")
+            self._file.write_text(f"{os.getpid()} {socket.gethostname()} {STARTING}", encoding="utf-8")
         except OSError:
             return None
         thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
@@ -158,7 +158,7 @@ class Heartbeat:
 
     def _patience(self) -> float:
         try:
-            return float((self.folder / _PATIENCE).read_text())
+            return float((self.folder / _PATIENCE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0.0
 
@@ -175,7 +175,7 @@ class Heartbeat:
         """Write the state over the one before, where it differs. Raises OSError."""
         with self._writing:
             if state != self._state:
-                with self._file.open("r+") as file:
+                with self._file.open("r+", encoding="utf-8") as file:
                     file.seek(0, os.SEEK_END)
                     file.seek(file.tell() - len(state))
                     file.write(state)
@@ -186,6 +186,6 @@ def state_of(process: int) -> str:
     """Return the state of a process of this host, as in proc(5): STOPPED, say, or one of ENDED."""
     try:
         # The name before it, in parentheses, may hold anything.
-        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except OSError:
         return ""

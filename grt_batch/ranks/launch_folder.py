@@ -56,7 +56,7 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
     try:
         clear_dead_launches(folder.parent)
         folder.mkdir(parents=True)
-        lock = (folder / _LOCK).open("w")
+        lock = (folder / _LOCK).open("wb")
         expect_word(folder)
     except OSError as error:
         raise CannotWrite(folder=folder.parent, what=error.strerror or error) from None
@@ -72,7 +72,7 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
 
 def note_mpirun(folder: Path, process: int) -> None:
     """Remember the process id of mpirun, which is part of the name of its session folder."""
-    (folder / _MPIRUN).write_text(f"{process} {socket.gethostname()}")
+    (folder / _MPIRUN).write_text(f"{process} {socket.gethostname()}", encoding="utf-8")
 
 
 def note_files(folder: Path, process: int) -> None:
@@ -80,14 +80,16 @@ def note_files(folder: Path, process: int) -> None:
     of the shared memory that it has mapped, and of the session folder."""
     with suppress(OSError):
         # The fields are those of proc_pid_maps(5).
-        mapped = (line.split(maxsplit=5) for line in Path(f"/proc/{process}/maps").read_text().splitlines())
+        mapped = (
+            line.split(maxsplit=5) for line in os.fsdecode(Path(f"/proc/{process}/maps").read_bytes()).splitlines()
+        )
         found = {f"{fields[4]} {fields[5]}\n" for fields in mapped if len(fields) == 6 and _is_segment(fields[5])}
         session = os.environ.get(_SESSION, "") if process == os.getpid() else ""
         if Path(session).name.startswith(_SESSIONS):
             found.add(f"{Path(session).stat().st_ino} {session}\n")
         if found:
-            with _notes(folder, process).open("a") as notes:
-                notes.writelines(sorted(found))
+            with _notes(folder, process).open("ab") as notes:
+                notes.writelines(sorted(map(os.fsencode, found)))
 
 
 def forget_files(folder: Path) -> None:
@@ -99,7 +101,7 @@ def forget_files(folder: Path) -> None:
 def clear_dead_launches(launches: Path, but: Path | None = None) -> None:
     """Remove what launches of this work folder that are over, all `but` one, have left on this host."""
     for folder in set(launches.glob("*/")) - {but}:
-        with suppress(OSError), (folder / _LOCK).open("r+") as lock:
+        with suppress(OSError), (folder / _LOCK).open("r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clear(folder)
 
@@ -116,13 +118,13 @@ def _clear(folder: Path) -> None:
     """Remove what mpirun and its ranks left on this host, and the folder; nothing while mpirun runs."""
     host = socket.gethostname()
     with suppress(OSError, ValueError):
-        mpirun, there = (folder / _MPIRUN).read_text().split(" ", 1)
+        mpirun, there = (folder / _MPIRUN).read_text(encoding="utf-8").split(" ", 1)
         if there == host:
             if state_of(int(mpirun)) not in ENDED:
                 return
             shutil.rmtree(Path(tempfile.gettempdir()) / f"ompi.{mpirun}", ignore_errors=True)
     for notes in folder.glob(f"{_LEFT}.{host}.*"):
-        for line in notes.read_text().splitlines():
+        for line in os.fsdecode(notes.read_bytes()).splitlines():
             inode, _, path = line.partition(" ")
             _remove(Path(path), int(inode))
         notes.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def note_code(code: int) -> None:
 def read_word(folder: Path) -> Word:
     """Return what the ranks have said so far."""
     try:
-        lines = (folder / _FILE).read_text().splitlines()
+        lines = (folder / _FILE).read_text(encoding="utf-8").splitlines()
     except OSError:
         return Word()
     return Word(_COMMITTED in lines, next((int(line) for line in lines if line.isdigit()), None))
