@@ -56,7 +56,7 @@ def launch_folder(work: Path, name: str) -> Iterator[Path]:
     try:
         clear_dead_launches(folder.parent)
         folder.mkdir(parents=True)
-        lock = (folder / _LOCK).open("w", encoding="utf-8")
+        lock = (folder / _LOCK).open("wb")
         expect_word(folder)
     except OSError as error:
         raise CannotWrite(folder=folder.parent, what=error.strerror or error) from None
@@ -80,15 +80,16 @@ def note_files(folder: Path, process: int) -> None:
     of the shared memory that it has mapped, and of the session folder."""
     with suppress(OSError):
         # The fields are those of proc_pid_maps(5).
-        maps = os.fsdecode(Path(f"/proc/{process}/maps").read_bytes())
-        mapped = (line.split(maxsplit=5) for line in maps.splitlines())
+        mapped = (
+            line.split(maxsplit=5) for line in os.fsdecode(Path(f"/proc/{process}/maps").read_bytes()).splitlines()
+        )
         found = {f"{fields[4]} {fields[5]}\n" for fields in mapped if len(fields) == 6 and _is_segment(fields[5])}
         session = os.environ.get(_SESSION, "") if process == os.getpid() else ""
         if Path(session).name.startswith(_SESSIONS):
             found.add(f"{Path(session).stat().st_ino} {session}\n")
         if found:
             with _notes(folder, process).open("ab") as notes:
-                notes.writelines(map(os.fsencode, sorted(found)))
+                notes.writelines(sorted(map(os.fsencode, found)))
 
 
 def forget_files(folder: Path) -> None:
@@ -100,7 +101,7 @@ def forget_files(folder: Path) -> None:
 def clear_dead_launches(launches: Path, but: Path | None = None) -> None:
     """Remove what launches of this work folder that are over, all `but` one, have left on this host."""
     for folder in set(launches.glob("*/")) - {but}:
-        with suppress(OSError), (folder / _LOCK).open("r+", encoding="utf-8") as lock:
+        with suppress(OSError), (folder / _LOCK).open("r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clear(folder)
 
