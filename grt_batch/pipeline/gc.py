@@ -118,7 +118,7 @@ def needed(
             can_be_read = own and (instance_id, item.archive.name) in there
             for made in items_derived(given.key, given.superseded, given.since, modules):
                 want(made, may_go=made.bulky and can_be_read)
-        for merged in _merged(store, modules, inputs, as_of):
+        for merged in _merged(store, instance_id, modules, inputs, as_of):
             want(merged, may_go=True)
     return wanted
 
@@ -132,10 +132,12 @@ def _published(store: Store, instance_id: str, name: str, known: IndexedArchive)
     return Planned(archive, Step.CACHED, "", known.key, account, known.superseded)
 
 
-def _merged(store: Store, modules: Iterable[Module], inputs: Sequence[MergeInput], as_of: date) -> Iterator[StoreItem]:
+def _merged(
+    store: Store, instance_id: str, modules: Iterable[Module], inputs: Sequence[MergeInput], as_of: date
+) -> Iterator[StoreItem]:
     """Yield the merged entries of an instance."""
     for module in modules:
         known = [given for given in inputs if store.has(PARTIAL, given.partial(module))]
         for cubes, archives in merges(module, known, as_of):
-            key = merged_keys(module, cubes, (archive.partial(module) for archive in archives))[-1]
+            key = merged_keys(instance_id, module, cubes, (archive.partial(module) for archive in archives))[-1]
             yield StoreItem(MERGED, key, bulky=True)

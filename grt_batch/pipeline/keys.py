@@ -92,9 +92,13 @@ def partial_key(key: str, module: Module, superseded: str, since: date) -> str:
     return digest(PARTIAL, key, module.name, module_code(module), superseded, since if module.looks_back else "")
 
 
-def merged_keys(module: Module, cubes: Iterable[str], partials: Iterable[str]) -> list[str]:
-    """Return the keys of some cubes of a module, merged over none, the first, the first two of these partials, …"""
-    keys = [digest(MERGED, module.name, module_code(module), *sorted(cubes))]
+def merged_keys(instance_id: str, module: Module, cubes: Iterable[str], partials: Iterable[str]) -> list[str]:
+    """Return the keys of some cubes of a module, merged over none, the first, the first two of these partials of an
+    instance, …
+
+    Instances with the same archives share no entry, because a longer merge of one takes the place of the shorter one.
+    """
+    keys = [digest(MERGED, instance_id, module.name, module_code(module), *sorted(cubes))]
     for key in partials:
         keys.append(digest(keys[-1], key))
     return keys

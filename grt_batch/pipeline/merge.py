@@ -175,4 +175,4 @@ class MergeOrder:
 
     @cached_property
     def _prefixes(self) -> list[str]:
-        return merged_keys(self._module, self.cubes, self.keys)
+        return merged_keys(self.instance_id, self._module, self.cubes, self.keys)

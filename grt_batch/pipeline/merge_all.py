@@ -25,7 +25,7 @@ def keys_merged(context: RunContext, module: Module, inputs: Inputs) -> list[Mer
         MergedKey(
             instance_id,
             not windowed.isdisjoint(cubes),
-            merged_keys(module, cubes, [archive.partial(module) for archive in archives])[-1],
+            merged_keys(instance_id, module, cubes, [archive.partial(module) for archive in archives])[-1],
         )
         for instance_id, cubes, archives in _merges(context, module, inputs)
     ]

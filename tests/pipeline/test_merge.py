@@ -62,6 +62,17 @@ def test_a_merge_goes_on_where_the_one_before_ended(partials: tuple[Store, list[
     assert merged(store, MergeOrder("a", "tools", CUBES, tuple(keys), again=True))[0] == (keys[0],)
 
 
+def test_an_instance_keeps_its_merge_while_another_one_with_the_same_archives_grows(
+    partials: tuple[Store, list[str]],
+) -> None:
+    store, keys = partials
+    same_archives = MergeOrder("a", "tools", CUBES, tuple(keys[:2]))
+    merged(store, same_archives)
+    merged(store, MergeOrder("b", "tools", CUBES, tuple(keys[:2])))
+    merged(store, MergeOrder("b", "tools", CUBES, tuple(keys[:3])))
+    assert same_archives.merged.load(store, TOOLS) is not None
+
+
 def test_how_many_partials_are_in_memory_makes_no_difference(
     partials: tuple[Store, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
