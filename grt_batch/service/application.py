@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from grt_batch.core.config import Config
 from grt_batch.service import uploads
-from grt_batch.service.replies import Refused, http_error, refused, unforeseen
+from grt_batch.service.patience import Patience
+from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import http_error, refused, unforeseen
 from grt_batch.service.state import Service
 
 
@@ -17,6 +20,7 @@ def application(config: Config) -> Starlette:
     service = Service(config)
     app = Starlette(
         routes=routes(service),
+        middleware=[Middleware(Patience, config=config)],
         exception_handlers={Refused: refused, HTTPException: http_error, Exception: unforeseen},
     )
     app.router.redirect_slashes = False

@@ -17,10 +17,31 @@ from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, Report, rea
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-_ARCHIVE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\.(json|tar\.gz)")
+_NAME = r"[0-9]+(?:\.[0-9]+)?"
+
+
+_ARCHIVE = re.compile(rf"({_NAME})\.(json|tar\.gz)")
 
 
 METADATA = "metadata.json"
+
+
+ARCHIVES = "archives"
+"""The folder of an instance's archives, in that of the instance."""
+
+
+RECEIVING = ".receiving-"
+"""What the names of files begin with that the service has not received as a whole."""
+
+
+def is_instance_id(text: str) -> bool:
+    """Return whether a folder of this name is one of an instance."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
+def is_archive_name(text: str) -> bool:
+    """Return whether an archive can have this name."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 @dataclass(frozen=True)
@@ -119,26 +140,35 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
     return Uploads(root, tuple(instances), tuple(passed), tuple(bare))
 
 
-def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
-    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them."""
-    pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
-    metadata = InstanceMetadata()
-    inner = folder / "archives"
+def archive_files(folder: Path, passed: list[str] | None = None) -> dict[str, dict[str, os.DirEntry[str]]]:
+    """Return the files of each archive of an instance by their endings, `json` and `tar.gz`; one with both is whole.
+
+    They are `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them. What else lies there is
+    appended to `passed`, with the reason. Raises OSError.
+    """
+    found: dict[str, dict[str, os.DirEntry[str]]] = {}
+    passed = [] if passed is None else passed
+    inner = folder / ARCHIVES
     for place in (inner, folder) if inner.is_dir() else (folder,):
         for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
             label = f"{folder.name}/{printable(entry.name)}"
             if match and _is(entry, "file"):
-                if match[2] in pairs.setdefault(match[1], {}):
+                if match[2] in found.setdefault(match[1], {}):
                     passed.append(f"{label}: is in archives/ too")
-                pairs[match[1]].setdefault(match[2], entry)
-            elif entry.name == METADATA and place == folder:
-                metadata = _read_metadata(Path(entry.path))
-            elif Path(entry.path) != inner or not inner.is_dir():
+                found[match[1]].setdefault(match[2], entry)
+            elif entry.name.startswith(RECEIVING):
+                passed.append(f"{label}: is being received")
+            elif not (place == folder and (entry.name == METADATA or (entry.name == ARCHIVES and inner.is_dir()))):
                 passed.append(f"{label}: not an archive")
-    archives = [_archive(folder, name, files, deadline) for name, files in pairs.items()]
+    return found
+
+
+def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
+    files = archive_files(folder, passed)
+    archives = [_archive(folder, name, entries, deadline) for name, entries in files.items()]
     archives.sort(key=lambda archive: archive.order)
-    return Instance(folder.name, metadata, tuple(archives))
+    return Instance(folder.name, instance_metadata(folder), tuple(archives))
 
 
 def archive_at(place: Path) -> Archive:
@@ -199,7 +229,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _read_metadata(path: Path) -> InstanceMetadata:
+def instance_metadata(folder: Path) -> InstanceMetadata:
+    """Return what an instance says of itself; nothing, where it has no metadata.json."""
+    path = folder / METADATA
+    if not os.path.lexists(path):
+        return InstanceMetadata()
     raw = _read(path)
     return InstanceMetadata(problem=f"{METADATA} cannot be read") if raw is None else read_instance(raw)
 
