@@ -10,8 +10,7 @@ from starlette.routing import BaseRoute
 from grt_batch.core.config import Config
 from grt_batch.service import uploads
 from grt_batch.service.patience import Patience
-from grt_batch.service.refusals import Refused
-from grt_batch.service.replies import http_error, refused, unforeseen
+from grt_batch.service.replies import Refused, http_error, refused, unforeseen
 from grt_batch.service.state import Service
 
 

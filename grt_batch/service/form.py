@@ -7,7 +7,7 @@ from collections.abc import Callable
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 
 _MOST_HEADER_BYTES = 4096
 

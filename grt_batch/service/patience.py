@@ -8,7 +8,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from grt_batch.core.config import Config
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 
 
 class Patience:

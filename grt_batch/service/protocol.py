@@ -28,7 +28,7 @@ class Protocol(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._beginning = _Timer(self.loop, self.stall_seconds, self._give_up)
-        self._reading = _Timer(self.loop, self.stall_seconds, lambda: self.transport.abort())
+        self._reading = _Timer(self.loop, self.stall_seconds, self._abort)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
@@ -67,6 +67,9 @@ class Protocol(H11Protocol):
         """Go on: the client has read."""
         super().resume_writing()
         self._reading.stop()
+
+    def _abort(self) -> None:
+        self.transport.abort()
 
     def _watch(self) -> None:
         """Limit the time until a request begins."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.files import sync_folder
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 from grt_batch.uploads.metadata import read_report
 from grt_batch.uploads.scan import ARCHIVES, RECEIVING, archive_files, is_instance_id
 

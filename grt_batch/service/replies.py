@@ -13,9 +13,18 @@ from starlette.responses import Response
 
 from grt_batch.core.errors import printable
 from grt_batch.core.logs import logger
-from grt_batch.service.refusals import Refused
 
 _METHOD_NOT_ALLOWED = 405
+
+
+class Refused(Exception):
+    """A request that is refused: the status, and one sentence that says what to do."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
 
 
 def reply(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

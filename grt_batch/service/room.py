@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grt_batch.core.config import Config
 from grt_batch.core.wording import counted
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 from grt_batch.uploads.metadata import MOST_BYTES
 from grt_batch.uploads.scan import archive_files
 

@@ -17,7 +17,7 @@ from grt_batch.core.errors import printable
 from grt_batch.core.logs import logger
 from grt_batch.service.keys import ADMIN, KeyStore
 from grt_batch.service.penalties import Penalties
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 from grt_batch.service.room import Room
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.keys = KeyStore(config.keys_path)
+        self.keys = KeyStore(config.keys_path, config.uploads)
         self.room = Room(config)
         self.stored: list[Callable[[str, str], Awaitable[None]]] = []
         self.counts: Counter[str] = Counter()

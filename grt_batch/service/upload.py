@@ -13,7 +13,7 @@ from grt_batch.core.errors import Quarantine
 from grt_batch.service.form import Form
 from grt_batch.service.gzip_check import GzipCheck
 from grt_batch.service.receiving import Incoming, publish
-from grt_batch.service.refusals import Refused
+from grt_batch.service.replies import Refused
 from grt_batch.service.room import Place, full_disk, too_large
 from grt_batch.uploads.metadata import MOST_BYTES
 from grt_batch.uploads.scan import ARCHIVES, is_archive_name

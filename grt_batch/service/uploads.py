@@ -13,8 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
-from grt_batch.service.refusals import Refused
-from grt_batch.service.replies import reply
+from grt_batch.service.replies import Refused, reply
 from grt_batch.service.state import Service
 from grt_batch.service.upload import Upload
 from grt_batch.uploads.scan import archive_files, instance_metadata
