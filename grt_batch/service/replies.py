@@ -42,7 +42,7 @@ def told(request: Request) -> str:
     sender = [request.client.host[:60]] if request.client else []
     if hasattr(request.state, "caller"):
         sender.insert(0, request.state.caller)
-    return printable(f"{request.method} {request.url.path:.200} from {' at '.join(sender)}")
+    return printable(f"{request.method} {request.scope['path']:.200} from {' at '.join(sender)}")
 
 
 async def refused(request: Request, error: Exception) -> Response:
