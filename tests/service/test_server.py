@@ -34,6 +34,14 @@ def test_ipv6() -> None:
         pytest.skip(str(error))
 
 
+def test_uploads_need_no_library_that_computes(tmp_path: Path) -> None:
+    with opened(tmp_path / "site") as door:
+        assert door.client().upload(archive("1")).status == 200
+        loaded = Path(f"/proc/{door.process.pid}/maps").read_text()
+    assert "isal" in loaded
+    assert not [name for name in ("numpy", "numba", "llvmlite", "polars", "mpi4py", "duckdb") if f"/{name}/" in loaded]
+
+
 def test_an_upload_under_way_ends_before_the_service_does(tmp_path: Path) -> None:
     with opened(tmp_path / "site") as door:
         client = door.client()
