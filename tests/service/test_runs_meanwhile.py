@@ -28,8 +28,10 @@ def test_uploads_while_runs_publish(tmp_path: Path, database: str, run_here: Cal
         clients = [door.client() for _ in range(5)]
         assert clients[0].upload(archive("0", [1, 2])).status == 200
         replies = [
-            pool.submit(client.upload, archive(str(number), list(range(number * 10, number * 10 + number))))
-            for client in clients
+            pool.submit(
+                client.upload, archive(str(number), [1000 * place + 10 * number + job for job in range(number)])
+            )
+            for place, client in enumerate(clients, 1)
             for number in range(1, 11)
         ]
         seen, done = [], False
