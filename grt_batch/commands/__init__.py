@@ -54,6 +54,8 @@ _MODULES = {
         "files",
         "gc",
         "verify",
+        "serve",
+        "instance",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

@@ -19,7 +19,10 @@ from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, Report, rea
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-_ARCHIVE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\.(json|tar\.gz)")
+_NAME = r"[0-9]+(?:\.[0-9]+)?"
+
+
+_ARCHIVE = re.compile(rf"({_NAME})\.(json|tar\.gz)")
 
 
 METADATA = "metadata.json"
@@ -30,6 +33,24 @@ _DAY = 86_400
 
 _CLOCKS_DIFFER = 60
 """The seconds by which the clock of a file system may be ahead of this machine's without a word."""
+
+
+ARCHIVES = "archives"
+"""The folder of an instance's archives, in that of the instance."""
+
+
+RECEIVING = ".receiving-"
+"""What the names of files begin with that the service has not received as a whole."""
+
+
+def is_instance_id(text: str) -> bool:
+    """Return whether a folder of this name is one of an instance."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
+def is_archive_name(text: str) -> bool:
+    """Return whether an archive can have this name."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 @dataclass(frozen=True)
@@ -156,26 +177,35 @@ class _Clock:
             yield "a date of N.json in the future, so that they count jobs in place of archives made until then"
 
 
-def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
-    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them."""
-    pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
-    metadata = InstanceMetadata()
-    inner = folder / "archives"
+def archive_files(folder: Path, passed: list[str] | None = None) -> dict[str, dict[str, os.DirEntry[str]]]:
+    """Return the files of each archive of an instance by their endings, `json` and `tar.gz`; one with both is whole.
+
+    They are `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them. What else lies there is
+    appended to `passed`, with the reason. Raises OSError.
+    """
+    found: dict[str, dict[str, os.DirEntry[str]]] = {}
+    passed = [] if passed is None else passed
+    inner = folder / ARCHIVES
     for place in (inner, folder) if _is_folder(inner) else (folder,):
         for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
             label = f"{folder.name}/{printable(entry.name)}"
             if match and _is(entry, "file") and _is_there(entry):
-                if match[2] in pairs.setdefault(match[1], {}):
+                if match[2] in found.setdefault(match[1], {}):
                     passed.append(f"{label}: is in archives/ too")
-                pairs[match[1]].setdefault(match[2], entry)
-            elif entry.name == METADATA and place == folder:
-                metadata = _read_metadata(Path(entry.path))
-            elif Path(entry.path) != inner or not _is_folder(inner):
+                found[match[1]].setdefault(match[2], entry)
+            elif entry.name.startswith(RECEIVING):
+                passed.append(f"{label}: is being received")
+            elif not (place == folder and (entry.name == METADATA or (entry.name == ARCHIVES and _is_folder(inner)))):
                 passed.append(f"{label}: not an archive")
-    archives = [_archive(folder, name, files, clock) for name, files in pairs.items()]
+    return found
+
+
+def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
+    files = archive_files(folder, passed)
+    archives = [_archive(folder, name, entries, clock) for name, entries in files.items()]
     archives.sort(key=lambda archive: archive.order)
-    return Instance(folder.name, metadata, tuple(archives))
+    return Instance(folder.name, instance_metadata(folder), tuple(archives))
 
 
 def archive_at(place: Path) -> Archive:
@@ -237,7 +267,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _read_metadata(path: Path) -> InstanceMetadata:
+def instance_metadata(folder: Path) -> InstanceMetadata:
+    """Return what an instance says of itself; nothing, where it has no metadata.json."""
+    path = folder / METADATA
+    if not os.path.lexists(path):
+        return InstanceMetadata()
     raw = _read(path)
     return InstanceMetadata(problem=f"{METADATA} cannot be read") if raw is None else read_instance(raw)
 
