@@ -228,6 +228,32 @@ class Config:
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
 
+    on_upload: str = _key(
+        "", "service", "command", "started by grt-batch serve and watch after archives have come in (empty = nothing)"
+    )
+    on_upload_quiet_seconds: Natural = _key(
+        300, "service", "seconds", "nothing has come in for so long when on_upload starts"
+    )
+    watch_poll_seconds: Positive = _key(
+        60,
+        "service",
+        "seconds",
+        "how often grt-batch watch looks into the uploads, even where the kernel tells of no change",
+    )
+    public_after_days: Natural = _key(
+        0,
+        "service",
+        "days",
+        "raw archives of public instances are handed to everybody so long after they were made, unless metadata.json"
+        " says otherwise (0 = never)",
+    )
+    query_connections: Positive = _key(4, "service", "connections", "to the database, for questions over HTTP")
+    query_timeout_seconds: Positive = _key(30, "service", "seconds", "a question over HTTP that takes longer is ended")
+    query_page_rows: Positive = _key(10_000, "service", "rows", "the most rows of a page of an answer over HTTP")
+    query_cache_seconds: Natural = _key(
+        60, "service", "seconds", "for so long browsers and proxies may keep an answer without asking again"
+    )
+
     def quota_of(self, instance_id: str) -> int | None:
         """Return the upload quota of an instance in bytes, None if it has none."""
         return self.quotas.get(instance_id, self.quota_bytes) or None

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -141,6 +142,33 @@ def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
     return Instance(folder.name, metadata, tuple(archives))
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The two files of an archive, unread: the stamp of the tar.gz, as in `Archive`, and when either last changed."""
+
+    stamp: tuple[int, int, int]
+    changed: float
+
+
+def glance(root: Path) -> dict[tuple[str, str], Pair]:
+    """Return the pairs below `root` by instance and name, without opening a file. What cannot be read is left out."""
+    found: dict[tuple[str, str], Pair] = {}
+    for folder in _readable(root):
+        if _INSTANCE.fullmatch(folder.name) and _is(folder, "dir"):
+            files: dict[str, dict[str, os.stat_result]] = {}
+            for place in (Path(folder.path, "archives"), Path(folder.path)):
+                for entry in _readable(place):
+                    match = _ARCHIVE.fullmatch(entry.name)
+                    if match and match[2] not in files.get(match[1], {}):
+                        with suppress(OSError):
+                            files.setdefault(match[1], {})[match[2]] = entry.stat()
+            for name, stats in files.items():
+                if len(stats) == 2:
+                    changed = max(stat.st_mtime for stat in stats.values())
+                    found[folder.name, name] = Pair(_stamp(stats["tar.gz"]), changed)
+    return found
+
+
 def archive_at(place: Path) -> Archive:
     """Return the archive whose N.tar.gz or N.json is at `place`, with any instance's name. N.json may be missing.
 
@@ -180,11 +208,15 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadli
         name=name,
         tar=Path(tar.path) if tar else folder / f"{name}.tar.gz",
         bytes=stat.st_size if stat else 0,
-        stamp=(stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else (0, 0, 0),
+        stamp=_stamp(stat) if stat else (0, 0, 0),
         report=report,
         incomplete=incomplete,
         quarantine=quarantine,
     )
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _read(path: Path) -> bytes | None:
@@ -207,6 +239,14 @@ def _read_metadata(path: Path) -> InstanceMetadata:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
+
+
+def _readable(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder, none of one that is missing or cannot be read."""
+    try:
+        return _entries(folder)
+    except OSError:
+        return []
 
 
 def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:

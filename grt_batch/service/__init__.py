@@ -1,0 +1,1 @@
+"""The service: uploads taken, questions answered, archives handed out over HTTP."""
