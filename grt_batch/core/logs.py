@@ -13,7 +13,7 @@ logger = logging.getLogger("grt_batch")
 
 
 class _Formatter(logging.Formatter):
-    def __init__(self, form: str, run_id: str, rank: int, role: str) -> None:
+    def __init__(self, form: str, run_id: str, rank: int | str, role: str) -> None:
         super().__init__()
         self._json = form == "json"
         self._fields = {"run": run_id, "rank": rank, "role": role}
@@ -32,7 +32,7 @@ class _Formatter(logging.Formatter):
         return f"{moment} {record.levelname.lower()} {place}: {message}"
 
 
-def set_up(form: str, run_id: str, rank: int, role: str) -> None:
+def set_up(form: str, run_id: str, rank: int | str, role: str) -> None:
     """Send the log of this process to stderr, as `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(form, run_id, rank, role))

@@ -1,1 +1,1 @@
-"""The service: uploads taken, questions answered, archives handed out over HTTP."""
+"""The service: it takes archives from Galaxy servers and answers questions over HTTP. It never computes."""

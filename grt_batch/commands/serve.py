@@ -1,0 +1,57 @@
+"""The command that starts the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from grt_batch.commands import cli, options
+from grt_batch.core.config import load
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="TCP port, 0 for a free one.  [default: 8080]")
+@options("uploads", "database", "reports", "work", "config")
+@click.option(
+    "--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]), help="Form of the log."
+)
+@options("debug")
+def serve(
+    host: str | None,
+    port: int | None,
+    uploads: Path | None,
+    database: str | None,
+    reports: Path | None,
+    work: Path | None,
+    config_file: Path | None,
+    log_format: str,
+    debug: bool,
+) -> None:
+    """Take archives from Galaxy servers, and answer questions, over HTTP, until a signal ends it.
+
+    The address it listens on is in its log. docs/service.md explains how to set it up.
+    """
+    from grt_batch.core.errors import NoService
+    from grt_batch.core.logs import set_up
+    from grt_batch.core.work_folder import set_umask
+
+    given = {
+        "host": host,
+        "port": port,
+        "uploads": uploads,
+        "database": database,
+        "reports": reports,
+        "work": work,
+    }
+    config = load(config_file, given)
+    try:
+        from grt_batch.service import server
+        from grt_batch.service.application import application
+    except ModuleNotFoundError as error:
+        raise NoService(package=error.name) from None
+    set_up(log_format, "", "", "service")
+    set_umask(config)
+    with server.listen(config.host, config.port) as listening:
+        server.serve(application(config), listening)
