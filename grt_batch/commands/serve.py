@@ -34,8 +34,10 @@ def serve(
     The address it listens on is in its log. docs/service.md explains how to set it up.
     """
     from grt_batch.core.errors import NoService
-    from grt_batch.core.logs import set_up
+    from grt_batch.core.logs import logger, set_up
+    from grt_batch.core.wording import counted
     from grt_batch.core.work_folder import set_umask
+    from grt_batch.queries.definitions import queries_folder, read
 
     given = {
         "host": host,
@@ -46,12 +48,17 @@ def serve(
         "work": work,
     }
     config = load(config_file, given)
+    queries = read(queries_folder(config_file))
     try:
         from grt_batch.service import server
         from grt_batch.service.application import application
+        from grt_batch.service.receiving import sweep
     except ModuleNotFoundError as error:
         raise NoService(package=error.name) from None
     set_up(log_format, "", "", "service")
     set_umask(config)
     with server.listen(config.host, config.port) as listening:
-        server.serve(application(config), listening)
+        left = sweep(config.uploads)
+        if left:
+            logger.info("%s of a service that was killed removed", counted(left, "hidden file"))
+        server.serve(application(config, queries), listening, config)

@@ -236,6 +236,40 @@ class Config:
     keys_file: str = _key(
         "", "service", "file", "hashes of the instances' keys (empty = beside the uploads: their name and .keys.json)"
     )
+    trusted_proxies: tuple[Text, ...] = _key(
+        ("127.0.0.1", "::1"),
+        "service",
+        "list of addresses and networks",
+        "reverse proxies whose X-Forwarded-For says where a request comes from",
+    )
+    max_connections: Positive = _key(
+        256, "service", "connections", "the most connections at a time; each upload needs three open files"
+    )
+    stall_seconds: Positive = _key(
+        60, "service", "seconds", "a client that neither sends nor takes anything for longer is cut off"
+    )
+    slowest_bytes_per_second: Natural = _key(
+        1000, "service", "bytes per second", "an upload that is slower on average is cut off (0 = no limit)"
+    )
+    max_upload_bytes: Natural = _key(32 << 30, "service", "bytes", "a larger tar.gz is refused with 413 (0 = no limit)")
+    uploads_per_hour: Natural = _key(
+        1000, "service", "uploads", "further ones of an instance within an hour are refused with 429 (0 = no limit)"
+    )
+    min_free_bytes: Natural = _key(
+        1 << 30, "service", "bytes", "an upload that would leave less free on the disk is refused with 507"
+    )
+    enforce_quotas: bool = _key(
+        False,
+        "service",
+        "true or false",
+        "refuse uploads beyond quota_bytes and quotas with 507; otherwise instance_status only warns",
+    )
+    replace_uploads: bool = _key(
+        False,
+        "service",
+        "true or false",
+        "an upload replaces the archive of the same identifier; otherwise it is refused with 409 if it differs",
+    )
     on_upload: str = _key(
         "", "service", "command", "started by grt-batch serve and watch after archives have come in (empty = nothing)"
     )

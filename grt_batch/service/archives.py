@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -38,14 +37,14 @@ def routes(service: Service) -> list[BaseRoute]:
         caller, given = await who(service, request), once(request)
         page = Page.parse(given, PAGE_ROWS)
         wanted = _wanted({name: text for name, text in given.items() if name not in OF_PAGES})
-        rows = await asyncio.to_thread(_rows, service, caller, wanted, page)
+        rows = await service.in_thread(_rows, service, caller, wanted, page)
         more = len(rows) > page.size
         document = {"archives": rows[: page.size], "next_page": page.number + 1 if more else None}
         return reply(document, headers=_PRIVATE)
 
     async def download(request: Request) -> Response:
         caller, wanted = await who(service, request), _wanted(once(request))
-        stream, one = await asyncio.to_thread(_stream, service, caller, wanted)
+        stream, one = await service.in_thread(_stream, service, caller, wanted)
         if _has(request, "if-none-match", stream.etag):
             return Response(status_code=304, headers={"ETag": stream.etag, **_PRIVATE})
         begin, end, status = _range(request, stream)

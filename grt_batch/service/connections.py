@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -32,9 +33,9 @@ class Connections:
     """Connections in number as configured; what does not get one in time is refused."""
 
     def __init__(self, config: Config) -> None:
-        """Connect to nothing yet."""
         self._config = config
         self._turn = asyncio.Semaphore(config.query_connections)
+        self._threads = ThreadPoolExecutor(config.query_connections, "questions")
         self._idle: list[Any] = []
 
     async def ask(self, question: Callable[[Any, str], _Result], *, admin: bool = False) -> _Result:
@@ -48,7 +49,7 @@ class Connections:
         except TimeoutError:
             raise Refused(503, "Too many questions at once: ask again in a moment", _LATER) from None
         try:
-            return await asyncio.to_thread(self._ask, question, admin)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question, admin)
         finally:
             self._turn.release()
 

@@ -17,6 +17,7 @@ import msgspec
 from grt_batch.core.errors import BadKeys
 from grt_batch.core.files import sync_folder
 from grt_batch.core.logs import logger
+from grt_batch.service.instances import give_to_owner_of
 
 ADMIN = "*"
 """The instance whose keys are those of the administrators; elsewhere, too, it stands for all instances together."""
@@ -50,10 +51,14 @@ _NOBODY = [Key("", secrets.token_hex(32), "")] * MOST_KEYS
 
 
 class KeyStore:
-    """The file of the keys. Processes that read it notice what others change."""
+    """The file of the keys. Processes that read it notice what others change.
 
-    def __init__(self, file: Path) -> None:
+    What root writes belongs to the owner of `model`, the uploads folder.
+    """
+
+    def __init__(self, file: Path, model: Path) -> None:
         self.file = file
+        self._model = model
         self._stamp: tuple[int, ...] | None = None
         self._keys: dict[str, list[Key]] = {}
 
@@ -67,7 +72,7 @@ class KeyStore:
 
     def add(self, instance_id: str) -> str:
         """Give an instance one more key and return it. It is kept nowhere. Raises BadKeys."""
-        text = secrets.token_urlsafe(_KEY_BYTES)
+        text = f"grt_{secrets.token_urlsafe(_KEY_BYTES)}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._changing() as keys:
             own = keys.setdefault(instance_id, [])
@@ -115,7 +120,7 @@ class KeyStore:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 keys = _read(self.file)
                 yield keys
-                _write(self.file, keys)
+                _write(self.file, keys, self._model)
         except OSError as error:
             raise BadKeys(file=self.file, what=error.strerror or error) from None
 
@@ -145,11 +150,12 @@ def _read(file: Path) -> dict[str, list[Key]]:
         raise BadKeys(file=file, what=error) from None
 
 
-def _write(file: Path, keys: dict[str, list[Key]]) -> None:
+def _write(file: Path, keys: dict[str, list[Key]], model: Path) -> None:
     """Replace the file as a whole, readable to its owner alone."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(opened, "wb") as out:
+        give_to_owner_of(model, out.fileno())
         out.write(msgspec.json.format(msgspec.json.encode(_File(keys)), indent=1))
         out.flush()
         os.fsync(out.fileno())

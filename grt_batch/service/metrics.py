@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,8 +21,8 @@ from grt_batch.uploads.scan import archive_at, glance
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-UPLOAD = "upload"
-"""The endpoint that takes archives."""
+REFUSED = "refused_"
+"""What the count of refused uploads has before their status."""
 
 
 Labels = tuple[tuple[str, str], ...]
@@ -47,51 +46,19 @@ class Family:
         return "".join(f"{line}\n" for line in lines)
 
 
-class Counts:
-    """What the service has counted since it started."""
+class Requests:
+    """The requests that were answered since the service started, by endpoint and status."""
 
     def __init__(self) -> None:
-        """Everything is 0."""
         self.started = time.time()
-        self._lock = threading.Lock()
-        self._requests: Counter[tuple[str, int]] = Counter()
-        self._uploads = self._bytes = 0
-
-    def request(self, endpoint: str, status: int) -> None:
-        """Count an answer."""
-        with self._lock:
-            self._requests[endpoint, status] += 1
-
-    def upload(self, size: int) -> None:
-        """Count an archive that was stored, with the bytes of its tar.gz."""
-        with self._lock:
-            self._uploads += 1
-            self._bytes += size
-
-    def families(self) -> Iterator[Family]:
-        """Yield what was counted."""
-        with self._lock:
-            requests, uploads, size = dict(self._requests), self._uploads, self._bytes
-        prefix = "grt_batch_service"
-        yield Family(f"{prefix}_start_time_seconds", "gauge", "Start of the service, Unix time.", {(): self.started})
-        answered = {_pairs(endpoint=endpoint, code=str(code)): count for (endpoint, code), count in requests.items()}
-        yield Family(f"{prefix}_requests_total", "counter", "Requests answered.", answered)
-        yield Family(f"{prefix}_uploads_total", "counter", "Archives received and stored.", {(): uploads})
-        yield Family(f"{prefix}_upload_bytes_total", "counter", "Size of the archives received.", {(): size})
-        refused: dict[Labels, float] = {
-            _pairs(code=str(code)): count
-            for (endpoint, code), count in requests.items()
-            if endpoint == UPLOAD and code >= 400
-        }
-        yield Family(f"{prefix}_uploads_refused_total", "counter", "Uploads refused.", refused or {(): 0})
+        self.answered: Counter[tuple[str, int]] = Counter()
 
 
 class Counted:
     """The application, with its answers counted by endpoint."""
 
-    def __init__(self, app: ASGIApp, counts: Counts) -> None:
-        """Count the answers of `app`."""
-        self._app, self._counts = app, counts
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+        self._app, self._requests = app, requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -103,7 +70,7 @@ class Counted:
             if message["type"] == "http.response.start":
                 # The router enters the endpoint; of an address without one there are too many to tell apart.
                 endpoint = getattr(scope.get("endpoint"), "__name__", "none")
-                self._counts.request(endpoint, message["status"])
+                self._requests.answered[endpoint, message["status"]] += 1
             await send(message)
 
         await self._app(scope, receive, counted)
@@ -113,7 +80,6 @@ class Newest:
     """When the newest archive of each instance was made, read again only where another one has come."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
         self._known: dict[Path, tuple[object, float]] = {}
 
     def seconds(self, uploads: Path) -> dict[str, float]:
@@ -134,11 +100,14 @@ class Newest:
         return self._known[place][1]
 
 
-def rendered(config: Config, counts: Counts, ended: Ended | None, newest: Mapping[str, float]) -> str:
-    """Return all metrics as text."""
+def rendered(
+    config: Config, requests: Requests, uploads: Mapping[str, int], ended: Ended | None, newest: Mapping[str, float]
+) -> str:
+    """Return all metrics as text. `uploads` are counts by what became of them, and the `bytes` that were stored."""
     families = [
         Family("grt_batch_build_info", "gauge", "Version of the program.", {_pairs(version=__version__): 1}),
-        *counts.families(),
+        *_of_requests(requests),
+        *_of_uploads(uploads),
         *_of_command(ended),
         *_of_run(config.reports),
         Family(
@@ -149,6 +118,29 @@ def rendered(config: Config, counts: Counts, ended: Ended | None, newest: Mappin
         ),
     ]
     return "".join(map(str, families))
+
+
+def _of_requests(requests: Requests) -> Iterator[Family]:
+    start: dict[Labels, float] = {(): requests.started}
+    yield Family("grt_batch_service_start_time_seconds", "gauge", "Start of the service, Unix time.", start)
+    answered = {
+        _pairs(endpoint=endpoint, code=str(code)): count for (endpoint, code), count in requests.answered.items()
+    }
+    yield Family("grt_batch_service_requests_total", "counter", "Requests answered.", answered)
+
+
+def _of_uploads(uploads: Mapping[str, int]) -> Iterator[Family]:
+    prefix = "grt_batch_service"
+    for name, count, doc in (
+        ("uploads", "stored", "Archives received and stored."),
+        ("uploads_repeated", "repeated", "Archives received that were there."),
+        ("upload_bytes", "bytes", "Size of the archives stored."),
+    ):
+        yield Family(f"{prefix}_{name}_total", "counter", doc, {(): uploads.get(count, 0)})
+    refused = {
+        _pairs(code=name.removeprefix(REFUSED)): count for name, count in uploads.items() if name.startswith(REFUSED)
+    }
+    yield Family(f"{prefix}_uploads_refused_total", "counter", "Uploads refused.", refused)
 
 
 def _of_command(ended: Ended | None) -> Iterator[Family]:

@@ -33,7 +33,6 @@ class Schedule:
     """When a command is to start: a quiet time after what was noticed last. All times are seconds of one clock."""
 
     def __init__(self, quiet_seconds: float) -> None:
-        """Nothing is due at first."""
         self.due: float | None = None
         self._quiet = quiet_seconds
         self._first: float | None = None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from grt_batch.core.errors import printable
 from grt_batch.core.logs import logger
+
+_METHOD_NOT_ALLOWED = 405
 
 
 class Refused(Exception):
@@ -33,19 +37,31 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
     return reply({"state": "error", "message": message}, status, headers)
 
 
-async def refused(_: Request, error: Exception) -> Response:
+def told(request: Request) -> str:
+    """Return the method, the path and the address of a request for the log."""
+    address = request.client.host if request.client else "?"
+    return printable(f"{request.method} {request.url.path:.200} from {address:.60}")
+
+
+async def refused(request: Request, error: Exception) -> Response:
     """Answer a Refused."""
-    assert isinstance(error, Refused)
-    return refusal(error.status, error.message, error.headers)
+    refused = cast(Refused, error)
+    logger.warning("%s: refused with %d: %s", told(request), refused.status, refused.message)
+    return refusal(refused.status, refused.message, refused.headers)
 
 
-async def http_error(_: Request, error: Exception) -> Response:
+async def http_error(request: Request, error: Exception) -> Response:
     """Answer an error of the framework: no such address, or another method."""
-    assert isinstance(error, HTTPException)
-    return refusal(error.status_code, error.detail, error.headers)
+    found = cast(HTTPException, error)
+    message = found.detail
+    if found.status_code == _METHOD_NOT_ALLOWED:
+        message = f"{request.method} is not allowed here; use {(found.headers or {}).get('Allow', 'another method')}"
+    return refusal(found.status_code, message, found.headers)
 
 
 async def unforeseen(request: Request, error: Exception) -> Response:
     """Answer an error of the program."""
-    logger.error("%s %r failed: %s: %s", request.method, request.url.path, type(error).__name__, error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} at {place.filename}:{place.lineno}: {error}"
+    logger.error("%s failed: %s", told(request), printable(what))
     return refusal(500, "The service failed; its log says why")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,8 +12,16 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotListen
 from grt_batch.core.logs import logger
+from grt_batch.service.protocol import MOST_HEADER_BYTES, Protocol
+
+_BACKLOG = 1024
+
+
+_END_SECONDS = 30
+"""Seconds that requests have to end after a signal."""
 
 
 class _Server(uvicorn.Server):
@@ -33,14 +42,31 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises CannotListen."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotListen(host=host, port=port, what=error.strerror or error) from None
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
+def serve(app: ASGIApp, listening: socket.socket, settings: Config) -> None:
     """Answer requests until a signal ends the process."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none")
+    for name in ("uvicorn", "python_multipart"):
+        # What they have to say is in this program's own words already.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    limits = {"stall_seconds": settings.stall_seconds, "most_connections": settings.max_connections}
+    protocol = type("Protocol", (Protocol,), limits)
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+        timeout_graceful_shutdown=_END_SECONDS,
+        backlog=_BACKLOG,
+    )
     host, port = listening.getsockname()[:2]
     logger.info("listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     asyncio.run(_Server(config).serve(sockets=[listening]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,10 +18,31 @@ from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, Report, rea
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-_ARCHIVE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\.(json|tar\.gz)")
+_NAME = r"[0-9]+(?:\.[0-9]+)?"
+
+
+_ARCHIVE = re.compile(rf"({_NAME})\.(json|tar\.gz)")
 
 
 METADATA = "metadata.json"
+
+
+ARCHIVES = "archives"
+"""The folder of an instance's archives, in that of the instance."""
+
+
+RECEIVING = ".receiving-"
+"""What the names of files begin with that the service has not received as a whole."""
+
+
+def is_instance_id(text: str) -> bool:
+    """Return whether a folder of this name is one of an instance."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
+def is_archive_name(text: str) -> bool:
+    """Return whether an archive can have this name."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 @dataclass(frozen=True)
@@ -120,26 +141,35 @@ def scan(root: Path, *, settle_seconds: int = 0, only: tuple[str, ...] = (), now
     return Uploads(root, tuple(instances), tuple(passed), tuple(bare))
 
 
-def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
-    """Read one instance: `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them."""
-    pairs: dict[str, dict[str, os.DirEntry[str]]] = {}
-    metadata = InstanceMetadata()
-    inner = folder / "archives"
+def archive_files(folder: Path, passed: list[str] | None = None) -> dict[str, dict[str, os.DirEntry[str]]]:
+    """Return the files of each archive of an instance by their endings, `json` and `tar.gz`; one with both is whole.
+
+    They are `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them. What else lies there is
+    appended to `passed`, with the reason. Raises OSError.
+    """
+    found: dict[str, dict[str, os.DirEntry[str]]] = {}
+    passed = [] if passed is None else passed
+    inner = folder / ARCHIVES
     for place in (inner, folder) if inner.is_dir() else (folder,):
         for entry in _entries(place):
             match = _ARCHIVE.fullmatch(entry.name)
             label = f"{folder.name}/{printable(entry.name)}"
             if match and _is(entry, "file"):
-                if match[2] in pairs.setdefault(match[1], {}):
+                if match[2] in found.setdefault(match[1], {}):
                     passed.append(f"{label}: is in archives/ too")
-                pairs[match[1]].setdefault(match[2], entry)
-            elif entry.name == METADATA and place == folder:
-                metadata = _read_metadata(Path(entry.path))
-            elif Path(entry.path) != inner or not inner.is_dir():
+                found[match[1]].setdefault(match[2], entry)
+            elif entry.name.startswith(RECEIVING):
+                passed.append(f"{label}: is being received")
+            elif not (place == folder and (entry.name == METADATA or (entry.name == ARCHIVES and inner.is_dir()))):
                 passed.append(f"{label}: not an archive")
-    archives = [_archive(folder, name, files, deadline) for name, files in pairs.items()]
+    return found
+
+
+def _instance(folder: Path, deadline: float, passed: list[str]) -> Instance:
+    files = archive_files(folder, passed)
+    archives = [_archive(folder, name, entries, deadline) for name, entries in files.items()]
     archives.sort(key=lambda archive: archive.order)
-    return Instance(folder.name, metadata, tuple(archives))
+    return Instance(folder.name, instance_metadata(folder), tuple(archives))
 
 
 @dataclass(frozen=True)
@@ -153,20 +183,27 @@ class Pair:
 def glance(root: Path) -> dict[tuple[str, str], Pair]:
     """Return the pairs below `root` by instance and name, without opening a file. What cannot be read is left out."""
     found: dict[tuple[str, str], Pair] = {}
-    for folder in _readable(root):
-        if _INSTANCE.fullmatch(folder.name) and _is(folder, "dir"):
-            files: dict[str, dict[str, os.stat_result]] = {}
-            for place in (Path(folder.path, "archives"), Path(folder.path)):
-                for entry in _readable(place):
-                    match = _ARCHIVE.fullmatch(entry.name)
-                    if match and match[2] not in files.get(match[1], {}):
-                        with suppress(OSError):
-                            files.setdefault(match[1], {})[match[2]] = entry.stat()
-            for name, stats in files.items():
-                if len(stats) == 2:
-                    changed = max(stat.st_mtime for stat in stats.values())
-                    found[folder.name, name] = Pair(_stamp(stats["tar.gz"]), changed)
+    for folder in _folders(root):
+        files: Mapping[str, Mapping[str, os.DirEntry[str]]] = {}
+        with suppress(OSError):
+            files = archive_files(folder)
+        for name, both in files.items():
+            with suppress(OSError):
+                if len(both) > 1:
+                    found[folder.name, name] = _pair(both)
     return found
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return the folders of instances, none where they cannot be read."""
+    with suppress(OSError):
+        return [Path(entry.path) for entry in _entries(root) if is_instance_id(entry.name) and _is(entry, "dir")]
+    return []
+
+
+def _pair(files: Mapping[str, os.DirEntry[str]]) -> Pair:
+    stats = {ending: entry.stat() for ending, entry in files.items()}
+    return Pair(_stamp(stats["tar.gz"]), max(stat.st_mtime for stat in stats.values()))
 
 
 def archive_at(place: Path) -> Archive:
@@ -231,7 +268,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _read_metadata(path: Path) -> InstanceMetadata:
+def instance_metadata(folder: Path) -> InstanceMetadata:
+    """Return what an instance says of itself; nothing, where it has no metadata.json."""
+    path = folder / METADATA
+    if not os.path.lexists(path):
+        return InstanceMetadata()
     raw = _read(path)
     return InstanceMetadata(problem=f"{METADATA} cannot be read") if raw is None else read_instance(raw)
 
@@ -239,14 +280,6 @@ def _read_metadata(path: Path) -> InstanceMetadata:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
-
-
-def _readable(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder, none of one that is missing or cannot be read."""
-    try:
-        return _entries(folder)
-    except OSError:
-        return []
 
 
 def _is(entry: os.DirEntry[str], kind: Literal["dir", "file"]) -> bool:

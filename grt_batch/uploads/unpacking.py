@@ -30,6 +30,15 @@ class Limits:
     max_ratio: int = 0
     max_line_bytes: int = 64 << 20
 
+    def check(self, packed: int, text: int) -> None:
+        """Raise Quarantine where so many bytes of a gzip file unpack to so many of text."""
+        most = self.max_archive_bytes
+        if most and text > most:
+            raise Quarantine(f"it unpacks to more than {counted(most, 'byte')}")
+        most = self.max_ratio * packed
+        if most and text > max(most, _FREE_BYTES):
+            raise Quarantine(f"it unpacks to more than {counted(self.max_ratio, 'time')} its size")
+
 
 class Gunzip(RawIOBase):
     """The unpacked stream of a gzip file. It hashes the file and stops at the limits."""
@@ -74,12 +83,7 @@ class Gunzip(RawIOBase):
     def _unpack(self, count: int) -> None:
         self.text_bytes += count
         self._clock.count(Stage.GUNZIP, count)
-        most = self._limits.max_archive_bytes
-        if most and self.text_bytes > most:
-            raise Quarantine(f"it unpacks to more than {counted(most, 'byte')}")
-        most = self._limits.max_ratio * self.bytes_read
-        if most and self.text_bytes > max(most, _FREE_BYTES):
-            raise Quarantine(f"it unpacks to more than {counted(self._limits.max_ratio, 'time')} its size")
+        self._limits.check(self.bytes_read, self.text_bytes)
 
     def drain(self) -> str:
         """Read the rest after the tar's end, so that gzip checks its checksum, and return the file's sha256."""

@@ -1,0 +1,119 @@
+"""The files of an archive that is received: hidden until they are whole, then renamed, so that a run sees both or none.
+
+Everything here blocks, and is called in threads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from grt_batch.core.digest import file_sha256
+from grt_batch.core.errors import Quarantine
+from grt_batch.core.files import sync_folder
+from grt_batch.service.replies import Refused
+from grt_batch.uploads.metadata import read_report
+from grt_batch.uploads.scan import ARCHIVES, RECEIVING, archive_files, is_instance_id
+
+
+class Incoming:
+    """A file that is written under a hidden name, and hashed on the way.
+
+    It stays locked while this process writes it. What has such a name and no lock is left of a service that was killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{RECEIVING}{secrets.token_hex(8)}"
+        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b", buffering=0)
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of what is written so far."""
+        return self._hash.hexdigest()
+
+    def write(self, data: memoryview) -> None:
+        """Append bytes. Raises OSError."""
+        self._hash.update(data)
+        self.size += len(data)
+        while data:
+            data = data[self._file.write(data) :]
+
+    def content(self) -> bytes:
+        """Return all that is written; for small files. Raises OSError."""
+        return os.pread(self._file.fileno(), self.size, 0)
+
+    def sync(self) -> None:
+        """Wait until the content is on the disk. Raises OSError."""
+        os.fsync(self._file.fileno())
+
+    def same_as(self, path: Path) -> bool:
+        """Return whether another file has the same content."""
+        return path.stat().st_size == self.size and file_sha256(path) == self.sha256
+
+    def close(self) -> None:
+        """Close the file, and remove it where it has not been renamed."""
+        # Removed under its lock: a service that starts in this moment finds either a lock or nothing.
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace: bool) -> bool:
+    """Give both files of an archive their names, in the folder of an instance, and return True once the disk has them.
+
+    Return False where the archive is there already, with the same content. Raise Refused where N.json is bad, does not
+    belong to N.tar.gz, or another content is there and may not be replaced; and OSError.
+    """
+    try:
+        report = read_report(meta.content(), name)
+    except Quarantine as error:
+        raise Refused(400, f"{error.reason}; nothing was kept") from None
+    if report.sha256 not in (None, data.sha256):
+        raise Refused(400, f"The sha256 of {name}.tar.gz is not the report_hash of {name}.json; send it again")
+    for file in (data, meta):
+        file.sync()
+    old = {ending: Path(entry.path) for ending, entry in archive_files(folder).get(name, {}).items()}
+    if len(old) > 1:
+        if data.same_as(old["tar.gz"]) and meta.same_as(old["json"]):
+            return False
+        if not replace:
+            raise Refused(409, f"There is an archive {name} with another content; give this one another identifier")
+    place = folder / ARCHIVES
+    if "json" in old:
+        # The old N.json would not belong to the new N.tar.gz.
+        old["json"].unlink()
+        sync_folder(place)
+    for file, ending in ((data, "tar.gz"), (meta, "json")):
+        file.path.rename(place / f"{name}.{ending}")
+        sync_folder(place)
+    return True
+
+
+def sweep(uploads: Path) -> int:
+    """Remove what killed services have left below the uploads folder, and return how many files."""
+    return sum(_remove_unlocked(path) for path in _hidden(uploads))
+
+
+def _hidden(uploads: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        for folder in uploads.iterdir():
+            if is_instance_id(folder.name):
+                yield from (folder / ARCHIVES).glob(f"{RECEIVING}*")
+
+
+def _remove_unlocked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:
+        return False
+    return True
