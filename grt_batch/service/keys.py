@@ -102,6 +102,11 @@ class KeyStore:
             right |= hmac.compare_digest(known.sha256, shown)
         return instance_id if right else None
 
+    def claimed(self, header: str | None) -> str | None:
+        """Return the instance that a header names, None where no such instance has keys."""
+        instance_id = (header or "").partition(":")[0]
+        return instance_id if instance_id in self._keys else None
+
     def _refresh(self) -> None:
         """Read the file again if it has changed. One that cannot be read changes nothing."""
         try:

@@ -69,8 +69,9 @@ class Service:
         header = request.headers.get("authorization")
         instance_id = self.keys.authenticate(header)
         if instance_id is None:
-            claimed = printable((header or "").partition(":")[0][:64])
-            logger.warning("wrong key %d from %s for %r", self._penalties.note(address), printable(address), claimed)
+            # An id that nobody has is not logged: it may be a key that was written in its place.
+            claimed = self.keys.claimed(header) or "an unknown instance"
+            logger.warning("wrong key %d from %s for %s", self._penalties.note(address), printable(address), claimed)
             raise Refused(400, "Bad authentication credentials")
         self._penalties.forgive(address)
         return instance_id
