@@ -38,7 +38,7 @@ def fetch(
     2024-01-31), state (published, quarantined, new; several with commas). What is there already stays.
     """
     from grt_batch.service.fetching import fetch_from_folder, fetch_from_service
-    from grt_batch.service.selection import Filter, held
+    from grt_batch.service.selection import Filter, Selection
 
     given = _given(words)
     wanted = Filter.parse(given)
@@ -49,7 +49,7 @@ def fetch(
     elif key_file is not None:
         raise BadArguments(command="fetch", what="--key-file is for a --url")
     else:
-        done = fetch_from_folder(held(config, wanted), target)
+        done = fetch_from_folder(Selection(config).held(wanted), target)
     if not done.archives + done.before:
         raise NothingToRead(folder=Path(url) if url else config.uploads, what="no archive passes the filter")
     before = f"; {counted(done.before, 'archive')} had been there" if done.before else ""

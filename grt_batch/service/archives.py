@@ -16,7 +16,7 @@ from grt_batch.service.keys import ADMIN
 from grt_batch.service.queries import get, once, who
 from grt_batch.service.questions import OF_PAGES, Page
 from grt_batch.service.replies import Refused, reply
-from grt_batch.service.selection import Filter, Held, held
+from grt_batch.service.selection import Filter, Held, Selection
 from grt_batch.service.state import Service
 from grt_batch.service.tar_stream import Changed, TarStream
 
@@ -32,26 +32,26 @@ _PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 def routes(service: Service) -> list[BaseRoute]:
     """Return the routes of the archives."""
+    selection = Selection(service.config)
 
     async def archive_list(request: Request) -> Response:
         caller, given = await who(service, request), once(request)
         page = Page.parse(given, PAGE_ROWS)
         wanted = _wanted({name: text for name, text in given.items() if name not in OF_PAGES})
-        rows = await service.in_thread(_rows, service, caller, wanted, page)
+        rows = await service.in_thread(_rows, selection, caller, wanted, page)
         more = len(rows) > page.size
         document = {"archives": rows[: page.size], "next_page": page.number + 1 if more else None}
         return reply(document, headers=_PRIVATE)
 
     async def download(request: Request) -> Response:
         caller, wanted = await who(service, request), _wanted(once(request))
-        stream, one = await service.in_thread(_stream, service, caller, wanted)
+        stream, name = await service.in_thread(_stream, selection, caller, wanted)
         if _has(request, "if-none-match", stream.etag):
             return Response(status_code=304, headers={"ETag": stream.etag, **_PRIVATE})
         begin, end, status = _range(request, stream)
-        name = f"{one.archive.instance_id}.{one.archive.name}" if one else "archives"
         headers = {
             "Content-Length": str(end - begin),
-            "Content-Disposition": f'attachment; filename="{name}.tar"',
+            "Content-Disposition": f'attachment; filename="{name}"',
             "Accept-Ranges": "bytes",
             "ETag": stream.etag,
             **({"Content-Range": f"bytes {begin}-{end - 1}/{stream.size}"} if status == 206 else {}),
@@ -69,36 +69,35 @@ def _wanted(given: Mapping[str, str]) -> Filter:
         raise Refused(400, str(error)) from None
 
 
-def _allowed(service: Service, caller: str | None, wanted: Filter) -> Iterator[Held]:
+def _allowed(selection: Selection, caller: str | None, wanted: Filter) -> Iterator[Held]:
     """Yield the archives that a caller may have: an instance its own, an administrator all, everybody the public ones.
 
     What a caller may not have does not exist for him.
     """
     try:
-        for found in held(service.config, wanted):
-            if found.public or caller in (ADMIN, found.archive.instance_id):
-                yield found
+        yield from selection.held(wanted, lambda instance_id: caller in (ADMIN, instance_id))
     except NothingToRead as error:
         logger.error("%s", error)
         raise Refused(503, "The archives cannot be read now: try again later") from None
 
 
-def _rows(service: Service, caller: str | None, wanted: Filter, page: Page) -> list[dict[str, object]]:
+def _rows(selection: Selection, caller: str | None, wanted: Filter, page: Page) -> list[dict[str, object]]:
     """Return the rows of a page, and one more if there is another."""
-    rows = islice(_allowed(service, caller, wanted), page.begin, page.begin + page.size + 1)
+    rows = islice(_allowed(selection, caller, wanted), page.begin, page.begin + page.size + 1)
     return [found.as_json() for found in rows]
 
 
-def _stream(service: Service, caller: str | None, wanted: Filter) -> tuple[TarStream, Held | None]:
-    """Return the tar of the archives that match, and the archive if it is one. Raises Refused."""
-    found = [one for one in _allowed(service, caller, wanted) if one.files]
+def _stream(selection: Selection, caller: str | None, wanted: Filter) -> tuple[TarStream, str]:
+    """Return the tar of the archives that match, and its name. Raises Refused."""
+    found = [one for one in _allowed(selection, caller, wanted) if one.files]
     if not found:
         raise Refused(404, "There is no such archive, or it is not yours")
     try:
-        return TarStream(file for one in found for file in one.files), found[0] if len(found) == 1 else None
+        stream = TarStream(file for one in found for file in one.files)
     except OSError as error:
         logger.error("an archive cannot be read: %s", error)
         raise Refused(503, "An archive cannot be read now: try again later") from None
+    return stream, f"{found[0].instance_id}.{found[0].name}.tar" if len(found) == 1 else "archives.tar"
 
 
 def _range(request: Request, stream: TarStream) -> tuple[int, int, int]:

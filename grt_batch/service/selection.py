@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import BadFilter, NothingToRead
+from grt_batch.core.errors import BadFilter, Quarantine
+from grt_batch.core.logs import logger
 from grt_batch.ledger.ledger import utc
 from grt_batch.pipeline.keys import load_account
-from grt_batch.pipeline.plan import mismatch
+from grt_batch.store.archive_index import FILE as INDEX
 from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive
 from grt_batch.store.store import Store
-from grt_batch.uploads.metadata import InstanceMetadata
-from grt_batch.uploads.scan import Archive, scan
+from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, read_report
+from grt_batch.uploads.scan import ARCHIVES, archive_files, instance_folders, instance_metadata, stamp_of
 
 STATES = ("published", "quarantined", "incomplete", "new")
 """The states of the table `archive`; `new` is what no run has published yet."""
@@ -25,6 +29,9 @@ STATES = ("published", "quarantined", "incomplete", "new")
 
 PUBLIC_AFTER_DAYS = "public_after_days"
 """The key of metadata.json, and of the configuration."""
+
+
+_IN_ORDER = ("tar.gz", "json")
 
 
 _LATEST = Decimal(253402300799)
@@ -62,7 +69,7 @@ class Filter:
         """Return whether an archive passes."""
         day = held.generated.date()
         return (
-            self.archive in (None, held.archive.name)
+            self.archive in (None, held.name)
             and (self.first is None or day >= self.first)
             and (self.last is None or day <= self.last)
             and (self.states is None or held.state in self.states)
@@ -81,92 +88,152 @@ FILTER = {
 
 @dataclass(frozen=True)
 class Held:
-    """An archive in the uploads: its state, when it was made (UTC), and whether everybody may have it."""
+    """An archive in the uploads: its state, when it was made (UTC), and whether everybody may have it.
 
-    archive: Archive
+    `files` are its names in a folder of uploads, and where they are; none of an archive that lacks one. N.json comes
+    last: whoever unpacks them while a run reads never shows it half a pair.
+    """
+
+    instance_id: str
+    name: str
     state: str
     generated: datetime
+    bytes: int
+    sha256: str | None
     public: bool
-
-    @property
-    def files(self) -> tuple[tuple[str, Path], ...]:
-        """Return the names in a folder of uploads, and where the files are; none of an archive that lacks one.
-
-        N.json comes last: whoever unpacks them while a run reads never shows it half a pair.
-        """
-        if self.state == "incomplete":
-            return ()
-        name, folder = self.archive.name, f"{self.archive.instance_id}/archives"
-        files = (self.archive.tar, self.archive.tar.with_name(f"{name}.json"))
-        return tuple((f"{folder}/{file.name}", file) for file in files)
+    files: tuple[tuple[str, Path], ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return what a list says of it."""
-        report = self.archive.report
         return {
-            "instance": self.archive.instance_id,
-            "archive": self.archive.name,
+            "instance": self.instance_id,
+            "archive": self.name,
             "generated": f"{self.generated.isoformat(timespec='seconds')}Z",
-            "bytes": self.archive.bytes,
+            "bytes": self.bytes,
             "state": self.state,
-            "sha256": report.sha256 if report else None,
+            "sha256": self.sha256,
         }
 
 
-def held(config: Config, wanted: Filter, today: date | None = None) -> Iterator[Held]:
-    """Yield the archives that pass, by instance, oldest first.
+class _Said(NamedTuple):
+    """What an N.json says, as far as a list needs it. A `bad` one cannot be read."""
 
-    Raises NothingToRead where there is no folder of uploads.
+    generated: Decimal | None = None
+    sha256: str | None = None
+    bad: bool = False
+
+
+_Stamp = tuple[int, int, int]
+
+
+class Selection:
+    """The archives in the uploads of a configuration.
+
+    What N.json and the index of the last run say is remembered as long as these files stay as they are.
     """
-    try:
-        uploads = scan(config.uploads, settle_seconds=config.settle_seconds, only=_only(wanted))
-    except NothingToRead:
-        if config.uploads.is_dir():
-            return
-        raise
-    today = today or datetime.now(UTC).date()
-    known = {
-        instance_id: archives
-        for own, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances()
-        if own
-    }
-    store = Store(config.work / "store")
-    for instance in uploads.instances:
-        for archive in instance.archives:
-            state = _state(archive, known.get(instance.instance_id, {}).get(archive.name), store)
-            made = _made(archive)
-            found = Held(archive, state, made, state == "published" and _public(instance.metadata, made, config, today))
-            if wanted.takes(found):
-                yield found
 
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._store = Store(config.work / "store")
+        self._said: dict[str, tuple[_Stamp, _Said]] = {}
+        self._index: tuple[_Stamp | None, dict[str, Mapping[str, IndexedArchive]]] = None, {}
 
-def _only(wanted: Filter) -> tuple[str, ...]:
-    return () if wanted.instance is None else (wanted.instance,)
+    def held(
+        self, wanted: Filter, own: Callable[[str], bool] = lambda _: True, today: date | None = None
+    ) -> Iterator[Held]:
+        """Yield the archives that pass, by instance, oldest first: all of those instances for which `own` is true, and
+        of others what everybody may have.
 
+        Raises NothingToRead where there is no folder of uploads.
+        """
+        today, known = today or datetime.now(UTC).date(), self._known()
+        for folder in instance_folders(self._config.uploads):
+            if wanted.instance in (None, folder.name):
+                metadata, is_own = instance_metadata(folder), own(folder.name)
+                if is_own or metadata.public:
+                    days = self._days(metadata)
+                    for one in self._of_instance(folder, known.get(folder.name, {}), days, today):
+                        if (is_own or one.public) and wanted.takes(one):
+                            yield one
 
-def _state(archive: Archive, known: IndexedArchive | None, store: Store) -> str:
-    if archive.incomplete:
-        return "incomplete"
-    if archive.quarantine:
-        return "quarantined"
-    if known is None or known.stamp != archive.stamp:
-        return "new"
-    if known.document is not None:
-        return "published"
-    account = load_account(store, known.key)
-    return "quarantined" if account and mismatch(archive, account) else "new"
+    def _known(self) -> Mapping[str, Mapping[str, IndexedArchive]]:
+        """Return what the last runs have read, by instance and archive."""
+        index = self._config.work / INDEX
+        stamp = stamp_of(index.stat()) if index.exists() else None
+        if self._index[0] != stamp or stamp is None:
+            instances = ArchiveIndex(self._config.work, self._config.uploads).instances()
+            self._index = stamp, {name: archives for own, name, archives in instances if own}
+        return self._index[1]
 
+    def _days(self, metadata: InstanceMetadata) -> int | None:
+        """Return after how many days the archives of an instance are for everybody, None for never."""
+        days = metadata.other.get(PUBLIC_AFTER_DAYS, self._config.public_after_days)
+        return days if metadata.public and type(days) is int and days > 0 else None
 
-def _made(archive: Archive) -> datetime:
-    return utc(min(archive.order[0], _LATEST))
+    def _of_instance(
+        self, folder: Path, known: Mapping[str, IndexedArchive], days: int | None, today: date
+    ) -> list[Held]:
+        """Return the archives of an instance, oldest first."""
+        found: list[tuple[tuple[Decimal, Decimal, str], Held]] = []
+        try:
+            archives = archive_files(folder)
+        except OSError as error:
+            logger.warning("the archives of %s cannot be read: %s", folder.name, error)
+            archives = {}
+        for name, files in archives.items():
+            # It may go or be replaced in this moment.
+            with suppress(OSError):
+                found.append(self._archive(folder, name, files, known.get(name), days, today))
+        return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
+    def _archive(
+        self,
+        folder: Path,
+        name: str,
+        files: Mapping[str, os.DirEntry[str]],
+        known: IndexedArchive | None,
+        days: int | None,
+        today: date,
+    ) -> tuple[tuple[Decimal, Decimal, str], Held]:
+        stats = {ending: entry.stat() for ending, entry in files.items()}
+        said = self._reading(name, Path(files["json"].path), stats["json"]) if "json" in files else _Said(bad=True)
+        state = self._state(stats, said, known)
+        number = Decimal(name)
+        order = (number if said.generated is None else said.generated, number, name)
+        made = utc(min(order[0], _LATEST))
+        public = state == "published" and days is not None and (today - made.date()).days >= days
+        whole = _IN_ORDER if state != "incomplete" else ()
+        places = tuple((f"{folder.name}/{ARCHIVES}/{name}.{ending}", Path(files[ending].path)) for ending in whole)
+        size = stats["tar.gz"].st_size if "tar.gz" in stats else 0
+        return order, Held(folder.name, name, state, made, size, said.sha256, public, places)
 
-def _public(metadata: InstanceMetadata, made: datetime, config: Config, today: date) -> bool:
-    """Return whether the time is over in which an archive is the instance's own. That of others never ends."""
-    days = metadata.other.get(PUBLIC_AFTER_DAYS, config.public_after_days)
-    if not metadata.public or type(days) is not int or days <= 0:
-        return False
-    return (today - made.date()).days >= days
+    def _reading(self, name: str, path: Path, stat: os.stat_result) -> _Said:
+        """Return what an N.json says."""
+        stamp = stamp_of(stat)
+        before = self._said.get(str(path))
+        if before is None or before[0] != stamp:
+            try:
+                with path.open("rb") as file:
+                    report = read_report(file.read(MOST_BYTES + 1), name)
+                said = _Said(report.generated, report.sha256)
+            except Quarantine:
+                said = _Said(bad=True)
+            before = self._said[str(path)] = stamp, said
+        return before[1]
+
+    def _state(self, stats: Mapping[str, os.stat_result], said: _Said, known: IndexedArchive | None) -> str:
+        changed = max(stat.st_mtime for stat in stats.values())
+        if len(stats) < len(_IN_ORDER) or changed > time.time() - self._config.settle_seconds:
+            return "incomplete"
+        if said.bad:
+            return "quarantined"
+        if known is None or known.stamp != stamp_of(stats["tar.gz"]):
+            return "new"
+        if known.document is not None:
+            return "published"
+        account = load_account(self._store, known.key)
+        bad = said.sha256 not in (None, known.sha256) or (account is not None and account.quarantine is not None)
+        return "quarantined" if bad else "new"
 
 
 def _day(name: str, text: str) -> date:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from grt_batch.core.digest import digest
+from grt_batch.uploads.scan import stamp_of
 
 BLOCK_BYTES = 1 << 20
 
@@ -40,7 +41,7 @@ class TarStream:
         for name, path in files:
             stat = path.stat()
             self._parts.append(_header(name, stat))
-            self._parts.append(_Part(stat.st_size, path=path, stamp=_stamp(stat)))
+            self._parts.append(_Part(stat.st_size, path=path, stamp=stamp_of(stat)))
             self._parts.append(_known(bytes(-stat.st_size % tarfile.BLOCKSIZE)))
         self._parts.append(_known(_END))
         self._begins = [0, *accumulate(part.size for part in self._parts)]
@@ -59,7 +60,7 @@ class TarStream:
 
 def _of_file(part: _Part, path: Path, first: int, last: int) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
-        if _stamp(os.fstat(file.fileno())) != part.stamp:
+        if stamp_of(os.fstat(file.fileno())) != part.stamp:
             raise Changed(path)
         file.seek(first)
         while first < last:
@@ -78,7 +79,3 @@ def _header(name: str, stat: os.stat_result) -> _Part:
 
 def _known(content: bytes) -> _Part:
     return _Part(len(content), content)
-
-
-def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino

@@ -183,7 +183,10 @@ class Pair:
 def glance(root: Path) -> dict[tuple[str, str], Pair]:
     """Return the pairs below `root` by instance and name, without opening a file. What cannot be read is left out."""
     found: dict[tuple[str, str], Pair] = {}
-    for folder in _folders(root):
+    folders: list[Path] = []
+    with suppress(NothingToRead):
+        folders = instance_folders(root)
+    for folder in folders:
         files: Mapping[str, Mapping[str, os.DirEntry[str]]] = {}
         with suppress(OSError):
             files = archive_files(folder)
@@ -194,16 +197,17 @@ def glance(root: Path) -> dict[tuple[str, str], Pair]:
     return found
 
 
-def _folders(root: Path) -> list[Path]:
-    """Return the folders of instances, none where they cannot be read."""
-    with suppress(OSError):
+def instance_folders(root: Path) -> list[Path]:
+    """Return the folders that may be of instances. Raises NothingToRead where `root` cannot be read."""
+    try:
         return [Path(entry.path) for entry in _entries(root) if is_instance_id(entry.name) and _is(entry, "dir")]
-    return []
+    except OSError as error:
+        raise NothingToRead(folder=root, what=error.strerror or error) from None
 
 
 def _pair(files: Mapping[str, os.DirEntry[str]]) -> Pair:
     stats = {ending: entry.stat() for ending, entry in files.items()}
-    return Pair(_stamp(stats["tar.gz"]), max(stat.st_mtime for stat in stats.values()))
+    return Pair(stamp_of(stats["tar.gz"]), max(stat.st_mtime for stat in stats.values()))
 
 
 def archive_at(place: Path) -> Archive:
@@ -245,14 +249,15 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], deadli
         name=name,
         tar=Path(tar.path) if tar else folder / f"{name}.tar.gz",
         bytes=stat.st_size if stat else 0,
-        stamp=_stamp(stat) if stat else (0, 0, 0),
+        stamp=stamp_of(stat) if stat else (0, 0, 0),
         report=report,
         incomplete=incomplete,
         quarantine=quarantine,
     )
 
 
-def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a file from another that has its name later: size, time and inode."""
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 

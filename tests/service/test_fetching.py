@@ -10,7 +10,7 @@ from coming_and_going import Site
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, Unavailable
 from grt_batch.service.fetching import Fetched, fetch_from_folder, fetch_from_service
-from grt_batch.service.selection import Filter, held
+from grt_batch.service.selection import Filter, Selection
 from grt_batch.uploads.scan import scan
 
 
@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def fetched(site: Site, target: Path, **given: str) -> Fetched:
-    return fetch_from_folder(held(site.config, Filter.parse(given)), target)
+    return fetch_from_folder(Selection(site.config).held(Filter.parse(given)), target)
 
 
 def test_it_is_a_folder_of_the_same_uploads(site: Site, tmp_path: Path) -> None:

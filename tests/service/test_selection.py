@@ -10,14 +10,14 @@ from coming_and_going import Site
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadFilter, NothingToRead
-from grt_batch.service.selection import Filter, held
+from grt_batch.service.selection import Filter, Selection
 
 TODAY = date(2024, 6, 30)
 
 
 def names(config: Config, **given: str) -> list[str]:
-    found = held(config, Filter.parse(given), TODAY)
-    return [f"{one.archive.instance_id}/{one.archive.name} {one.state}" for one in found]
+    found = Selection(config).held(Filter.parse(given), today=TODAY)
+    return [f"{one.instance_id}/{one.name} {one.state}" for one in found]
 
 
 @pytest.fixture
@@ -102,14 +102,14 @@ def test_states_are_those_of_the_last_run(tmp_path: Path, database: str) -> None
 def test_everybody_may_have_what_is_old_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: dict[str, object], configured: int, expected: list[str]
 ) -> None:
-    monkeypatch.setattr("grt_batch.service.selection._state", lambda *_: "published")
+    monkeypatch.setattr(Selection, "_state", lambda *_: "published")
     site = Site(Config(uploads=tmp_path, work=tmp_path / "work", public_after_days=configured))
     for name in ("4", "5", "6"):
         site.write("a", name, [1])
     site.describe("a", **metadata)
-    assert [one.archive.name for one in held(site.config, Filter(), TODAY) if one.public] == expected
+    assert [one.name for one in Selection(site.config).held(Filter(), today=TODAY) if one.public] == expected
 
 
 def test_what_is_not_published_is_never_for_everybody(site: Site) -> None:
     site.describe("a", public=True, public_after_days=1)
-    assert not any(one.public for one in held(site.config, Filter(), TODAY))
+    assert not any(one.public for one in Selection(site.config).held(Filter(), today=TODAY))
