@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import orjson
 
@@ -21,6 +21,7 @@ from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import CannotWrite, Unavailable
 from grt_batch.core.files import sync_file, sync_folder
 from grt_batch.service.selection import Held
+from grt_batch.uploads.scan import is_archive_name, is_instance_id
 
 _PATIENCE = 60.0
 """Seconds that a service may be silent."""
@@ -59,6 +60,8 @@ def fetch_from_service(url: str, key: str | None, given: Mapping[str, str], targ
     done, place = Fetched(), f"{url.rstrip('/')}/api/archives"
     with _blamed(url):
         for row in _listed(place, key, given):
+            if not (is_instance_id(row["instance"]) and is_archive_name(row["archive"])):
+                raise ValueError(f"it lists {row['instance']!r:.100}/{row['archive']!r:.100}")
             if row["state"] == "incomplete":
                 continue
             names = [f"{row['instance']}/archives/{row['archive']}.{ending}" for ending in ("tar.gz", "json")]
@@ -132,9 +135,16 @@ def _listed(place: str, key: str | None, given: Mapping[str, str]) -> Iterator[M
         page = document["next_page"]
 
 
+class _NoRedirect(HTTPRedirectHandler):
+    """A key is for the address that it was given for, and for no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no redirection."""
+
+
 def _get(url: str, key: str | None) -> closing[Any]:
     request = Request(url, headers={"Authorization": key} if key else {})
-    return closing(urlopen(request, timeout=_PATIENCE))
+    return closing(build_opener(_NoRedirect).open(request, timeout=_PATIENCE))
 
 
 @contextmanager

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -55,3 +62,76 @@ def test_a_folder_that_cannot_be_written_is_a_line(site: Site, tmp_path: Path) -
 def test_a_service_that_does_not_answer_is_a_line(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 gives no archives: .*refused"):
         fetch_from_service("http://127.0.0.1:1", None, {}, tmp_path)
+
+
+ROW = {"instance": "a", "archive": "1", "bytes": 4, "state": "published", "sha256": None}
+
+
+def tar_of(*names: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"data"))
+    return packed.getvalue()
+
+
+WHOLE = tar_of("a/archives/1.tar.gz", "a/archives/1.json")
+
+
+@contextmanager
+def false_service(row: dict[str, object], tar: bytes, status: int = 200) -> Iterator[str]:
+    """The address of a service that lists a row, and gives a tar for it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            listed = json.dumps({"archives": [row], "next_page": None}).encode()
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.end_headers()
+            self.wfile.write(tar if "download" in self.path else listed)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("row", "tar", "status", "said"),
+    [
+        ({"instance": ".."}, WHOLE, 200, "it lists '..'/'1'"),
+        ({"instance": "a/../../b"}, WHOLE, 200, "it lists"),
+        ({"archive": "../1"}, WHOLE, 200, "it lists 'a'/'../1'"),
+        ({"archive": 1}, WHOLE, 200, "expected string"),
+        ({"sha256": "0" * 64}, WHOLE, 200, "1.tar.gz arrived damaged"),
+        ({}, tar_of("../1.tar.gz", "../1.json"), 200, "the tar of a/1 has '../1.tar.gz'"),
+        ({}, tar_of("a/archives/1.tar.gz"), 200, "the tar of a/1 lacks a/archives/1.json"),
+        ({}, tar_of("a/archives/1.tar.gz", "a/archives/1.json", "x"), 200, "the tar of a/1 has 'x'"),
+        ({}, WHOLE[:100], 200, "truncated header"),
+        ({}, b"", 200, "empty file"),
+        ({}, WHOLE, 302, "HTTP Error 302"),
+        ({}, WHOLE, 500, "HTTP Error 500"),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, str | dict) else "",
+)
+def test_a_service_that_lies_does_no_harm(
+    tmp_path: Path, row: dict[str, object], tar: bytes, status: int, said: str
+) -> None:
+    with false_service(ROW | row, tar, status) as url, pytest.raises(Unavailable) as caught:
+        fetch_from_service(url, "a:key", {}, tmp_path / "to")
+    assert said in str(caught.value)
+    place = tmp_path / "to" / "a" / "archives"
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} <= {place / "1.tar.gz", place / "1.json"}
+
+
+def test_a_service_that_does_not_lie_is_believed(tmp_path: Path) -> None:
+    with false_service(ROW, WHOLE) as url:
+        assert fetch_from_service(f"{url}/", None, {}, tmp_path) == Fetched(1, 8)
+        assert fetch_from_service(url, None, {}, tmp_path) == Fetched(0, 0, 1)
