@@ -167,7 +167,8 @@ class Selection:
 
     def _days(self, metadata: InstanceMetadata) -> int | None:
         """Return after how many days the archives of an instance are for everybody, None for never."""
-        days = metadata.other.get(PUBLIC_AFTER_DAYS, self._config.public_after_days)
+        days = metadata.other.get(PUBLIC_AFTER_DAYS)
+        days = self._config.public_after_days if days is None else days
         return days if metadata.public and type(days) is int and days > 0 else None
 
     def _of_instance(

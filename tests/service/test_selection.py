@@ -88,6 +88,7 @@ def test_states_are_those_of_the_last_run(tmp_path: Path, database: str) -> None
     [
         ({"public": True}, 0, []),
         ({"public": True}, 5, ["4", "5"]),
+        ({"public": True, "public_after_days": None}, 5, ["4", "5"]),
         ({"public": True, "public_after_days": 6}, 0, ["4"]),
         ({"public": True, "public_after_days": 6}, 1, ["4"]),
         ({"public": True, "public_after_days": 0}, 1, []),
