@@ -50,15 +50,15 @@ def serve(
     config = load(config_file, given)
     queries = read(queries_folder(config_file))
     try:
-        from grt_batch.service import server
         from grt_batch.service.application import application
         from grt_batch.service.receiving import sweep
+        from grt_batch.service.server import listen, serve_on
     except ModuleNotFoundError as error:
         raise NoService(package=error.name) from None
     set_up(log_format, "", "", "service")
     set_umask(config)
-    with server.listen(config.host, config.port) as listening:
+    with listen(config.host, config.port) as listening:
         left = sweep(config.uploads)
         if left:
             logger.info("%s of a service that was killed removed", counted(left, "hidden file"))
-        server.serve(application(config, queries), listening, config)
+        serve_on(application(config, queries), listening, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from grt_batch.service.replies import Refused, http_error, refused, unforeseen
 from grt_batch.service.state import Service
 
 
-def application(config: Config, queries: Mapping[str, Query]) -> Starlette:
+def application(config: Config, queries: Mapping[str, Query] = MappingProxyType({})) -> Starlette:
     """Return the application for a configuration, which answers these queries."""
     service = Service(config)
     answers = Answers(service, queries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,8 +18,9 @@ class Patience:
     A client that sends nothing of a body for too long, or sends it too slowly on average, is refused with 408.
     """
 
-    def __init__(self, app: ASGIApp, config: Config) -> None:
+    def __init__(self, app: ASGIApp, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
+        self._clock = clock
         self._stall = config.stall_seconds
         self._slowest = config.slowest_bytes_per_second
 
@@ -27,7 +29,7 @@ class Patience:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, size, more = time.monotonic(), 0, True
+        begin, size, more = self._clock(), 0, True
 
         async def patient_receive() -> Message:
             nonlocal size, more
@@ -41,7 +43,7 @@ class Patience:
                 raise _too_slow(f"sent nothing for {self._stall} seconds") from None
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if more and self._slowest and time.monotonic() - begin > self._stall + size / self._slowest:
+            if more and self._slowest and self._clock() - begin > self._stall + size / self._slowest:
                 raise _too_slow(f"sends less than {self._slowest} bytes a second")
             return message
 

@@ -60,9 +60,10 @@ class Incoming:
         return path.stat().st_size == self.size and file_sha256(path) == self.sha256
 
     def close(self) -> None:
-        """Close the file, and remove it where it has not been renamed."""
+        """Close the file, and remove it where it has not been renamed. What cannot be removed is swept later."""
         # Removed under its lock: a service that starts in this moment finds either a lock or nothing.
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -43,14 +44,19 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
+    except socket.gaierror as error:
         raise CannotListen(host=host, port=port, what=error.strerror or error) from None
+    except OSError as error:
+        # In its own words, Python repeats the address.
+        raise CannotListen(host=host, port=port, what=os.strerror(error.errno or 0)) from None
+    except UnicodeError as error:
+        raise CannotListen(host=host, port=port, what=error) from None
     # Connections inherit it. Without it the body of an answer waits 40 ms for the client to confirm the headers.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
-def serve(app: ASGIApp, listening: socket.socket, settings: Config) -> None:
+def serve_on(app: ASGIApp, listening: socket.socket, settings: Config) -> None:
     """Answer requests until a signal ends the process."""
     for name in ("uvicorn", "python_multipart"):
         # What they have to say is in this program's own words already.

@@ -1,0 +1,52 @@
+"""The process: its port, and its end by a signal."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from doors import opened
+from galaxy_client import archive, form, parts_of, read_reply, reply_of
+
+from grt_batch.core.errors import CannotListen
+from grt_batch.service.server import listen
+
+
+def test_a_port_that_another_program_has() -> None:
+    with listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(CannotListen, match=f"127.0.0.1, port {port}: Address already in use"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "nowhere.invalid", "x" * 300])
+def test_an_address_that_is_none_of_this_machine(host: str) -> None:
+    with pytest.raises(CannotListen, match=host[:50]):
+        listen(host, 0)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_ipv6() -> None:
+    try:
+        listen("::1", 0).close()
+    except CannotListen as error:
+        pytest.skip(str(error))
+
+
+def test_an_upload_under_way_ends_before_the_service_does(tmp_path: Path) -> None:
+    with opened(tmp_path / "site") as door:
+        client = door.client()
+        body = form(*parts_of(archive("1")))
+        with client.connect() as link, link.makefile("rb") as file, client.connect() as idle:
+            idle.sendall(client.head("POST", "/api/whoami", Content_Length="0"))
+            assert read_reply(idle).status == 200
+            link.sendall(client.upload_head(len(body), Expect="100-continue"))
+            assert reply_of(file).status == 100
+            door.process.terminate()
+            assert idle.recv(1) == b""
+            link.sendall(body)
+            assert reply_of(file).status == 200
+            assert door.process.wait(60) == 0
+    assert (door.archives(client) / "1.json").exists()
+    assert "Traceback" not in "".join(door.log)
