@@ -107,14 +107,17 @@ def description(queries: Iterable[Query], page_rows: int) -> dict[str, Any]:
             },
             "/api/archives": {
                 "get": _operation(
-                    "Which raw archives are there?", _json(_ARCHIVES), _KEYED, [*_filter(), *_pages(PAGE_ROWS)]
+                    "Which raw archives are there?",
+                    _json(_ARCHIVES, _EXAMPLE_ARCHIVES),
+                    _KEYED,
+                    [*_filter(), *_pages(PAGE_ROWS)],
                 )
             },
             "/api/archives/download": {
                 "get": _operation("Raw archives as a tar.", _media("application/x-tar"), _KEYED, _filter(), part)
             },
             "/api/openapi.json": {"get": _operation("This document.", _json({"type": "object"}), ())},
-            "/healthz": {"get": _operation("Can archives be taken?", _json(_STATE), (503,))},
+            "/healthz": {"get": _operation("Can archives be taken?", _json(_STATE, {"state": "ok"}), (503,))},
             "/metrics": {"get": _operation("Metrics for Prometheus.", _media("text/plain"), (400, 429))},
         },
         "components": {
@@ -215,6 +218,24 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _REF = {"$ref": "#/components/schemas/Error"}
 
 
+_EXAMPLE_WHOAMI = {"galaxy": "Galaxy of the institute", "uploaded_reports": ["1501836597.08"]}
+
+
+_EXAMPLE_ARCHIVES = {
+    "archives": [
+        {
+            "instance": "3",
+            "archive": "1501836597.08",
+            "generated": "2017-08-04T08:49:57Z",
+            "bytes": 1048576,
+            "state": "published",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        }
+    ],
+    "next_page": None,
+}
+
+
 _ERROR = _object(state={"const": "error"}, message=_TEXT)
 
 
@@ -274,7 +295,11 @@ _UPLOADED = {
 
 _PROTOCOL = {
     "/api/whoami": {
-        "post": _operation("Which archives of an instance are here?", _json(_WHOAMI), (400, 403, 429, 503))
+        "post": _operation(
+            "Which archives of an instance are here?", _json(_WHOAMI, _EXAMPLE_WHOAMI), (400, 403, 429, 503)
+        )
     },
-    "/api/v2/upload": {"post": {**_operation("Send an archive.", _json(_STATE), _UPLOAD), **_UPLOADED}},
+    "/api/v2/upload": {
+        "post": {**_operation("Send an archive.", _json(_STATE, {"state": "success"}), _UPLOAD), **_UPLOADED}
+    },
 }
