@@ -38,7 +38,8 @@ def fetch(
     2024-01-31), state (published, quarantined, new; several with commas). What is there already stays.
     """
     from grt_batch.service.fetching import fetch_from_folder, fetch_from_service
-    from grt_batch.service.selection import Filter, Selection
+    from grt_batch.service.filter import Filter
+    from grt_batch.service.selection import Selection
 
     given = _given(words)
     wanted = Filter.parse(given)

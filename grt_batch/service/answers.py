@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -48,7 +49,9 @@ class Answers:
                 starter.notice()
 
             self._service.stored.append(stored)
-            lookout = await self._service.in_thread(Lookout, self._service.config, starter.notice)
+            # What the service has received is whole; a run may have to wait until it has settled, and so does `starter`.
+            config = replace(self._service.config, settle_seconds=0)
+            lookout = await self._service.in_thread(Lookout, config, starter.notice)
             await self._service.in_thread(lookout.look)
         try:
             yield

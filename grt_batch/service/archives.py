@@ -12,11 +12,12 @@ from starlette.routing import BaseRoute
 
 from grt_batch.core.errors import BadFilter, NothingToRead
 from grt_batch.core.logs import logger
+from grt_batch.service.filter import Filter
 from grt_batch.service.keys import ADMIN
 from grt_batch.service.queries import get, once, who
 from grt_batch.service.questions import OF_PAGES, Page
 from grt_batch.service.replies import Refused, reply
-from grt_batch.service.selection import Filter, Held, Selection
+from grt_batch.service.selection import Held, Selection
 from grt_batch.service.state import Service
 from grt_batch.service.tar_stream import Changed, TarStream
 

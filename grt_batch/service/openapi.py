@@ -13,58 +13,29 @@ from starlette.routing import BaseRoute
 from grt_batch import __version__
 from grt_batch.queries.definitions import Parameter, Query
 from grt_batch.service.archives import PAGE_ROWS
+from grt_batch.service.documents import (
+    ARCHIVES,
+    ERROR,
+    EXAMPLE_ARCHIVES,
+    EXAMPLE_WHOAMI,
+    EXAMPLES,
+    KINDS,
+    MAP,
+    QUERIES,
+    REFUSALS,
+    STATE,
+    UPLOADED,
+    WHOAMI,
+)
+from grt_batch.service.filter import FILTER, STATES
 from grt_batch.service.queries import get
 from grt_batch.service.questions import FORMATS, LAST_PAGE
-from grt_batch.service.selection import FILTER, STATES
 from grt_batch.service.state import Service
 
-_LARGEST = 2**63 - 1
+_REF = {"$ref": "#/components/schemas/Error"}
 
 
-_KINDS: dict[str, dict[str, Any]] = {
-    "text": {"type": "string", "pattern": r"^[^\x00]*$"},
-    "tool": {"type": "string", "pattern": r"^[^\x00]*$"},
-    "version": {"type": "string", "pattern": r"^[^\x00]*$"},
-    "list": {"type": "string", "pattern": r"^[^\x00]*[^\x00,\s][^\x00]*$"},
-    "count": {"type": "integer", "minimum": 0, "maximum": _LARGEST},
-    "number": {"type": "number"},
-    "date": {"type": "string", "format": "date"},
-    "month": {"type": "string", "pattern": "^([0-9]{3}[1-9]-(0[1-9]|1[0-2]))?$"},
-}
-"""The values of each kind of parameter."""
-
-
-_EXAMPLES = {
-    "tool": "bwa_mem2",
-    "tools": "bwa_mem2,Cut1",
-    "instance": "*",
-    "version": "*",
-    "startmonth": "2024-01",
-    "endmonth": "2024-06",
-    "from": "2024-01-01",
-    "to": "2024-12-31",
-    "state": "published",
-    "archive": "1501836597.08",
-}
-
-
-_REFUSALS = {
-    400: "The request cannot be understood; the message says what to change.",
-    403: "Only administrators may ask this.",
-    404: "There is no such thing.",
-    405: "Another method is needed.",
-    409: "There is an archive of this name with another content.",
-    411: "An upload needs a Content-Length.",
-    412: "Another run has published since, and If-Match asked for the answer of an earlier one.",
-    413: "Too large.",
-    416: "The tar is shorter than that.",
-    422: "The archive is no gzip or unpacks to too much.",
-    429: "Too much within an hour, or too many wrong keys.",
-    431: "The headers are too long.",
-    503: "Something that the answer needs is not there now.",
-    504: "The answer took too long: ask for less.",
-    507: "There is no room.",
-}
+_SAME = {"description": "The answer that If-None-Match names is still right."}
 
 
 _QUESTION, _KEYED = (400, 403, 404, 412, 429, 503, 504), (400, 403, 404, 416, 429, 503)
@@ -88,7 +59,7 @@ def description(queries: Iterable[Query], page_rows: int) -> dict[str, Any]:
     """Return the document."""
     same = {"304": _SAME}
     part = {**same, "206": {"description": "The part that Range names.", "content": _media("application/x-tar")}}
-    places = {"application/geo+json": {"schema": _MAP}}
+    places = {"application/geo+json": {"schema": MAP}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -100,7 +71,7 @@ def description(queries: Iterable[Query], page_rows: int) -> dict[str, Any]:
         "servers": [{"url": ".."}],
         "paths": {
             **_PROTOCOL,
-            "/api/queries": {"get": _operation("Which questions are there?", _json(_QUERIES), (412,), also=same)},
+            "/api/queries": {"get": _operation("Which questions are there?", _json(QUERIES), (412,), also=same)},
             **{f"/api/queries/{query.name}": {"get": _query(query, page_rows)} for query in queries},
             "/api/instances.geojson": {
                 "get": _operation("Where are the public instances?", places, (412, 503, 504), also=same)
@@ -108,7 +79,7 @@ def description(queries: Iterable[Query], page_rows: int) -> dict[str, Any]:
             "/api/archives": {
                 "get": _operation(
                     "Which raw archives are there?",
-                    _json(_ARCHIVES, _EXAMPLE_ARCHIVES),
+                    _json(ARCHIVES, EXAMPLE_ARCHIVES),
                     _KEYED,
                     [*_filter(), *_pages(PAGE_ROWS)],
                 )
@@ -117,11 +88,11 @@ def description(queries: Iterable[Query], page_rows: int) -> dict[str, Any]:
                 "get": _operation("Raw archives as a tar.", _media("application/x-tar"), _KEYED, _filter(), part)
             },
             "/api/openapi.json": {"get": _operation("This document.", _json({"type": "object"}), ())},
-            "/healthz": {"get": _operation("Can archives be taken?", _json(_STATE, {"state": "ok"}), (503,))},
+            "/healthz": {"get": _operation("Can archives be taken?", _json(STATE, {"state": "ok"}), (503,))},
             "/metrics": {"get": _operation("Metrics for Prometheus.", _media("text/plain"), (400, 429))},
         },
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": ERROR},
             "securitySchemes": {
                 "key": {
                     "type": "apiKey",
@@ -144,7 +115,7 @@ def _operation(
 ) -> dict[str, Any]:
     """Return an operation: what it is for, its parameters, and the answers that it may have."""
     refused = {
-        str(code): {"description": _REFUSALS[code], "content": {"application/json": {"schema": _REF}}}
+        str(code): {"description": REFUSALS[code], "content": {"application/json": {"schema": _REF}}}
         for code in sorted({*refusals, 405})
     }
     return {
@@ -164,7 +135,7 @@ def _query(query: Query, page_rows: int) -> dict[str, Any]:
 
 
 def _of_query(parameter: Parameter) -> dict[str, Any]:
-    schema = dict(_KINDS.get(parameter.kind) or {"enum": parameter.kind.split("|")})
+    schema = dict(KINDS.get(parameter.kind) or {"enum": parameter.kind.split("|")})
     default: Any = parameter.default
     if schema.get("type") in ("integer", "number") and default is not None:
         default = int(default)
@@ -174,7 +145,7 @@ def _of_query(parameter: Parameter) -> dict[str, Any]:
 
 def _parameter(name: str, schema: Mapping[str, Any], doc: str, default: Any = None) -> dict[str, Any]:
     shown = dict(schema) if default is None else {**schema, "default": default}
-    example = _EXAMPLES.get(name, default)
+    example = EXAMPLES.get(name, default)
     found = {"name": name, "in": "query", "required": False, "description": doc, "schema": shown}
     return found if example is None else {**found, "example": example}
 
@@ -204,102 +175,13 @@ def _media(kind: str) -> dict[str, Any]:
     return {kind: {"schema": {"type": "string"}}}
 
 
-def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _list(items: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-_TEXT: dict[str, Any] = {"type": "string"}
-
-
-_REF = {"$ref": "#/components/schemas/Error"}
-
-
-_EXAMPLE_WHOAMI = {"galaxy": "Galaxy of the institute", "uploaded_reports": ["1501836597.08"]}
-
-
-_EXAMPLE_ARCHIVES = {
-    "archives": [
-        {
-            "instance": "3",
-            "archive": "1501836597.08",
-            "generated": "2017-08-04T08:49:57Z",
-            "bytes": 1048576,
-            "state": "published",
-            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        }
-    ],
-    "next_page": None,
-}
-
-
-_ERROR = _object(state={"const": "error"}, message=_TEXT)
-
-
-_SAME = {"description": "The answer that If-None-Match names is still right."}
-
-
-_STATE = _object(state=_TEXT)
-
-
-_WHOAMI = _object(galaxy=_TEXT, uploaded_reports=_list(_TEXT))
-
-
-_DESCRIBED = _object(
-    name=_TEXT,
-    description=_TEXT,
-    kind=_TEXT,
-    values=_TEXT,
-    default={"type": ["string", "null"]},
-    required={"type": "boolean"},
-)
-
-
-_QUERIES = _object(queries=_list(_object(name=_TEXT, question=_TEXT, parameters=_list(_DESCRIBED))))
-
-
-_ROW = _object(
-    instance=_TEXT,
-    archive=_TEXT,
-    generated={"type": "string", "format": "date-time"},
-    bytes={"type": "integer"},
-    state={"enum": list(STATES)},
-    sha256={"type": ["string", "null"]},
-)
-
-
-_ARCHIVES = _object(archives=_list(_ROW), next_page={"type": ["integer", "null"]})
-
-
-_MAP = _object(type={"const": "FeatureCollection"}, features=_list({"type": "object"}))
-
-
-_UPLOADED = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": _object(
-                    identifier={"type": "string", "pattern": "^[0-9]+([.][0-9]+)?$", "maxLength": 64},
-                    meta={"type": "string", "format": "binary"},
-                    data={"type": "string", "format": "binary"},
-                )
-            }
-        },
-    }
-}
-
-
 _PROTOCOL = {
     "/api/whoami": {
         "post": _operation(
-            "Which archives of an instance are here?", _json(_WHOAMI, _EXAMPLE_WHOAMI), (400, 403, 429, 503)
+            "Which archives of an instance are here?", _json(WHOAMI, EXAMPLE_WHOAMI), (400, 403, 429, 503)
         )
     },
     "/api/v2/upload": {
-        "post": {**_operation("Send an archive.", _json(_STATE, {"state": "success"}), _UPLOAD), **_UPLOADED}
+        "post": {**_operation("Send an archive.", _json(STATE, {"state": "success"}), _UPLOAD), **UPLOADED}
     },
 }

@@ -1,4 +1,4 @@
-"""Which raw archives lie in the uploads, chosen by a filter, and who may have them."""
+"""Which raw archives lie in the uploads, in which state, and who may have them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import BadFilter, Quarantine
+from grt_batch.core.errors import Quarantine
 from grt_batch.core.logs import logger
 from grt_batch.ledger.ledger import utc
 from grt_batch.pipeline.keys import load_account
+from grt_batch.service.filter import Filter
 from grt_batch.store.archive_index import FILE as INDEX
 from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive
 from grt_batch.store.store import Store
 from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, read_report
 from grt_batch.uploads.scan import ARCHIVES, archive_files, instance_folders, instance_metadata, stamp_of
-
-STATES = ("published", "quarantined", "incomplete", "new")
-"""The states of the table `archive`; `new` is what no run has published yet."""
-
 
 PUBLIC_AFTER_DAYS = "public_after_days"
 """The key of metadata.json, and of the configuration."""
@@ -36,54 +33,6 @@ _IN_ORDER = ("tar.gz", "json")
 
 _LATEST = Decimal(253402300799)
 """The last second of a year that a date can have."""
-
-
-@dataclass(frozen=True)
-class Filter:
-    """The archives of an instance, of a name, made from the first to the last day (UTC), in one of these states.
-
-    None stands for all.
-    """
-
-    instance: str | None = None
-    archive: str | None = None
-    first: date | None = None
-    last: date | None = None
-    states: tuple[str, ...] | None = None
-
-    @classmethod
-    def parse(cls, given: Mapping[str, str]) -> Filter:
-        """Return the filter of texts by the names `instance`, `archive`, `from`, `to` and `state`. Raise BadFilter."""
-        unknown = set(given) - set(FILTER)
-        if unknown:
-            raise BadFilter(what=f"it has no {min(unknown)!r:.100}")
-        first, last = (_day(name, given[name]) if name in given else None for name in ("from", "to"))
-        if first and last and first > last:
-            raise BadFilter(what=f"from {first} is after to {last}")
-        states = tuple(given["state"].split(",")) if "state" in given else None
-        if states and not set(states) <= set(STATES):
-            raise BadFilter(what=f"state is one or more of {', '.join(STATES)}, not {given['state']!r:.100}")
-        return cls(given.get("instance"), given.get("archive"), first, last, states)
-
-    def takes(self, held: Held) -> bool:
-        """Return whether an archive passes."""
-        day = held.generated.date()
-        return (
-            self.archive in (None, held.name)
-            and (self.first is None or day >= self.first)
-            and (self.last is None or day <= self.last)
-            and (self.states is None or held.state in self.states)
-        )
-
-
-FILTER = {
-    "instance": "id of an instance",
-    "archive": "name of an archive: N of N.json",
-    "from": "the first day on which it was made, as YYYY-MM-DD, UTC",
-    "to": "the last day on which it was made",
-    "state": f"what became of it: {', '.join(STATES)}; several with commas",
-}
-"""What a filter says, by its names."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +102,7 @@ class Selection:
                 if is_own or metadata.public:
                     days = self._days(metadata)
                     for one in self._of_instance(folder, known.get(folder.name, {}), days, today):
-                        if (is_own or one.public) and wanted.takes(one):
+                        if (is_own or one.public) and wanted.takes(one.name, one.generated.date(), one.state):
                             yield one
 
     def _known(self) -> Mapping[str, Mapping[str, IndexedArchive]]:
@@ -235,10 +184,3 @@ class Selection:
         account = load_account(self._store, known.key)
         bad = said.sha256 not in (None, known.sha256) or (account is not None and account.quarantine is not None)
         return "quarantined" if bad else "new"
-
-
-def _day(name: str, text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise BadFilter(what=f"{name} is a date as YYYY-MM-DD, not {text!r:.100}") from None

@@ -17,7 +17,8 @@ from coming_and_going import Site
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, Unavailable
 from grt_batch.service.fetching import Fetched, fetch_from_folder, fetch_from_service
-from grt_batch.service.selection import Filter, Selection
+from grt_batch.service.filter import Filter
+from grt_batch.service.selection import Selection
 from grt_batch.uploads.scan import scan
 
 
