@@ -49,7 +49,7 @@ class Answers:
                 starter.notice()
 
             self._service.stored.append(stored)
-            # What the service has received is whole; a run may have to wait until it has settled, and so does `starter`.
+            # What the service has received is whole. That a run waits until it has settled, `starter` knows.
             config = replace(self._service.config, settle_seconds=0)
             lookout = await self._service.in_thread(Lookout, config, starter.notice)
             await self._service.in_thread(lookout.look)

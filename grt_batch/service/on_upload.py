@@ -108,9 +108,12 @@ class Starter:
                 logger.error("on_upload cannot be started: %s", error)
                 code = -1
             with self._changed:
-                self._schedule.ended(code, time.monotonic())
+                now = time.monotonic()
+                self._schedule.ended(code, now)
                 self.ended = Ended(code, time.time())
-            logger.log(INFO if code in _DONE else WARNING, "on_upload ended with code %d", code)
+                due = self._schedule.due
+            again = "" if due is None else f"; it starts again in {max(due - now, 0):.0f} s"
+            logger.log(INFO if code in _DONE else WARNING, "on_upload ended with code %d%s", code, again)
 
     def _wait(self) -> bool:
         """Wait until the command is due; return False once this is closed."""
