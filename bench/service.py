@@ -118,9 +118,7 @@ def main(megabytes: int, repeats: int) -> None:
         small, large = _large(folder, megabytes)
         size, sha256 = large.stat().st_size / 1e6, _sha256(large)
         site, tiny = Site(folder), folder / "tiny.tar.gz"
-        tiny.write_bytes(
-            subprocess.run(["gzip", "-c"], input=b"job\n" * 1000, check=True, stdout=subprocess.PIPE).stdout
-        )
+        tiny.write_bytes(gzip.compress(b"job\n" * 1000))
         arguments = ["--port", str(site.port), "--uploads", str(site.uploads)]
         environment = ["env", "GRT_BATCH_UPLOADS_PER_HOUR=0", f"GRT_BATCH_KEYS_FILE={folder / 'uploads.keys.json'}"]
         command = [*environment, sys.executable, "-m", "grt_batch.cli", "serve", *arguments]

@@ -38,6 +38,7 @@ def serve(
     from grt_batch.core.wording import counted
     from grt_batch.core.work_folder import set_umask
     from grt_batch.queries.definitions import queries_folder, read
+    from grt_batch.service.keys import KeyStore
 
     given = {
         "host": host,
@@ -61,4 +62,7 @@ def serve(
         left = sweep(config.uploads)
         if left:
             logger.info("%s of a service that was killed removed", counted(left, "hidden file"))
+        # Keys that cannot be read are an error here; later, the service goes on with those that it knows.
+        if not KeyStore(config.keys_path, config.uploads).instances():
+            logger.warning("no instance has a key yet: see grt-batch instance add --help")
         serve_on(application(config, queries), listening, config)

@@ -249,7 +249,7 @@ class Config:
         60, "service", "seconds", "a client that neither sends nor takes anything for longer is cut off"
     )
     slowest_bytes_per_second: Natural = _key(
-        1000, "service", "bytes per second", "an upload that is slower on average is cut off (0 = no limit)"
+        10_000, "service", "bytes per second", "an upload that is slower on average is cut off (0 = no limit)"
     )
     max_upload_bytes: Natural = _key(32 << 30, "service", "bytes", "a larger tar.gz is refused with 413 (0 = no limit)")
     uploads_per_hour: Natural = _key(

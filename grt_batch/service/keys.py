@@ -109,11 +109,12 @@ class KeyStore:
 
     def _refresh(self) -> None:
         """Read the file again if it has changed. One that cannot be read changes nothing."""
+        stamp = _stamp(self.file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
         try:
-            stamp = _stamp(self.file)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self._keys = _read(self.file)
+            self._keys = _read(self.file)
         except BadKeys as error:
             logger.error("%s", error)
 
@@ -134,13 +135,12 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _stamp(file: Path) -> tuple[int, ...] | None:
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Return what is another once the file, or the reason why it cannot be read, is another."""
     try:
         stat = file.stat()
-    except FileNotFoundError:
-        return None
     except OSError as error:
-        raise BadKeys(file=file, what=error.strerror or error) from None
+        return (error.errno or 0,)
     return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 

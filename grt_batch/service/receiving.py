@@ -20,6 +20,9 @@ from grt_batch.service.replies import Refused
 from grt_batch.uploads.metadata import read_report
 from grt_batch.uploads.scan import ARCHIVES, RECEIVING, archive_files, is_instance_id
 
+_SYNC_BYTES = 256 << 20
+"""Bytes after which a file is synced while it is written, so that a client does not wait for all of it in the end."""
+
 
 class Incoming:
     """A file that is written under a hidden name, and hashed on the way.
@@ -34,6 +37,7 @@ class Incoming:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._hash = hashlib.sha256()
         self.size = 0
+        self._synced = 0
 
     @property
     def sha256(self) -> str:
@@ -46,6 +50,9 @@ class Incoming:
         self.size += len(data)
         while data:
             data = data[self._file.write(data) :]
+        if self.size - self._synced >= _SYNC_BYTES:
+            os.fdatasync(self._file.fileno())
+            self._synced = self.size
 
     def content(self) -> bytes:
         """Return all that is written; for small files. Raises OSError."""

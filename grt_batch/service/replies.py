@@ -38,9 +38,11 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
 
 
 def told(request: Request) -> str:
-    """Return the method, the path and the address of a request for the log."""
-    address = request.client.host if request.client else "?"
-    return printable(f"{request.method} {request.url.path:.200} from {address:.60}")
+    """Return the method, the path and the sender of a request for the log."""
+    sender = [request.client.host[:60]] if request.client else []
+    if hasattr(request.state, "caller"):
+        sender.insert(0, request.state.caller)
+    return printable(f"{request.method} {request.scope['path']:.200} from {' at '.join(sender)}")
 
 
 async def refused(request: Request, error: Exception) -> Response:

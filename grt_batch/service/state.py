@@ -74,6 +74,7 @@ class Service:
             logger.warning("wrong key %d from %s for %s", self._penalties.note(address), printable(address), claimed)
             raise Refused(400, "Bad authentication credentials")
         self._penalties.forgive(address)
+        request.state.caller = instance_id
         return instance_id
 
     async def instance(self, request: Request) -> Path:

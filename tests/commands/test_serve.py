@@ -32,6 +32,13 @@ def test_without_its_packages_it_says_which_is_missing(call: Call, monkeypatch: 
     )
 
 
+def test_keys_that_cannot_be_read_are_one_line(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "uploads.keys.json").write_text("{")
+    answer = call("serve", "--port", 0, "--uploads", tmp_path / "uploads")
+    assert answer.code == 4
+    assert answer.err.endswith("restore the file from a copy; without it, give the instances new keys.\n")
+
+
 @pytest.mark.parametrize("arguments", [["--port", 70_000], ["--port", "x"], ["--log-format", "xml"]])
 def test_bad_options(call: Call, arguments: list[object]) -> None:
     assert call("serve", *arguments).code == 2

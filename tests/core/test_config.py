@@ -51,6 +51,11 @@ def test_the_shipped_file_holds_every_key_with_its_default() -> None:
         assert key.metadata["unit"] in text
 
 
+def test_the_keys_are_beside_the_uploads_unless_they_have_a_file_of_their_own() -> None:
+    assert Config(uploads=Path("/srv/uploads")).keys_path == Path("/srv/uploads.keys.json")
+    assert Config(keys_file="keys").keys_path == Path("keys")
+
+
 def test_the_file_of_the_working_folder_is_read() -> None:
     Path("config").mkdir()
     Path("config/grt_batch.toml").write_text("[computing]\nmax_ranks = 9\n")

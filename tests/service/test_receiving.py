@@ -47,6 +47,17 @@ def test_a_file_is_hashed_while_it_is_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_large_file_is_synced_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(receiving, "_SYNC_BYTES", 10)
+    monkeypatch.setattr(receiving.os, "fdatasync", lambda _: synced.append(file.size))
+    file = Incoming(tmp_path)
+    for size in (6, 6, 6, 6, 30, 6):
+        file.write(memoryview(bytes(size)))
+    file.close()
+    assert synced == [12, 24, 54]
+
+
 def test_what_has_got_its_name_stays_when_the_file_is_closed(tmp_path: Path) -> None:
     file = Incoming(tmp_path)
     file.path.rename(tmp_path / "kept")

@@ -41,6 +41,14 @@ def test_a_refusal_is_logged_on_one_line(log: pytest.CaptureFixture[str]) -> Non
     assert line.count("\n") == 1
 
 
+def test_the_log_names_the_instance(log: pytest.CaptureFixture[str]) -> None:
+    set_up("text", "", "", "service")
+    sent = request()
+    sent.state.caller = "7"
+    asyncio.run(replies.refused(sent, Refused(429, "later")))
+    assert "POST /api/whoami from 7 at 10.0.0.1: refused with 429" in log.readouterr().err
+
+
 def test_errors_of_the_framework() -> None:
     found = asyncio.run(replies.http_error(request(), HTTPException(404)))
     assert json.loads(found.body) == {"state": "error", "message": "Not Found"}

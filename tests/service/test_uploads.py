@@ -143,6 +143,13 @@ def test_other_methods_are_not_allowed(client: Client, method: str, path: str) -
         assert reply.message == f"{method} is not allowed here; use POST"
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "a b", "x" * 1000, "\xe9"])
+def test_any_name_of_the_host(client: Client, host: str) -> None:
+    assert client.request("POST", "/api/whoami", Content_Length="0", Host=host).status == 200
+    assert client.request("POST", "/api", Content_Length="0", Host=host).status == 404
+    assert client.post(b"", Host=host).status == 400
+
+
 @pytest.mark.parametrize("path", ["/", "/api", "/api/whoami/", "/xapi/whoami", "/api/v2/upload/../x", "*", "/%00"])
 def test_other_addresses_are_not_found(client: Client, path: str) -> None:
     reply = client.request("POST", path, Content_Length="0")
@@ -327,8 +334,8 @@ def test_a_client_that_goes_away_leaves_nothing(door: Door, client: Client) -> N
         link.sendall(client.upload_head(len(body) + 1) + body)
         link.shutdown(socket.SHUT_WR)
         assert file.read() == b""
-    assert names(client) == []
-    assert door.hidden() == []
+    # The service notices in its own time.
+    assert any(names(client) == [] and door.hidden() == [] for _ in range(1000))
 
 
 @pytest.mark.parametrize(
@@ -389,7 +396,7 @@ def look(door: Door, clients: list[Client]) -> None:
             assert found.report
             assert found.report.sha256 == hashlib.sha256(found.tar.read_bytes()).hexdigest()
         else:
-            assert "has no" in found.incomplete
+            assert "has no" in found.incomplete or "changed within" in found.incomplete
 
 
 def test_the_same_archive_many_times_at_once(door: Door, client: Client) -> None:
