@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 import statistics
@@ -108,6 +109,12 @@ def _memory(process: subprocess.Popen[bytes]) -> str:
     return next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
 
 
+def _computed(process: subprocess.Popen[bytes]) -> float:
+    """Return the seconds that a process has computed for."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @click.command()
 @click.option("--megabytes", default=300, show_default=True, type=click.IntRange(1), help="Size of the archive.")
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Rounds.")
@@ -143,14 +150,18 @@ def main(megabytes: int, repeats: int) -> None:
             contenders["nginx, PUT"] = (size, lambda: _curl("-T", str(large), "-H", "Expect:", url))
         contenders["service, small archives a second"] = (_SMALL, many_small)
         rates: dict[str, list[float]] = {name: [] for name in contenders}
+        computing: list[float] = []
         _until_up(site, tiny)
         for _ in range(repeats):
             for name, (amount, contender) in contenders.items():
-                begin = time.perf_counter()
+                begin, before = time.perf_counter(), _computed(service)
                 contender()
                 rates[name].append(amount / (time.perf_counter() - begin))
+                if name == "service, one upload":
+                    computing.append(amount / (_computed(service) - before))
         for name, found in rates.items():
             print(f"{name:34} {statistics.median(found):8.0f}   {min(found):.0f} to {max(found):.0f}")
+        print(f"{'service, MB per second of CPU':34} {statistics.median(computing):8.0f}")
         print(f"{'service, memory at most':34} {int(_memory(service)) / 1024:8.0f} MiB")
 
 

@@ -74,11 +74,19 @@ class Incoming:
         self._file.close()
 
 
-def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace: bool) -> bool:
-    """Give both files of an archive their names, in the folder of an instance, and return True once the disk has them.
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, also for the time after a crash. Raises OSError."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    sync_folder(folder.parent)
 
-    Return False where the archive is there already, with the same content. Raise Refused where N.json is bad, does not
-    belong to N.tar.gz, or another content is there and may not be replaced; and OSError.
+
+def check_and_sync(name: str, meta: Incoming, data: Incoming) -> None:
+    """Wait until both files of an archive are on the disk.
+
+    Raise Refused where N.json is bad, or does not belong to N.tar.gz; and OSError.
     """
     try:
         report = read_report(meta.content(), name)
@@ -88,6 +96,14 @@ def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace:
         raise Refused(400, f"The sha256 of {name}.tar.gz is not the report_hash of {name}.json; send it again")
     for file in (data, meta):
         file.sync()
+
+
+def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace: bool) -> bool:
+    """Give both files of an archive their names, in the folder of an instance, and return True once the disk has them.
+
+    Return False where the archive is there already, with the same content. Raise Refused where another content is there
+    and may not be replaced; and OSError.
+    """
     old = {ending: Path(entry.path) for ending, entry in archive_files(folder).get(name, {}).items()}
     if len(old) > 1:
         if data.same_as(old["tar.gz"]) and meta.same_as(old["json"]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +43,7 @@ class Service:
         self.room = Room(config)
         self.stored: list[Callable[[str, str], Awaitable[None]]] = []
         self.counts: Counter[str] = Counter()
-        self.publishing: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        self.publishing: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._penalties = Penalties()
         self._waiting = 0
         self._threads = ThreadPoolExecutor(_THREADS, "files")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import Quarantine
 from grt_batch.service.form import Form
 from grt_batch.service.gzip_check import GzipCheck
-from grt_batch.service.receiving import Incoming, publish
+from grt_batch.service.receiving import Incoming, check_and_sync, make_folder, publish
 from grt_batch.service.replies import Refused
 from grt_batch.service.room import Place, full_disk, too_large
 from grt_batch.uploads.metadata import MOST_BYTES
@@ -37,7 +36,7 @@ class Upload:
         self._gzip = GzipCheck(Limits(max_archive_bytes=config.max_archive_bytes, max_ratio=config.max_ratio))
         self._form = Form(content_type, {"identifier": self._to_name, "meta": self._to_meta, "data": self._to_data})
         archives = folder / ARCHIVES
-        archives.mkdir(exist_ok=True)
+        make_folder(archives)
         self._meta = Incoming(archives)
         try:
             self._data = Incoming(archives)
@@ -50,11 +49,8 @@ class Upload:
         with _full_disk_refused():
             self._form.write(data)
 
-    def publish(self, lock: threading.Lock) -> tuple[str, bool]:
-        """Take the end of the body, give the archive its name, and return the name and whether it was not there before.
-
-        Raises Refused.
-        """
+    def finish(self) -> str:
+        """Take the end of the body, wait until the disk has the archive, and return its name. Raises Refused."""
         self._form.end()
         name = self._name.decode("ascii", "replace")
         if not is_archive_name(name):
@@ -63,8 +59,17 @@ class Upload:
             self._gzip.end()
         except Quarantine as error:
             raise _bad_tar(error) from None
-        with _full_disk_refused(), lock:
-            return name, publish(self._folder, name, self._meta, self._data, replace=self._config.replace_uploads)
+        with _full_disk_refused():
+            check_and_sync(name, self._meta, self._data)
+        return name
+
+    def publish(self, name: str) -> bool:
+        """Give the archive its name, and return whether it was not there before. Raises Refused.
+
+        Of one instance, only one archive may be published at a time.
+        """
+        with _full_disk_refused():
+            return publish(self._folder, name, self._meta, self._data, replace=self._config.replace_uploads)
 
     @property
     def bytes(self) -> int:

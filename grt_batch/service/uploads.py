@@ -61,7 +61,9 @@ async def _take(service: Service, folder: Path, request: Request) -> None:
         upload = await service.in_thread(Upload, folder, content_type, place, service.config)
         try:
             await _receive(service, request, upload)
-            name, new = await service.in_thread(upload.publish, service.publishing[folder])
+            name = await service.in_thread(upload.finish)
+            async with service.publishing[folder]:
+                new = await service.in_thread(upload.publish, name)
         finally:
             await service.in_thread(upload.close)
     finally:

@@ -11,7 +11,7 @@ import pytest
 from galaxy_client import Sent, archive
 
 from grt_batch.service import receiving
-from grt_batch.service.receiving import Incoming, publish, sweep
+from grt_batch.service.receiving import Incoming, check_and_sync, make_folder, publish, sweep
 from grt_batch.service.replies import Refused
 from grt_batch.uploads.scan import RECEIVING, scan
 
@@ -29,6 +29,7 @@ def published(
     try:
         meta.write(memoryview(sent.meta))
         data.write(memoryview(sent.data))
+        check_and_sync(sent.name, meta, data)
         with crash or nullcontext():
             return publish(folder, sent.name, meta, data, replace=replace)
     finally:
@@ -63,6 +64,15 @@ def test_what_has_got_its_name_stays_when_the_file_is_closed(tmp_path: Path) -> 
     file.path.rename(tmp_path / "kept")
     file.close()
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_folder_is_made_once_and_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(receiving, "sync_folder", synced.append)
+    make_folder(tmp_path / "archives")
+    make_folder(tmp_path / "archives")
+    assert synced == [tmp_path]
+    assert (tmp_path / "archives").is_dir()
 
 
 def test_another_content_is_refused_or_replaces(folder: Path) -> None:

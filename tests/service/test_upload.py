@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,8 @@ def send(folder: Path, body: bytes, config: Config | None = None) -> tuple[str, 
     try:
         for begin in range(0, len(body), 1000):
             upload.write(body[begin : begin + 1000])
-        done = upload.publish(threading.Lock())
+        name = upload.finish()
+        done = name, upload.publish(name)
         assert place.written == len(SENT.meta) + len(SENT.data)
         return done
     finally:
