@@ -8,6 +8,7 @@ turns, and the median of each counts.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os

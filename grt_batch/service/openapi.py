@@ -41,7 +41,7 @@ _SAME = {"description": "The answer that If-None-Match names is still right."}
 _QUESTION, _KEYED = (400, 403, 404, 412, 429, 503, 504), (400, 403, 404, 416, 429, 503)
 
 
-_UPLOAD = (400, 403, 409, 411, 413, 422, 429, 503, 507)
+_UPLOAD = (400, 403, 408, 409, 411, 413, 429, 503, 507)
 
 
 def routes(service: Service, queries: Mapping[str, Query]) -> list[BaseRoute]:
