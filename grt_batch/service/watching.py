@@ -71,7 +71,9 @@ def watch(config: Config, notice: Callable[[], None], stop: threading.Event, *, 
             there = not there
             logger.warning("%s is %s", root, "there again" if there else "not there; waiting for it")
         if there:
-            _follow(config, lookout, _signs(root, stop, polling=polling))
+            looks = polling or is_network(file_system(root))
+            logger.info("watches %s%s", root, f" every {config.watch_poll_seconds} s" if looks else "")
+            _follow(config, lookout, _signs(root, _clock(stop) if looks else _kernel(root, stop)))
         else:
             stop.wait(_TICK)
 
@@ -86,10 +88,10 @@ def _follow(config: Config, lookout: Lookout, signs: Iterable[bool]) -> None:
             due = now + min(wait for wait in waits if wait is not None)
 
 
-def _signs(root: Path, stop: threading.Event, *, polling: bool) -> Iterator[bool]:
+def _signs(root: Path, signs: Iterable[bool]) -> Iterator[bool]:
     """Yield whether something has changed, every second or more often; end once the folder is another, or missing."""
     before = _identity(root)
-    for changed in _clock(stop) if polling or is_network(file_system(root)) else _kernel(root, stop):
+    for changed in signs:
         if before is None or _identity(root) != before:
             return
         yield changed
@@ -121,7 +123,7 @@ def _kernel(root: Path, stop: threading.Event) -> Iterator[bool]:
             yield any(not Path(path).name.startswith(".") for _, path in found)
     except ImportError:
         logger.info("watchfiles is not installed (pip install 'grt-batch[serve]'): looking every now and then")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         logger.warning("the kernel does not tell of changes (%s): looking every now and then", error)
     yield from _clock(stop)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
 from coming_and_going import Site
 
 from grt_batch.core.config import Config
+from grt_batch.core.logs import set_up
 from grt_batch.service import watching
 from grt_batch.service.watching import Lookout, watch
 
@@ -128,3 +132,21 @@ def test_a_folder_that_vanishes_is_waited_for(watched: tuple[Site, Watching], tm
     site.write("b", "2", [1])
     found.told.get(timeout=PATIENT)
     shutil.rmtree(tmp_path / "below")
+
+
+@pytest.mark.parametrize("problem", [None, OSError("OS file watch limit reached"), RuntimeError("internal")], ids=str)
+def test_where_the_kernel_does_not_tell_the_clock_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.CaptureFixture[str], problem: Exception | None
+) -> None:
+    monkeypatch.setattr(watching, "_TICK", 0.01)
+    set_up("text", "", "", "watch")
+
+    def refuse(*_: object, **__: object) -> None:
+        assert problem is not None
+        raise problem
+
+    monkeypatch.setitem(sys.modules, "watchfiles", None if problem is None else SimpleNamespace(watch=refuse))
+    assert list(islice(watching._kernel(tmp_path, threading.Event()), 4)) == [True, False, False, False]
+    said = log.readouterr().err
+    assert "looking every now and then" in said
+    assert ("pip install" if problem is None else str(problem)) in said
