@@ -31,6 +31,9 @@ Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
+Rows = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -291,7 +294,7 @@ class Config:
     )
     query_connections: Positive = _key(4, "service", "connections", "to the database, for questions over HTTP")
     query_timeout_seconds: Positive = _key(30, "service", "seconds", "a question over HTTP that takes longer is ended")
-    query_page_rows: Positive = _key(10_000, "service", "rows", "the most rows of a page of an answer over HTTP")
+    query_page_rows: Rows = _key(10_000, "service", "rows", "the most rows of a page of an answer over HTTP")
     query_cache_seconds: Natural = _key(
         60, "service", "seconds", "for so long browsers and proxies may keep an answer without asking again"
     )

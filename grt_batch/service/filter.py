@@ -33,8 +33,6 @@ class Filter:
         if unknown:
             raise BadFilter(what=f"it has no {min(unknown)!r:.100}")
         first, last = (_day(name, given[name]) if name in given else None for name in ("from", "to"))
-        if first and last and first > last:
-            raise BadFilter(what=f"from {first} is after to {last}")
         states = tuple(given["state"].split(",")) if "state" in given else None
         if states and not set(states) <= set(STATES):
             raise BadFilter(what=f"state is one or more of {', '.join(STATES)}, not {given['state']!r:.100}")

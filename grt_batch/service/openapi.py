@@ -38,6 +38,9 @@ _REF = {"$ref": "#/components/schemas/Error"}
 _SAME = {"description": "The answer that If-None-Match names is still right."}
 
 
+_KEY_NEEDED: dict[str, Any] = {"security": [{"key": []}]}
+
+
 _QUESTION, _KEYED = (400, 403, 404, 412, 429, 503, 504), (400, 403, 404, 416, 429, 503)
 
 
@@ -177,11 +180,16 @@ def _media(kind: str) -> dict[str, Any]:
 
 _PROTOCOL = {
     "/api/whoami": {
-        "post": _operation(
-            "Which archives of an instance are here?", _json(WHOAMI, EXAMPLE_WHOAMI), (400, 403, 429, 503)
-        )
+        "post": {
+            **_operation("Which archives of mine are here?", _json(WHOAMI, EXAMPLE_WHOAMI), (400, 403, 429, 503)),
+            **_KEY_NEEDED,
+        }
     },
     "/api/v2/upload": {
-        "post": {**_operation("Send an archive.", _json(STATE, {"state": "success"}), _UPLOAD), **UPLOADED}
+        "post": {
+            **_operation("Send an archive.", _json(STATE, {"state": "success"}), _UPLOAD),
+            **UPLOADED,
+            **_KEY_NEEDED,
+        }
     },
 }

@@ -25,6 +25,10 @@ FORMATS = {
 LAST_PAGE = 1_000_000
 
 
+_FURTHEST = 2**31 - 1
+"""PostgreSQL moves a cursor no further at a time, and no answer has more rows."""
+
+
 OF_PAGES = ("page", "page_size")
 
 
@@ -73,7 +77,7 @@ class Question:
         with link.cursor(name="page") as cursor:
             cursor.execute(statement.rstrip("; \n"), dict(self.values))
             if self.page.begin:
-                cursor.scroll(self.page.begin)
+                cursor.scroll(min(self.page.begin, _FURTHEST))
             rows = cursor.fetchmany(self.page.size + 1)
             columns = [column.name for column in cursor.description]
         return FORMATS[self.form][0](Answer(columns, rows[: self.page.size], 0.0)), len(rows) > self.page.size

@@ -15,6 +15,7 @@ from calling import NOWHERE, query
 from grt_batch.core.config import Config
 from grt_batch.queries.definitions import Query
 from grt_batch.service.keys import ADMIN, KeyStore
+from grt_batch.service.questions import LAST_PAGE
 
 SQL = {
     "slow": "SELECT pg_sleep(60)::text",
@@ -72,6 +73,11 @@ def test_everybody_reads_as_the_reader_and_an_administrator_as_the_service(
 def test_a_question_cannot_leave_its_schema(client: httpx.Client, config: Config) -> None:
     everything = query(config.database, "SELECT count(*) FROM grt_public.tool_day")
     assert client.get("/api/queries/escape").json()[0]["count"] == everything[0][0]
+
+
+def test_the_last_page_of_all_is_empty(client: httpx.Client, config: Config) -> None:
+    answer = client.get("/api/queries/who", params={"page": LAST_PAGE, "page_size": config.query_page_rows})
+    assert (answer.status_code, answer.json()) == (200, [])
 
 
 def test_connections_are_few_and_are_used_again(client: httpx.Client) -> None:

@@ -42,6 +42,7 @@ def site(tmp_path: Path) -> Site:
         ({"from": "2024-06-25"}, ["a/6 new", "b/5 new", "b/8 incomplete"]),
         ({"to": "2024-06-25"}, ["a/4 new", "b/5 new"]),
         ({"from": "2024-06-25", "to": "2024-06-25"}, ["b/5 new"]),
+        ({"from": "2024-06-25", "to": "2024-06-24"}, []),
         ({"state": "published,incomplete"}, ["b/8 incomplete"]),
     ],
 )
