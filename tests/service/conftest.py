@@ -14,9 +14,8 @@ from grt_batch.core.config import Config
 
 @pytest.fixture(scope="session")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A service that loses its patience soon."""
-    settings = "stall_seconds = 2\nmax_upload_bytes = 400_000_000\n"
-    with opened(tmp_path_factory.mktemp("door") / "site", settings) as door:
+    """A service for all tests."""
+    with opened(tmp_path_factory.mktemp("door") / "site", "max_upload_bytes = 400_000_000\n") as door:
         yield door
 
 

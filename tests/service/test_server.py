@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from doors import opened
-from galaxy_client import archive, form, parts_of, read_reply, reply_of
+from doors import Door, opened
+from galaxy_client import Client, archive, form, parts_of, read_reply, reply_of
 
 from grt_batch.core.errors import CannotListen
 from grt_batch.service.server import listen
@@ -39,6 +39,37 @@ def test_ipv6() -> None:
         listen("::1", 0).close()
     except CannotListen as error:
         pytest.skip(str(error))
+
+
+def wrong_key(door: Door, forwarded: str) -> str:
+    """The address that the log says a wrong key came from."""
+    client = Client(door.url, "nobody:key")
+    seen = len(door.log)
+    assert client.request("POST", "/api/whoami", Content_Length="0", X_Forwarded_For=forwarded).status == 400
+    door.awaited("wrong key", seen)
+    (line,) = [line for line in door.log[seen:] if "wrong key" in line]
+    return line.split(" from ")[1].split(" for ")[0]
+
+
+def test_a_proxy_that_is_trusted_says_where_a_request_comes_from(door: Door) -> None:
+    assert wrong_key(door, "10.7.0.1") == "10.7.0.1"
+    assert wrong_key(door, "10.7.0.2, 127.0.0.1") == "10.7.0.2"
+    assert wrong_key(door, "10.7.0.3, 10.7.0.4") == "10.7.0.4"
+    for garbage in ("hello", "[::1", "\xe9\x01", "x" * 2000, "[2001:db8::7]:80", ",,,"):
+        assert wrong_key(door, garbage)
+
+
+def test_anybody_else_is_not_believed(tmp_path: Path) -> None:
+    with opened(tmp_path / "site", "trusted_proxies = []\n") as door:
+        assert wrong_key(door, "10.7.0.1") == "127.0.0.1"
+
+
+def test_uploads_need_no_library_that_computes(tmp_path: Path) -> None:
+    with opened(tmp_path / "site") as door:
+        assert door.client().upload(archive("1")).status == 200
+        loaded = Path(f"/proc/{door.process.pid}/maps").read_text()
+    assert "isal" in loaded
+    assert not [name for name in ("numpy", "numba", "llvmlite", "polars", "mpi4py", "duckdb") if f"/{name}/" in loaded]
 
 
 def test_an_upload_under_way_ends_before_the_service_does(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_wrong_credentials_get_one_answer(door: Door, client: Client, path: str)
         reply = wrong.request("POST", path, Content_Length="0", X_Forwarded_For=f"10.1.{len(path)}.{number}")
         answers.add((reply.status, reply.body))
     assert answers == {(400, b'{"state":"error","message":"Bad authentication credentials"}')}
+    door.awaited(f"from 10.1.{len(path)}.{len(WRONG) - 1} for")
     log = "".join(door.log)
     assert f"wrong key 1 from 10.1.{len(path)}.3 for an unknown instance" in log
     assert f"wrong key 1 from 10.1.{len(path)}.9 for {instance_id}" in log
@@ -353,8 +354,13 @@ def test_headers_that_are_too_long(client: Client) -> None:
         assert "headers are too long" in read_reply(link).message
 
 
-def test_clients_that_stall_are_cut_off(door: Door, client: Client) -> None:
+def test_clients_that_stall_are_cut_off(tmp_path: Path) -> None:
     """They wait for the service, side by side, in each place where a client can stall."""
+    with opened(tmp_path / "site", "stall_seconds = 1\n") as door:
+        stall(door, door.client())
+
+
+def stall(door: Door, client: Client) -> None:
     body = form(*parts_of(archive("1")))
     head = client.upload_head(len(body))
     beginnings = {b"": 408, head[:1]: 408, head[:-2]: 408, head: 408, head + body[:-3]: 408, head + body[:50]: 408}

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,14 @@ class Door:
     url: str
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
+    news: threading.Condition = field(default_factory=threading.Condition)
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Read the log to its end."""
+        for line in lines:
+            with self.news:
+                self.log.append(line)
+                self.news.notify_all()
 
     @property
     def keys(self) -> KeyStore:
@@ -53,6 +61,11 @@ class Door:
     def open_files(self) -> int:
         """Return how many files and connections the process has open."""
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+    def awaited(self, text: str, begin: int = 0) -> None:
+        """Wait until a line of the log, from that number on, has a text: the log is read by a thread."""
+        with self.news:
+            assert self.news.wait_for(lambda: any(text in line for line in self.log[begin:]), 60), self.log[begin:]
 
     def kill(self) -> None:
         """End the process at once, as a crash of the machine would."""
@@ -83,7 +96,7 @@ def opened(folder: Path, settings: str = "", **paths: object) -> Iterator[Door]:
                 break
         else:
             raise AssertionError("".join(door.log))
-        reader = threading.Thread(target=lambda: door.log.extend(process.stderr or ()))
+        reader = threading.Thread(target=door.read, args=[process.stderr])
         reader.start()
         try:
             yield door
