@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -17,9 +19,11 @@ from grt_batch.service.keys import ADMIN
 from grt_batch.service.queries import get, once, who
 from grt_batch.service.questions import OF_PAGES, Page
 from grt_batch.service.replies import Refused, reply
-from grt_batch.service.selection import Held, Selection
 from grt_batch.service.state import Service
 from grt_batch.service.tar_stream import Changed, TarStream
+
+if TYPE_CHECKING:
+    from grt_batch.service.selection import Held, Selection
 
 PAGE_ROWS = 1000
 """The most archives on a page of the list."""
@@ -33,7 +37,13 @@ _PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 def routes(service: Service) -> list[BaseRoute]:
     """Return the routes of the archives."""
-    selection = Selection(service.config)
+
+    @cache
+    def selection() -> Selection:
+        # It imports what reads the store: a service that only takes archives does without.
+        from grt_batch.service.selection import Selection
+
+        return Selection(service.config)
 
     async def archive_list(request: Request) -> Response:
         caller, given = await who(service, request), once(request)
@@ -58,6 +68,8 @@ def routes(service: Service) -> list[BaseRoute]:
             **({"Content-Range": f"bytes {begin}-{end - 1}/{stream.size}"} if status == 206 else {}),
             **_PRIVATE,
         }
+        if request.method == "HEAD":
+            return Response(None, status, headers, "application/x-tar")
         return StreamingResponse(_sent(stream, begin, end), status, headers, "application/x-tar")
 
     return [*get("/api/archives", archive_list), *get("/api/archives/download", download)]
@@ -70,25 +82,27 @@ def _wanted(given: Mapping[str, str]) -> Filter:
         raise Refused(400, str(error)) from None
 
 
-def _allowed(selection: Selection, caller: str | None, wanted: Filter) -> Iterator[Held]:
+def _allowed(selection: Callable[[], Selection], caller: str | None, wanted: Filter) -> Iterator[Held]:
     """Yield the archives that a caller may have: an instance its own, an administrator all, everybody the public ones.
 
     What a caller may not have does not exist for him.
     """
     try:
-        yield from selection.held(wanted, lambda instance_id: caller in (ADMIN, instance_id))
+        yield from selection().held(wanted, lambda instance_id: caller in (ADMIN, instance_id))
     except NothingToRead as error:
         logger.error("%s", error)
         raise Refused(503, "The archives cannot be read now: try again later") from None
 
 
-def _rows(selection: Selection, caller: str | None, wanted: Filter, page: Page) -> list[dict[str, object]]:
+def _rows(
+    selection: Callable[[], Selection], caller: str | None, wanted: Filter, page: Page
+) -> list[dict[str, object]]:
     """Return the rows of a page, and one more if there is another."""
     rows = islice(_allowed(selection, caller, wanted), page.begin, page.begin + page.size + 1)
     return [found.as_json() for found in rows]
 
 
-def _stream(selection: Selection, caller: str | None, wanted: Filter) -> tuple[TarStream, str]:
+def _stream(selection: Callable[[], Selection], caller: str | None, wanted: Filter) -> tuple[TarStream, str]:
     """Return the tar of the archives that match, and its name. Raises Refused."""
     found = [one for one in _allowed(selection, caller, wanted) if one.files]
     if not found:

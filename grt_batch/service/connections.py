@@ -1,4 +1,7 @@
-"""A few connections to the database, which the requests share."""
+"""A few connections to the database, which the requests share.
+
+What reads tables is imported with the first question: a service that only takes archives does without.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,6 @@ from grt_batch.core.errors import GrtError
 from grt_batch.core.logs import logger
 from grt_batch.service.replies import Refused
 from grt_batch.sinks.connection import one_line
-from grt_batch.sinks.public_views import ROLE
-from grt_batch.sinks.schema import PUBLIC, SCHEMA
 
 WAIT_SECONDS = 5.0
 """How long a request waits for its turn, and for the database to take up a connection."""
@@ -59,6 +60,8 @@ class Connections:
             self._idle.pop().close()
 
     def _ask(self, question: Callable[[Any, str], _Result], admin: bool) -> _Result:
+        from grt_batch.sinks.schema import PUBLIC, SCHEMA
+
         try:
             with self._transaction(admin) as link:
                 return question(link, SCHEMA if admin else PUBLIC)
@@ -115,6 +118,8 @@ class Connections:
 
     def _begin(self, link: Any, admin: bool) -> Any:
         """Begin a transaction, and set what holds in it alone: a pooler gives the session to others afterwards."""
+        from grt_batch.sinks.public_views import ROLE
+
         milliseconds = sql.Literal(1000 * self._config.query_timeout_seconds)
         settings = [
             sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds),

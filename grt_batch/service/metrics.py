@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from grt_batch import __version__
 from grt_batch.core.config import Config
 from grt_batch.service.on_upload import Ended
-from grt_batch.sinks.report_set import LATEST, SUMMARY
 from grt_batch.uploads.scan import archive_at, glance
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -155,6 +154,8 @@ def _of_command(ended: Ended | None) -> Iterator[Family]:
 
 def _of_run(reports: Path) -> Iterator[Family]:
     """Yield what run.json says of the run whose report set is the newest."""
+    from grt_batch.sinks.report_set import LATEST, SUMMARY
+
     try:
         run = orjson.loads((reports / LATEST / SUMMARY).read_bytes())
         began, ended = (datetime.fromisoformat(run[name]).replace(tzinfo=UTC) for name in ("started", "finished"))

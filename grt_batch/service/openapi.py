@@ -132,7 +132,7 @@ def _query(query: Query, page_rows: int) -> dict[str, Any]:
     form = _parameter("format", {"enum": list(FORMATS)}, "format of the answer", "json")
     own = [_of_query(parameter) for parameter in query.parameters]
     rows = {"type": "array", "items": {"type": "object"}}
-    content: dict[str, Any] = {media.partition(";")[0]: {"schema": {"type": "string"}} for _, media in FORMATS.values()}
+    content: dict[str, Any] = {media.partition(";")[0]: {"schema": {"type": "string"}} for media in FORMATS.values()}
     content["application/json"] = {"schema": rows}
     return _operation(query.question, content, _QUESTION, [*own, form, *_pages(page_rows)], {"304": _SAME})
 

@@ -50,7 +50,7 @@ def routes(service: Service, queries: Mapping[str, Query], connections: Connecti
             return _not_sent(request, tag)
         content, more = found
         headers = {"Link": _next(request, question.page)} if more else {}
-        return _answer(service, content, FORMATS[question.form][1], tag, admin=admin, headers=headers)
+        return _answer(service, content, FORMATS[question.form], tag, admin=admin, headers=headers)
 
     async def instance_map(request: Request) -> Response:
 

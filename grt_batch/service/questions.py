@@ -10,14 +10,12 @@ from typing import Any
 from grt_batch import __version__
 from grt_batch.core.digest import digest
 from grt_batch.queries.definitions import Query
-from grt_batch.queries.results import Answer, as_csv, as_json, as_tsv
 from grt_batch.service.replies import Refused
-from grt_batch.sinks.schema import SCHEMA
 
 FORMATS = {
-    "json": (as_json, "application/json"),
-    "csv": (as_csv, "text/csv; charset=utf-8"),
-    "tsv": (as_tsv, "text/tab-separated-values; charset=utf-8"),
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
 }
 """The formats of an answer, as `grt-batch query` writes them, and their media types."""
 
@@ -70,9 +68,10 @@ class Question:
 
     def answer(self, link: Any, schema: str) -> tuple[bytes, bool]:
         """Return the page in its format, and whether another one follows."""
-        statement = self.query.sql
-        if schema != SCHEMA:
-            statement = _in_schema(statement, schema)
+        from grt_batch.queries import results
+        from grt_batch.sinks.schema import SCHEMA
+
+        statement = re.sub(rf"\b{SCHEMA}\.(?=\w)", f"{schema}.", self.query.sql)
         # A cursor of the server keeps the order of the rows, which a query around the query need not.
         with link.cursor(name="page") as cursor:
             cursor.execute(statement.rstrip("; \n"), dict(self.values))
@@ -80,7 +79,8 @@ class Question:
                 cursor.scroll(min(self.page.begin, _FURTHEST))
             rows = cursor.fetchmany(self.page.size + 1)
             columns = [column.name for column in cursor.description]
-        return FORMATS[self.form][0](Answer(columns, rows[: self.page.size], 0.0)), len(rows) > self.page.size
+        write = {"json": results.as_json, "csv": results.as_csv, "tsv": results.as_tsv}[self.form]
+        return write(results.Answer(columns, rows[: self.page.size], 0.0)), len(rows) > self.page.size
 
 
 def latest_run(link: Any, schema: str) -> str:
@@ -91,10 +91,6 @@ def latest_run(link: Any, schema: str) -> str:
     if found is None:
         raise Refused(503, "No run has published anything yet: ask again after the first run")
     return str(found[0])
-
-
-def _in_schema(statement: str, schema: str) -> str:
-    return re.sub(rf"\b{SCHEMA}\.(?=\w)", f"{schema}.", statement)
 
 
 def _number(given: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -11,7 +11,6 @@ from grt_batch.core.config import Config
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
 from grt_batch.service.mounts import file_system, is_network
-from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Pair, glance
 
 _TICK = 1.0
@@ -47,6 +46,8 @@ class Lookout:
 
 def published_stamps(config: Config) -> dict[tuple[str, str], Stamp]:
     """Return the files whose numbers are in the tables, by instance and archive."""
+    from grt_batch.store.archive_index import ArchiveIndex
+
     return {
         (instance_id, name): known.stamp
         for own, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances()
