@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -65,3 +66,19 @@ def test_an_upload_ends_in_the_tables(tmp_path: Path, database: str, settings: s
         awaited(door, {"1": 2, "2": 3, "3": 1})
     with opened(tmp_path / "site", settings, database=database) as door:
         assert said(door, "starts") == 0
+
+
+def test_the_end_of_the_service_is_not_that_of_a_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    # It lets go of the log of the service, which the test reads to its end.
+    command = f"exec 2> {tmp_path}/log; cat {tmp_path}/fifo > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/done"
+    with opened(tmp_path / "site", f'on_upload = "{command}"\non_upload_quiet_seconds = 0\n') as door:
+        door.client().upload(archive("1", [1]))
+        door.awaited("on_upload starts")
+    assert door.process.returncode == 0
+    (tmp_path / "fifo").write_text("further")
+    end = time.monotonic() + PATIENT
+    while not (tmp_path / "done").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert (tmp_path / "done").read_text() == "further"
