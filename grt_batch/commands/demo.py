@@ -51,4 +51,7 @@ def demo(folder: Path, jobs: int, ranks: int, debug: bool) -> int:
     work = folder / "work"
     click.echo(f"\nThe tables are in the embedded database: {_called()} db psql --work {work}")
     click.echo(f"Ask it: {_called()} query --list; {_called()} query tool-memory-efficiency --work {work}")
+    instance = min(path.name for path in uploads.iterdir())
+    click.echo(f"Take archives over HTTP: {_called()} serve {' '.join(places)}")
+    click.echo(f"Give a Galaxy server its key: {_called()} instance key {instance} --uploads {uploads}")
     return 0

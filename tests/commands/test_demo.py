@@ -67,6 +67,9 @@ def test_the_demo_shows_where_the_results_are(
         assert "  tool_usage.tsv\n" in answer.out
         assert "  lake/\n" in answer.out
         assert f" db psql --work {tmp_path}/demo/work\n" in answer.out
+        assert f" serve --uploads {tmp_path}/demo/uploads --reports {tmp_path}/demo/reports --work " in answer.out
+    key = answer.out.splitlines()[-1].partition(" instance key ")[2]
+    assert call("instance", "key", *key.split()).code == 0
 
 
 def test_a_demo_that_fails_says_no_more(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
