@@ -137,6 +137,12 @@ def _published(
         yield config
 
 
+@pytest.fixture(scope="session")
+def published_sample(_published: Config) -> Config:
+    """The configuration of the one run over the sample that is made for all tests; nothing may be changed in it."""
+    return _published
+
+
 @pytest.fixture
 def ran(tmp_path: Path, server: str, _published: Config) -> Iterator[Config]:
     """A configuration whose sample was published: a copy of the one run that is made for all tests."""

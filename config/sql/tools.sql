@@ -87,7 +87,7 @@ asked AS (
         :version IN ('*', 'each', tool_version)
         AND ARRAY['*', tool_id, unversioned, owner || '/' || name, name] && :tools::text[]
 ),
-latest AS (
+latest AS MATERIALIZED (
     SELECT max(day) AS day FROM grt.tool_day
 )
 SELECT

@@ -56,6 +56,8 @@ _MODULES = {
         "verify",
         "serve",
         "instance",
+        "watch",
+        "fetch",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

@@ -27,7 +27,9 @@ def instance() -> None:
 def _described(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that are keys of metadata.json."""
     for option in (
-        click.option("--public-after-days", type=click.IntRange(0), help="Days until archives are for everybody."),
+        click.option(
+            "--public-after-days", type=click.IntRange(0), help="Days until its archives are for everybody; 0 = never."
+        ),
         click.option("--owner", "owners", multiple=True, metavar="NAME", help="Who runs it; may be repeated."),
         click.option("--longitude", type=click.FloatRange(-180, 180), help="Where it is, in degrees east."),
         click.option("--latitude", type=click.FloatRange(-90, 90), help="Where it is, in degrees north."),

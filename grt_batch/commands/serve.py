@@ -37,6 +37,7 @@ def serve(
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.wording import counted
     from grt_batch.core.work_folder import set_umask
+    from grt_batch.queries.definitions import queries_folder, read
     from grt_batch.service.keys import KeyStore
 
     given = {
@@ -48,6 +49,7 @@ def serve(
         "work": work,
     }
     config = load(config_file, given)
+    queries = read(queries_folder(config_file))
     try:
         from grt_batch.service.application import application
         from grt_batch.service.receiving import sweep
@@ -63,4 +65,4 @@ def serve(
         # Keys that cannot be read are an error here; later, the service goes on with those that it knows.
         if not KeyStore(config.keys_path, config.uploads).instances():
             logger.warning("no instance has a key yet: see grt-batch instance add --help")
-        serve_on(application(config), listening, config)
+        serve_on(application(config, queries), listening, config)

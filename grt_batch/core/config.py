@@ -36,6 +36,9 @@ Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
+Rows = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -280,6 +283,31 @@ class Config:
         "service",
         "true or false",
         "an upload replaces the archive of the same identifier; otherwise it is refused with 409 if it differs",
+    )
+    on_upload: str = _key(
+        "", "service", "command", "started by grt-batch serve and watch after archives have come in (empty = nothing)"
+    )
+    on_upload_quiet_seconds: Natural = _key(
+        300, "service", "seconds", "nothing has come in for so long when on_upload starts"
+    )
+    watch_poll_seconds: Positive = _key(
+        60,
+        "service",
+        "seconds",
+        "how often grt-batch watch looks into the uploads, even where the kernel tells of no change",
+    )
+    public_after_days: Natural = _key(
+        0,
+        "service",
+        "days",
+        "raw archives of public instances are handed to everybody so long after they were made, unless metadata.json"
+        " says otherwise (0 = never)",
+    )
+    query_connections: Positive = _key(4, "service", "connections", "to the database, for questions over HTTP")
+    query_timeout_seconds: Positive = _key(30, "service", "seconds", "a question over HTTP that takes longer is ended")
+    query_page_rows: Rows = _key(10_000, "service", "rows", "the most rows of a page of an answer over HTTP")
+    query_cache_seconds: Natural = _key(
+        60, "service", "seconds", "for so long browsers and proxies may keep an answer without asking again"
     )
 
     @property

@@ -131,6 +131,26 @@ class BadParameter(GrtError):
     remedy = "Its parameters are: {known}."
 
 
+class BadFilter(GrtError):
+    """The filter of archives has an unknown name, or a value of the wrong kind."""
+
+    what: Reason
+
+    message = "The filter of archives cannot be used: {what}."
+    remedy = "Give instance, archive, from, to and state, each at most once, such as from=2024-01-01."
+
+
+class Unavailable(GrtError):
+    """The service that archives are fetched from cannot be reached, or refused."""
+
+    exit_code = 4
+    url: str
+    what: Reason
+
+    message = "{url} gives no archives: {what}."
+    remedy = "Check the address and the key; what was fetched before is kept, and is not fetched again."
+
+
 class NoEncoder(GrtError):
     """The module records writes PostgreSQL's binary format with optional packages, which are not installed."""
 

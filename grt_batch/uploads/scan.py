@@ -8,6 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -208,6 +209,44 @@ def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
     return Instance(folder.name, instance_metadata(folder), tuple(archives))
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The two files of an archive, unread: the stamp of the tar.gz, as in `Archive`, and when either last changed."""
+
+    stamp: tuple[int, int, int]
+    changed: float
+
+
+def glance(root: Path) -> dict[tuple[str, str], Pair]:
+    """Return the pairs below `root` by instance and name, without opening a file. What cannot be read is left out."""
+    found: dict[tuple[str, str], Pair] = {}
+    folders: list[Path] = []
+    with suppress(NothingToRead):
+        folders = instance_folders(root)
+    for folder in folders:
+        files: Mapping[str, Mapping[str, os.DirEntry[str]]] = {}
+        with suppress(OSError):
+            files = archive_files(folder)
+        for name, both in files.items():
+            with suppress(OSError):
+                if len(both) > 1:
+                    found[folder.name, name] = _pair(both)
+    return found
+
+
+def instance_folders(root: Path) -> list[Path]:
+    """Return the folders that may be of instances. Raises NothingToRead where `root` cannot be read."""
+    try:
+        return [Path(entry.path) for entry in _entries(root) if is_instance_id(entry.name) and _is(entry, "dir")]
+    except OSError as error:
+        raise NothingToRead(folder=root, what=error.strerror or error) from None
+
+
+def _pair(files: Mapping[str, os.DirEntry[str]]) -> Pair:
+    stats = {ending: entry.stat() for ending, entry in files.items()}
+    return Pair(stamp_of(stats["tar.gz"]), max(stat.st_mtime for stat in stats.values()))
+
+
 def archive_at(place: Path) -> Archive:
     """Return the archive whose N.tar.gz or N.json is at `place`, with any instance's name. N.json may be missing.
 
@@ -247,12 +286,17 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], clock:
         name=name,
         tar=Path(tar.path) if tar else folder / f"{name}.tar.gz",
         bytes=packed.st_size if packed else 0,
-        stamp=(packed.st_size, packed.st_mtime_ns, packed.st_ino) if packed else (0, 0, 0),
+        stamp=stamp_of(packed) if packed else (0, 0, 0),
         report=report,
         incomplete=incomplete,
         quarantine=quarantine,
         doubts=tuple(clock.doubts(changed, report)),
     )
+
+
+def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a file from another that has its name later: size, time and inode."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _read(path: Path) -> bytes | None:

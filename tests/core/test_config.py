@@ -235,7 +235,7 @@ def test_zero_is_refused_where_nothing_works_with_it(section: str, key: str) -> 
 
 @pytest.mark.parametrize("key", [key for key in fields(Config) if type(key.default) is int], ids=lambda key: key.name)
 def test_every_number_has_a_least_that_is_accepted_and_below_it_none(key: Field[Any]) -> None:
-    least = 1 if key.type == "Positive" else 0
+    least = 1 if key.type in ("Positive", "Rows") else 0
     config = load(toml(f"[{key.metadata['section']}]\n{key.name} = {least}"), environment={})
     assert getattr(config, key.name) == least
     assert f"{key.name} is {key.metadata['unit']}" in refused(

@@ -20,6 +20,13 @@ def test_a_port_that_another_program_has() -> None:
             listen("127.0.0.1", port)
 
 
+def test_an_answer_does_not_wait_for_the_client_to_confirm_its_headers() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("host", ["203.0.113.7", "nowhere.invalid", "x" * 300])
 def test_an_address_that_is_none_of_this_machine(host: str) -> None:
     with pytest.raises(CannotListen, match=host[:50]):

@@ -74,12 +74,17 @@ class Door:
 
 
 @contextmanager
-def opened(folder: Path, settings: str = "") -> Iterator[Door]:
-    """Start a service over `folder`/uploads, with settings of the section service, and end it as systemd does."""
+def opened(folder: Path, settings: str = "", **paths: object) -> Iterator[Door]:
+    """Start a service over `folder`/uploads, with settings of the section service, and end it as systemd does.
+
+    `paths` are settings of the section of this name.
+    """
     folder.mkdir(exist_ok=True)
     (folder / "uploads").mkdir(exist_ok=True)
     file = folder / "grt_batch.toml"
-    file.write_text(f'[paths]\nuploads = "{folder / "uploads"}"\nwork = "{folder / "work"}"\n[service]\n{settings}')
+    places = {"uploads": folder / "uploads", "work": folder / "work", **paths}
+    lines = [f'{name} = "{value}"\n' for name, value in places.items()]
+    file.write_text(f"[paths]\n{''.join(lines)}[service]\n{settings}")
     command = [sys.executable, "-m", "grt_batch.cli", "serve", "--port", "0", "--config", str(file)]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

@@ -16,7 +16,7 @@ import pytest
 
 from grt_batch.core.errors import NothingToRead
 from grt_batch.uploads import scan as scanning
-from grt_batch.uploads.scan import Archive, Uploads, scan
+from grt_batch.uploads.scan import Archive, Uploads, glance, scan
 
 LONG_AGO = 1_500_000_000
 
@@ -484,3 +484,21 @@ def test_a_strange_name_of_a_file_is_one_printable_line(tmp_path: Path, place: s
     (line,) = scan(tmp_path).passed_over
     assert line.isprintable()
     assert line.encode("utf-8")
+
+
+def test_a_glance_sees_the_pairs_as_a_scan_does(tmp_path: Path) -> None:
+    for folder in ("a/archives", "b", "nothing"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("a/archives/1", "a/archives/2.5", "b/3"):
+        for ending in ("json", "tar.gz"):
+            (tmp_path / f"{name}.{ending}").write_bytes(b"x" * len(name))
+    (tmp_path / "a/archives/4.json").touch()
+    (tmp_path / "b/.5.tar.gz").touch()
+    (tmp_path / "file").touch()
+    seen = glance(tmp_path)
+    whole = [archive for archive in scan(tmp_path).archives if not archive.incomplete]
+    assert {key: pair.stamp for key, pair in seen.items()} == {(one.instance_id, one.name): one.stamp for one in whole}
+    assert len(seen) == 3
+    os.utime(tmp_path / "b/3.json", (2_000_000_000, 2_000_000_000))
+    assert glance(tmp_path)["b", "3"].changed == 2_000_000_000
+    assert glance(tmp_path / "missing") == {}

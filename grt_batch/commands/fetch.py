@@ -1,0 +1,68 @@
+"""The command that brings raw archives into another folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from grt_batch.commands import FOLDER, cli, options
+from grt_batch.core.config import load
+from grt_batch.core.errors import BadArguments, NothingToRead
+from grt_batch.core.wording import counted
+
+
+@cli.command()
+@click.argument("words", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--to", "target", type=FOLDER, required=True, help="Folder of uploads to write to.")
+@click.option("--url", help="Address of a service to fetch from, instead of the uploads here.")
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="File with <instance>:<key> for the service. Without it, only what everybody may have is fetched.",
+)
+@options("uploads", "work", "config", "debug")
+def fetch(
+    words: tuple[str, ...],
+    target: Path,
+    url: str | None,
+    key_file: Path | None,
+    uploads: Path | None,
+    work: Path | None,
+    config_file: Path | None,
+    debug: bool,
+) -> None:
+    """Fetch raw archives into a folder that a run can read.
+
+    NAME=VALUE chooses them: instance and archive (their names), from and to (days on which they were made, such as
+    2024-01-31), state (published, quarantined, new; several with commas). What is there already stays.
+    """
+    from grt_batch.service.fetching import fetch_from_folder, fetch_from_service
+    from grt_batch.service.filter import Filter
+    from grt_batch.service.selection import Selection
+
+    given = _given(words)
+    wanted = Filter.parse(given)
+    config = load(config_file, {"uploads": uploads, "work": work})
+    if url is not None:
+        key = key_file.read_text(encoding="utf-8").strip() if key_file else None
+        done = fetch_from_service(url, key, given, target)
+    elif key_file is not None:
+        raise BadArguments(command="fetch", what="--key-file is for a --url")
+    else:
+        done = fetch_from_folder(Selection(config).held(wanted), target)
+    if not done.archives + done.before:
+        raise NothingToRead(folder=Path(url) if url else config.uploads, what="no archive passes the filter")
+    before = f"; {counted(done.before, 'archive')} had been there" if done.before else ""
+    click.echo(f"fetched {counted(done.archives, 'archive')} ({done.bytes} bytes) into {target}{before}")
+
+
+def _given(words: tuple[str, ...]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name in given:
+            what = f"{name} is given twice" if equals else f"{word!r} is not NAME=VALUE"
+            raise BadArguments(command="fetch", what=what)
+        given[name] = value
+    return given
