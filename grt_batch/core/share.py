@@ -16,6 +16,7 @@ PATTERNS = (
     "config/*.toml",
     "config/sql/*.sql",
     "config/schemas/*.json",
+    "config/systemd/*",
     "docs/*.md",
     "docs/modules/*.md",
 )
