@@ -16,6 +16,7 @@ def test_they_are_those_of_the_source_tree() -> None:
         "config",
         "config/sql",
         "config/schemas",
+        "config/systemd",
         "docs",
         "docs/modules",
     }
