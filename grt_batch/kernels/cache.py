@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -50,7 +49,7 @@ def places() -> tuple[Place, ...]:
         found.append(Place(Path(fallback) / name, is_fallback=True))
     with suppress(OSError):  # no folder for temporary files
         own = f"{name.parent}-{os.geteuid()}"
-        found.append(Place(Path(tempfile.gettempdir(), own, name.name), is_fallback=True))
+        found.append(Place(Path(os.environ.get("TMPDIR") or "/tmp", own, name.name), is_fallback=True))
     return tuple(found)
 
 
