@@ -104,12 +104,13 @@ def may_fall(evidence: Evidence, rule: Rule) -> bool:
 
 
 def cores_of(evidence: Evidence, rule: Rule, old: float | None) -> int | None:
-    """Return the cores that jobs used of those that they were given, `old` at most; None where nothing is known."""
+    """Return the cores that jobs used of those that they were given; `old` where that saves too little, None where
+    nothing is known."""
     if evidence.cores is None or evidence.efficiency is None or evidence.used < rule.min_jobs:
         return None
     before = evidence.cores if old is None else old
-    wanted = max(evidence.cores * evidence.efficiency, before / rule.most_fall, 1)
-    return math.ceil(min(wanted, before) - 1e-9)
+    wanted = math.ceil(max(evidence.cores * evidence.efficiency, before / rule.most_fall, 1) - 1e-9)
+    return wanted if wanted <= (1 - rule.least_saving) * before else math.ceil(before)
 
 
 def tenths_up(memory: float) -> float:

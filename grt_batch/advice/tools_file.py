@@ -176,7 +176,9 @@ class _Place:
 
 def _entry(key: str, found: Any) -> Entry:
     """Return what an entry sets, and whether it can be changed."""
-    if not isinstance(found, Mapping) or not found:
+    from ruamel.yaml.comments import CommentedMap
+
+    if not isinstance(found, CommentedMap) or not found:
         return Entry(key, Settled(), "it sets nothing")
     mem, cores = found.get("mem"), found.get("cores")
     rules: Any = found.get("rules") or []
