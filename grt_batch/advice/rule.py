@@ -84,7 +84,7 @@ def percentile(some: Sequence[Needed], percent: float) -> float:
     rank = max(1, math.ceil(percent * sum(one.jobs for one in some) / 100))
     for one in sorted(some, key=lambda one: (one.high, one.low)):
         if rank <= one.jobs:
-            return one.low + (one.high - one.low) * rank / one.jobs
+            return one.low + (one.high - one.low) * (rank - 0.5) / one.jobs
         rank -= one.jobs
     raise ValueError("no jobs")
 

@@ -146,7 +146,7 @@ TOOL_EXTENSION = Table(
 )
 
 
-_MEMORY_STEP_BITS = 3
+_MEMORY_STEP_BITS = 4
 
 
 TOOL_MEMORY = Table(
@@ -231,9 +231,9 @@ def _memory(partial: Partial) -> pl.DataFrame:
     sums = pl.col("jobs", "killed").sum(), known_sum(pl.col("runtime"))
     killed = partial[KILLED.name].filter(pl.col("killed") > 0)
     rows = pl.concat([partial[MEMORIES.name], killed], how="diagonal")
-    place = pl.lit(pl.Series(coarse_bins(_MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
+    coarse = pl.lit(pl.Series(coarse_bins(_MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
     # First the bins: few rows are left to be added up over versions and instances.
-    rows = with_all_versions(rows.with_columns(place).group_by(key).agg(*sums))
+    rows = with_all_versions(rows.with_columns(coarse.alias(BIN.name)).group_by(key).agg(*sums))
     rows = rows.filter(pl.col("tool_version") == ALL_VERSIONS).group_by(key).agg(*sums)
     return (
         with_all_instances(rows)

@@ -190,8 +190,11 @@ def test_every_job_that_needed_memory_is_in_its_bins(a: list[Row], b: list[Row])
             killed = row["state"] == "error" and row["oom"]
             if row["memory"] is not None and (row["state"] == "ok" or killed):
                 wanted += [(name, row["tool_id"] or "", killed, row) for name in (instance_id, "*")]
+    before: Row = {}
     for row in tables({"a": partial_of(a), "b": partial_of(b)})[TOOL_MEMORY.name]:
-        found = []
+        same_jobs = all(before.get(name) == row[name] for name in TOOL_MEMORY.key[:-1])
+        assert not (before and same_jobs) or before["memory_high"] <= row["memory_low"]
+        before, found = row, []
         for job in wanted:
             size = job[-1]["input_bytes"]
             sized = row["low"] is None if size is None else row["low"] is not None and row["low"] <= size < row["high"]
