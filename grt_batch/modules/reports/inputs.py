@@ -28,12 +28,12 @@ from grt_batch.modules.helpers import (
     TOOL_KEY,
     everywhere,
     in_state,
+    of_all_versions,
     outcomes,
     with_all_instances,
     with_all_instances_and_versions,
-    with_all_versions,
 )
-from grt_batch.schema.records import ALL_VERSIONS, Dataset, DerivedField, Job
+from grt_batch.schema.records import Dataset, DerivedField, Job
 from grt_batch.schema.tables import Column, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES
 
@@ -227,16 +227,16 @@ def _bounds() -> tuple[pl.Expr, pl.Expr]:
 
 def _memory(partial: Partial) -> pl.DataFrame:
     """Return the rows of TOOL_MEMORY."""
-    key = (*_BINS, BIN.name)
+    key = tuple(name for name in (*_BINS, BIN.name) if name != Job.tool_version.name)
     sums = pl.col("jobs", "killed").sum(), known_sum(pl.col("runtime"))
     killed = partial[KILLED.name].filter(pl.col("killed") > 0)
     rows = pl.concat([partial[MEMORIES.name], killed], how="diagonal")
+    tools = of_all_versions(Columns.of(rows.select(TOOL_KEY))).frame({Job.tool_id.name: Job.tool_id.type})
     coarse = pl.lit(pl.Series(coarse_bins(_MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
-    # First the bins: few rows are left to be added up over versions and instances.
-    rows = with_all_versions(rows.with_columns(coarse.alias(BIN.name)).group_by(key).agg(*sums))
-    rows = rows.filter(pl.col("tool_version") == ALL_VERSIONS).group_by(key).agg(*sums)
+    # First the bins of each instance: few rows are left to be added up over instances.
+    of_each = rows.with_columns(tools.to_series(), coarse.alias(BIN.name)).group_by(key).agg(*sums)
     return (
-        with_all_instances(rows)
+        with_all_instances(of_each)
         .group_by(key)
         .agg(*sums)
         .with_columns(
