@@ -62,9 +62,13 @@ def remark(advice: Advice, rule: Rule) -> str:
         f"p{rule.percentile:g} {advice.peak:.1f} GiB",
     ]
     if advice.old.memory and advice.hours_before is not None and advice.hours_now is not None:
-        parts[1] += f" of {number(round(advice.old.memory.mem, 1))} given"
-        parts.append(f"that would have killed {100 * (advice.killed_before or 0):.1f} % of the ok ones")
-        parts.append(f"GiB hours {advice.hours_before:.0f} -> {advice.hours_now:.0f}")
+        given, saved = number(round(advice.old.memory.mem, 1)), advice.hours_before - advice.hours_now
+        parts[1] += f" of {given} given"
+        parts.append(f"{given} would have killed {100 * (advice.killed_before or 0):.1f} % of them")
+        effect = "saves {} of {} GiB hours" if saved >= 0 else "takes {} more than {} GiB hours"
+        parts.append(
+            effect.format(*(f"{hours:.{0 if hours >= 10 else 1}f}" for hours in (abs(saved), advice.hours_before)))
+        )
     return "; ".join(parts)
 
 
