@@ -105,7 +105,12 @@ class ToolsFile:
 
     def _check(self, text: str, changes: Mapping[str, Settled]) -> None:
         """Raise BadTools if the text does not say what it should: some way to write YAML was not foreseen."""
-        tools = self._parsed(text)["tools"]
+        try:
+            tools = self._parsed(text)["tools"]
+        except BadTools as error:
+            raise BadTools(
+                file=self._file, what=f"it is written in a way that cannot be changed: {error.what}"
+            ) from None
         for key, before in self._tools.items():
             now, change = tools.get(key), changes.get(key)
             if change is not None:

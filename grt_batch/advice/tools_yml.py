@@ -66,10 +66,12 @@ def remark(advice: Advice, rule: Rule) -> str:
         parts[1] += f" of {given} given"
         parts.append(f"{given} would have killed {100 * (advice.killed_before or 0):.1f} % of them")
         effect = "saves {} of {} GiB hours" if saved >= 0 else "takes {} more than {} GiB hours"
-        parts.append(
-            effect.format(*(f"{hours:.{0 if hours >= 10 else 1}f}" for hours in (abs(saved), advice.hours_before)))
-        )
+        parts.append(effect.format(_hours(abs(saved)), _hours(advice.hours_before)))
     return "; ".join(parts)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}"
 
 
 def pattern_of(tool_id: str) -> str:
