@@ -31,8 +31,9 @@ _LONGEST_KEY = 1024
 
 
 def written(advices: Iterable[Advice], rule: Rule) -> str:
-    """Return the tools.yml of all tools that have an advice. Raise NoYaml without the package that writes it."""
-    advised = [advice for advice in advices if advice.memory]
+    """Return the tools.yml of all tools that have an advice, and an id that a line can hold. Raise NoYaml without the
+    package that writes it."""
+    advised = [advice for advice in advices if advice.memory and advice.evidence.tool_id.isprintable()]
     names = names_of(advised)
     entries = {pattern_of(advice.evidence.tool_id): advice for advice in advised}
     from ruamel.yaml.comments import CommentedMap
