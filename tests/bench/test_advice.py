@@ -1,0 +1,35 @@
+"""The advice is held against jobs that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bench.advice import growing, held_against, jobs_of, table
+
+
+@pytest.fixture(scope="module")
+def jobs() -> pl.DataFrame:
+    return growing(12_000, 5)
+
+
+def test_memory_that_grows_is_advised_by_size(jobs: pl.DataFrame) -> None:
+    tools, count, found = held_against(jobs)
+    assert (tools, count > 5000) == (60, True)
+    fits = {rule: share for rule, share, _, _ in found}
+    hours = {rule: given for rule, _, given, _ in found}
+    assert fits["advice"] > 0.95 and fits["advice, --any-fall"] > 0.95
+    assert hours["advice, --any-fall"] < 0.7 * hours["99th percentile"]
+    assert hours["advice"] < 0.5 * hours["maximum × 1.2"]
+    assert len({needed for *_, needed in found}) == 1
+
+
+def test_the_jobs_of_archives_are_those_of_the_newest(sample: Path) -> None:
+    found = jobs_of(sample)
+    assert found.height == found.select("instance_id", "job_id").n_unique()
+    assert found.filter(pl.col("oom")).height > 0
+    lines = table({"the sample": found})
+    assert lines[2].startswith("| the sample | ")
+    assert len(lines) == 8
