@@ -68,7 +68,7 @@ def jobs_of(uploads: Path) -> pl.DataFrame:
 
 def growing(jobs: int, seed: int) -> pl.DataFrame:
     """Return jobs of 60 tools, a third of which need memory by the size of their input: in a line, or less or more than
-    that. Each gets what the largest of 200 jobs needed, as a power of two, and is killed if it needs more."""
+    that. Each gets the power of two that is enough for 98 of 100, and is killed if it needs more."""
     rng = np.random.default_rng(seed)
     tools = 60
     tool = rng.integers(0, tools, jobs)
@@ -77,7 +77,8 @@ def growing(jobs: int, seed: int) -> pl.DataFrame:
     power = rng.choice([0.7, 1.0, 1.2], tools)
     size = np.exp(rng.normal(math.log(0.8), 1.6, jobs))
     needed = (base[tool] + slope[tool] * size ** power[tool]) * np.exp(rng.normal(0, 1, jobs) * spread[tool])
-    given = np.array([2.0 ** math.ceil(math.log2(max(needed[tool == one][:200]))) for one in range(tools)])[tool]
+    most = [np.quantile(needed[tool == one][:200], 0.98) for one in range(tools)]
+    given = 2.0 ** np.ceil(np.log2(most))[tool]
     killed = needed > given
     runtime = np.exp(rng.normal(math.log(600), 1.0, jobs) + 0.4 * np.log(size))
     created = np.datetime64("2024-01-01", "us") + np.sort(rng.integers(0, 180 * 86400, jobs)) * np.timedelta64(

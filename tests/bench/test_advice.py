@@ -21,8 +21,8 @@ def test_memory_that_grows_is_advised_by_size(jobs: pl.DataFrame) -> None:
     fits = {rule: share for rule, share, _, _ in found}
     hours = {rule: given for rule, _, given, _ in found}
     assert fits["advice"] > 0.95 and fits["advice, --any-fall"] > 0.95
-    assert hours["advice, --any-fall"] < 0.7 * hours["99th percentile"]
-    assert hours["advice"] < 0.5 * hours["maximum × 1.2"]
+    assert hours["advice, --any-fall"] < 0.8 * hours["99th percentile"]
+    assert hours["advice"] < hours["advice, one value for a tool"] < 0.7 * hours["maximum × 1.2"]
     assert len({needed for *_, needed in found}) == 1
 
 
