@@ -26,6 +26,10 @@ _END_OF_PATTERN = re.compile(r"(/?\.[*+]\??)?\$?$")
 _CONDITION = re.compile(r"(?:(?P<from>[\d.e-]+) <= )?input_size(?: < [\d.e-]+| >= (?P<last>[\d.e-]+))?")
 
 
+_LONGEST_NAME = 40
+"""Of a tool, in the id of a rule: longer ids would be written on two lines."""
+
+
 _LONGEST_KEY = 1024
 """As `tpv format` has it: the ids of tools are longer than the keys that YAML writes on one line by itself."""
 
@@ -98,6 +102,7 @@ def is_ours(found: Any) -> bool:
 
 
 def begin_of(found: Mapping[str, Any]) -> float:
+    """Return the size of input at which a rule of ours begins."""
     match = _CONDITION.fullmatch(str(found["if"]))
     assert match
     return float(match["from"] or match["last"] or 0)
@@ -117,10 +122,12 @@ def rules_of(name: str, memory: Memory) -> Iterator[dict[str, Any]]:
 def names_of(advices: Iterable[Advice]) -> dict[str, str]:
     """Return a name for the rules of each tool, by its id."""
     tools = [Tool(advice.evidence.tool_id) for advice in advices]
-    return {tool.tool_id: re.sub(r"\W", "_", name, flags=re.ASCII) for tool, name in short_names(tools).items()}
+    names = {tool.tool_id: re.sub(r"\W", "_", name, flags=re.ASCII) for tool, name in short_names(tools).items()}
+    return {tool_id: name[:_LONGEST_NAME] for tool_id, name in names.items()}
 
 
 def is_number(value: Any) -> bool:
+    """Return whether a value of YAML is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -130,6 +137,7 @@ def number(value: float) -> int | float:
 
 
 def parser() -> Any:
+    """Return a new parser and writer of YAML. Raise NoYaml without its package."""
     try:
         from ruamel.yaml import YAML
         from ruamel.yaml.emitter import RoundTripEmitter

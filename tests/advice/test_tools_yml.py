@@ -82,6 +82,12 @@ def test_any_tool_is_written_so_that_it_is_matched(names: set[str]) -> None:
         assert pattern in YAML().load(text)["tools"]
 
 
+def test_a_long_name_is_cut_in_the_ids_of_rules() -> None:
+    text = written(of(evidence(GROWING, f"{BWA}{'x' * 200}", given=None)), RULE)
+    assert faults(text) == []
+    assert f"id: grt_bwa_mem2{'x' * 32}_input_1\n" in text
+
+
 @pytest.mark.parametrize(
     ("pattern", "tool_id"),
     [
