@@ -62,7 +62,7 @@ def test_the_evidence_is_what_the_tables_say(ran: Config) -> None:
         one = found[tool_id]
         assert one.jobs == n
         peak = percentile(one.needed, 95) * GIB
-        assert peak == pytest.approx(p95, rel=0.05)
+        assert peak == pytest.approx(p95, rel=0.08)
         assert max(needed.high for needed in one.needed if needed.jobs) * GIB > maximum
         assert one.servers == len(
             query(ran.database, f"SELECT 1 FROM grt.tool_metric WHERE tool_id = '{tool_id}' AND instance_id <> '*' AND"

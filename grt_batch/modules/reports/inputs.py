@@ -146,7 +146,7 @@ TOOL_EXTENSION = Table(
 )
 
 
-_MEMORY_STEP_BITS = 4
+_MEMORY_STEP_BITS = 3
 
 
 TOOL_MEMORY = Table(
@@ -159,8 +159,8 @@ TOOL_MEMORY = Table(
         Column("tool_id", Type.TEXT, "id of the tool, without the version where it has one; empty where none"),
         Column("low", Type.BIGINT, "least input_bytes, as in tool_input; null where these are not known", "B"),
         Column("high", Type.BIGINT, "input_bytes are less than this; null where these are not known", "B"),
-        Column("memory_low", Type.NUMERIC, "memory is this at least", "B"),
-        Column("memory_high", Type.NUMERIC, "memory is less than this", "B"),
+        Column("memory_low", Type.BIGINT, "memory is this at least", "B"),
+        Column("memory_high", Type.BIGINT, "memory is less than this", "B"),
         Column("jobs", Type.BIGINT, "jobs in state ok that came to such memory"),
         Column("killed", Type.BIGINT, "jobs in state error that were killed for memory when they came to such memory"),
         Column.sum_of(Job.runtime, "runtime_seconds", "runtime of those in state ok; null where no job has it"),
@@ -241,8 +241,11 @@ def _memory(partial: Partial) -> pl.DataFrame:
         .agg(*sums)
         .with_columns(
             *_bounds(),
-            low(pl.col(BIN.name)).cast(pl.Int128).alias("memory_low"),
-            end(coarse_last(pl.col(BIN.name), _MEMORY_STEP_BITS)).cast(pl.Int128).alias("memory_high"),
+            low(pl.col(BIN.name)).alias("memory_low"),
+            end(coarse_last(pl.col(BIN.name), _MEMORY_STEP_BITS))
+            .clip(0, 2**63 - 1)
+            .cast(pl.Int64)
+            .alias("memory_high"),
             pl.col("runtime").alias("runtime_seconds"),
         )
     )
