@@ -6,8 +6,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from places import REAL
+from tpv_rules import faults
 
-from bench.advice import growing, held_against, jobs_of, table
+from bench.advice import evidence_of, growing, held_against, jobs_of, table
+from grt_batch.advice.advice import advise
+from grt_batch.advice.rule import Rule
+from grt_batch.advice.tools_yml import written
+
+UPLOADS = REAL / "exporter" / "uploads"
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +40,15 @@ def test_the_jobs_of_archives_are_those_of_the_newest(sample: Path) -> None:
     lines = table({"the sample": found})
     assert lines[2].startswith("| the sample | ")
     assert len(lines) == 8
+
+
+@pytest.mark.skipif(not UPLOADS.is_dir(), reason="no real archives beside the project")
+def test_the_advice_of_real_archives_is_a_file_for_tpv() -> None:
+    jobs = jobs_of(UPLOADS)
+    advices = advise(evidence_of(jobs), Rule())
+    measured = jobs.filter((pl.col("state") == "ok") & pl.col("memory").is_not_null() & (pl.col("tool_id") != ""))
+    assert sum(advice.evidence.jobs for advice in advices) == measured.height > 10_000
+    text = written(advices, Rule())
+    assert faults(text) == []
+    assert text.count("# grt: ") == sum(advice.memory is not None for advice in advices) > 50
+    assert "devteam/bwa/bwa_mem/.*:\n    # grt: " in text
