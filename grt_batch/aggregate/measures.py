@@ -277,7 +277,8 @@ def selected(
 ) -> Array | None:
     """Return the places of the records of jobs in a state, of days from `since` on, that have a value for each derived
     key; None for all."""
-    needed = [key.source.name for key in keys if isinstance(key, DerivedField) and key.source.type != pl.String()]
+    derived = [key for key in keys if isinstance(key, DerivedField) and not key.counts_unknown]
+    needed = [key.source.name for key in derived if key.source.type != pl.String()]
     wanted = [records[name] != null_of(records[name]) for name in needed]
     if state is not None:
         states = _column(records, Record.state)

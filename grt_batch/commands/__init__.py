@@ -48,6 +48,7 @@ _MODULES = {
         "modules",
         "check",
         "status",
+        "advise",
         "rejects",
         "query",
         "db",

@@ -169,6 +169,23 @@ class NoFilesystem(GrtError):
     remedy = "Correct the URL; for S3 run: pip install 'grt-batch[s3]'."
 
 
+class NoYaml(GrtError):
+    """The package that reads and writes tools.yml is not installed."""
+
+    message = "A tools.yml needs the package ruamel.yaml, which is not installed."
+    remedy = "Run: pip install 'grt-batch[advice]', or choose another --format."
+
+
+class BadTools(GrtError):
+    """The tools.yml that advice should change is unreadable, or not one of Total Perspective Vortex."""
+
+    file: Path
+    what: Reason
+
+    message = "{file} cannot be taken for tools.yml: {what}."
+    remedy = "tpv lint says more about it; without --current a new file is written."
+
+
 class WrongMpi(GrtError):
     """The launcher and the MPI library that mpi4py loaded belong to different MPIs, so no rank sees another."""
 

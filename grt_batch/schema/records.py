@@ -63,11 +63,12 @@ class Field:
 class DerivedField(Field):
     """A key or a measured value that is computed from a field, its `source`, when a cube is counted.
 
-    Records without the source of a key are not in the cube.
+    Records without the source of a key are not in the cube, unless it `counts_unknown`: then their key is null.
     """
 
     source: Field
     derive: Callable[[pl.Expr], pl.Expr] = field(repr=False)
+    counts_unknown: bool = False
 
     @property
     def derived(self) -> pl.Expr:

@@ -37,6 +37,12 @@ def without_shed(tools: Iterable[Tool]) -> dict[Tool, str]:
     return {tool: tool.tool_id[match.start("owner") :] if match else tool.tool_id for tool, match in matches.items()}
 
 
+def short_names(tools: Iterable[Tool]) -> dict[Tool, str]:
+    """Return the name of each tool alone: bwa_mem2; the whole id of one that is from no Tool Shed."""
+    matches = {tool: _SHED_ID.fullmatch(tool.tool_id) for tool in tools}
+    return {tool: match["name"] if match else tool.tool_id for tool, match in matches.items()}
+
+
 def told_apart(tools: Iterable[Tool]) -> dict[Tool, str]:
     """Return what to show of each id: owner and name, and for tools that would then read the same also the repository,
     shed or version in which they differ, or everything."""

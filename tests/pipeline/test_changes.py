@@ -116,7 +116,7 @@ def test_another_day_changes_only_what_looks_at_it(
     before, reports = partitions(site), site.config.reports
     site.run(MODULES, as_of=AS_OF + timedelta(days=1))
     after = partitions(site)
-    assert {text.table for text in texts} == {"tool", "tool_usage", "tool_input", "tool_extension"} | {
+    assert {text.table for text in texts} == {"tool", "tool_usage", "tool_input", "tool_extension", "tool_memory"} | {
         "instance",
         "instance_status",
     }

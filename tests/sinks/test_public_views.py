@@ -99,7 +99,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.add("closed", "common", 2)
     made.add("open", "few", 2)
     made.add("wide", "few", 2)
-    made.add("open", "lonely", 9)
+    made.add("open", "lonely", 9, memory=1_000_000)
     for name in CLOSED:
         made.add(name, "closed value", 5)
         made.add(name, "common", 5, tool="closed tool")
@@ -214,7 +214,7 @@ def test_rows_of_public_instances_show_and_of_all_those_that_one_added_to(publis
         return
     assert all(row == every[place] for place, row in shown.items())
     assert (len(of_all) > 0) == (
-        table.name in ("tool_usage", "tool_metric", "tool_histogram", "tool_input", "tool_extension")
+        table.name in ("tool_usage", "tool_metric", "tool_histogram", "tool_input", "tool_extension", "tool_memory")
     )
     assert len(of_all) < len([place for place in every if place[0] == "*"]) or not of_all
 

@@ -6,15 +6,20 @@ for it says what was not enough. The rows with `low` 0 are jobs whose inputs are
 logarithmic bins, within 1 %, and lie between the least and the greatest value. `tool_extension` counts the rows of
 datasets of all jobs, whatever became of them: a dataset that stands under two names of a job counts twice, which it
 does not in the bytes of a job. The version `*` is a tool over all its versions.
+
+`tool_memory` is what `grt-batch advise` computes from: the jobs of a tool over all its versions, by the memory that
+they came to. Its jobs are in state ok; those killed for memory are in state error, and needed more than they came to.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import polars as pl
 
 from grt_batch.aggregate.binned import Binned
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
-from grt_batch.aggregate.sketch import bin_field
+from grt_batch.aggregate.sketch import BIN, bin_field, coarse_bins, coarse_last, end, low
 from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
@@ -23,7 +28,9 @@ from grt_batch.modules.helpers import (
     TOOL_KEY,
     everywhere,
     in_state,
+    of_all_versions,
     outcomes,
+    with_all_instances,
     with_all_instances_and_versions,
 )
 from grt_batch.schema.records import Dataset, DerivedField, Job
@@ -59,7 +66,16 @@ SIZES = Cube(
 RUNTIMES = Cube("runtimes", (*_SIZE, bin_field(Job.runtime)), (Count("jobs"),), state="ok")
 
 
-MEMORIES = Cube("memories", (*_SIZE, bin_field(Job.memory)), (Count("jobs"),), state="ok")
+_SIZE_OR_NONE = (Job.tool_id, Job.tool_version, replace(BITS, counts_unknown=True))
+
+
+_PEAK = bin_field(Job.memory)
+
+
+MEMORIES = Cube("memories", (*_SIZE_OR_NONE, _PEAK), (Count("jobs"), Sum("runtime", Job.runtime)), state="ok")
+
+
+KILLED = Cube("killed", (*_SIZE_OR_NONE, _PEAK), (Count("killed", Job.oom),), state="error")
 
 
 EXTENSIONS = Cube(
@@ -130,13 +146,37 @@ TOOL_EXTENSION = Table(
 )
 
 
+_MEMORY_STEP_BITS = 3
+
+
+TOOL_MEMORY = Table(
+    "tool_memory",
+    "How much memory the jobs of a tool needed, over all its versions, by the bytes of their input: what advice is made"
+    f" of. Each power of two of B is cut into {1 << _MEMORY_STEP_BITS} bins. Bins without jobs have no row.",
+    (INSTANCE, Job.tool_id.name, "low", "memory_low"),
+    (
+        _TOOL[0],
+        Column("tool_id", Type.TEXT, "id of the tool, without the version where it has one; empty where none"),
+        Column("low", Type.BIGINT, "least input_bytes, as in tool_input; null where these are not known", "B"),
+        Column("high", Type.BIGINT, "input_bytes are less than this; null where these are not known", "B"),
+        Column("memory_low", Type.BIGINT, "memory is this at least", "B"),
+        Column("memory_high", Type.BIGINT, "memory is less than this", "B"),
+        Column("jobs", Type.BIGINT, "jobs in state ok that came to such memory"),
+        Column("killed", Type.BIGINT, "jobs in state error that were killed for memory when they came to such memory"),
+        Column.sum_of(Job.runtime, "runtime_seconds", "runtime of those in state ok; null where no job has it"),
+    ),
+    nullable=("low",),
+    visibility=OF_PUBLIC_INSTANCES,
+)
+
+
 class Inputs(Module):
     """How do runtime and memory go with the size of the input, and which file types does a tool read and write?"""
 
     name = "inputs"
     needs = (Job, Dataset)
-    cubes = (SIZES, RUNTIMES, MEMORIES, EXTENSIONS)
-    tables = (TOOL_INPUT, TOOL_EXTENSION)
+    cubes = (SIZES, RUNTIMES, MEMORIES, KILLED, EXTENSIONS)
+    tables = (TOOL_INPUT, TOOL_EXTENSION, TOOL_MEMORY)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return the tables, for each instance and for all together."""
@@ -144,6 +184,7 @@ class Inputs(Module):
         return {
             TOOL_INPUT.name: _inputs(partial),
             TOOL_EXTENSION.name: extensions.agg(pl.col("datasets").sum(), known_sum(pl.col("bytes"))),
+            TOOL_MEMORY.name: _memory(partial),
         }
 
 
@@ -160,11 +201,8 @@ def _inputs(partial: Partial) -> pl.DataFrame:
     rows = of_each.group_by(_BINS).agg(pl.col("jobs", "error").sum(), known_sum(pl.col("oom")), *extents)
     rows = _with_percentiles(rows, partial.columns[RUNTIMES.name], "runtime")
     rows = _with_percentiles(rows, partial.columns[MEMORIES.name], "memory")
-    low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
     return rows.with_columns(
-        low.alias("low"),
-        # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
-        (low + low.clip(1, 2**62 - 1)).alias("high"),
+        *_bounds(),
         *(Job.runtime.in_units(pl.col(name)) for name in ("runtime_p50", "runtime_p95", *_RUNTIME)),
         pl.col("last_memory").alias("memory_max"),
     )
@@ -178,3 +216,36 @@ def _with_percentiles(rows: pl.DataFrame, counted: Columns, measure: str) -> pl.
     # The value that stands for a bin may lie beyond all values in it.
     inside = (pl.col(name).clip(f"first_{measure}", f"last_{measure}") for name in percentiles)
     return found.with_columns(inside).rename(percentiles)
+
+
+def _bounds() -> tuple[pl.Expr, pl.Expr]:
+    """Return the least size of a bin, and what its sizes are less than."""
+    low = pl.lit(pl.Series([0, *(1 << bit for bit in range(63))])).gather(pl.col(BITS.name).cast(pl.UInt32))
+    # Twice the low, but 1 for 0; the last, 2^63, does not fit in 64 bits.
+    return low.alias("low"), (low + low.clip(1, 2**62 - 1)).alias("high")
+
+
+def _memory(partial: Partial) -> pl.DataFrame:
+    """Return the rows of TOOL_MEMORY."""
+    key = tuple(name for name in (*_BINS, BIN.name) if name != Job.tool_version.name)
+    sums = pl.col("jobs", "killed").sum(), known_sum(pl.col("runtime"))
+    killed = partial[KILLED.name].filter(pl.col("killed") > 0)
+    rows = pl.concat([partial[MEMORIES.name], killed], how="diagonal")
+    tools = of_all_versions(Columns.of(rows.select(TOOL_KEY))).frame({Job.tool_id.name: Job.tool_id.type})
+    coarse = pl.lit(pl.Series(coarse_bins(_MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
+    # First the bins of each instance: few rows are left to be added up over instances.
+    of_each = rows.with_columns(tools.to_series(), coarse.alias(BIN.name)).group_by(key).agg(*sums)
+    return (
+        with_all_instances(of_each)
+        .group_by(key)
+        .agg(*sums)
+        .with_columns(
+            *_bounds(),
+            low(pl.col(BIN.name)).alias("memory_low"),
+            end(coarse_last(pl.col(BIN.name), _MEMORY_STEP_BITS))
+            .clip(0, 2**63 - 1)
+            .cast(pl.Int64)
+            .alias("memory_high"),
+            pl.col("runtime").alias("runtime_seconds"),
+        )
+    )

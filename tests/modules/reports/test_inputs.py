@@ -20,7 +20,7 @@ from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Counted, concat_instances
-from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, Inputs
+from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, TOOL_MEMORY, Inputs
 from grt_batch.schema.records import Dataset
 from grt_batch.schema.tables import render
 
@@ -182,6 +182,32 @@ def needed(row: Row, jobs: Sequence[Row]) -> None:
 
 
 @examples(60)
+@given(a=JOBS, b=JOBS)
+def test_every_job_that_needed_memory_is_in_its_bins(a: list[Row], b: list[Row]) -> None:
+    wanted: list[tuple[Any, ...]] = []
+    for instance_id, jobs in (("a", a), ("b", b)):
+        for row in jobs:
+            killed = row["state"] == "error" and row["oom"]
+            if row["memory"] is not None and (row["state"] == "ok" or killed):
+                wanted += [(name, row["tool_id"] or "", killed, row) for name in (instance_id, "*")]
+    before: Row = {}
+    for row in tables({"a": partial_of(a), "b": partial_of(b)})[TOOL_MEMORY.name]:
+        same_jobs = all(before.get(name) == row[name] for name in TOOL_MEMORY.key[:-1])
+        assert not (before and same_jobs) or before["memory_high"] <= row["memory_low"]
+        before, found = row, []
+        for job in wanted:
+            size = job[-1]["input_bytes"]
+            sized = row["low"] is None if size is None else row["low"] is not None and row["low"] <= size < row["high"]
+            if job[:2] == (row[INSTANCE], row["tool_id"]) and sized:
+                found += [job] if row["memory_low"] <= job[-1]["memory"] < row["memory_high"] else []
+        wanted = [job for job in wanted if not any(job is one for one in found)]
+        assert row["killed"] == sum(bool(job[2]) for job in found)
+        assert row["jobs"] == sum(not job[2] for job in found)
+        assert row["runtime_seconds"] == known_sum(job[-1]["runtime"] for job in found if not job[2])
+    assert not wanted
+
+
+@examples(60)
 @given(a=DATASETS, b=DATASETS)
 def test_every_extension_is_as_plain_python_has_it(a: list[Row], b: list[Row]) -> None:
     groups: dict[tuple[Tool, str, str], list[int | None]] = defaultdict(list)
@@ -222,7 +248,7 @@ def test_nothing_comes_of_nothing() -> None:
     empty = MODULE.empty()
     partial = partial_of([])
     assert same(MODULE, partial, empty)
-    assert tables({"a": empty}) == {TOOL_INPUT.name: [], TOOL_EXTENSION.name: []}
+    assert tables({"a": empty}) == {TOOL_INPUT.name: [], TOOL_EXTENSION.name: [], TOOL_MEMORY.name: []}
 
 
 def test_a_bin_begins_at_a_power_of_two() -> None:
