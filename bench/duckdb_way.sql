@@ -110,30 +110,44 @@ CREATE TABLE sizes AS
 SELECT file, job_id, sum(size) FILTER (type = 'input') AS input_bytes,
        sum(size) FILTER (type = 'output') AS output_bytes, bool_or(negative) AS negative
 FROM (-- A dataset may stand there under several names; without an id, each row is one.
-      SELECT file, job_id, type, max(file_size) FILTER (file_size >= 0) AS size, min(file_size) < -1 AS negative
+      SELECT file, job_id, type, max(file_size) FILTER (file_size BETWEEN 0 AND 1125899906842624) AS size,
+             bool_or(file_size NOT BETWEEN -1 AND 1125899906842624) AS negative
       FROM dataset_lines
       GROUP BY file, job_id, type, dataset_id, CASE WHEN dataset_id IS NULL THEN rowid END)
 GROUP BY file, job_id;
 
-CREATE MACRO plausible(value) AS CASE WHEN value >= 0 THEN value END;
+-- What no job can have is null: more than ten years, times before 2005 and from 2100 on, more than 100,000 cores, 1 PiB,
+-- and more CPU time than 10,000 processors give.
+CREATE MACRO plausible(value, least, most) AS CASE WHEN value BETWEEN least AND most THEN value END;
+CREATE MACRO odd(value, least, most) AS ifnull(value NOT BETWEEN least AND most, FALSE);
+CREATE MACRO seconds(value) AS plausible(value, 0, 315576000);
+CREATE MACRO unix_time(value) AS plausible(value, 1104537600, 4102444799);
+CREATE MACRO size(value) AS plausible(value, 0, 1125899906842624);
 CREATE TABLE jobs AS
-SELECT file, instance_id, job_id, number AS tool, family, state, create_time, CAST(create_time AS DATE) AS day,
-       plausible(ifnull(runtime, end_epoch - start_epoch)) AS runtime_seconds,
-       CAST(ifnull(nullif(plausible(peak), 0), nullif(plausible(max_usage), 0)) AS BIGINT) AS memory_bytes,
-       CAST(ifnull(plausible(usage_usec) * 1000, plausible(usage_ns)) AS BIGINT) AS cpu_ns,
-       plausible(slots) AS cores,
-       CAST(plausible(megabytes) * 1048576 AS BIGINT) AS allocated_memory_bytes,
+SELECT file, instance_id, job_id, number AS tool, family, state,
+       plausible(created, TIMESTAMP '2005-01-01', TIMESTAMP '2099-12-31 23:59:59') AS create_time,
+       CAST(create_time AS DATE) AS day, ifnull(runtime, unix_time(end_epoch) - unix_time(start_epoch)) AS ran,
+       seconds(ran) AS runtime_seconds,
+       CAST(ifnull(nullif(size(peak), 0), nullif(size(max_usage), 0)) AS BIGINT) AS memory_bytes,
+       CAST(ifnull(plausible(usage_usec * 1000, 0, 4611686018427387000), plausible(usage_ns, 0, 4611686018427387000))
+            AS BIGINT) AS used,
+       plausible(used, 0, ifnull(10000 * (runtime_seconds + 60) * 1e9, used)) AS cpu_ns,
+       plausible(slots, 1e-7, 100000) AS cores,
+       CAST(plausible(megabytes, 0, 1073741824) * 1048576 AS BIGINT) AS allocated_memory_bytes,
        runtime_seconds * cores AS core_seconds,
-       plausible((start_epoch * 1e6 - epoch_us(create_time)) / 1e6) AS wait_seconds,
+       (unix_time(start_epoch) * 1e6 - epoch_us(create_time)) / 1e6 AS waited, seconds(waited) AS wait_seconds,
        CAST(input_bytes AS BIGINT) AS input_bytes, CAST(output_bytes AS BIGINT) AS output_bytes,
        CASE WHEN kills >= 0 THEN kills > 0
             WHEN most > 0 AND max_usage > 0 THEN state = 'error' AND max_usage >= 0.98 * most
             WHEN most > 0 AND hits = 0 THEN FALSE END AS oom,
        state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
        metrics.job_id IS NULL AS without_metrics,
-       coalesce(least(ifnull(runtime, end_epoch - start_epoch), start_epoch, end_epoch, slots, megabytes, peak,
-                      max_usage, usage_usec, usage_ns, kills, most, hits) < 0, FALSE) OR coalesce(negative, FALSE) AS implausible
-FROM newest
+       ifnull(least(usage_usec, usage_ns, kills, most, hits) < 0 OR waited > 315576000, FALSE) OR ifnull(negative, FALSE)
+           OR odd(ran, 0, 315576000) OR odd(start_epoch, 1104537600, 4102444799)
+           OR odd(end_epoch, 1104537600, 4102444799) OR odd(slots, 1e-7, 100000) OR odd(megabytes, 0, 1073741824)
+           OR odd(peak, 0, 1125899906842624) OR odd(max_usage, 0, 1125899906842624)
+           OR used IS DISTINCT FROM cpu_ns OR created IS DISTINCT FROM create_time AS implausible
+FROM (SELECT * EXCLUDE create_time, create_time AS created FROM newest)
 JOIN tools USING (tool_id, tool_version)
 LEFT JOIN metrics USING (file, job_id)
 LEFT JOIN sizes USING (file, job_id);
@@ -232,7 +246,7 @@ JOIN names USING (number);
 CREATE TABLE tool_extension AS
 FROM (
     SELECT coalesce(instance_id, '*') AS instance_id, coalesce(tool, family) AS number, type, extension,
-           count(*) AS datasets, sum(file_size) FILTER (file_size >= 0) AS bytes
+           count(*) AS datasets, sum(file_size) FILTER (file_size BETWEEN 0 AND 1125899906842624) AS bytes
     FROM dataset_lines JOIN (SELECT file, job_id, instance_id, tool, family FROM jobs) USING (file, job_id)
     GROUP BY GROUPING SETS ((instance_id, tool, type, extension), (tool, type, extension),
                             (instance_id, family, type, extension), (family, type, extension)))

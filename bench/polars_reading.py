@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
 from bench.unpacking import Member
+from grt_batch.schema.plausible import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    MOST_BYTES,
+    MOST_CORES,
+    MOST_PROCESSORS,
+    MOST_SECONDS,
+    SLACK_SECONDS,
+)
 
 JOB, TOOL = ("file", "job_id"), ("tool_id", "tool_version")
 """What tells the job of a record, and its tool."""
@@ -108,7 +119,7 @@ def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
     """
     sums = (pl.col("file_size").filter(type=kind) for kind in ("input", "output"))
     names = ("input_bytes", "output_bytes")
-    known = datasets.lazy().filter(pl.col("file_size") >= 0).with_row_index("row")
+    known = datasets.lazy().filter(pl.col("file_size").is_between(0, MOST_BYTES)).with_row_index("row")
     nameless = pl.when(pl.col("dataset_id").is_null()).then("row")
     different = known.group_by(*JOB, "type", "dataset_id", nameless).agg(pl.col("file_size").max()).collect()
     return different.group_by(JOB).agg(
@@ -119,15 +130,20 @@ def sizes_of(datasets: pl.DataFrame) -> pl.DataFrame:
 def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFrame) -> pl.DataFrame:
     """Return one row a job with all its measurements."""
 
-    def plausible(value: pl.Expr | str, *, least: float = 0) -> pl.Expr:
+    def plausible(value: pl.Expr | str, most: Any, *, least: Any = 0) -> pl.Expr:
         value = pl.col(value) if isinstance(value, str) else value
-        return pl.when(value >= least).then(value)
+        return pl.when(value.is_between(least, most)).then(value)
 
-    cores, seconds = plausible("slots"), plausible(pl.coalesce("runtime", pl.col("end") - pl.col("start")))
-    memory = pl.coalesce(plausible("peak", least=1), plausible("max_usage", least=1)).cast(pl.Int64)
-    allocated = (plausible("megabytes") * 2**20).cast(pl.Int64)
-    cpu = pl.coalesce(plausible("usage_usec") * 1000, plausible("usage_ns")).cast(pl.Int64)
-    wait = plausible((pl.col("start") * 1e6 - pl.col("create_time").dt.epoch("us")) / 1e6)
+    start, end = (plausible(name, LAST_SECOND, least=FIRST_SECOND) for name in ("start", "end"))
+    created = plausible("create_time", datetime(2099, 12, 31, 23, 59, 59), least=datetime(2005, 1, 1))
+    cores = plausible("slots", MOST_CORES, least=1e-7)
+    seconds = plausible(pl.coalesce("runtime", end - start), MOST_SECONDS)
+    memory = pl.coalesce(*(plausible(name, MOST_BYTES, least=1) for name in ("peak", "max_usage"))).cast(pl.Int64)
+    allocated = (plausible("megabytes", MOST_BYTES >> 20) * 2**20).cast(pl.Int64)
+    cpu = pl.coalesce(plausible("usage_usec", _NO_LIMIT / 1000) * 1000, plausible("usage_ns", _NO_LIMIT)).cast(pl.Int64)
+    most = MOST_PROCESSORS * (seconds + SLACK_SECONDS) * 1e9
+    cpu = pl.when((cpu > most).not_() | seconds.is_null()).then(cpu)
+    wait = plausible((start * 1e6 - created.dt.epoch("us")) / 1e6, MOST_SECONDS)
     used = seconds * cores
     at_limit = (pl.col("state") == "error") & (pl.col("max_usage") >= 0.98 * pl.col("limit"))
     oom = pl.when(pl.col("kills") >= 0).then(pl.col("kills") > 0)
@@ -135,8 +151,8 @@ def measured_jobs(newest: pl.DataFrame, metrics: pl.DataFrame, sizes: pl.DataFra
     oom = oom.when(pl.col("limit") > 0, pl.col("hits") == 0).then(pl.lit(value=False))
     rows = newest.lazy().join(metrics.lazy(), on=JOB, how="left").join(sizes.lazy(), on=JOB, how="left")
     return rows.select(
-        *JOB, "instance_id", "tool", "family", "state", "create_time", "input_bytes", "output_bytes", oom=oom,
-        day=pl.col("create_time").dt.date(), runtime_seconds=seconds, memory_bytes=memory, cpu_ns=cpu,
+        *JOB, "instance_id", "tool", "family", "state", "input_bytes", "output_bytes", create_time=created, oom=oom,
+        day=created.dt.date(), runtime_seconds=seconds, memory_bytes=memory, cpu_ns=cpu,
         cpu_seconds=cpu / 1e9, cores=cores, allocated_memory_bytes=allocated, core_seconds=used, wait_seconds=wait,
         cpu_efficiency=pl.when(used > 0).then(cpu / (used * 1e9)),
         memory_efficiency=pl.when(allocated > 0).then(memory / allocated),

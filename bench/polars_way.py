@@ -25,6 +25,7 @@ from bench.polars_reading import (
 from bench.publication import COPIES, REPORTS, Form, columns_of, our_tables, publish
 from bench.unpacking import unpack
 from bench.way import run
+from grt_batch.schema.plausible import MOST_BYTES
 from grt_batch.schema.tables import Table, Type
 from grt_batch.uploads.scan import scan
 
@@ -173,7 +174,7 @@ def _input(sized: pl.DataFrame) -> pl.DataFrame:
 
 def _extension(jobs: pl.DataFrame, datasets: pl.DataFrame) -> pl.DataFrame:
     rows = datasets.lazy().join(jobs.lazy().select(*JOB, "instance_id", "tool", "family"), on=JOB)
-    size = known_sum(pl.col("file_size").filter(pl.col("file_size") >= 0))
+    size = known_sum(pl.col("file_size").filter(pl.col("file_size").is_between(0, MOST_BYTES)))
     rows = rows.with_columns(pl.col("extension").fill_null(""))
     return _everywhere(
         _each(rows, version).group_by(*by, "type", "extension").agg(datasets=pl.len(), bytes=size)

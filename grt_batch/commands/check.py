@@ -27,7 +27,10 @@ def check(folder: Path, config_file: Path | None, debug: bool) -> int:
         for archive in instance.archives:
             verdict = check_archive(archive, config)
             bad |= verdict.quarantined
-            click.echo(f"{archive.instance_id}/{archive.name}: {verdict.text}")
+            told = "; ".join([verdict.text, *archive.doubts])
+            click.echo(f"{archive.instance_id}/{archive.name}: {told}")
+    for instance_id, reason in uploads.unreadable.items():
+        click.echo(f"{instance_id}: {reason}")
     for line in uploads.passed_over:
         click.echo(f"passed over: {line}")
-    return 1 if bad else 0
+    return 1 if bad or uploads.unreadable else 0

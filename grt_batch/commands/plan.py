@@ -75,9 +75,12 @@ def show_plan(
         import orjson
 
         document = {"archives": rows, "advice": advice, "passed_over": uploads.passed_over}
+        document["unreadable"] = uploads.unreadable
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
         return 0
     click.echo(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    for instance_id, reason in uploads.unreadable.items():
+        click.echo(f"{instance_id}: {reason}")
     for line in uploads.passed_over:
         click.echo(f"passed over: {line}")
     if index.damaged:

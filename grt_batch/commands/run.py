@@ -128,7 +128,7 @@ def run(
         f" {summary.folder} ({counted(archives['quarantined'], 'archive')} in quarantine,"
         f" {archives['incomplete']} incomplete, {counted(numbers['rejected'], 'line')} rejected{removed})"
     )
-    return 1 if summary.quarantined else 0
+    return 0 if summary.is_whole else 1
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from grt_batch.core.byte_order_mark import without_mark
 from grt_batch.core.errors import BadConfig
 from grt_batch.core.redaction_defaults import NAMES, PATTERNS
 
@@ -280,7 +281,7 @@ def origins(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(without_mark(file.read_bytes()).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise BadConfig(file=file, what=error) from None
     known = {spec.name: spec for spec in fields(Config)}

@@ -221,12 +221,12 @@ class NoLedger(GrtError):
 
 
 class NothingPublished(GrtError):
-    """The reports folder has no published run to compare with."""
+    """The reports folder has no published run."""
 
     exit_code = 4
     reports: Path
 
-    message = "There is nothing to verify in {reports}: it has no run.json."
+    message = "No run has published anything in {reports}."
     remedy = "Run grt-batch run first, or set --reports to the folder it published to."
 
 

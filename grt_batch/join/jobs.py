@@ -38,12 +38,14 @@ class Joiner:
     """Takes the decoded blocks of one archive, in order, and joins them.
 
     `wanted` names the kinds of records to join besides the jobs; the blocks must have been decoded for them.
+    `implausible` counts, once they are joined, the jobs with such a measurement, by its name.
     """
 
     wanted: Collection[str] = ()
     members: dict[Kind, Members] = field(default_factory=lambda: {kind: Members() for kind in Kind})
     replaced: int = 0
     reasons: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    implausible: Counter[str] = field(default_factory=Counter)
     _collected: dict[Kind, Collected] = field(default_factory=lambda: {kind: Collected() for kind in Kind})
     _measured: Collected = field(default_factory=Collected)
 
@@ -130,13 +132,17 @@ class Joiner:
         oom, without, implausible, non_terminal = np.zeros((4, count), np.int8)
         created, tool, state = jobs.take("create_time"), jobs.take("tool", np.int32), jobs.take("state", np.int32)
         codes = np.stack([tools[1], versions[1]])
-        joins.place_jobs(found.order, created, tool, state, codes, states[1], is_open, times, days, texts, non_terminal)
+        joins.place_jobs(
+            found.order, created, tool, state, codes, states[1], is_open, times, days, texts, non_terminal, implausible
+        )
         del created, tool, state
+        self.implausible[Job.create_time.name] = int(implausible.sum())
         sizes = self._sizes(datasets, ends, implausible)
         seen, values = self._measured.take("seen", np.uint16), self._measured.take("values")
         begins = np.empty(len(seen), np.int32)
         joins.find_values(seen, begins)
         measured, newest = np.empty((len(_MEASURED), count), np.int64), np.empty(len(METRICS), np.int64)
+        counts = np.zeros(joins.CORE_SECONDS + 1, np.int64)
         joins.measure_jobs(
             metrics.places,
             metrics.ends,
@@ -151,7 +157,10 @@ class Joiner:
             oom,
             without,
             implausible,
+            counts,
         )
+        measurements = [*(metric.name for metric in METRICS), Job.core_seconds.name]
+        self.implausible.update(dict(zip(measurements, counts.tolist(), strict=True)))
         return Columns(
             {
                 Job.job_id.name: found.ids,
@@ -173,15 +182,18 @@ class Joiner:
         )
 
     def _sizes(self, datasets: Columns, ends: Rows, implausible: npt.NDArray[np.int8]) -> Integers:
-        """Return the bytes of the datasets of each job, int64[2, jobs]; mark jobs with impossible sizes as
-        `implausible`, and make negative sizes null."""
+        """Return the bytes of the datasets of each job, int64[2, jobs]; mark jobs with sizes that are not plausible as
+        `implausible`, and make these null."""
         from grt_batch.kernels import joins
 
         total = np.full((2, len(implausible)), NULL, np.int64)
         most = int(np.diff(ends[:-1], prepend=0).max(initial=1))
         table = np.zeros(1 << (2 * most).bit_length(), np.int32)
         ids, sizes, types = (datasets[field.name] for field in (Dataset.dataset_id, Dataset.file_size, Dataset.type))
-        joins.add_sizes(ends, ids, sizes, types, table, total, implausible)
+        of_sizes = np.zeros_like(implausible)
+        joins.add_sizes(ends, ids, sizes, types, table, total, of_sizes)
+        self.implausible[Dataset.file_size.name] = int(of_sizes.sum())
+        implausible |= of_sizes
         return total
 
 

@@ -18,6 +18,7 @@ from grt_batch.schema.members import (
     MEMORY_MB,
     MEMORY_V1,
     MEMORY_V2,
+    METRICS,
     NO_LIMIT,
     NULL,
     RUNTIME,
@@ -25,11 +26,26 @@ from grt_batch.schema.members import (
     SLOTS,
     START,
 )
+from grt_batch.schema.plausible import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    MOST_BYTES,
+    MOST_PROCESSORS,
+    MOST_SECONDS,
+    SLACK_SECONDS,
+)
 
-_INT64_MAX = 2**63 - 1
+_LEAST, _MOST = np.array([metric.least for metric in METRICS]), np.array([metric.most for metric in METRICS])
 
 
-_MOST_MICROSECONDS = NO_LIMIT // 1000
+_MOST_TICKS = MOST_SECONDS * SECOND
+
+
+_FIRST, _LAST = FIRST_SECOND * 1_000_000, LAST_SECOND * 1_000_000
+
+
+CORE_SECONDS = len(METRICS)
+"""The place among the implausible measurements that is behind those of the metrics."""
 
 
 _DAY = 86_400_000_000
@@ -94,8 +110,9 @@ def place_jobs(
     days: Any,
     texts: Any,
     non_terminal: Any,
+    implausible: Any,
 ) -> None:
-    """Put the columns of jobs in `order`.
+    """Put the columns of jobs in `order`. A time that is not plausible becomes NULL, and marks the job `implausible`.
 
     `codes`, int32[2, tools], are those of the id and version of each tool; `state_codes` and `is_open` those of each
     state. `times` receives the time, `days`, int32[2, jobs], its day and the first day of its month, as days since
@@ -109,7 +126,9 @@ def place_jobs(
         times[row] = created[i]
         texts[0, row], texts[1, row] = codes[0, tools[i]], codes[1, tools[i]]
         texts[2, row], non_terminal[row] = state_codes[states[i]], is_open[states[i]]
-        if created[i] == NULL:
+        if created[i] != NULL and (created[i] < _FIRST or created[i] > _LAST):
+            times[row], implausible[row] = NULL, 1
+        if times[row] == NULL:
             days[0, row] = days[1, row] = _NO_DAY
             continue
         day = created[i] // _DAY
@@ -210,13 +229,15 @@ def measure_jobs(
     oom: Any,
     without: Any,
     implausible: Any,
+    counts: Any,
 ) -> None:
     """Measure each job by the newest values of its metrics; `error` is the code among `states` of jobs that failed.
 
     `order` and `ends` are those of the records, from `put_in_order`, `begins` from `find_values`, `newest` is room for
     one job's metrics. `measured[:, row]` receives runtime, memory, cpu, cores, allocated_memory, core_seconds and wait,
-    NULL where one is unknown. A negative measurement is unknown, and marks the job as `implausible`; `without` marks
-    jobs without metrics, and `oom` those that were killed for memory, -128 where nothing could tell.
+    NULL where one is unknown. A measurement that is not plausible is unknown, and marks the job as `implausible`;
+    `counts` has the number of such jobs for each metric, and behind them for core_seconds. `without` marks jobs without
+    metrics, and `oom` those that were killed for memory, -128 where nothing could tell.
     """
     begin = 0
     for row in range(created.size):
@@ -236,25 +257,43 @@ def measure_jobs(
         begin = ends[row]
         missing = newest[RUNTIME] == NULL
         for metric in range(newest.size):
-            if newest[metric] < 0 and newest[metric] != NULL:
+            if newest[metric] != NULL and (newest[metric] < _LEAST[metric] or newest[metric] > _MOST[metric]):
                 newest[metric], implausible[row] = NULL, 1
-        # Only a missing runtime becomes end - start; a negative one stays implausible.
+                counts[metric] += 1
+        # Only a missing runtime becomes end - start; one that is not plausible stays so.
         if missing and newest[START] != NULL and newest[END] != NULL:
-            if newest[END] >= newest[START]:
-                newest[RUNTIME] = newest[END] - newest[START]
-            else:
-                implausible[row] = 1
+            newest[RUNTIME] = newest[END] - newest[START]
+            if newest[RUNTIME] < 0 or newest[RUNTIME] > _MOST_TICKS:
+                newest[RUNTIME], implausible[row] = NULL, 1
+                counts[RUNTIME] += 1
         measured[0, row] = newest[RUNTIME]
         measured[1, row] = newest[MEMORY_V2] if newest[MEMORY_V2] > 0 else newest[MEMORY_V1]
         if measured[1, row] == 0:
             measured[1, row] = NULL
-        usec = newest[CPU_V2]
-        measured[2, row] = usec * 1000 if usec != NULL and usec <= _MOST_MICROSECONDS else newest[CPU_V1]
+        used = CPU_V2 if newest[CPU_V2] != NULL else CPU_V1
+        cpu = newest[used] * 1000 if used == CPU_V2 else newest[used]
+        if cpu > 0 and newest[RUNTIME] != NULL and _exceeds(cpu, newest[RUNTIME]):
+            cpu, implausible[row] = NULL, 1
+            counts[used] += 1
+        measured[2, row] = cpu
         measured[3, row] = newest[SLOTS]
         measured[4, row] = _times_exact(newest[MEMORY_MB], 1 << 20)
         measured[5, row] = _times_exact(newest[RUNTIME], newest[SLOTS])
+        if measured[5, row] == NULL and newest[RUNTIME] != NULL and newest[SLOTS] != NULL:
+            implausible[row] = 1
+            counts[CORE_SECONDS] += 1
         measured[6, row] = _waited(newest[START], created[row])
+        if measured[6, row] > _MOST_TICKS:
+            measured[6, row], implausible[row] = NULL, 1
+            counts[START] += 1
         oom[row] = _killed(states[row] == error, newest[MEMORY_V1], newest[LIMIT_V1], newest[HITS_V1], newest[KILLS_V2])
+
+
+@inlined
+def _exceeds(cpu: Any, runtime: Any) -> Any:
+    """Return whether CPU time, in ns and above 0, is more than all processors of a machine give in a runtime."""
+    # The product of the other side would not fit.
+    return (cpu - 1) // MOST_PROCESSORS >= runtime * 100 + SLACK_SECONDS * 1_000_000_000
 
 
 @inlined
@@ -269,8 +308,8 @@ def _times_exact(a: Any, b: Any) -> Any:
 
 @inlined
 def _waited(start: Any, created: Any) -> Any:
-    """Return start - created in units of 1e-7 s; NULL where that is negative, unknown or does not fit."""
-    if start == NULL or created == NULL or (created < 0 and start > _INT64_MAX + created * 10):
+    """Return start - created in units of 1e-7 s; NULL where that is negative or unknown."""
+    if start == NULL or created == NULL:
         return NULL
     waited = start - created * 10
     return waited if waited >= 0 else NULL
@@ -298,9 +337,9 @@ def add_sizes(ends: Any, dataset: Any, size: Any, output: Any, table: Any, total
     """Add the sizes of datasets up in `total[output, row]`, the bytes of their jobs; NULL where none has a size.
 
     The datasets of a row end at `ends[row]`. A dataset counts once, with the greatest of its sizes, as an input and
-    once as an output; each record with the dataset NULL counts by itself. A negative size, or a sum from NO_LIMIT on,
-    becomes NULL, and marks the job as implausible. `table` is room for a power of two of places, for each job at
-    least twice as many as it has records. The result does not depend on the order of the records.
+    once as an output; each record with the dataset NULL counts by itself. A size that is not plausible, or a sum from
+    NO_LIMIT on, becomes NULL, and marks the job as implausible. `table` is room for a power of two of places, for each
+    job at least twice as many as it has records. The result does not depend on the order of the records.
     """
     begin = 0
     for row in range(implausible.size):
@@ -310,7 +349,7 @@ def add_sizes(ends: Any, dataset: Any, size: Any, output: Any, table: Any, total
             bits += 1
         table[: 1 << bits] = 0
         for i in range(begin, end):
-            if size[i] < 0:
+            if size[i] < 0 or size[i] > MOST_BYTES:
                 implausible[row] |= size[i] != NULL
                 size[i] = NULL
                 continue

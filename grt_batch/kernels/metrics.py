@@ -9,7 +9,7 @@ import numpy as np
 from grt_batch.kernels.compiled import compiled, inlined
 from grt_batch.kernels.fields import split
 from grt_batch.kernels.interning import intern
-from grt_batch.kernels.values import IS_NULL, NO_NUMBER, integer, number
+from grt_batch.kernels.values import IS_NULL, LARGEST, NO_NUMBER, integer, number
 from grt_batch.kernels.words import byte_at, eight_digits, equal, leading_digits, load64
 from grt_batch.schema.members import NO_LIMIT, NULL
 
@@ -17,9 +17,6 @@ _TAB, _NEWLINE, _POINT, _ZERO = 9, 10, 46, 48
 
 
 _POWERS = np.array([10**i for i in range(9)], dtype=np.int64)
-
-
-_INT64_MAX = 2**63 - 1
 
 
 _ZERO_TEXT, _NO_FRACTION = int.from_bytes(b"0E-7\n", "little"), int.from_bytes(b"0000000\n", "little")
@@ -100,8 +97,8 @@ def decode_metric_records(
 ) -> Any:
     """Decode every numeric metric as a record of its own. `at` is as in `decode_metrics`.
 
-    `out[0:4]` receives job id, the code of (plugin, name), the value (NULL) and its scale: 7, or 0 where the value is
-    too large for that. Returns the numbers of records, odd lines and codes.
+    `out[0:4]` receives job id, the code of (plugin, name), the value (NULL, also below -2^62) and its scale: 7, or 0
+    where the value is too large for that. Returns the numbers of records, odd lines and codes.
     """
     starts, ends = places[0], places[1]
     begin, line, records, strange, codes = 0, 0, 0, 0, 0
@@ -112,9 +109,11 @@ def decode_metric_records(
             status, job = integer(data, starts[at[0]], ends[at[0]])
             scale = 7
             numeric, value = number(data, starts[at[3]], ends[at[3]], scale)
-            if numeric == IS_NULL:
+            if numeric == IS_NULL or value == LARGEST or value == -LARGEST:
                 scale = 0
                 numeric, value = number(data, starts[at[3]], ends[at[3]], scale)
+                if value == -LARGEST:
+                    value = np.int64(NULL)
             good = status == 1 and numeric != NO_NUMBER
         if good:
             code, codes = intern(data, starts[at[1]], ends[at[1]], starts[at[2]], ends[at[2]], table, firsts, codes)
@@ -231,7 +230,7 @@ def _usual_number(data: Any, start: Any, scale: Any) -> Any:
         return end, np.int64(NULL)
     if scale == 0:
         return end, whole + (fraction >= 5_000_000)
-    if scale != 7 or whole >= _INT64_MAX // 10_000_000:
+    if scale != 7 or whole >= LARGEST // 10_000_000:
         return np.int64(-1), np.int64(0)
     return end, whole * 10_000_000 + fraction
 

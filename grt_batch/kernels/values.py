@@ -16,7 +16,8 @@ _MINUS, _PLUS, _POINT, _ZERO, _NINE = 45, 43, 46, 48, 57
 _POWERS = np.array([10**i for i in range(9)], dtype=np.int64)
 
 
-_INT64_MAX = 2**63 - 1
+LARGEST = 2**63 - 1
+"""What stands for a number that is too large for its column. No plausible one is."""
 
 
 NO_NUMBER, IS_NULL, IS_NUMBER = 0, 1, 2
@@ -55,7 +56,7 @@ def integer(data: Any, start: Any, end: Any) -> Any:
         if digit < 0 or digit > 9:
             return 0, 0
         # 18 digits always fit. The bound is a constant: a division for each digit would take most of the time.
-        if i - start >= 18 and (value > _INT64_MAX // 10 or (value == _INT64_MAX // 10 and digit > 7)):
+        if i - start >= 18 and (value > LARGEST // 10 or (value == LARGEST // 10 and digit > 7)):
             large = True
         else:
             value = value * 10 + digit
@@ -68,7 +69,8 @@ def integer(data: Any, start: Any, end: Any) -> Any:
 def number(data: Any, start: Any, end: Any, scale: Any) -> Any:
     """Return (IS_NUMBER, value * 10^scale) for decimal text such as 4.0000000 or 0E-7, rounded half up.
 
-    Null, and any value from 2^62 on or too large for the column, gives (IS_NULL, NULL); other text (NO_NUMBER, 0).
+    Null, and any value from 2^62 on, gives (IS_NULL, NULL); another one that is too large for the column, or below
+    -2^62, gives (IS_NUMBER, ±LARGEST); other text (NO_NUMBER, 0).
     """
     if is_none(data, start, end):
         return IS_NULL, NULL
@@ -117,9 +119,11 @@ def number(data: Any, start: Any, end: Any, scale: Any) -> Any:
     while power >= 0 and whole > 0 and whole < NO_LIMIT:
         whole = NO_LIMIT if whole > NO_LIMIT // 10 else whole * 10
         power -= 1
-    if whole >= NO_LIMIT or whole >= _INT64_MAX // _POWERS[scale]:
+    if whole >= NO_LIMIT and not negative:
         return IS_NULL, NULL
-    value = whole * _POWERS[scale] + fraction + half
+    value = np.int64(LARGEST)
+    if whole < min(NO_LIMIT, LARGEST // _POWERS[scale]):
+        value = whole * _POWERS[scale] + fraction + half
     return IS_NUMBER, (-value if negative else value)
 
 

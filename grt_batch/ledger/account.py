@@ -38,6 +38,8 @@ class Members:
 class Account:
     """Everything that was read of one tar.gz, accounted for: a pure function of its bytes.
 
+    `found` are the members of a known kind, `passed_over` the other entries of the tar;
+    `implausible` counts the jobs with such a measurement, by its name;
     `jobs` are different jobs, `repeated` the job lines that a later line of the same archive replaced;
     `first_id` and `last_id` span the job ids, `last_day` is the last day on which one was created, None without any;
     `quarantine` is the reason, None for a good archive.
@@ -46,10 +48,12 @@ class Account:
     sha256: str
     bytes: int
     text_bytes: int = 0
+    found: int = 0
     passed_over: int = 0
     replaced: int = 0
     members: dict[str, Members] = field(default_factory=dict)
     reasons: list[tuple[str, str, int]] = field(default_factory=list)
+    implausible: dict[str, int] = field(default_factory=dict)
     jobs: int = 0
     repeated: int = 0
     first_id: int | None = None
@@ -64,6 +68,11 @@ class Account:
     def total(self, count: str) -> int:
         """Return the sum of one of the counts of `Members` over all members."""
         return sum(getattr(members, count) for members in self.members.values())
+
+    @property
+    def impossible(self) -> str:
+        """Return in words which measurements no job can have, "" for none."""
+        return ", ".join(f"{count} × {name}" for name, count in self.implausible.items())
 
     def to_json(self) -> builtins.bytes:
         """Return the account as it is stored."""

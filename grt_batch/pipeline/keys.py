@@ -19,9 +19,11 @@ from grt_batch.modules.export import Export
 from grt_batch.store.store import Store
 
 READ_BY = (
+    "grt_batch.core.byte_order_mark",
     "grt_batch.schema.members",
     "grt_batch.schema.records",
     "grt_batch.schema.escapes",
+    "grt_batch.schema.plausible",
     "grt_batch.columns",
     "grt_batch.kernels",
     "grt_batch.uploads.archive",

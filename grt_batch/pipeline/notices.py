@@ -19,11 +19,20 @@ _NAMED = 3
 
 
 def log_uploads(uploads: Uploads, index: ArchiveIndex) -> None:
-    """Log files that are no archives, bad metadata, and archives whose files were removed."""
+    """Log files that are no archives, what cannot be read, bad metadata and dates, and archives whose files were
+    removed."""
     if index.damaged:
         logger.warning("%s is damaged: it is not known any more which archives were removed", index.file)
     for line in uploads.passed_over:
         logger.info("passed over %s", line)
+    for instance_id, reason in uploads.unreadable.items():
+        logger.warning(reason, extra={"instance": instance_id})
+    doubted: dict[str, list[str]] = {}
+    for archive in uploads.archives:
+        for doubt in archive.doubts:
+            doubted.setdefault(doubt, []).append(f"{archive.instance_id}/{archive.name}")
+    for doubt, names in doubted.items():
+        logger.warning("%s with %s (%s)", counted(len(names), "archive"), doubt, _listed(names))
     for instance in uploads.instances:
         extra = {"instance": instance.instance_id}
         if instance.metadata.problem:

@@ -97,10 +97,12 @@ def read_archive(
         sha256=reader.sha256,
         bytes=reader.bytes_read,
         text_bytes=reader.text_bytes,
+        found=reader.found,
         passed_over=reader.passed_over,
         replaced=joiner.replaced,
         members={kind.value: members for kind, members in joiner.members.items() if members.lines},
         reasons=sorted((kind.value, reason, n) for (kind, reason), n in joiner.reasons.items()),
+        implausible={name: count for name, count in sorted(joiner.implausible.items()) if count},
         jobs=jobs.height,
         repeated=repeated,
         first_id=int(ids[0]) if jobs.height else None,
@@ -111,7 +113,10 @@ def read_archive(
 
 
 class _RejectFile:
-    """The reject file of one archive: member, line (from 1, with the header), reason, bytes, text."""
+    """The reject file of one archive: member, line (from 1, with the header), reason, bytes, text.
+
+    A member is named by its kind, and the second of a kind `jobs 2`: names in a tar may be equal.
+    """
 
     def __init__(self, config: Config, redaction: Redaction) -> None:
         self._text_bytes = config.reject_text_bytes
@@ -131,7 +136,8 @@ class _RejectFile:
             texts = self._redaction.lines(raw)
             self.redacted[block.layout.kind] += int((texts != raw).sum())
             first = self._lines[place]
-            lines = _reject_lines(block.layout.kind, first, decoded.rejects, texts, self._text_bytes)
+            member = block.layout.kind.value + (f" {block.member + 1}" if block.member else "")
+            lines = _reject_lines(member, first, decoded.rejects, texts, self._text_bytes)
             self._content.append(b"".join(lines))
             self._size += len(self._content[-1])
             if 0 < self._most < self._size:
@@ -143,9 +149,9 @@ class _RejectFile:
 
 
 def _reject_lines(
-    kind: Kind, first: int, rejects: Iterable[Reject], texts: Iterable[str], text_bytes: int
+    member: str, first: int, rejects: Iterable[Reject], texts: Iterable[str], text_bytes: int
 ) -> Iterator[bytes]:
     for reject, whole in zip(rejects, texts, strict=True):
         text = escape(whole.encode()[:text_bytes].decode("utf-8", "replace"))
-        fields = (kind.value, str(first + reject.line), reject.reason, str(len(reject.text)), text)
+        fields = (member, str(first + reject.line), reject.reason, str(len(reject.text)), text)
         yield ("\t".join(fields) + "\n").encode()

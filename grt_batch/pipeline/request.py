@@ -30,11 +30,17 @@ class RunRequest:
 @dataclass(frozen=True)
 class RunSummary:
     """The result of a run: the folder of its reports, its run.json, and the archives in quarantine as (instance,
-    archive, reason)."""
+    archive, reason). `unreadable` gives the reason for each instance whose folder could not be read."""
 
     folder: Path
     numbers: Mapping[str, Any]
     quarantined: tuple[tuple[str, str, str], ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether every archive that there is could be read."""
+        return not self.quarantined and not self.unreadable
 
 
 def new_run_id(started: datetime) -> str:

@@ -55,7 +55,7 @@ def execute(
         summary = publish(context, reduced, url, instead_of_database)
     with already_published():
         _clean_up(context, uploads)
-    return summary
+    return replace(summary, unreadable=uploads.unreadable)
 
 
 def _context(request: RunRequest, executor: Executor) -> RunContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,12 +46,22 @@ def run_summary(run: Mapping[str, Any], ledger: Ledger, executor: Executor) -> d
         "modules": run["modules"].split(),
         "archives": _archives(ledger),
         **{count: sum(account.total(count) for account in accounts) for count in _SUMMED},
+        "misdated": sum(entry.archive.report is not None and entry.archive.report.misdated for entry in published),
+        "implausible": _added_up(account.implausible for account in accounts),
         "replaced": sum(account.replaced for account in accounts),
         "superseded": sum(entry.superseded for entry in published),
         "bytes": sum(account.bytes for account in accounts),
         "text_bytes": sum(account.text_bytes for account in accounts),
         **_resources(executor),
     }
+
+
+def _added_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sums of counts by their names."""
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return dict(sorted(total.items()))
 
 
 def quarantined(ledger: Ledger) -> tuple[tuple[str, str, str], ...]:

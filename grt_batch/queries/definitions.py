@@ -217,7 +217,7 @@ def _read_file(path: Path) -> Iterator[Query]:
     import aiosql
 
     try:
-        loaded = aiosql.from_path(path, "psycopg2", encoding="utf-8")
+        loaded = aiosql.from_path(path, "psycopg2", encoding="utf-8-sig")
     except (OSError, ValueError, aiosql.SQLParseException, aiosql.SQLLoadException) as error:
         raise BadQueries(file=path, what=error) from None
     functions = {name: getattr(loaded, name) for name in loaded.available_queries}

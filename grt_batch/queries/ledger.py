@@ -9,11 +9,11 @@ from typing import Any
 from psycopg2 import sql
 
 from grt_batch.core.config import Config
-from grt_batch.core.errors import NoLedger
-from grt_batch.ledger.ledger import RUN, miscount
+from grt_batch.core.errors import BadArguments, NoLedger, NothingPublished
+from grt_batch.ledger.ledger import ARCHIVE, RUN, miscount
 from grt_batch.pipeline.keys import load_account
 from grt_batch.sinks.connection import connection
-from grt_batch.sinks.report_set import REJECTS
+from grt_batch.sinks.report_set import LATEST, REJECTS
 from grt_batch.sinks.schema import SCHEMA
 from grt_batch.store.archive_index import ArchiveIndex, as_published
 from grt_batch.store.store import Store
@@ -60,22 +60,32 @@ def ledger_of(url: str) -> list[tuple[str, list[str], list[list[str]]]]:
     return parts
 
 
-def miscounted(config: Config) -> list[list[str]]:
-    """Return the published archives whose N.json counts other jobs than were read: instance, archive, difference."""
-    store, rows = Store(config.work / "store"), []
+def doubtful(config: Config) -> dict[str, list[list[str]]]:
+    """Return the published archives that say what cannot be, as instance, archive and what it is: those `miscounted`,
+    whose N.json counts other jobs than were read, and those with an `implausible` date or measurement."""
+    store = Store(config.work / "store")
+    found: dict[str, list[list[str]]] = {"miscounted": [], "implausible": []}
     for _, instance_id, archives in ArchiveIndex(config.work, config.uploads).instances():
         for name, known in archives.items():
             archive = as_published(instance_id, name, known)
             account = load_account(store, known.key) if archive else None
-            what = miscount(archive, account) if archive and account else None
-            rows += [[instance_id, name, what]] if what else []
-    return sorted(rows)
+            if archive and account:
+                date = "the date in N.json" if archive.report and archive.report.misdated else ""
+                impossible = ", ".join(filter(None, (date, account.impossible)))
+                told = {"miscounted": miscount(archive, account), "implausible": impossible}
+                for title, what in told.items():
+                    found[title] += [[instance_id, name, what]] if what else []
+    return {title: sorted(rows) for title, rows in found.items()}
 
 
 def rejects_of(
     reports: Path, instance: str | None, archive: str | None, *, lines: bool
 ) -> tuple[list[str], list[list[str]]]:
-    """Count the rejected lines by instance, archive, member and reason; with `lines`, return each of them."""
+    """Count the rejected lines by instance, archive, member and reason; with `lines`, return each of them.
+
+    Raises NothingPublished, and BadArguments for an instance or archive that the last reports do not have.
+    """
+    _check_known(reports, instance, archive)
     rows: list[list[str]] = []
     for file in sorted((reports / REJECTS).glob("*/*.tsv")):
         if instance in (None, file.parent.name) and archive in (None, file.stem):
@@ -86,6 +96,23 @@ def rejects_of(
         return ["instance", "archive", "member", "line", "reason", "bytes", "text"], rows
     counts = Counter((row[0], row[1], row[2], row[4]) for row in rows)
     return ["instance", "archive", "member", "reason", "lines"], [[*key, str(n)] for key, n in sorted(counts.items())]
+
+
+def _check_known(reports: Path, instance: str | None, archive: str | None) -> None:
+    """Check that the last reports have such an archive."""
+    try:
+        with (reports / LATEST / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", newline="\n") as text:
+            titles = next(text).rstrip("\n").split("\t")
+            places = [titles.index(name) for name in ("instance_id", "archive")]
+            known = [[cells[place] for place in places] for cells in (line.split("\t") for line in text)]
+    except (OSError, StopIteration, ValueError, IndexError):
+        raise NothingPublished(reports=reports) from None
+    if instance is None and archive is None:
+        return
+    if not any(instance in (None, one) and archive in (None, other) for one, other in known):
+        asked = [f"instance {instance}" if instance else "", f"archive {archive}" if archive else ""]
+        what = f"the last reports have no {' with the '.join(filter(None, asked))}"
+        raise BadArguments(command="rejects", what=what)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from grt_batch.schema.plausible import FIRST_SECOND, LAST_SECOND, MOST_BYTES, MOST_CORES, MOST_SECONDS
+
 NULL = -(2**63)
 """Null in an int64 column between the decoder and the join (no exporter can write this number)."""
 
@@ -142,16 +144,25 @@ def layout_of(kind: Kind, lines: Sequence[bytes]) -> tuple[Layout, bool]:
 
 @dataclass(frozen=True)
 class JobMetric:
-    """A numeric metric that the measures are made of. Its column holds integers: the value times 10 ** `scale`."""
+    """A numeric metric that the measures are made of. Its column holds integers: the value times 10 ** `scale`.
+
+    A plausible one is from `least` to `most`, as the column has it.
+    """
 
     plugin: str
     name: str
     scale: int
     unit: str
+    least: int = 0
+    most: int = NO_LIMIT - 1
 
 
 SECONDS_SCALE = 7
 """The exporter writes 7 decimals; seconds and cores are kept as integers of 1e-7, so that their sums are exact."""
+
+
+SECOND = 10**SECONDS_SCALE
+"""One second, or core, in these integers."""
 
 
 NANOSECONDS_SCALE = 9
@@ -159,15 +170,16 @@ NANOSECONDS_SCALE = 9
 
 
 METRICS = (
-    JobMetric("core", "runtime_seconds", SECONDS_SCALE, "s"),
-    JobMetric("core", "start_epoch", SECONDS_SCALE, "Unix s"),
-    JobMetric("core", "end_epoch", SECONDS_SCALE, "Unix s"),
-    JobMetric("core", "galaxy_slots", SECONDS_SCALE, "cores"),
-    JobMetric("core", "galaxy_memory_mb", SECONDS_SCALE, "MB of 2^20 B"),
-    JobMetric("cgroup", "memory.max_usage_in_bytes", 0, "B"),
-    JobMetric("cgroup", "memory.peak", 0, "B"),
+    JobMetric("core", "runtime_seconds", SECONDS_SCALE, "s", most=MOST_SECONDS * SECOND),
+    JobMetric("core", "start_epoch", SECONDS_SCALE, "Unix s", FIRST_SECOND * SECOND, LAST_SECOND * SECOND),
+    JobMetric("core", "end_epoch", SECONDS_SCALE, "Unix s", FIRST_SECOND * SECOND, LAST_SECOND * SECOND),
+    JobMetric("core", "galaxy_slots", SECONDS_SCALE, "cores", 1, MOST_CORES * SECOND),
+    JobMetric("core", "galaxy_memory_mb", SECONDS_SCALE, "MB of 2^20 B", most=(MOST_BYTES >> 20) * SECOND),
+    JobMetric("cgroup", "memory.max_usage_in_bytes", 0, "B", most=MOST_BYTES),
+    JobMetric("cgroup", "memory.peak", 0, "B", most=MOST_BYTES),
     JobMetric("cgroup", "cpuacct.usage", 0, "ns"),
-    JobMetric("cgroup", "cpu.stat.usage_usec", 0, "µs"),
+    # The column of CPU time has nanoseconds.
+    JobMetric("cgroup", "cpu.stat.usage_usec", 0, "µs", most=(NO_LIMIT - 1) // 1000),
     JobMetric("cgroup", "memory.limit_in_bytes", 0, "B"),
     JobMetric("cgroup", "memory.failcnt", 0, "hits of the limit"),
     JobMetric("cgroup", "memory.events.oom_kill", 0, "kills"),
@@ -177,7 +189,3 @@ METRICS = (
 RUNTIME, START, END, SLOTS, MEMORY_MB, MEMORY_V1, MEMORY_V2, CPU_V1, CPU_V2, LIMIT_V1, HITS_V1, KILLS_V2 = range(
     len(METRICS)
 )
-
-
-SECOND = 10**SECONDS_SCALE
-"""Seconds and cores are kept as integers of 1e-7."""

@@ -120,7 +120,7 @@ class Job(Record):
     oom = Field("oom", pl.Boolean(), "", "it was killed for memory; null where nothing could tell")
     non_terminal = Field("non_terminal", pl.Boolean(), "", "the job could still change its state")
     without_metrics = Field("without_metrics", pl.Boolean(), "", "there is no numeric metric of this job")
-    implausible = Field("implausible", pl.Boolean(), "", "a measurement was negative, and became null")
+    implausible = Field("implausible", pl.Boolean(), "", "a measurement was one that no job can have, and became null")
 
 
 class Param(Record):
@@ -151,7 +151,7 @@ class Dataset(Record):
     kind = "datasets"
     dataset_id = Field("dataset_id", pl.Int64(), "", "the history-dataset association")
     extension = Field("extension", pl.String(), "", "the type of its file")
-    file_size = Field("file_size", pl.Int64(), "B", "its size; null where it is unknown or negative")
+    file_size = Field("file_size", pl.Int64(), "B", "its size; null where it is unknown, or no file has it")
     param_name = Field("param_name", pl.String(), "", "the parameter or output that it stands for")
     type = Field("type", pl.String(), "", "input or output")
 

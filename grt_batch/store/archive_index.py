@@ -156,27 +156,28 @@ class ArchiveIndex:
     def recall(self, uploads: Uploads, forget: Collection[str] | None = ()) -> Uploads:
         """Return `uploads` with the published archives whose files are missing or incomplete.
 
-        The instances in `forget` get none of them; None stands for all instances.
+        The instances in `forget` get none of them; None stands for all instances. What cannot be read is not forgotten.
         """
         found = {instance.instance_id: instance for instance in (*uploads.bare, *uploads.instances)}
         instances = []
         for instance_id in sorted({*found, *self._instances}):
             before = self._instances.get(instance_id, _Remembered())
             instance = found.get(instance_id, Instance(instance_id, before.metadata, ()))
-            if forget is not None and instance_id not in forget:
-                instance = self._with_remembered(instance)
+            unreadable = uploads.unreadable.get(instance_id)
+            if unreadable or (forget is not None and instance_id not in forget):
+                instance = self._with_remembered(instance, unreadable)
             if instance.archives:
                 instances.append(instance)
         return replace(uploads, instances=tuple(instances))
 
-    def _with_remembered(self, instance: Instance) -> Instance:
+    def _with_remembered(self, instance: Instance, unreadable: str | None) -> Instance:
         archives = {archive.name: archive for archive in instance.archives}
         for name in self._instances.get(instance.instance_id, _Remembered()).archives:
             found = archives.get(name)
             if found is None or found.incomplete:
                 archive = self.remembered(instance.instance_id, name)
                 if archive:
-                    archives[name] = replace(archive, incomplete=found.incomplete if found else None)
+                    archives[name] = replace(archive, incomplete=found.incomplete if found else unreadable)
         return replace(instance, archives=tuple(sorted(archives.values(), key=lambda archive: archive.order)))
 
     def drop_all_but(self, wanted: Iterable[Archive]) -> list[str]:

@@ -5,6 +5,7 @@ Every fault of the gzip or tar layer raises Quarantine: an archive is read to it
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
+from grt_batch.core.byte_order_mark import mark_size
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.timing import Clock
 from grt_batch.core.wording import counted
@@ -54,8 +56,8 @@ class Header:
 class ArchiveReader:
     """Read one tar.gz once, from its first byte to its last.
 
-    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` the size of its content, and
-    `passed_over` the number of members that hold no records.
+    After `blocks` is exhausted, `sha256` is the hash of the file, `text_bytes` the size of its content, `found` the
+    number of members of a known kind, and `passed_over` the number of other entries.
     """
 
     def __init__(self, path: Path, limits: Limits, clock: Clock | None = None) -> None:
@@ -63,7 +65,7 @@ class ArchiveReader:
         self.limits = limits
         self._clock = clock or Clock()
         self.sha256 = ""
-        self.passed_over = 0
+        self.found = self.passed_over = 0
         self._gunzip: Gunzip | None = None
 
     @property
@@ -80,6 +82,8 @@ class ArchiveReader:
         """Yield a Header for each member of a known kind, then its Blocks in order. Raises Quarantine."""
         try:
             with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size == 0:
+                    raise Quarantine("its tar.gz is empty: it has 0 bytes")
                 self._gunzip = Gunzip(file, self.limits, self._clock)
                 yield from self._members(self._gunzip)
                 self.sha256 = self._gunzip.drain()
@@ -103,6 +107,7 @@ class ArchiveReader:
                 if kind is None:
                     self.passed_over += 1
                 else:
+                    self.found += 1
                     yield from self._member(kind, seen.get(kind, 0), info, gunzip)
                     seen[kind] = seen.get(kind, 0) + 1
                 # tarfile keeps every header that it has read, and a stream never needs one again.
@@ -115,18 +120,19 @@ class ArchiveReader:
         from grt_batch.kernels.fields import line_ends
 
         layout: Layout | None = None
-        for text in self._lines(info, gunzip):
-            begin = 0
+        for lines in self._lines(info, gunzip):
+            text = lines
             if layout is None:
+                text = lines[_mark_size(lines, info.name) :]
                 sample = bytes(text[: 64 * _SAMPLE_LINES]).split(b"\n")
                 try:
                     layout, has_header = layout_of(kind, sample[:-1] or sample)
                 except ValueError as error:
                     raise Quarantine(str(error)) from None
                 yield Header(layout, member, has_header)
-                begin = line_ends(_array(text))[1] or len(text) if has_header else 0
-            if begin < len(text):
-                yield Block(layout, member, text[begin:])
+                text = text[line_ends(_array(text))[1] or len(text) :] if has_header else text
+            if len(text):
+                yield Block(layout, member, text)
 
     def _lines(self, info: tarfile.TarInfo, gunzip: Gunzip) -> Iterator[memoryview]:
         """Yield the member in blocks that end with a newline, which the last one may lack."""
@@ -165,6 +171,13 @@ class ArchiveReader:
             before, middle = 1, line_ends(_array(lines))[1]
         yield from self._short(lines[:middle], before)
         yield from self._short(lines[middle:], count - before)
+
+
+def _mark_size(text: memoryview, name: str) -> int:
+    try:
+        return mark_size(bytes(text[:4]))
+    except ValueError as error:
+        raise Quarantine(f"{name:.200} is {error}") from None
 
 
 def _array(data: memoryview) -> npt.NDArray[np.uint8]:

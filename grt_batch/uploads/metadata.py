@@ -13,7 +13,9 @@ from typing import Any
 
 import orjson
 
+from grt_batch.core.byte_order_mark import without_mark
 from grt_batch.core.errors import Quarantine
+from grt_batch.schema.plausible import FIRST_SECOND, LAST_SECOND
 
 NEWEST_VERSION = 3
 
@@ -27,6 +29,9 @@ _DEEPEST = 100
 
 
 _TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
+
+
+_DAY = 86_400
 
 
 _HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
@@ -55,7 +60,10 @@ class InstanceMetadata:
 
 @dataclass(frozen=True)
 class Report:
-    """N.json: what an archive says of itself. `generated` is in Unix seconds, `sha256` the hash of its tar.gz."""
+    """N.json: what an archive says of itself. `generated` is in Unix seconds, `sha256` the hash of its tar.gz.
+
+    A `misdated` report is one whose date cannot be right; `generated` is then the number in its name.
+    """
 
     version: int
     generated: Decimal
@@ -65,6 +73,7 @@ class Report:
     users_total: int | None
     jobs: Mapping[str, int]
     document: Mapping[str, Any]
+    misdated: bool = False
 
 
 def read_instance(raw: bytes | None) -> InstanceMetadata:
@@ -74,8 +83,8 @@ def read_instance(raw: bytes | None) -> InstanceMetadata:
     if len(raw) > MOST_BYTES:
         return InstanceMetadata(problem=f"metadata.json has more than {MOST_BYTES} bytes")
     try:
-        document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, _TooDeep) as error:
+        document = _document(raw)
+    except ValueError as error:
         return InstanceMetadata(problem=f"metadata.json is no JSON: {error}")
     if not isinstance(document, dict):
         return InstanceMetadata(problem="metadata.json is no JSON object")
@@ -113,8 +122,8 @@ def read_report(raw: bytes, name: str) -> Report:
     if len(raw) > MOST_BYTES:
         raise Quarantine(f"{name}.json has more than {MOST_BYTES} bytes")
     try:
-        document = _clean(orjson.loads(raw))
-    except (orjson.JSONDecodeError, _TooDeep) as error:
+        document = _document(raw)
+    except ValueError as error:
         raise Quarantine(f"{name}.json is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise Quarantine(f"{name}.json is no JSON object")
@@ -152,9 +161,13 @@ def _common(document: dict[str, Any], name: str) -> Report:
     galaxy_version = document.get("galaxy_version")
     if galaxy_version is not None and not isinstance(galaxy_version, str):
         raise Quarantine(f"{name}.json: galaxy_version is no text")
+    generated, misdated = _generated(document.get("generated", name), name), False
+    if _is_impossible(generated, Decimal(name)):
+        generated, misdated = _generated(name, name), True
     return Report(
         version=document["version"],
-        generated=_generated(document.get("generated", name), name),
+        generated=generated,
+        misdated=misdated,
         galaxy_version=galaxy_version,
         sha256=_sha256(document.get("report_hash"), name),
         users_active=_count(users.get("active"), "users.active", name),
@@ -171,6 +184,16 @@ def _generated(value: Any, name: str) -> Decimal:
     if not _TIME.fullmatch(text) or Decimal(text) >= 253402300800:
         raise Quarantine(f"{name}.json: generated is no time: {value!r:.60}")
     return Decimal(text)
+
+
+def _is_impossible(generated: Decimal, named: Decimal) -> bool:
+    """Return whether an archive was not made then. An exporter takes its name and `generated` from one clock.
+
+    The date of today would be no help: the tables must be the same on another day.
+    """
+    if not FIRST_SECOND <= named <= LAST_SECOND:
+        return generated > LAST_SECOND
+    return not FIRST_SECOND <= generated <= named + _DAY
 
 
 def _object(value: Any, what: str, name: str) -> dict[str, Any]:
@@ -201,14 +224,15 @@ def _count(value: Any, what: str, name: str, *, null: bool = True) -> int | None
     raise Quarantine(f"{name}.json: {what} is no count: {value!r:.40}")
 
 
-class _TooDeep(ValueError):
-    """The document is nested too deep."""
+def _document(raw: bytes) -> Any:
+    """Return what a document holds. Raises ValueError for one that is no JSON, or is nested too deep."""
+    return _clean(orjson.loads(without_mark(raw)))
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
     """Return `value` without NUL characters, which PostgreSQL rejects."""
     if depth > _DEEPEST:
-        raise _TooDeep(f"it is nested deeper than {_DEEPEST}")
+        raise ValueError(f"it is nested deeper than {_DEEPEST}")
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):

@@ -31,6 +31,8 @@ class StrictTarInfo(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            if not tarfile_.offset:
+                raise Quarantine("its tar is empty: its gzip unpacks to 0 bytes") from None
             raise Quarantine("its tar has no end mark: it was cut off") from None
         except tarfile.HeaderError as error:
             raise Quarantine(f"its tar has a broken header: {error}") from None

@@ -40,6 +40,8 @@ def _accounted(account: Account) -> str:
     accepted = {kind: members.accepted for kind, members in account.members.items()}
     members = ", ".join(counted(count, kind.removesuffix("s"), kind) for kind, count in accepted.items())
     odd = {name: account.total(name) for name in ("salvaged", "rejected", "fragments", "orphans")}
-    parts = [f"good: {members or 'no records'}", *(f"{count} {name}" for name, count in odd.items() if count)]
+    nothing = "no records" if account.found else "no records, its tar has no member that could hold any"
+    parts = [f"good: {members or nothing}", *(f"{count} {name}" for name, count in odd.items() if count)]
     parts += [f"{n} × {kind}: {reason}" for kind, reason, n in account.reasons]
+    parts += [f"implausible: {account.impossible}"] if account.impossible else []
     return "; ".join(parts)

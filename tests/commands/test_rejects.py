@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from calling import Answer, Call, places
 from runs import published
+
+from grt_batch.core.errors import NothingPublished
 
 
 def test_rejects_are_counted_by_archive_and_reason(call: Call, finished: SimpleNamespace) -> None:
@@ -31,8 +34,37 @@ def test_rejected_lines_are_shown_as_the_file_has_them(call: Call, finished: Sim
     assert all(row.endswith(text) for row, text in zip(rows, texts, strict=True))
 
 
-def test_without_rejects_there_is_nothing_to_show(call: Call, tmp_path: Path) -> None:
-    assert call("rejects", "--reports", tmp_path) == Answer(0, "no line was rejected\n", "")
+def test_without_rejects_there_is_nothing_to_show(call: Call, finished: SimpleNamespace, tmp_path: Path) -> None:
+    rejected = {(file.parent.name, file.stem) for file in (finished.reports / "rejects").glob("*/*.tsv")}
+    lines = (finished.reports / "latest" / "archive.tsv").read_text().splitlines()[1:]
+    instance, archive = min({tuple(line.split("\t")[:2]) for line in lines} - rejected)
+    answer = call("rejects", "--reports", finished.reports, "--instance", instance, "--archive", archive)
+    assert answer == Answer(0, "no line was rejected\n", "")
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_where_nothing_was_published_nobody_knows_what_was_rejected(call: Call, tmp_path: Path, made: bool) -> None:
+    reports = tmp_path / "reports"
+    if made:
+        reports.mkdir()
+    answer = call("rejects", "--reports", reports)
+    assert (answer.code, answer.out, answer.complaint) == (4, "", str(NothingPublished(reports=reports)))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--instance", "nowhere"], "no instance nowhere"),
+        (["--archive", "99"], "no archive 99"),
+        (["--instance", "nowhere", "--archive", "99"], "no instance nowhere with the archive 99"),
+    ],
+)
+def test_an_archive_that_is_not_there_is_named(
+    call: Call, finished: SimpleNamespace, options: list[str], said: str
+) -> None:
+    answer = call("rejects", "--reports", finished.reports, *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.complaint
 
 
 def test_rejects_go_with_the_archive_that_they_are_of(

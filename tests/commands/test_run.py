@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from build import line, write_archive
 from calling import AS_OF, Call, planned, query
 from coming_and_going import Site
@@ -85,3 +89,26 @@ def test_forget_is_an_option_of_a_run(call: Call, site: Site, site_options: list
     assert (answer.code, answer.err.count("forgot 1 removed archive: b/1\n")) == (0, 1)
     assert set(planned(call, site.config)) == {"a/1", "a/2", "a/3"}
     assert call("plan", "--uploads", site.config.uploads, "--work", site.config.work, "--instance", "b").code == 3
+
+
+def test_a_folder_that_cannot_be_read_ends_with_1_and_is_named(
+    call: Call, site: Site, site_options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    # Not by the rights of the folder, since root may read it all the same.
+    def refuse(folder: Path) -> Any:
+        if folder == site.config.uploads / "b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    reason = "its folder cannot be read: Permission denied"
+    answer = call("run", *site_options, "instances")
+    assert (answer.code, answer.err.count(reason)) == (1, 1)
+    assert site.jobs() == {"a": 6}
+    answer = call("check", site.config.uploads)
+    assert (answer.code, answer.err, f"b: {reason}\n" in answer.out) == (1, "", True)
+    places = ["--uploads", site.config.uploads, "--work", site.config.work]
+    assert f"b: {reason}\n" in call("plan", *places).out
+    assert json.loads(call("plan", *places, "--print", "json").out)["unreadable"] == {"b": reason}

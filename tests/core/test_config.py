@@ -68,6 +68,10 @@ def test_options_win_over_the_environment_over_the_file_over_the_defaults() -> N
     assert config.database == "embedded"
 
 
+def test_a_byte_order_mark_before_the_file_is_no_part_of_it() -> None:
+    assert load(toml("\ufeff[reading]\r\nsettle_seconds = 4\r\n"), environment={}).settle_seconds == 4
+
+
 def test_a_wrong_value_in_the_environment_is_refused_even_where_an_option_wins() -> None:
     with pytest.raises(BadConfig):
         load(options={"max_ranks": 3}, environment={"GRT_BATCH_MAX_RANKS": "many"})

@@ -25,7 +25,7 @@ from grt_batch.modules.exports.lake import Lake
 from grt_batch.pipeline.read import read_archive, redaction_of
 from grt_batch.pipeline.tasks import RunTasks, run_here
 from grt_batch.schema.members import Kind, layout_of
-from grt_batch.schema.records import RECORDS, Leaf
+from grt_batch.schema.records import RECORDS, Job, Leaf
 from grt_batch.uploads.archive import ArchiveReader, Block, Header
 from grt_batch.uploads.unpacking import Limits
 
@@ -245,11 +245,17 @@ def test_the_names_of_leaves_take_no_more_than_some_times_the_values(key: str) -
 # Dates
 
 
-def test_the_first_years_are_months_of_the_lake_too(tmp_path: Path) -> None:
-    days = ("0001-01-02", "0999-12-31", "9999-12-31")
+def test_the_lake_has_no_month_in_which_no_job_was_created(tmp_path: Path) -> None:
+    days = ("0001-01-02", "0999-12-31", "2005-01-01", "2099-12-31", "9999-12-31")
     jobs = b"".join(line(job, "Cut1", "1.0", "ok", f"{day} 00:00:00") for job, day in enumerate(days))
     tar = tmp_path / "0.tar.gz"
     tar.write_bytes(packed(member(Kind.JOBS, HEADERS[Kind.JOBS] + jobs)))
     _, records, _ = read_archive(tar, Config(), tuple(RECORDS)[1:], run_here, Clock(), skip)
     assert records is not None
-    assert [part.name for part in Lake().parts(records)] == [f"jobs/{day[:7]}" for day in days]
+    assert [part.name for part in Lake().parts(records)] == [
+        "jobs/__HIVE_DEFAULT_PARTITION__",
+        "jobs/2005-01",
+        "jobs/2099-12",
+    ]
+    jobs_of = records[Job]
+    assert jobs_of[Job.implausible.name].tolist() == [1, 1, 0, 0, 1]

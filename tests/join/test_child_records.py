@@ -21,6 +21,7 @@ from grt_batch.decode.decoder import decode
 from grt_batch.decode.param_values import REDACTED
 from grt_batch.join.jobs import Joiner
 from grt_batch.schema.members import NO_LIMIT, Kind, layout_of
+from grt_batch.schema.plausible import MOST_BYTES
 from grt_batch.schema.records import Dataset, Job, Metric, Param, Record
 from grt_batch.uploads.archive import Block
 
@@ -226,7 +227,9 @@ def test_references_name_data() -> None:
     [
         ("0", 0),
         ("5", 5),
-        (NO_LIMIT - 1, NO_LIMIT - 1),
+        (MOST_BYTES, MOST_BYTES),
+        (MOST_BYTES + 1, None),
+        (NO_LIMIT - 1, None),
         ("None", None),
         ("-1", None),
         ("-2", None),

@@ -15,6 +15,15 @@ from polars.testing import assert_frame_equal
 
 from grt_batch.join.jobs import TERMINAL_STATES, Joiner
 from grt_batch.schema.members import METRICS, SECOND, Kind
+from grt_batch.schema.plausible import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    MOST_BYTES,
+    MOST_CORES,
+    MOST_PROCESSORS,
+    MOST_SECONDS,
+    SLACK_SECONDS,
+)
 from grt_batch.schema.records import Job
 
 CREATED = datetime(2018, 3, 1, 15, 3, 43, 801_539)
@@ -213,7 +222,7 @@ def test_a_state_that_nobody_knows_may_still_change() -> None:
     assert frame[Job.non_terminal.name].to_list() == [state not in TERMINAL_STATES for state in states]
 
 
-@pytest.mark.parametrize("created", ["1969-12-31 23:59:59.999999", "2017-06-02 19:18:30", "9999-12-31 23:59:59.5"])
+@pytest.mark.parametrize("created", ["2005-01-01 00:00:00", "2017-06-02 19:18:30", "2099-12-31 23:59:58.5"])
 def test_days_and_months_are_those_of_create_time(created: str) -> None:
     frame, _, _ = join((Kind.JOBS, line(1, "Cut1", "1.0", "ok", created)))
     moment = datetime.fromisoformat(created)
@@ -246,7 +255,8 @@ def test_cpu_of_the_first_cgroups_is_in_nanoseconds_and_that_of_the_second_wins(
     assert measured(cpuacct__usage=3_000_001)["cpu"] == 3_000_001
     assert measured(cpuacct__usage=3_000_001, cpu__stat__usage_usec=5)["cpu"] == 5000
     assert measured(cpuacct__usage=3_000_001, cpu__stat__usage_usec=2**63)["cpu"] == 3_000_001
-    assert measured(cpu__stat__usage_usec=2**62 - 1)["cpu"] is None
+    row = measured(cpuacct__usage=3_000_001, cpu__stat__usage_usec=2**62 - 1)
+    assert (row["cpu"], row["implausible"]) == (3_000_001, True)
     assert measured(cpu__stat__usage_usec="0E-7")["cpu"] == 0
 
 
@@ -303,12 +313,14 @@ def test_a_negative_size_is_null_and_implausible(direction: str, column: str) ->
     assert (row[column], row["implausible"]) == (None, False)
 
 
-@pytest.mark.parametrize("sizes", [[2**62 - 1] * 3, [1, 2**62 - 1], [2**62 - 1, 1, 5], [2**61, 2**61]])
+@pytest.mark.parametrize("sizes", [[2**50] * 4096, [1, *[2**50] * 4100, 7]], ids=len)
 def test_sizes_that_add_up_beyond_all_bounds_are_null_and_implausible(sizes: list[int]) -> None:
     row = measured(*(dataset(7, size) for size in sizes), dataset(7, 5, "output"))
     assert (row["input_bytes"], row["output_bytes"], row["implausible"]) == (None, 5, True)
-    row = measured(dataset(7, sizes[0] - 1, dataset_id=1), dataset(7, 2**62 - 1, dataset_id=1))
+    row = measured(*[dataset(7, 2**50)] * 4095, dataset(7, 2**50 - 1))
     assert (row["input_bytes"], row["implausible"]) == (2**62 - 1, False)
+    row = measured(*[dataset(7, 2**50, dataset_id=1)] * 5000)
+    assert (row["input_bytes"], row["implausible"]) == (2**50, False)
 
 
 def test_a_negative_wait_is_null_but_not_implausible() -> None:
@@ -344,10 +356,10 @@ def test_the_second_cgroups_count_the_kills() -> None:
     assert killed(kills="None", peak=100, limit=100) is True
 
 
-@pytest.mark.parametrize("limit", [1, 49, 50, 51, 99, 100, 101, 10**9, 2**62 - 1, 2**62 - 50])
+@pytest.mark.parametrize("limit", [1, 49, 50, 51, 99, 100, 101, 10**9, 2**50, 2**50 - 50])
 def test_a_job_in_error_with_its_peak_at_the_limit_of_the_first_cgroups_was_killed(limit: int) -> None:
     least = -(-limit * 98 // 100)
-    for peak in {least - 1, least, limit, min(limit + 1, 2**62 - 1)} - {0}:
+    for peak in {least - 1, least, limit, min(limit + 1, 2**50)} - {0}:
         assert killed(peak=peak, limit=limit) is (100 * peak >= 98 * limit)
         # The page cache of a job that is well may fill its memory too.
         for state in ("ok", "failed", "running"):
@@ -358,7 +370,7 @@ def test_a_job_in_error_with_its_peak_at_the_limit_of_the_first_cgroups_was_kill
 def test_without_a_limit_the_first_cgroups_cannot_tell(limit: object) -> None:
     for hits in (0, 7):
         assert killed(peak=100, limit=limit, hits=hits) is None
-    assert killed(peak=2**62 - 1, hits=7) is None
+    assert killed(peak=2**50, hits=7) is None
 
 
 def test_hits_of_the_limit_prove_nothing_but_a_limit_never_hit_killed_nobody() -> None:
@@ -380,7 +392,7 @@ def test_a_negative_number_of_the_memory_s_end_is_implausible(name: str) -> None
 
 
 @examples(100)
-@given(st.integers(0, 10**13), st.integers(0, 10**10))
+@given(st.integers(0, 10**13), st.integers(1, 10**10))
 @example(1, 1)
 @example(SECOND - 1, SECOND - 1)
 @example(3_333_333, 7)
@@ -395,12 +407,13 @@ def test_core_seconds_are_exact_and_rounded_down(runtime: int, cores: int) -> No
     assert row["core_seconds"] == runtime * cores // SECOND
 
 
-def test_core_seconds_beyond_all_bounds_are_null() -> None:
-    row = measured(runtime_seconds=900_000_000_000, galaxy_slots=1000)
-    assert (row["runtime"], row["core_seconds"]) == (900_000_000_000 * SECOND, None)
+def test_core_seconds_beyond_all_bounds_are_null_and_implausible() -> None:
+    row, counts = counted(runtime_seconds=MOST_SECONDS, galaxy_slots=MOST_CORES)
+    assert (row["runtime"], row["cores"]) == (MOST_SECONDS * SECOND, MOST_CORES * SECOND)
+    assert (row["core_seconds"], row["implausible"], counts) == (None, True, {"core_seconds": 1})
 
 
-@pytest.mark.parametrize("megabytes", ["0E-7", "0.5", "7.3333333", "1048576.0000000", "900000000000"])
+@pytest.mark.parametrize("megabytes", ["0E-7", "0.5", "7.3333333", "1048576.0000000", "1073741824"])
 def test_allocated_memory_is_in_bytes_rounded_down(megabytes: str) -> None:
     whole, _, fraction = megabytes.replace("0E-7", "0").partition(".")
     scaled = int(whole) * SECOND + int(f"{fraction:0<7}")
@@ -440,38 +453,115 @@ def test_neither_the_order_of_the_members_nor_their_blocks_matter(cut: int, orde
     assert_frame_equal(frame, expected, categorical_as_str=True)
 
 
-def test_the_longest_span_of_time_fits() -> None:
-    text = line(1, "Cut1", "1.0", "ok", "0001-01-01 00:00:00") + line(2, "Cut1", "1.0", "ok", "9999-12-31 23:59:59")
-    starts = metric(1, "start_epoch", EPOCH) + metric(2, "start_epoch", EPOCH)
-    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, starts))
-    since = datetime.fromtimestamp(EPOCH, UTC) - datetime(1, 1, 1, tzinfo=UTC)
-    assert frame[Job.wait.name].to_list() == [since // timedelta(microseconds=1) * 10, None]
+# What cannot be
 
 
-def test_a_wait_beyond_all_bounds_is_null() -> None:
-    late = 500_000_000_000
-    text = line(1, "Cut1", "1.0", "ok", CREATED) + line(2, "Cut1", "1.0", "ok", "1969-12-31 23:59:59")
-    starts = b"".join(metric(number, "start_epoch", second) for number, second in ((1, late), (2, late)))
-    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, starts))
-    assert frame[Job.wait.name].to_list() == [(late - EPOCH) * SECOND - 8_015_390, (late + 1) * SECOND]
-    text = line(1, "Cut1", "1.0", "ok", "0001-01-01 00:00:00")
-    frame, _, _ = join((Kind.JOBS, text), (Kind.METRIC_NUM, metric(1, "start_epoch", 922_337_203_684)))
-    assert frame.select("wait", "implausible").row(0) == (None, False)
+def counted(*datasets: bytes, created: object = CREATED, **metrics: object) -> tuple[dict[str, Any], dict[str, int]]:
+    """The row of one job with these metrics, and what of it is counted as implausible."""
+    text = b"".join(metric(7, name.replace("__", "."), value) for name, value in metrics.items())
+    blocks = [(Kind.JOBS, line(7, "Cut1", "1.0", "ok", created)), (Kind.METRIC_NUM, text)]
+    frame, _, joiner = join(*(block for block in (*blocks, (Kind.DATASETS, b"".join(datasets))) if block[1]))
+    return frame.row(0, named=True), {name: count for name, count in joiner.implausible.items() if count}
+
+
+def test_a_job_that_began_when_time_did_ran_for_no_time_that_is_known() -> None:
+    row, counts = counted(start_epoch="0E-7", end_epoch=EPOCH)
+    assert (row["runtime"], row["wait"], counts) == (None, None, {"start_epoch": 1})
+    row, counts = counted(runtime_seconds=EPOCH, galaxy_slots=1)
+    assert (row["runtime"], row["core_seconds"], counts) == (None, None, {"runtime_seconds": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "good", "bad"),
+    [
+        ("runtime_seconds", "runtime", ["0E-7", MOST_SECONDS], [f"{MOST_SECONDS}.0000001", "1E+12", 2**62 - 1, -1]),
+        ("galaxy_slots", "cores", ["0.0000001", 1, MOST_CORES], ["0E-7", MOST_CORES + 1, 10**6, -(10**30)]),
+        (
+            "galaxy_memory_mb",
+            "allocated_memory",
+            ["0E-7", MOST_BYTES >> 20],
+            [f"{MOST_BYTES >> 20}.0000001", 2**62 - 1],
+        ),
+        ("memory.peak", "memory", [1, MOST_BYTES], [MOST_BYTES + 1, 2**62 - 1, -(2**62), -(10**30)]),
+        ("memory.max_usage_in_bytes", "memory", [1, MOST_BYTES], [MOST_BYTES + 1, 2**62 - 1]),
+        ("cpu.stat.usage_usec", "cpu", ["0E-7", (2**62 - 1) // 1000], [2**62 // 1000 + 1, 2**62 - 1]),
+        ("cpuacct.usage", "cpu", ["0E-7", 2**62 - 1], [-1, -(2**62)]),
+        ("memory.events.oom_kill", "oom", ["0E-7", 2**62 - 1], [-1]),
+    ],
+)
+def test_a_metric_beyond_its_bounds_is_null_and_counted(
+    name: str, column: str, good: list[object], bad: list[object]
+) -> None:
+    for value in good:
+        row, counts = counted(**{name: value})
+        assert row[column] is not None
+        assert (row["implausible"], counts) == (False, {})
+    for value in bad:
+        row, counts = counted(**{name: value})
+        assert (row[column], row["implausible"], counts) == (None, True, {name: 1})
+
+
+@pytest.mark.parametrize("value", [2**62, "9223372036854771712.0000000", 10**30, "None"])
+@pytest.mark.parametrize("name", [metric.name for metric in METRICS])
+def test_no_limit_is_no_measurement_and_not_implausible(name: str, value: object) -> None:
+    assert counted(**{name: value})[1] == {}
+
+
+@pytest.mark.parametrize("second", ["0E-7", FIRST_SECOND - 1, LAST_SECOND + 1, "1E+13", -5])
+def test_a_time_before_galaxy_or_in_a_far_future_is_null(second: object) -> None:
+    row, counts = counted(start_epoch=second, end_epoch=second)
+    assert (row["wait"], row["runtime"], counts) == (None, None, {"start_epoch": 1, "end_epoch": 1})
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        "0001-01-01 00:00:00",
+        "1970-01-01 00:00:00",
+        "2004-12-31 23:59:59.999999",
+        "2100-01-01 00:00:00",
+        "9999-12-31 23:59:59",
+    ],
+)
+def test_a_job_was_not_created_then(created: str) -> None:
+    row, counts = counted(created=created, start_epoch=EPOCH)
+    assert [row[name] for name in ("create_time", "day", "month", "wait")] == [None] * 4
+    assert (row["implausible"], counts) == (True, {"create_time": 1})
+
+
+def test_a_job_waits_for_ten_years_at_most() -> None:
+    for wait, known in ((MOST_SECONDS, True), (MOST_SECONDS + 1, False)):
+        row, counts = counted(created="2018-03-01 15:03:43", start_epoch=EPOCH + wait)
+        assert (row["wait"], counts) == ((wait * SECOND, {}) if known else (None, {"start_epoch": 1}))
+    row, counts = counted(start_epoch=EPOCH, end_epoch=EPOCH + MOST_SECONDS + 1)
+    assert (row["runtime"], counts) == (None, {"runtime_seconds": 1})
+
+
+@pytest.mark.parametrize("runtime", [0, 10, 86400 * 1000])
+def test_the_cpu_time_of_a_whole_machine_is_not_that_of_the_job(runtime: int) -> None:
+    most = MOST_PROCESSORS * (runtime + SLACK_SECONDS) * 1_000_000
+    for name, unit in (("cpu.stat.usage_usec", 1), ("cpuacct.usage", 1000)):
+        if most * unit < 2**62 // (1000 // unit):
+            row, counts = counted(runtime_seconds=runtime, galaxy_slots=1, **{name: most * unit})
+            assert (row["cpu"], counts) == (most * 1000, {})
+            row, counts = counted(runtime_seconds=runtime, galaxy_slots=1, **{name: most * unit + 1})
+            assert (row["cpu"], row["implausible"], counts) == (None, True, {name: 1})
+            assert counted(**{name: most * unit + 1})[1] == {}, "nobody knows how long it ran"
+
+
+@pytest.mark.parametrize("size", [-2, MOST_BYTES + 1, 2**62 - 1])
+def test_a_size_that_no_file_has_is_null_and_counted_once_for_a_job(size: int) -> None:
+    row, counts = counted(dataset(7, size), dataset(7, size, "output"), dataset(7, MOST_BYTES))
+    assert (row["input_bytes"], row["output_bytes"], counts) == (MOST_BYTES, None, {"file_size": 1})
 
 
 @examples(50)
-@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)))
-@example(datetime(2000, 2, 29))
-@example(datetime(1900, 3, 1))
-@example(datetime(1600, 12, 31))
-@example(datetime(1, 1, 1))
+@given(st.datetimes(datetime(2005, 2, 10), datetime(2099, 11, 20)))
+@example(datetime(2008, 2, 29))
+@example(datetime(2096, 3, 1))
 def test_days_and_months_are_those_of_the_calendar(moment: datetime) -> None:
-    text = b"".join(line(i, "Cut1", "1.0", "ok", moment + timedelta(i)) for i in range(-40, 40) if valid(moment, i))
+    text = b"".join(line(i, "Cut1", "1.0", "ok", moment + timedelta(i)) for i in range(-40, 40))
     frame, _, _ = join((Kind.JOBS, text))
     days = [time.date() for time in frame[Job.create_time.name]]
     assert frame[Job.day.name].to_list() == days
     assert frame[Job.month.name].to_list() == [day.replace(day=1) for day in days]
-
-
-def valid(moment: datetime, days: int) -> bool:
-    return 1 <= moment.toordinal() + days <= date.max.toordinal()

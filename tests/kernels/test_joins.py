@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from grt_batch.kernels.joins import add_sizes, find_rows, find_values, pack_values, put_in_order
 from grt_batch.schema.members import NO_LIMIT, NULL
+from grt_batch.schema.plausible import MOST_BYTES
 
 INT64 = 2**63 - 1
 
@@ -57,7 +58,7 @@ def bytes_of(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[
     table = np.zeros(1 << (2 * len(rows)).bit_length(), np.int32)
     total, implausible, ordered = np.full((2, jobs), NULL), np.zeros(jobs, np.int8), size[order]
     add_sizes(ends, dataset[order], ordered, output[order].astype(np.int32), table, total, implausible)
-    assert ordered.tolist() == [one if one >= 0 else NULL for one in size[order].tolist()]
+    assert ordered.tolist() == [one if 0 <= one <= MOST_BYTES else NULL for one in size[order].tolist()]
     return total.tolist(), (implausible != 0).tolist()
 
 
@@ -68,8 +69,8 @@ def plainly(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[l
         totals.append([NULL] * jobs)
         for job in range(jobs):
             mine = [(dataset, size) for row, dataset, size, output in records if (row, output) == (job, direction)]
-            implausible[job] |= any(size < 0 and size != NULL for _, size in mine)
-            known = [(dataset, size) for dataset, size in mine if size >= 0]
+            implausible[job] |= any(not 0 <= size <= MOST_BYTES and size != NULL for _, size in mine)
+            known = [(dataset, size) for dataset, size in mine if 0 <= size <= MOST_BYTES]
             sizes = [size for dataset, size in known if dataset == NULL]
             sizes += [max(size for other, size in known if other == one) for one in {one for one, _ in known} - {NULL}]
             if sum(sizes) >= NO_LIMIT:
@@ -80,7 +81,7 @@ def plainly(records: list[tuple[int, int, int, int]], jobs: int) -> tuple[list[l
 
 
 IDS = st.integers(-3, 3) | st.sampled_from([NULL, INT64, -INT64, 2**62, -(2**62)])
-SIZES = st.integers(-2, 4) | st.sampled_from([NULL, NO_LIMIT - 1, 2**61])
+SIZES = st.integers(-2, 4) | st.sampled_from([NULL, NO_LIMIT - 1, MOST_BYTES, MOST_BYTES + 1])
 RECORDS = st.lists(st.tuples(st.integers(-1, 3), IDS, SIZES, st.integers(0, 1)), max_size=40)
 
 

@@ -52,8 +52,10 @@ def number(text: bytes, scale: int) -> tuple[int, int]:
     if not NUMBER.fullmatch(text):
         return GARBAGE
     value = Decimal(text.decode())
-    if abs(value) >= NO_LIMIT or abs(value) >= INT64 // 10**scale:
+    if value >= NO_LIMIT:
         return NULL_NUMBER
+    if abs(value) >= min(NO_LIMIT, INT64 // 10**scale):
+        return 2, INT64 if value > 0 else -INT64
     return 2, int(EXACT.scaleb(value, scale).quantize(Decimal(1), ROUND_HALF_UP, EXACT))
 
 
@@ -119,8 +121,15 @@ def test_an_exponent_beyond_all_bounds_still_counts() -> None:
 
 @pytest.mark.parametrize("text", [b"1E+30", b"1E+10000", b"1E+99999999999999999999", b"9" * 400, b"0.1E+25"])
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_number_beyond_the_column_is_null(text: bytes, scale: int) -> None:
+def test_a_number_from_2_to_62_on_is_null_and_its_opposite_is_far_below_0(text: bytes, scale: int) -> None:
     assert field(values.number, text, scale) == NULL_NUMBER
+    assert field(values.number, b"-" + text, scale) == (2, -INT64)
+
+
+@pytest.mark.parametrize("text", [b"922337203685", b"4611686018427387903", b"1E+12"])
+def test_a_number_beyond_the_column_is_the_largest(text: bytes) -> None:
+    assert field(values.number, text, 7) == (2, INT64)
+    assert field(values.number, b"-" + text, 7) == (2, -INT64)
 
 
 @examples(300)

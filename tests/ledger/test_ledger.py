@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from grt_batch.core.config import Config
 from grt_batch.ledger.account import Account, Members
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State, archive_rows, json_text, miscount
-from grt_batch.queries.ledger import miscounted
+from grt_batch.queries.ledger import doubtful
 from grt_batch.schema.members import Kind
 from grt_batch.uploads.metadata import InstanceMetadata
 from grt_batch.uploads.scan import Archive, scan
@@ -75,10 +75,17 @@ def test_status_and_check_tell_of_it(config: Config, call: Call, tmp_path: Path)
     assert f"a/2: good: 3 jobs; {what}\n" in call("check", config.uploads).out
     assert "a/1: good: 3 jobs\n" in call("check", config.uploads).out
     assert call("status", *places).out.partition("miscounted:")[2].splitlines()[2].split() == ["a", "2", *what.split()]
+    assert call("status", *places).out.partition("implausible:")[2].split() == ["none"]
+    write_archive(config.uploads / "a", "1", {Kind.JOBS: JOBS[0]}, jobs={"ok": 1}, generated=5_000_000_000)
+    assert call("run", *options).code == 0
+    said = "an impossible date in N.json"
+    assert said in call("check", config.uploads).out
+    told = call("status", *places).out.partition("implausible:")[2].splitlines()[2].split()
+    assert told == ["a", "1", "the", "date", "in", "N.json"]
     # Who is published no more is not told of.
     write_archive(config.uploads / "a", "2", {Kind.JOBS: JOBS[0]}, jobs={"ok": 1})
     assert call("run", *options).code == 0
-    assert miscounted(config) == []
+    assert doubtful(config)["miscounted"] == []
 
 
 GOOD = Archive("a", "1", Path("1.tar.gz"), 5, (5, 0, 0), None)

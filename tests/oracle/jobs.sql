@@ -15,10 +15,24 @@ CREATE MACRO moment(seconds) AS make_timestamp(CAST(ticks(seconds) // 10 AS BIGI
 CREATE MACRO in_order(amounts) AS list_sort(list(amounts) FILTER (WHERE amounts IS NOT NULL));
 CREATE MACRO percentile(ordered, percent) AS ordered[greatest(1, (percent * len(ordered) + 99) // 100)];
 
+-- What no job can have was not measured.
+CREATE MACRO within(amount, least, most) AS CASE WHEN amount BETWEEN least AND most THEN amount END;
+CREATE MACRO lost(before, after) AS before IS NOT NULL AND after IS NULL;
+-- From 2005 on, before 2100.
+CREATE MACRO in_galaxys_time(seconds) AS within(seconds, 1104537600, 4102444799);
+CREATE MACRO in_ten_years(seconds) AS within(seconds, 0, 315576000);
+CREATE MACRO in_a_pebibyte(bytes) AS within(bytes, 0, 1125899906842624);
+CREATE MACRO below_no_limit(amount) AS within(amount, 0, 4611686018427387903);
+
 CREATE TABLE archives AS
 SELECT instance_id, archive, generated, document, tar,
        row_number() OVER (PARTITION BY instance_id ORDER BY generated, TRY_CAST(archive AS DECIMAL(30, 10))) AS place
-FROM (SELECT *, CAST(coalesce(document ->> 'generated', archive) AS DECIMAL(20, 7)) AS generated FROM documents);
+FROM (-- The name is the date where the one in the document cannot be.
+      SELECT *, CAST(archive AS DECIMAL(20, 7)) AS named,
+             ifnull(CAST(document ->> 'generated' AS DECIMAL(20, 7)), named) AS told,
+             CASE WHEN told > 4102444799 OR (named BETWEEN 1104537600 AND 4102444799
+                       AND NOT told BETWEEN 1104537600 AND named + 86400) THEN named ELSE told END AS generated
+      FROM documents);
 
 CREATE TABLE job_lines AS
 SELECT instance_id, archive, place, ordinal, line, CAST(field(record, 'id') AS BIGINT) AS job_id,
@@ -56,7 +70,7 @@ SELECT instance_id, job_id, tool_id, tool_version,
        CAST(TRY_CAST(field(record, 'dataset_id') AS BIGINT) AS HUGEINT) AS dataset_id,
        field(record, 'type') AS type, coalesce(field(record, 'param_name'), '') AS param_name,
        coalesce(field(record, 'extension'), '') AS extension, CAST(field(record, 'file_size') AS HUGEINT) AS written,
-       CASE WHEN written >= 0 AND written < 4611686018427387904 THEN written END AS file_size
+       in_a_pebibyte(written) AS file_size
 FROM of_jobs AS record
 WHERE kind = 'datasets';
 
@@ -68,7 +82,7 @@ WHERE kind = 'params'
 QUALIFY row_number() OVER (
     PARTITION BY instance_id, job_id, coalesce(field(record, 'name'), '') ORDER BY ordinal DESC, line DESC) = 1;
 
--- What was measured, as written: still with negative values, for whoever has one is implausible.
+-- What was measured, as written: still with what cannot be, for whoever has such a thing is implausible.
 CREATE VIEW written AS
 SELECT instance_id, job_id,
        any_value(value) FILTER (WHERE plugin = 'core' AND name = 'runtime_seconds') AS runtime,
@@ -85,7 +99,26 @@ SELECT instance_id, job_id,
        any_value(value) FILTER (WHERE plugin = 'cgroup' AND name = 'memory.failcnt') AS failcnt
 FROM metrics GROUP BY ALL;
 
-CREATE MACRO plausible(amount) AS CASE WHEN amount >= 0 THEN amount END;
+-- What of it can be. A limit is no measurement, and may be as high as anyone likes.
+CREATE VIEW sane AS
+SELECT written.*, in_galaxys_time(start_epoch) AS began, in_galaxys_time(end_epoch) AS ended,
+       ifnull(runtime, ended - began) AS ran, ticks(in_ten_years(ran)) AS run_ticks,
+       ticks(within(slots, CAST('0.0000001' AS DECIMAL(8, 7)), 100000)) AS cores,
+       -- Rounded down to whole ticks.
+       run_ticks * cores // 10000000 AS all_core_ticks, below_no_limit(all_core_ticks) AS core_ticks,
+       ticks(within(megabytes, 0, 1073741824)) AS megabyte_ticks,
+       CAST(in_a_pebibyte(peak) AS HUGEINT) AS peak_bytes, CAST(in_a_pebibyte(max_usage) AS HUGEINT) AS usage_bytes,
+       ticks(within(usage_usec, 0, 4611686018427387)) // 10000 AS by_usec,
+       CAST(below_no_limit(usage_ns) AS HUGEINT) AS by_ns, ifnull(by_usec, by_ns) AS used,
+       -- All of 10,000 processors, and for a minute more.
+       CASE WHEN run_ticks IS NULL OR used <= 10000 * (run_ticks * 100 + 60000000000) THEN used END AS cpu_ns,
+       below_no_limit(oom_kill) AS kills, below_no_limit(limit_in_bytes) AS most, below_no_limit(failcnt) AS hits,
+       lost(start_epoch, began) OR lost(end_epoch, ended) OR lost(ran, run_ticks) OR lost(slots, cores)
+           OR lost(all_core_ticks, core_ticks) OR lost(megabytes, megabyte_ticks) OR lost(peak, peak_bytes)
+           OR lost(max_usage, usage_bytes) OR lost(usage_usec, by_usec) OR lost(usage_ns, by_ns) OR lost(used, cpu_ns)
+           OR lost(oom_kill, kills) OR lost(limit_in_bytes, most) OR lost(failcnt, hits) AS impossible_metric
+FROM written;
+
 CREATE VIEW sizes AS
 SELECT instance_id, job_id, sum(bytes) FILTER (WHERE type = 'input') AS input_sum,
        sum(bytes) FILTER (WHERE type = 'output') AS output_sum,
@@ -94,33 +127,28 @@ SELECT instance_id, job_id, sum(bytes) FILTER (WHERE type = 'input') AS input_su
        bool_or(negative) OR input_bytes IS DISTINCT FROM input_sum OR output_bytes IS DISTINCT FROM output_sum
            AS impossible_size
 FROM (-- A dataset that stands there under several names; without an id, every line is one.
-      SELECT instance_id, job_id, type, max(file_size) AS bytes, bool_or(written < -1) AS negative
+      SELECT instance_id, job_id, type, max(file_size) AS bytes, bool_or(written < -1 OR lost(below_no_limit(written), file_size)) AS negative
       FROM (SELECT *, row_number() OVER () AS line FROM datasets)
       GROUP BY instance_id, job_id, type, dataset_id, CASE WHEN dataset_id IS NULL THEN line END)
 GROUP BY instance_id, job_id;
 
 CREATE TABLE jobs AS
-SELECT instance_id, job_id, tool_id, tool_version, state, create_time, CAST(create_time AS DATE) AS day,
-       ticks(plausible(ifnull(runtime, elapsed))) AS runtime, ticks(plausible(slots)) AS cores,
-       -- Rounded down to whole ticks.
-       ticks(plausible(ifnull(runtime, elapsed))) * ticks(plausible(slots)) // 10000000 AS core_ticks,
-       coalesce(nullif(CAST(plausible(peak) AS HUGEINT), 0), nullif(CAST(plausible(max_usage) AS HUGEINT), 0))
-           AS memory_bytes,
-       CAST(ticks(plausible(megabytes)) * 1048576 // 10000000 AS HUGEINT) AS allocated_memory_bytes,
-       coalesce(ticks(plausible(usage_usec)) // 10000, CAST(plausible(usage_ns) AS HUGEINT)) AS cpu_ns,
-       plausible(ticks(plausible(start_epoch)) - epoch_us(create_time) * 10) AS wait,
+SELECT instance_id, job_id, tool_id, tool_version, state, created AS create_time, CAST(created AS DATE) AS day,
+       run_ticks AS runtime, cores, core_ticks, coalesce(nullif(peak_bytes, 0), nullif(usage_bytes, 0)) AS memory_bytes,
+       CAST(megabyte_ticks * 1048576 // 10000000 AS HUGEINT) AS allocated_memory_bytes, cpu_ns,
+       ticks(began) - epoch_us(created) * 10 AS waited, CASE WHEN waited BETWEEN 0 AND 3155760000000000 THEN waited END AS wait,
        CAST(input_bytes AS HUGEINT) AS input_bytes, CAST(output_bytes AS HUGEINT) AS output_bytes,
        -- A limit that is 0, or none at all, leaves the first control groups without an answer.
-       CASE WHEN oom_kill >= 0 THEN oom_kill > 0
-            WHEN limit_in_bytes > 0 AND max_usage > 0 THEN state = 'error' AND max_usage * 100 >= limit_in_bytes * 98
-            WHEN limit_in_bytes > 0 AND failcnt = 0 THEN FALSE END AS oom,
+       CASE WHEN kills IS NOT NULL THEN kills > 0
+            WHEN most > 0 AND usage_bytes > 0 THEN state = 'error' AND usage_bytes * 100 >= most * 98
+            WHEN most > 0 AND hits = 0 THEN FALSE END AS oom,
        state NOT IN ('ok', 'error', 'failed', 'deleted', 'deleted_new', 'stopped', 'skipped') AS non_terminal,
-       written.job_id IS NULL AS without_metrics,
-       coalesce(least(ifnull(runtime, elapsed), start_epoch, end_epoch, slots, megabytes, peak, max_usage, usage_usec,
-                      usage_ns, oom_kill, limit_in_bytes, failcnt) < 0, FALSE) OR coalesce(impossible_size, FALSE) AS implausible
-FROM newest
-LEFT JOIN (SELECT *, plausible(end_epoch) - plausible(start_epoch) AS elapsed FROM written) AS written
-    USING (instance_id, job_id)
+       sane.job_id IS NULL AS without_metrics,
+       coalesce(impossible_metric, FALSE) OR coalesce(impossible_size, FALSE) OR coalesce(waited > 3155760000000000, FALSE)
+           OR lost(create_time, created) AS implausible
+FROM (SELECT *, within(create_time, TIMESTAMP '2005-01-01 00:00:00', TIMESTAMP '2099-12-31 23:59:59') AS created
+      FROM newest) AS newest
+LEFT JOIN sane USING (instance_id, job_id)
 LEFT JOIN sizes USING (instance_id, job_id);
 
 -- The id of a tool without its version: <shed>/repos/<owner>/<repository>/<tool>/<version> without its last part.

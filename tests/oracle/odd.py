@@ -78,6 +78,7 @@ def _measurements(archive: Archive) -> None:
         {"cpuinfo processor_count": "64.0000000"},
         {"core runtime_seconds_": "-1.0000000", "core_ runtime_seconds": "5.0000000"},
     ]
+    metrics += _impossible()
     for state in ("ok", "error", "wibble"):
         for item in metrics:
             archive.job("measured", state, created, item, version="2.0")
@@ -85,6 +86,9 @@ def _measurements(archive: Archive) -> None:
             archive.job(f"killed {number}", state, created, item, version=state)
         archive.job("measured", state, later, {start: _epoch(created)}, version="2.0")
         archive.job("measured", state, "None", {start: _epoch(created)}, version="None")
+    for created in ("1970-01-01 00:00:00", "2004-12-31 23:59:59.999999", "2005-01-01 00:00:00", "2099-12-31 23:59:59"):
+        archive.job("dated", "ok", created, {start: _epoch("2024-06-01 10:00:05"), runtime: "2.0000000"})
+    archive.job("dated", "ok", "2100-01-01 00:00:00", {runtime: "2.0000000"})
     # The last value counts, also where it is null; and the metrics may stand before a job that comes twice.
     twice = archive.job("twice", "running", created, {runtime: "1.0000000", slots: "2.0000000"})
     archive.add(Kind.JOBS, twice, "twice", "2.0", "ok", created)
@@ -94,6 +98,28 @@ def _measurements(archive: Archive) -> None:
         archive.add(kind, 1, *rest)
     archive.add(Kind.DATASETS, 1, 5, "bam", 1000, "orphan", "input")
     archive.members = defaultdict(list, sorted(archive.members.items(), key=lambda item: item[0].value, reverse=True))
+
+
+def _impossible() -> list[dict[str, object]]:
+    """Numbers at the bounds of what is plausible and beyond."""
+    start, end, runtime, slots = "core start_epoch", "core end_epoch", "core runtime_seconds", "core galaxy_slots"
+    usec, ns = "cgroup cpu.stat.usage_usec", "cgroup cpuacct.usage"
+    peak, usage, megabytes = "cgroup memory.peak", "cgroup memory.max_usage_in_bytes", "core galaxy_memory_mb"
+    longest, now = 315_576_000, 1_717_236_005
+    most = 10_000 * 70 * 10**9
+    return [
+        *({runtime: seconds, slots: 2} for seconds in (longest, f"{longest}.0000001", "1E+12", f"-{NO_LIMIT - 1}")),
+        *({start: begin, end: f"{now}.0000000"} for begin in ("0E-7", now - longest, f"{now - longest - 1}.5")),
+        *({start: second} for second in (1104537599, 1104537600, now + longest, 4102444799, 4102444800)),
+        *({runtime: 10, slots: cores} for cores in ("0E-7", "0.0000001", 100_000, "100000.0000001", 10**6, "1E+12")),
+        {runtime: longest, slots: 100_000},
+        *({peak: size, usage: 1004} for size in (2**50, 2**50 + 1)),
+        *({usage: size} for size in (2**50, 2**50 + 1)),
+        *({megabytes: size} for size in (2**30, f"{2**30}.0000001")),
+        *({runtime: 10, slots: 1, ns: used} for used in (most, most + 1, NO_LIMIT - 1)),
+        *({runtime: 10, slots: 1, usec: used} for used in (most // 1000, most // 1000 + 1, NO_LIMIT - 1)),
+        *({usec: used, ns: 79} for used in (NO_LIMIT // 1000, NO_LIMIT // 1000 + 1)),
+    ]
 
 
 def _kills(usage: str) -> list[dict[str, object]]:
@@ -118,7 +144,27 @@ def _edges(archive: Archive) -> None:
         for state, count in (("ok", ok), ("error", error), ("paused", 3)):
             for _ in range(count):
                 archive.job(tool, state)
-    sizes = (0, 1, 2, 3, 4, 7, 8, 1023, 1024, 2**31 - 1, 2**31, 2**61, 2**62 - 1, 2**62, -1, -2, "None")
+    sizes = (
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+        1023,
+        1024,
+        2**31 - 1,
+        2**31,
+        2**50,
+        2**50 + 1,
+        2**61,
+        2**62 - 1,
+        2**62,
+        -1,
+        -2,
+        "None",
+    )
     for place, size in enumerate(sizes):
         numbers = {"core runtime_seconds": f"{place}.0000000", "cgroup memory.peak": f"{10**place}.0000000"}
         archive.job("sizes", "ok", metrics=numbers, inputs=[size], outputs=[size])
@@ -154,7 +200,7 @@ def _texts(archive: Archive) -> None:
 
 
 def _headers(folder: Path) -> None:
-    """Columns in another order, and headers that are missing."""
+    """Columns in another order, some behind a byte order mark, and headers that are missing."""
     archive = Archive()
     for state in ("ok", "error"):
         archive.add(Kind.JOBS, state, archive.next_id, "headed", "more", "2024-06-30 23:59:59", "1.0")
@@ -166,9 +212,9 @@ def _headers(folder: Path) -> None:
         folder,
         "1718000000.5",
         "1718000000.5",
-        jobs=b"state\tid\ttool_id\textra\tcreate_time\ttool_version\n",
+        jobs=b"\xef\xbb\xbfstate\tid\ttool_id\textra\tcreate_time\ttool_version\n",
         metric_num=b"value\tplugin\tjob_id\tname\n",
-        datasets=b"type\tjob_id\tfile_size\n",
+        datasets=b"\xef\xbb\xbftype\tjob_id\tfile_size\n",
         params=b"value\tname\tjob_id\n",
     )
     bare = Archive(3)
@@ -178,4 +224,9 @@ def _headers(folder: Path) -> None:
     for state in ("ok", "new"):
         few.add(Kind.JOBS, few.next_id + 1, "three columns", state)
         few.next_id += 1
-    few.write(folder, "1718000002", 1718000002, jobs=b"")
+    # A date in a far future, beside a name that is a time.
+    few.write(folder, "1718000002", 3500000000, jobs=b"")
+    # And one that the name bears out: it counts, but tells nothing of the growth and the silence.
+    late = Archive(5)
+    late.job()
+    late.write(folder, "1900000000", 1900000000)

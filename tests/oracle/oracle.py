@@ -70,10 +70,10 @@ class Oracle:
     def _load(self, folder: Path) -> None:
         """Take in the archives of one instance as they are."""
         file = folder / "metadata.json"
-        self._insert("metadata", [(folder.name, file.read_text(encoding="utf-8") if file.exists() else "{}")])
+        self._insert("metadata", [(folder.name, file.read_text(encoding="utf-8-sig") if file.exists() else "{}")])
         for tar in sorted(folder.rglob("*.tar.gz")):
             name = tar.name.removesuffix(".tar.gz")
-            document = tar.with_name(f"{name}.json").read_text(encoding="utf-8")
+            document = tar.with_name(f"{name}.json").read_text(encoding="utf-8-sig")
             self._insert("documents", [(folder.name, name, document, tar.read_bytes())])
             self._insert("members", [(folder.name, name, *member) for member in _members(tar)])
 
@@ -91,4 +91,4 @@ def _members(tar: Path) -> Iterator[tuple[int, str, str]]:
             kind = MEMBER.search(member.name)
             text = opened.extractfile(member)
             if kind and text:
-                yield ordinal, kind[1], text.read().decode("utf-8", "replace")
+                yield ordinal, kind[1], text.read().decode("utf-8-sig", "replace")

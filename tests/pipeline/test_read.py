@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from build import HEADERS, line, write_archive
+from build import HEADERS, line, member, write_archive
 from odd_texts import add_lines, add_params
 from writing import Archive
 
@@ -63,6 +63,28 @@ def test_a_rejected_line_is_redacted_and_cut_off(tmp_path: Path) -> None:
     assert (kind, int(size)) == (b"jobs", len(text))
     assert shown.startswith(b"[redacted]")
     assert account.members["jobs"].redacted == 1
+
+
+def test_the_reject_file_tells_members_of_one_kind_apart(tmp_path: Path) -> None:
+    again = member(Kind.JOBS, GOOD[1] + line("broken"))
+    tar = write_archive(tmp_path / "a", "1", {Kind.JOBS: line("broken") + GOOD[0]}, entries=again * 2)
+    _, ids, rejects, _ = read(tar, Config())
+    assert ids == [1, 3]
+    assert [row.split(b"\t")[:2] for row in rejects.splitlines()] == [
+        [b"jobs", b"1"],
+        [b"jobs 2", b"2"],
+        [b"jobs 3", b"2"],
+    ]
+
+
+def test_an_account_counts_what_no_job_can_have(tmp_path: Path) -> None:
+    jobs = [*GOOD, line(4, "tool", "1", "ok", "1970-01-01 00:00:00")]
+    metrics = b"".join(line(job, "core", "galaxy_slots", slots) for job, slots in ((1, "0E-7"), (2, 1), (3, 10**6)))
+    tar = write_archive(tmp_path / "a", "1", {Kind.JOBS: b"".join(jobs), Kind.METRIC_NUM: metrics})
+    account, *_ = read(tar, Config())
+    assert account.implausible == {"create_time": 1, "galaxy_slots": 2}
+    assert account.impossible == "1 × create_time, 2 × galaxy_slots"
+    assert Account.from_json(account.to_json()) == account
 
 
 def test_what_galaxy_adds_by_itself_is_left_out_of_leaves_and_counted(tmp_path: Path) -> None:

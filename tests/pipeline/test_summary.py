@@ -52,7 +52,8 @@ def ledger_of(*entries: ArchiveEntry) -> Ledger:
 
 
 def entry(name: str, state: State, reason: str | None = None, **values: Any) -> ArchiveEntry:
-    account = Account("hash", 5, text_bytes=50, members={"jobs": Members(lines=4, accepted=3, rejected=1)})
+    members = {"jobs": Members(lines=4, accepted=3, rejected=1)}
+    account = Account("hash", 5, text_bytes=50, members=members, implausible={"start_epoch": 2})
     archive = Archive("a", name, Path(f"{name}.tar.gz"), 5, (5, 0, 0), None)
     return ArchiveEntry(archive, state, reason, account, **values)
 
@@ -74,6 +75,7 @@ def test_run_json_says_what_is_published_and_what_is_not() -> None:
     assert numbers["archives"] == {"found": 2, "published": 2, "quarantined": 1, "incomplete": 0, "removed": 1}
     assert numbers["modules"] == ["params", "tools"]
     assert (numbers["lines"], numbers["accepted"], numbers["rejected"], numbers["superseded"]) == (8, 6, 2, 2)
+    assert (numbers["implausible"], numbers["misdated"]) == ({"start_epoch": 4}, 0)
     assert (numbers["bytes"], numbers["text_bytes"], numbers["ranks_lost"]) == (10, 100, 0)
 
 

@@ -130,6 +130,10 @@ def test_a_file_that_is_no_text_is_named(own: Callable[[str], Path]) -> None:
     assert raised.value.file.name == "own.sql"
 
 
+def test_a_byte_order_mark_before_a_file_is_no_part_of_it(own: Callable[[str], Path]) -> None:
+    assert list(read(own("\ufeff-- name: one()\n-- One?\nSELECT 1;\n"))) == ["one"]
+
+
 def test_a_name_stands_once(own: Callable[[str, str], Path]) -> None:
     text = "-- name: a()\n-- Why?\nSELECT 1"
     own(text, "one.sql")

@@ -10,7 +10,7 @@ from calling import query
 from grt_batch.core.config import Config
 from grt_batch.core.errors import NoLedger
 from grt_batch.ledger.ledger import ARCHIVE, RUN
-from grt_batch.queries.ledger import ledger_of, miscounted, rejects_of
+from grt_batch.queries.ledger import doubtful, ledger_of, rejects_of
 
 REJECTS = {
     "a/1.tsv": ["1\tjobs\t2\t2 columns\t3\tx\\ty", "1\tjobs\t5\t2 columns\t3\tx\\ty", "1\tparams\t2\tno number\t1\té"],
@@ -26,6 +26,9 @@ def reports(tmp_path: Path) -> Path:
         file = tmp_path / "rejects" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{line}\n" for line in ["archive\tmember\tline\treason\tbytes\ttext", *lines]))
+    known = ("instance_id\tarchive\tjobs", "a\t1\t5", "a\t2\t5", "b\t1\t5", "b\t2\t5")
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / f"{ARCHIVE.name}.tsv").write_text("".join(f"{line}\n" for line in known))
     return tmp_path
 
 
@@ -58,8 +61,9 @@ def test_lines_are_those_of_the_files(
     assert all(len(row) == len(columns) for row in rows)
 
 
-def test_nothing_is_miscounted_where_nothing_was_published(tmp_path: Path) -> None:
-    assert miscounted(Config(uploads=tmp_path / "uploads", work=tmp_path / "work")) == []
+def test_nothing_is_doubtful_where_nothing_was_published(tmp_path: Path) -> None:
+    found = doubtful(Config(uploads=tmp_path / "uploads", work=tmp_path / "work"))
+    assert found == {"miscounted": [], "implausible": []}
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from coming_and_going import NOON, Site, change_code, compute_nothing, small_site
@@ -355,7 +356,12 @@ def without_tar(tar: Path) -> None:
 
 def sent_again(tar: Path) -> None:
     tar.write_bytes(tar.read_bytes()[:100])
-    os.utime(tar, (later := 2 * NOON, later))
+
+
+def settle(uploads: Path) -> None:
+    """Let all files be old ones."""
+    for file in uploads.rglob("*.*"):
+        os.utime(file, (NOON, NOON))
 
 
 @pytest.mark.parametrize(
@@ -368,6 +374,8 @@ def sent_again(tar: Path) -> None:
     ids=lambda change: getattr(change, "__name__", ""),
 )
 def test_an_archive_that_is_not_whole_any_more_counts_as_it_was(site: Site, tmp_path: Path, change, why: str) -> None:
+    site = Site(replace(site.config, settle_seconds=3600))
+    settle(site.config.uploads)
     site.run()
     before = site.tables(*OF_THE_FILES)
     change(site.config.uploads / "a" / "archives" / "3.tar.gz")
@@ -386,9 +394,36 @@ def test_an_archive_that_is_not_whole_any_more_counts_as_it_was(site: Site, tmp_
     assert site.plan()["a/3"] == (Step.INCOMPLETE, why)
     # Whole again, it is read.
     site.write("a", "3", [5, 6, 7])
+    settle(site.config.uploads)
     site.run()
     assert site.states()["a/3"] == ("published", "")
     assert site.jobs()["a"] == 7
+
+
+def test_what_cannot_be_read_counts_as_it_was_and_is_not_forgotten(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert site.run().is_whole
+    before = site.tables(*OF_THE_FILES)
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> Any:
+        if folder == site.config.uploads / "a" / "archives":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    reason = "its folder cannot be read: Permission denied"
+    for forget in (False, True):
+        caplog.clear()
+        summary = site.run(forget=forget)
+        assert (summary.is_whole, dict(summary.unreadable)) == (False, {"a": reason})
+        assert reason in caplog.messages
+        assert site.tables(*OF_THE_FILES) == before
+        assert site.states()["a/1"] == ("incomplete", f"{reason}; its numbers stay until --forget")
+    monkeypatch.undo()
+    assert site.run().is_whole
+    assert site.states()["a/1"] == ("published", "")
 
 
 def test_another_archive_of_the_same_name_takes_the_place_of_the_first(site: Site, tmp_path: Path) -> None:

@@ -49,6 +49,29 @@ def test_a_header_line_is_no_part_of_the_blocks(scratch: Path, block_bytes: int)
     assert result.texts == {(Kind.JOBS, 0): JOBS.partition(b"\n")[2]}
 
 
+@pytest.mark.parametrize("block_bytes", [1, 7, 1000])
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_byte_order_mark_is_no_part_of_a_member(scratch: Path, kind: Kind, turned: bool, block_bytes: int) -> None:
+    names = build.HEADERS[kind].strip().split(b"\t")
+    first = b"\t".join(names[::-1] if turned else names)
+    text = b"\xef\xbb\xbf" + first + b"\n" + b"7\t" * len(names) + b"\n"
+    result = read(scratch, packed(member(kind, text)), block_bytes=block_bytes)
+    assert result.headers == {(kind, 0): True}
+    assert result.texts == {(kind, 0): b"7\t" * len(names) + b"\n"}
+
+
+@pytest.mark.parametrize("text", [b"7\tCut1\tok\n", b"7\tCut1\tok", b"\n", b""])
+def test_a_mark_may_stand_before_a_member_without_a_header(scratch: Path, text: bytes) -> None:
+    result = read(scratch, packed(member(Kind.JOBS, b"\xef\xbb\xbf" + text)))
+    assert (result.headers, result.texts) == ({(Kind.JOBS, 0): False}, {(Kind.JOBS, 0): text})
+
+
+def test_a_member_in_another_encoding_is_named(scratch: Path) -> None:
+    text = JOBS.decode().encode("utf-16")
+    assert reason(scratch, packed(member(Kind.JOBS, text))).endswith("jobs.tsv is written in UTF-16 instead of UTF-8")
+
+
 def test_a_last_line_may_lack_its_newline(scratch: Path) -> None:
     result = read(scratch, packed(member(Kind.JOBS, JOBS[:-1])))
     assert result.texts[Kind.JOBS, 0] == JOBS.partition(b"\n")[2][:-1]

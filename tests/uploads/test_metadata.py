@@ -85,6 +85,33 @@ def test_every_shape_of_the_years_is_read(document: dict[str, Any]) -> None:
     assert report.document == {key: value for key, value in document.items() if key != "tools"}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_document() -> None:
+    raw = json.dumps({**VERSION_3, "title": "Uni"}).encode()
+    assert read_report(b"\xef\xbb\xbf" + raw, NAME) == read_report(raw, NAME)
+    assert read_instance(b"\xef\xbb\xbf" + raw) == read_instance(raw)
+    assert "is no JSON: written in UTF-16 instead of UTF-8" in quarantined(raw.decode().encode("utf-16"))
+
+
+@pytest.mark.parametrize(
+    ("name", "generated", "is_possible"),
+    [
+        ("1718000000.5", "1718000000.5", True),
+        ("1718000000.5", 1_718_000_000 - 10**8, True),
+        ("1718000000", 1_718_086_400, True),
+        ("1718000000", 1_718_086_401, False),
+        ("1718000000", 0, False),
+        ("1718000000", "1104537599.9", False),
+        ("1718000000", 1_718_000_000_000 // 7, False),
+        ("1", 4_000_000_000, True),
+        ("1", 0, True),
+        ("1", 4_102_444_800, False),
+    ],
+)
+def test_a_date_that_cannot_be_is_that_of_the_name(name: str, generated: object, is_possible: bool) -> None:
+    report = read_report(json.dumps({"version": 3, "generated": generated}).encode(), name)
+    assert (report.generated, report.misdated) == (Decimal(str(generated) if is_possible else name), not is_possible)
+
+
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_only_the_version_is_needed(version: int) -> None:
     report = read_report(json.dumps({"version": version}).encode(), NAME)
@@ -212,13 +239,13 @@ def test_a_hash_is_kept_in_small_letters() -> None:
         ("1501836597.08", "1501836597.08"),
         ("1501836597", "1501836597"),
         (0, "0"),
-        ("253402300799", "253402300799"),
+        ("4102444799", "4102444799"),
         ("0.00000000000000000001", "0.00000000000000000001"),
         (0.0001234567890123456, "0.0001234567890123456"),
     ],
 )
 def test_generated_is_a_number_or_its_text(value: object, expected: str) -> None:
-    assert read(generated=value).generated == Decimal(expected)
+    assert read_report(json.dumps({**VERSION_3, "generated": value}).encode(), "1").generated == Decimal(expected)
 
 
 @pytest.mark.parametrize(
@@ -256,15 +283,22 @@ def test_generated_that_is_no_time_is_refused(value: object) -> None:
     assert "generated" in quarantined(json.dumps({**VERSION_3, "generated": value}).encode())
 
 
+@pytest.mark.parametrize("name", ["253402300800", "9" * 30, "1." + "9" * 40])
+def test_neither_the_date_nor_the_name_may_be_a_time(name: str) -> None:
+    with pytest.raises(Quarantine, match="generated is no time"):
+        read_report(json.dumps({**VERSION_3, "generated": 5_000_000_000}).encode(), name)
+
+
 def test_generated_falls_back_on_the_name() -> None:
     without = {key: value for key, value in VERSION_3.items() if key != "generated"}
     assert read_report(json.dumps(without).encode(), "7").generated == 7
     assert read_report(json.dumps(without).encode(), NAME).generated == Decimal(NAME)
 
 
-@pytest.mark.parametrize("whole", ["0", "1501836597", "253402300799"])
+@pytest.mark.parametrize("whole", ["0", "1501836597", "4102444798"])
 def test_generated_is_cut_and_not_rounded_to_a_moment(whole: str) -> None:
-    moment = utc(read(generated=f"{whole}.{'9' * 20}").generated)
+    document = {**VERSION_3, "generated": f"{whole}.{'9' * 20}"}
+    moment = utc(read_report(json.dumps(document).encode(), "1").generated)
     assert moment == utc(Decimal(whole)) + timedelta(microseconds=999999)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from grt_batch.core.errors import NothingToRead
+from grt_batch.uploads import scan as scanning
 from grt_batch.uploads.scan import Archive, Uploads, scan
 
 LONG_AGO = 1_500_000_000
@@ -151,9 +155,45 @@ def test_an_archive_that_just_changed_is_left_for_the_next_run(tmp_path: Path, y
     assert is_good(only_archive(scan(tmp_path, settle_seconds=0, now=2000)))
 
 
-def test_a_date_in_the_future_is_not_settled(tmp_path: Path) -> None:
-    write(tmp_path / "uni", "1", modified=5000)
-    assert only_archive(scan(tmp_path, now=2000)).incomplete == "changed within the settle time"
+AHEAD = "files dated in the future, which are read whatever settle_seconds says"
+
+
+@pytest.mark.parametrize("settle_seconds", [0, 300])
+@pytest.mark.parametrize("late", ["json", "tar.gz"])
+def test_a_file_from_the_future_is_read_and_said(tmp_path: Path, settle_seconds: int, late: str) -> None:
+    write(tmp_path / "uni", "1", modified=1000)
+    os.utime(tmp_path / "uni" / f"1.{late}", (2400, 2400))
+    archive = only_archive(scan(tmp_path, settle_seconds=settle_seconds, now=2000))
+    assert is_good(archive)
+    assert archive.doubts == (AHEAD,)
+
+
+def test_a_clock_that_is_a_little_ahead_is_not_worth_a_word(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1", modified=2050)
+    archive = only_archive(scan(tmp_path, now=2000))
+    assert is_good(archive)
+    assert archive.doubts == ()
+    # It may still be written.
+    assert only_archive(scan(tmp_path, settle_seconds=51, now=2000)).incomplete == "changed within the settle time"
+    assert is_good(only_archive(scan(tmp_path, settle_seconds=50, now=2000)))
+
+
+def test_a_date_of_n_json_in_the_future_is_said(tmp_path: Path) -> None:
+    now = 1_718_000_000
+    write(tmp_path / "a", "1", generated=now + 86_400)
+    write(tmp_path / "b", "2", generated=now + 86_401)
+    write(tmp_path / "c", "1718000003", generated=now + 10**9)
+    soon, late, impossible = scan(tmp_path, now=now).archives
+    assert soon.doubts == ()
+    assert ["date of N.json in the future" in doubt for doubt in late.doubts] == [True]
+    assert ["impossible date in N.json" in doubt for doubt in impossible.doubts] == [True]
+
+
+def test_an_archive_with_an_impossible_date_does_not_win(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1718000000.5", generated=4_000_000_000)
+    write(tmp_path / "uni", "1718000001", generated=1_718_000_001)
+    write(tmp_path / "uni", "1718000002", generated=0)
+    assert names(scan(tmp_path)) == ["1718000000.5", "1718000001", "1718000002"]
 
 
 def test_the_settle_time_is_measured_from_now(tmp_path: Path) -> None:
@@ -288,7 +328,62 @@ def test_a_folder_that_cannot_be_read_is_said_and_ends_no_other(
     monkeypatch.setattr(os, "scandir", refuse)
     uploads = scan(tmp_path)
     assert only_archive(uploads).instance_id == "uni"
-    assert uploads.passed_over == ("lab: cannot be read: Permission denied",)
+    assert uploads.passed_over == ()
+    assert uploads.unreadable == {"lab": "its folder cannot be read: Permission denied"}
+    assert "lab: its folder cannot be read: Permission denied" in nothing(tmp_path, only=("lab",))
+
+
+def test_a_file_that_is_removed_meanwhile_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("1", "2"):
+        write(tmp_path / "uni", name)
+    entries = scanning._entries
+
+    def then_remove(folder: Path) -> list[os.DirEntry[str]]:
+        found = entries(folder)
+        if folder != tmp_path:
+            (folder / "2.json").unlink()
+        return found
+
+    monkeypatch.setattr(scanning, "_entries", then_remove)
+    uploads = scan(tmp_path)
+    assert [archive.incomplete for archive in uploads.archives] == [None, "2.tar.gz has no 2.json"]
+    assert (uploads.passed_over, uploads.unreadable) == (("uni/2.json: not an archive",), {})
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
+@pytest.mark.parametrize("closed", ["lab", "lab/archives"])
+def test_a_folder_of_too_few_rights_is_not_taken_for_an_empty_one(open_folder: Path, closed: str, mode: int) -> None:
+    write(open_folder / "lab" / "archives", "0")
+    write(open_folder / "uni" / "archives", "0")
+    (open_folder / closed).chmod(mode)
+    if closed == "lab" and mode == 0o111:
+        pytest.skip("who knows its name may read lab/archives")
+    with nobody():
+        uploads = scan(open_folder)
+    assert only_archive(uploads).instance_id == "uni"
+    assert uploads.unreadable == {"lab": "its folder cannot be read: Permission denied"}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+        for path in (Path(folder) / "lab", Path(folder) / "lab" / "archives"):
+            path.chmod(0o755)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Have no more rights than anyone, as root has."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def test_a_metadata_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import tarfile
 from pathlib import Path
@@ -79,6 +80,12 @@ def test_a_broken_first_header_ends_in_quarantine(scratch: Path) -> None:
 
 def test_a_tar_that_was_cut_between_members_ends_in_quarantine(scratch: Path) -> None:
     assert reason(scratch, packed(GOOD, end=b"")) == "its tar has no end mark: it was cut off"
+
+
+def test_an_empty_file_is_not_told_as_cut_off(scratch: Path) -> None:
+    assert reason(scratch, b"") == "its tar.gz is empty: it has 0 bytes"
+    assert reason(scratch, gzip.compress(b"")) == "its tar is empty: its gzip unpacks to 0 bytes"
+    assert read(scratch, packed()).reader.found == 0
 
 
 def test_a_tar_that_was_cut_inside_a_header_ends_in_quarantine(scratch: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from build import line, write_archive
+from build import entry, line, write_archive
 
 from grt_batch.core.config import Config
 from grt_batch.schema.members import Kind
@@ -28,13 +28,24 @@ def test_the_records_of_a_good_archive_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_archive_without_records_is_good(tmp_path: Path) -> None:
-    write_archive(tmp_path / "a", "1", {})
+    write_archive(tmp_path / "a", "1", {Kind.JOBS: b""})
     assert checked(tmp_path) == ArchiveCheck("good: no records")
+
+
+def test_an_archive_without_members_says_so(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a", "1", {}, entries=entry("README", b"none"))
+    assert checked(tmp_path) == ArchiveCheck("good: no records, its tar has no member that could hold any")
 
 
 def test_rejected_lines_are_told_by_reason_and_do_no_harm(tmp_path: Path) -> None:
     write_archive(tmp_path / "a", "1", {Kind.JOBS: JOBS + b"3\ta\n"})
     assert checked(tmp_path) == ArchiveCheck("good: 2 jobs; 1 rejected; 1 × jobs: 2 columns instead of 5")
+
+
+def test_implausible_measurements_are_told_and_do_no_harm(tmp_path: Path) -> None:
+    metrics = line(1, "core", "start_epoch", "0E-7") + line(2, "core", "start_epoch", "0E-7") + METRICS
+    write_archive(tmp_path / "a", "1", {Kind.JOBS: JOBS, Kind.METRIC_NUM: metrics})
+    assert checked(tmp_path) == ArchiveCheck("good: 2 jobs, 3 metric_num; implausible: 2 × start_epoch")
 
 
 def test_another_count_of_jobs_is_told_and_does_no_harm(tmp_path: Path) -> None:

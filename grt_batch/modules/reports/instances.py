@@ -5,12 +5,14 @@ The prediction is the least-squares line through (date, bytes so far) of the arc
 without a ground to stand on: archives of 3 different UTC days at least, and from the first to the last of them as many
 days as it looks ahead. A level of `warning_levels` is reached when the bytes predicted for its days, or the bytes now
 where there is no prediction, are more than its fraction of the quota. An instance that is silent for more than
-`fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts.
+`fresh_days` is at level 2, for more than twice as long at level 3. The worst level counts. Archives that were made
+after the as-of day, and the day after it, tell nothing of either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import accumulate
 from math import floor
@@ -20,7 +22,7 @@ import polars as pl
 
 from grt_batch.aggregate.measures import Count, Cube, Sum, known_sum
 from grt_batch.core.config import Config
-from grt_batch.ledger.ledger import InstanceEntry, Ledger, json_text
+from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, json_text
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.figures import ALL_DIGITS
@@ -147,13 +149,18 @@ INSTANCE_STATUS = Table(
             " bytes where nothing is predicted), and of the silence: 2 when days_silent is over the configured"
             " fresh_days, 3 when over twice as many",
         ),
-        Column("days_silent", Type.BIGINT, "from the last archive to the as-of day; null without a date", "days"),
+        Column(
+            "days_silent",
+            Type.BIGINT,
+            "from the last archive made by the as-of day, or the day after; null without one",
+            "days",
+        ),
         Column("jobs", Type.BIGINT, "jobs in the tables"),
         Column("jobs_7d", Type.BIGINT, "jobs created in the last 7 days"),
         Column("jobs_30d", Type.BIGINT, "jobs created in the last 30 days"),
         Column("non_terminal", Type.DOUBLE, f"{_SHARE} could still change their state"),
         Column("without_metrics", Type.DOUBLE, f"{_SHARE} have no numeric metric at all"),
-        Column("implausible", Type.DOUBLE, f"{_SHARE} have a negative measurement, which became null"),
+        Column("implausible", Type.DOUBLE, f"{_SHARE} have a measurement that no job can have: null"),
     ),
     visibility=OF_PUBLIC_INSTANCES,
 )
@@ -259,13 +266,15 @@ def _status(entry: InstanceEntry, counts: dict[str, int], ledger: Ledger) -> dic
     config, jobs = ledger.config, counts["jobs"]
     there = [archive for archive in entry.archives if not archive.removed]
     size = sum(archive.archive.bytes for archive in there)
-    growth, ground = _growth(entry, config.prediction_days)
+    # What is from the future tells nothing of today. Of the next day it may be where clocks differ.
+    made = [archive for archive in entry.archives if _day(archive) <= ledger.as_of + timedelta(1)]
+    growth, ground = _growth(made, config.prediction_days)
 
     def predicted(days: int) -> int | None:
         return size + int(growth * days) if days <= ground else None
 
-    last = max((archive.generated for archive in entry.archives if archive.generated), default=None)
-    silent = None if last is None else max(0, (ledger.as_of - last.date()).days)
+    last = max(map(_day, made), default=None)
+    silent = None if last is None else max(0, (ledger.as_of - last).days)
     quota = config.quota_of(entry.instance_id)
     return {
         "instance_id": entry.instance_id,
@@ -302,7 +311,12 @@ def _silence_warning(days_silent: int | None, config: Config) -> int:
     return 1 + (days_silent > config.fresh_days) + (days_silent > 2 * config.fresh_days)
 
 
-def _growth(entry: InstanceEntry, window: int) -> tuple[Fraction, Fraction]:
+def _day(archive: ArchiveEntry) -> date:
+    """Return the day on which an archive was made, the last one that there is where nobody knows."""
+    return archive.generated.date() if archive.generated else date.max
+
+
+def _growth(made: Sequence[ArchiveEntry], window: int) -> tuple[Fraction, Fraction]:
     """Return the bytes a day that an instance grows by, 0 at least, and for how many days ahead that may be said.
 
     The growth is the exact slope of the least-squares line through the archives' dates, in days, and the bytes so far.
@@ -310,7 +324,7 @@ def _growth(entry: InstanceEntry, window: int) -> tuple[Fraction, Fraction]:
     """
     dated = [
         (Fraction(archive.archive.report.generated) / 86400, archive.archive.bytes)
-        for archive in entry.archives
+        for archive in made
         if archive.archive.report is not None
     ]
     newest = max((day for day, _ in dated), default=Fraction(0))

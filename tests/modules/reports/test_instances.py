@@ -81,7 +81,7 @@ def test_without_jobs_there_are_no_shares() -> None:
         pytest.param([(5000, 9), (90.001, 9000), (90, 1), (45, 450), (0, 450)], 10, id="one is too old by a minute"),
         pytest.param([(500, 9), (410, 1), (400, 30), (340, 0)], 0.18, id="before the last archive, not the as-of day"),
         pytest.param([(None, 1000), (10, 1), (5, 25), (0, 25)], 5, id="an archive without a date"),
-        pytest.param([(10, 0), (0, 9), (-10, 9)], 0.9, id="an archive of the days to come"),
+        pytest.param([(10, 50), (5, 50), (0, 50), (-2, 9)], 10, id="an archive of the days to come"),
         pytest.param([(20, 5), (10, 0), (0, 0)], 0, id="no growth"),
     ],
 )
@@ -191,7 +191,8 @@ def test_without_a_quota_bytes_warn_of_nothing() -> None:
     ("ago", "limit", "silent", "warning"),
     [
         (0, 35, 0, 1),
-        (-3, 35, 0, 1),
+        (-1, 35, 0, 1),
+        (-3, 35, None, 1),
         (0.5, 35, 0, 1),
         (35, 35, 35, 1),
         (36, 35, 36, 2),
