@@ -230,6 +230,38 @@ class NothingPublished(GrtError):
     remedy = "Run grt-batch run first, or set --reports to the folder it published to."
 
 
+class NothingHeld(GrtError):
+    """The gate holds nothing back: no set of this date, or none at all."""
+
+    exit_code = 4
+    folder: Path
+
+    message = "The gate holds nothing back: there is no such set in {folder}."
+    remedy = "grt-batch status shows what is held."
+
+
+class NoReports(GrtError):
+    """A report set named on the command line does not exist."""
+
+    exit_code = 4
+    name: str
+    reports: Path
+
+    message = "There is no report set {name!r} in {reports}, and no such folder."
+    remedy = "Give a folder, or a date, latest, or held/<date> below --reports."
+
+
+class BadReports(GrtError):
+    """A file of a report set is damaged, or no run of this program wrote it."""
+
+    exit_code = 4
+    file: Path
+    what: Reason
+
+    message = "{file} cannot be compared: {what}."
+    remedy = "Compare sets that runs of this program wrote."
+
+
 class NoTable(GrtError):
     """A query reads a table that no run has published yet."""
 
@@ -358,6 +390,20 @@ class RankLost(GrtError):
 
     message = "A rank was lost, and nothing was published: {what}."
     remedy = "Run again; computed results are kept."
+
+
+class Held(GrtError):
+    """What a run would publish lies beyond the limits of [gate]. Its report set is kept, for a person to decide."""
+
+    exit_code = 7
+    what: Reason
+    folder: Path
+
+    message = "The run was held back by the gate, and nothing was published: {what}."
+    remedy = (
+        "See {folder}/differences.tsv; then remove the cause and run again, or let it through with"
+        " grt-batch publish --held."
+    )
 
 
 class Quarantine(Exception):

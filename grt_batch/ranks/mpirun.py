@@ -25,7 +25,7 @@ _PASSED_ON = ("GRT_BATCH_", "PG")
 """Prefixes of the variables that rank 0 needs on any host: those of this program and of PostgreSQL's clients."""
 
 
-LAST_OWN_CODE = 5
+LAST_OWN_CODE = 7
 
 
 class Flavour(enum.Enum):
