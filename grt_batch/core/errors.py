@@ -255,7 +255,7 @@ class BadReports(GrtError):
     """A file of a report set is damaged, or no run of this program wrote it."""
 
     exit_code = 4
-    file: Path
+    file: Path | str
     what: Reason
 
     message = "{file} cannot be compared: {what}."

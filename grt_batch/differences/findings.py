@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,9 +84,8 @@ def _of_instances(config: Config, old: _Archives, new: _Archives) -> Iterator[Fi
     for instance in had:
         percent = 100 * (1 - after[instance] / before[instance])
         if percent > config.gate_jobs_fell:
-            what = (
-                f"instance {instance} has {after[instance]} of {counted(before[instance], 'job')}, {percent:.3g} % less"
-            )
+            left = f"{after[instance]} of {counted(before[instance], 'job')}"
+            what = f"instance {instance} has {left}, {percent:.3g} % less"
             yield Finding("gate_jobs_fell", instance, percent, what)
 
 
@@ -107,7 +105,7 @@ def _of_tables(config: Config, before: Path, after: Path) -> Iterator[Finding]:
     for file in sorted(after.glob("*.tsv")):
         most = config.gate_shrunk.get(file.stem, config.gate_shrunk.get(ANY, NEVER))
         old = before / file.name
-        if most >= NEVER or not old.is_file() or os.path.samefile(old, file):
+        if most >= NEVER or not old.is_file() or old.samefile(file):
             continue
         rows = _rows(old)
         percent = 100 * (1 - _rows(file) / rows) if rows else 0.0

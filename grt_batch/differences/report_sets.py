@@ -29,9 +29,8 @@ class Differences:
     def by_table(self) -> list[tuple[str, dict[str, int]]]:
         """Return the tables that differ, and how many rows came, went and changed, the worst table first."""
         counts = self.rows.select("table", "what").to_struct("row").value_counts().unnest("row")
-        found: dict[str, dict[str, int]] = {
-            name: dict.fromkeys(COUNTS, 0) for name in self.rows["table"].unique(maintain_order=True)
-        }
+        worst_first = self.rows["table"].unique(maintain_order=True)
+        found: dict[str, dict[str, int]] = {name: dict.fromkeys(COUNTS, 0) for name in worst_first}
         for table, what, count in counts.iter_rows():
             found[table][what] = count
         return list(found.items())

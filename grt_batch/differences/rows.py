@@ -48,10 +48,10 @@ def differing_rows(table: Table, before: Path | None, after: Path | None, ratio:
     Raises BadReports for a file that no run of this program wrote.
     """
     titles = {file: _titles(file) for file in (before, after) if file}
-    for file, found in titles.items():
-        if missing := set(table.key) - set(found):
+    for file, names in titles.items():
+        if missing := set(table.key) - set(names):
             raise BadReports(file=file, what=f"it has no column {', '.join(sorted(missing))}")
-    columns = [column for column in table.columns if all(column.name in found for found in titles.values())]
+    columns = [column for column in table.columns if all(column.name in names for names in titles.values())]
     others = [column.name for column in columns if column.name not in table.key]
     numbers = {column.name for column in columns if column.type in NUMBERS}
     counts = [column.name for column in columns if column.type is Type.BIGINT and column.name in others]

@@ -27,9 +27,8 @@ BY = ("row", "table")
 def as_table(differences: Differences, by: str) -> tuple[Sequence[str], list[list[str]]]:
     """Return titles and cells for people: the worst rows, or how many rows of each table differ."""
     if by == "table":
-        return ("table", *COUNTS), [
-            [table, *(str(counts[what]) for what in COUNTS)] for table, counts in differences.by_table()
-        ]
+        tables = differences.by_table()
+        return ("table", *COUNTS), [[table, *(str(counts[what]) for what in COUNTS)] for table, counts in tables]
     titles = ("table", "row", "what", "column", "before", "after", "by")
     return titles, [[_shortened(cell) for cell in _shown(row)] for row in differences.records(_SCREEN)]
 
@@ -41,8 +40,9 @@ def summary(differences: Differences, by: str) -> str:
     if not rows:
         return "no row differs"
     totals = ", ".join(f"{sum(counts[what] for _, counts in tables)} {what}" for what in COUNTS)
-    hidden = f"; these are the {_SCREEN} worst" if by == "row" and rows > _SCREEN else ""
-    return f"{counted(rows, 'row')} of {counted(len(tables), 'table')} {'differs' if rows == 1 else 'differ'} ({totals}){hidden}"
+    hidden = f"; the worst {_SCREEN} are shown" if by == "row" and rows > _SCREEN else ""
+    what = f"{counted(rows, 'row')} of {counted(len(tables), 'table')} {'differs' if rows == 1 else 'differ'}"
+    return f"{what} ({totals}){hidden}"
 
 
 def as_tsv(differences: Differences, by: str = "row") -> Iterator[bytes]:
@@ -53,12 +53,8 @@ def as_tsv(differences: Differences, by: str = "row") -> Iterator[bytes]:
         return
     yield ("\t".join(ROWS.names()) + "\n").encode()
     for row in differences.records():
-        cells = {
-            **row,
-            "key": _key(row["key"]),
-            "ratio": f"{row['ratio']:{_DIGITS}}",
-            "share": f"{row['share']:{_DIGITS}}",
-        }
+        numbers = {name: f"{row[name]:{_DIGITS}}" for name in ("ratio", "share")}
+        cells = {**row, "key": _key(row["key"]), **numbers}
         yield ("\t".join(str(cell) for cell in cells.values()) + "\n").encode()
 
 

@@ -40,8 +40,8 @@ def execute(
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. The `gate` may hold the run back. A verification passes the `uploads` to read, and the sink to use
-    `instead_of_database`.
+    `database` opens the server and yields its URL. The `gate` may hold the run back. A verification passes the
+    `uploads` to read, and the sink to use `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """

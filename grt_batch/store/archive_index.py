@@ -91,10 +91,8 @@ class ArchiveIndex:
         # The path as given, not resolved: a moved folder with a link in its place keeps its index.
         root = os.fsencode(os.path.normpath(uploads.absolute())).decode("utf-8", "backslashreplace")
         self._instances = self._roots.setdefault(root, {})
-        self._before = (
-            self.as_of,
-            {key: replace(known, archives={**known.archives}) for key, known in self._instances.items()},
-        )
+        known = {name: replace(known, archives={**known.archives}) for name, known in self._instances.items()}
+        self._before = self.as_of, known
 
     def _load(self, raw: bytes) -> None:
         document, self._saved = orjson.loads(raw), raw
