@@ -53,6 +53,8 @@ _MODULES = {
         "db",
         "gc",
         "verify",
+        "diff",
+        "publish",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

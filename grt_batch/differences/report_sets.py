@@ -18,6 +18,10 @@ from grt_batch.sinks.report_set import HELD
 COUNTS = (CAME, WENT, CHANGED)
 
 
+DIFFERENCES = "differences.tsv"
+"""The file of a held set with all rows in which it differs from the published one."""
+
+
 @dataclass(frozen=True)
 class Differences:
     """The `rows` in which two sets differ, as ROWS and the worst first: those of which most of their table differs.
@@ -73,4 +77,5 @@ def compare_sets(before: Path, after: Path, tables: Iterable[Table], ratio: floa
 
 def unknown_tables(folders: Iterable[Path], tables: Iterable[Table]) -> list[str]:
     """Return the tables of report sets that are none of these."""
-    return sorted({file.stem for folder in folders for file in folder.glob("*.tsv")} - {table.name for table in tables})
+    files = {file.name for folder in folders for file in folder.glob("*.tsv")} - {DIFFERENCES}
+    return sorted({Path(name).stem for name in files} - {table.name for table in tables})

@@ -78,7 +78,7 @@ def differing_rows(table: Table, before: Path | None, after: Path | None, ratio:
         )
     )
     try:
-        return found.collect().cast(dict(ROWS))
+        return found.collect().cast(ROWS)
     except pl.exceptions.PolarsError as error:
         files = " or ".join(str(file) for file in titles)
         raise BadReports(file=files, what=str(error).splitlines()[0]) from None

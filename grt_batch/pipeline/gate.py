@@ -13,17 +13,13 @@ from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
 from grt_batch.differences.findings import ANY, Finding, findings, told
 from grt_batch.differences.held import as_held
-from grt_batch.differences.report_sets import Differences, compare_sets
+from grt_batch.differences.report_sets import DIFFERENCES, Differences, compare_sets
 from grt_batch.differences.writing import as_tsv
 from grt_batch.ledger.ledger import ARCHIVE
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.context import RunContext
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.report_set import LATEST, ReportSet
-
-DIFFERENCES = "differences.tsv"
-"""The file of a held set with all rows in which it differs from the published one."""
-
 
 Summary = Callable[[], Mapping[str, Any]]
 """Returns the run.json of a run."""
