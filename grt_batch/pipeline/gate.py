@@ -44,9 +44,8 @@ class Gate:
             found = findings(context.config, before, made.folder)
             found = [finding for finding in found if not any(seen.covers(finding) for seen in self._let_through)]
         if found:
-            folder = _hold(context, made, summary(), found)
             take_back(context)
-            raise Held(what=told(found), folder=folder)
+            raise Held(what=told(found), folder=_hold(context, made, summary(), found))
 
 
 def _hold(context: RunContext, made: ReportSet, summary: Mapping[str, Any], found: Sequence[Finding]) -> Path:

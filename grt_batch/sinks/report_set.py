@@ -198,13 +198,15 @@ class ReportSet(Sink):
         """Keep the set aside, in place of one that was held for the same date, and return its folder. It is not
         published, and no later run removes it."""
         place = self.reports / HELD / self.name
-        with self._blamed():
+        try:
             place.parent.mkdir(exist_ok=True)
             self._rejects.rename(self.folder / REJECTS)
             if place.exists():
-                # Below .sets, where the next run removes it if this one is killed now.
+                # Below .sets, where it is removed at the end of this block.
                 place.rename(self._rejects)
             self.folder.rename(place)
+        except OSError as error:
+            raise CannotWrite(folder=place, what=error.strerror or error) from None
         return place
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:

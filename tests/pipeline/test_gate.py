@@ -52,7 +52,7 @@ def test_a_held_run_publishes_nothing_and_keeps_its_set(site: Site) -> None:
     site.run()
     before, rows, states = published(site.config.reports), in_database(site), site.plan()
     shrink(site)
-    with pytest.raises(Held, match="instance a has 4 of 6 jobs, 33.3 % less") as caught:
+    with pytest.raises(Held, match=r"instance a has 4 of 6 jobs, 33\.3 % less") as caught:
         site.run()
     assert caught.value.exit_code == 7
     assert published(site.config.reports) == before
@@ -60,7 +60,7 @@ def test_a_held_run_publishes_nothing_and_keeps_its_set(site: Site) -> None:
     held = held_set(site.config.reports)
     assert held.folder == caught.value.folder == site.config.reports / "held" / DAY
     assert [(found.rule, found.subject) for found in held.findings] == [("gate_jobs_fell", "a")]
-    assert (held.modules, held.as_of, held.forget, held.settled) == (MODULES, AS_OF, False, False)
+    assert (set(held.modules), held.as_of, held.forget, held.settled) == ({*MODULES}, AS_OF, False, False)
     assert json.loads((held.folder / "run.json").read_text())["state"] == "held"
     assert (held.folder / "rejects" / "a" / "1.tsv").is_file()
     differences = (held.folder / "differences.tsv").read_text().splitlines()
@@ -182,13 +182,14 @@ def test_a_set_that_cannot_be_kept_is_not_published_either(site: Site) -> None:
     before = published(site.config.reports)
     shrink(site)
     (site.config.reports / "held").write_text("a file")
-    with pytest.raises(CannotWrite, match="held"):
+    with pytest.raises(CannotWrite, match="reports/held"):
         site.run()
+    assert site.plan()["a/3"][0] is Step.CHANGED
     assert published(site.config.reports) == before
 
 
 def test_a_rule_about_no_table_is_refused(site: Site) -> None:
-    with pytest.raises(BadConfig, match="gate_shrunk names no table with tool_usag$|tool_usag"):
+    with pytest.raises(BadConfig, match="gate_shrunk names no table with tool_usag"):
         with_rules(site, gate_shrunk={"tool_usag": 5}).run()
     assert not site.config.reports.exists()
 
