@@ -120,7 +120,7 @@ def test_what_no_run_wrote_is_named(tmp_path: Path, content: bytes) -> None:
     good = file(tmp_path / "good", ("a", "", "ok", "1", "1"))
     (tmp_path / "bad").write_bytes(content)
     for pair in ((good, tmp_path / "bad"), (tmp_path / "bad", good)):
-        with pytest.raises(BadReports, match="bad.* cannot be compared"):
+        with pytest.raises(BadReports, match=r"bad.* cannot be compared"):
             found(*pair)
 
 
