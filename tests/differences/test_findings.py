@@ -63,12 +63,9 @@ def test_without_a_rule_only_the_loss_of_all_is_a_fault(tmp_path: Path, archives
 def test_lines_of_a_new_archive_are_rejected(tmp_path: Path, most: float, held: bool) -> None:
     """25 of 100. An archive that was published with as many has been looked at."""
     bad = (10, 0, 25, 20, 20, 25)
-    sets = (
-        write(tmp_path / "before", *PUBLISHED, ("a", "3", "h5", *bad)),
-        write(
-            tmp_path / "after", *PUBLISHED[:2], ("a", "3", "h5", *bad), ("a", "4", "h6", *bad), ("b", "1", "h7", *bad)
-        ),
-    )
+    archives = {"a/3": "h5", "a/4": "h6", "b/1": "h7"}
+    old, *new = ((*name.split("/"), sha256, *bad) for name, sha256 in archives.items())
+    sets = write(tmp_path / "before", *PUBLISHED, old), write(tmp_path / "after", old, *new)
     rejected = [finding.subject for finding in findings(Config(gate_rejected=most), *sets)]
     assert rejected == ["a/4", "b/1"] * held
 
