@@ -48,18 +48,26 @@ class _Archive:
 
 def findings(config: Config, before: Path, after: Path) -> list[Finding]:
     """Return what the set in the folder `after` has of which the gate keeps it back, against the set `before`."""
-    old, new = _archives(before), _archives(after)
+    files = [folder / f"{ARCHIVE.name}.tsv" for folder in (before, after)]
+    if _is_kept(*files):
+        return list(_of_tables(config, before, after))
+    old, new = map(_archives, files)
     return [*_of_instances(config, old, new), *_of_archives(config, old, new), *_of_tables(config, before, after)]
+
+
+def _is_kept(before: Path, after: Path) -> bool:
+    """Return whether a set has taken over a file of the one before as it is."""
+    return before.is_file() and before.samefile(after)
 
 
 _Archives = dict[tuple[str, str], _Archive]
 
 
-def _archives(folder: Path) -> _Archives:
+def _archives(file: Path) -> _Archives:
     counts = ("jobs", "superseded", "rejected", "metrics", "params", "datasets")
     found = {}
     try:
-        for row in rows_of(folder / f"{ARCHIVE.name}.tsv", ("instance_id", "archive", "sha256", *counts)):
+        for row in rows_of(file, ("instance_id", "archive", "sha256", *counts)):
             jobs, superseded, rejected, *others = map(int, row[3:])
             found[row[0], row[1]] = _Archive(row[2], jobs - superseded, rejected, jobs + rejected + sum(others))
     except ValueError:
@@ -105,7 +113,7 @@ def _of_tables(config: Config, before: Path, after: Path) -> Iterator[Finding]:
     for file in sorted(after.glob("*.tsv")):
         most = config.gate_shrunk.get(file.stem, config.gate_shrunk.get(ANY, NEVER))
         old = before / file.name
-        if most >= NEVER or not old.is_file() or old.samefile(file):
+        if most >= NEVER or not old.is_file() or _is_kept(old, file):
             continue
         rows = _rows(old)
         percent = 100 * (1 - _rows(file) / rows) if rows else 0.0

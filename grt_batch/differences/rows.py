@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 
 import polars as pl
 
 from grt_batch.core.errors import BadReports
-from grt_batch.schema.tables import Table, Type
+from grt_batch.schema.tables import Column, Table, Type
 
 CAME, WENT, CHANGED = "came", "went", "changed"
 
@@ -52,15 +55,26 @@ def differing_rows(table: Table, before: Path | None, after: Path | None, ratio:
         if missing := set(table.key) - set(names):
             raise BadReports(file=file, what=f"it has no column {', '.join(sorted(missing))}")
     columns = [column for column in table.columns if all(column.name in names for names in titles.values())]
+    try:
+        return _differing(table, columns, before, after, ratio)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadReports(file=" or ".join(map(str, titles)), what=str(error).splitlines()[0]) from None
+
+
+def _differing(
+    table: Table, columns: Sequence[Column], before: Path | None, after: Path | None, ratio: float
+) -> pl.DataFrame:
     others = [column.name for column in columns if column.name not in table.key]
     numbers = {column.name for column in columns if column.type in NUMBERS}
     counts = [column.name for column in columns if column.type is Type.BIGINT and column.name in others]
-    old, new = _rows(before, table.key, others, "before"), _rows(after, table.key, others, "after")
+    lines = _differing_lines(before, after)
+    old, new = (_rows(lines[side], table.key, others, side) for side in ("before", "after"))
+    share = _share(counts[:1], [file for file in (before, after) if file])
     both = pl.col("before").is_not_null() & pl.col("after").is_not_null()
     changes = [_ratio(name, number=name in numbers) for name in others]
-    found = (
+    return (
         old.join(new, on=table.key, how="full", coalesce=True)
-        .with_columns(share=_share(counts), changes=pl.concat_list(pl.lit(0.0), *changes))
+        .with_columns(share=share, changes=pl.concat_list(pl.lit(0.0), *changes))
         .with_columns(ratio=pl.when(both).then(pl.col("changes").list.max()).otherwise(1.0))
         .filter(~both | (pl.col("ratio") > ratio))
         .sort(table.key)
@@ -76,12 +90,33 @@ def differing_rows(table: Table, before: Path | None, after: Path | None, ratio:
             ratio="ratio",
             share="share",
         )
+        .cast(ROWS)
+        .collect()
     )
-    try:
-        return found.collect().cast(ROWS)
-    except pl.exceptions.PolarsError as error:
-        files = " or ".join(str(file) for file in titles)
-        raise BadReports(file=files, what=str(error).splitlines()[0]) from None
+
+
+def _differing_lines(before: Path | None, after: Path | None) -> dict[str, bytes]:
+    """Return the header, and the lines that only one of two files has; all lines, where the headers differ.
+
+    Both are in the order of the key, so a line soon meets its like, and only lines that differ take memory.
+    """
+    alone: dict[bytes, str] = {}
+    with ExitStack() as opened:
+        sides = {
+            side: opened.enter_context(file.open("rb")) if file else io.BytesIO()
+            for side, file in (("before", before), ("after", after))
+        }
+        headers = {side: lines.readline() for side, lines in sides.items()}
+        if len(set(headers.values())) > 1:
+            return {side: headers[side] + lines.read() for side, lines in sides.items()}
+        for pair in zip_longest(*sides.values()):
+            if pair[0] != pair[1]:
+                for side, line in zip(sides, pair, strict=True):
+                    if line is not None and alone.setdefault(line, side) != side:
+                        del alone[line]
+    return {
+        side: header + b"".join(line for line, its in alone.items() if its == side) for side, header in headers.items()
+    }
 
 
 def _titles(file: Path) -> list[str]:
@@ -92,12 +127,12 @@ def _titles(file: Path) -> list[str]:
         raise BadReports(file=file, what=error) from None
 
 
-def _rows(file: Path | None, key: Sequence[str], others: Sequence[str], side: str) -> pl.LazyFrame:
-    """Return the rows of a file as texts, with a column for the `side` that is true, and named in all others."""
-    if file is None:
-        rows = pl.LazyFrame(schema=dict.fromkeys([*key, *others], pl.String))
+def _rows(lines: bytes, key: Sequence[str], others: Sequence[str], side: str) -> pl.LazyFrame:
+    """Return the rows of a report as texts, with a column for the `side` that is true, and named in all others."""
+    if lines:
+        rows = pl.scan_csv(lines, separator="\t", quote_char=None, infer_schema=False).fill_null("")
     else:
-        rows = pl.scan_csv(file, separator="\t", quote_char=None, infer_schema=False).fill_null("")
+        rows = pl.LazyFrame(schema=dict.fromkeys([*key, *others], pl.String))
     named = [pl.col(name).alias(f"{side} {name}") for name in others]
     return rows.select(*key, *named, pl.lit(value=True).alias(side))
 
@@ -106,11 +141,15 @@ def _number(side: str, name: str) -> pl.Expr:
     return pl.col(f"{side} {name}").cast(pl.Float64, strict=False)
 
 
-def _share(counts: Sequence[str]) -> pl.Expr:
-    if not counts:
-        return 1.0 / pl.len()
-    held = pl.max_horizontal(_number("before", counts[0]), _number("after", counts[0])).fill_null(0.0)
-    return held / pl.when(held.sum() > 0).then(held.sum()).otherwise(1.0)
+def _share(counts: Sequence[str], files: Sequence[Path]) -> pl.Expr:
+    """Return the part of the greater of two files that the greater of two rows holds."""
+    totals = []
+    for file in files:
+        rows = pl.scan_csv(file, separator="\t", quote_char=None, infer_schema=False)
+        whole = pl.col(counts[0]).cast(pl.Float64, strict=False).sum() if counts else pl.len()
+        totals.append(float(rows.select(whole).collect(engine="streaming").item()))
+    held = pl.max_horizontal(_number("before", counts[0]), _number("after", counts[0])) if counts else pl.lit(1.0)
+    return held.fill_null(0.0) / max(1.0, *totals)
 
 
 def _ratio(name: str, *, number: bool) -> pl.Expr:
@@ -121,7 +160,11 @@ def _ratio(name: str, *, number: bool) -> pl.Expr:
         greater = pl.max_horizontal(old.abs(), new.abs())
         # A number that was or is null has changed altogether, and so has one with another sign.
         changed = ((new - old).abs() / greater).clip(_LEAST, 1).fill_null(1.0).fill_nan(1.0)
-    return pl.when(pl.col(f"before {name}").eq_missing(pl.col(f"after {name}"))).then(0.0).otherwise(changed)
+    return pl.when(_differs(name)).then(changed).otherwise(0.0)
+
+
+def _differs(name: str) -> pl.Expr:
+    return pl.col(f"before {name}").ne_missing(pl.col(f"after {name}"))
 
 
 def _at_place(texts: Sequence[pl.Expr]) -> pl.Expr:

@@ -49,8 +49,8 @@ def _hold(context: RunContext, made: ReportSet, summary: Mapping[str, Any], foun
     request = context.request
     made.write_summary(as_held(summary, found, request.instances, forget=request.forget))
     try:
-        differences = changes(context.config, made)
-        write_synced(made.folder / DIFFERENCES, as_tsv(differences))
+        if (made.reports / LATEST).is_dir():
+            write_synced(made.folder / DIFFERENCES, as_tsv(changes(context.config, made)))
     except BadReports as error:
         # The published set is not as a run left it. That is no reason to publish.
         logger.warning(error.happened)

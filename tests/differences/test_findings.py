@@ -93,7 +93,8 @@ def test_files_that_stay_are_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
     os.link(before / "one.tsv", after / "one.tsv")
     (after / "archive.tsv").unlink()
     os.link(before / "archive.tsv", after / "archive.tsv")
-    monkeypatch.setattr("grt_batch.differences.findings._rows", None)
+    for reader in ("_rows", "_archives"):
+        monkeypatch.setattr(f"grt_batch.differences.findings.{reader}", None)
     assert findings(Config(gate_shrunk={"*": 0}), before, after) == []
 
 

@@ -195,5 +195,10 @@ def test_a_rule_about_no_table_is_refused(site: Site) -> None:
 
 
 def test_a_first_run_has_nothing_to_be_held_against(site: Site) -> None:
-    with_rules(site, gate_jobs_fell=0, gate_vanished=1, gate_rejected=0, gate_shrunk={"*": 0}).run()
+    """But for what is wrong by itself."""
+    rules = with_rules(site, gate_jobs_fell=0, gate_vanished=1, gate_shrunk={"*": 0})
+    with pytest.raises(Held, match=r"of archive a/1 7\.69 % of the lines are rejected; .*; and 1 more reason"):
+        with_rules(rules, gate_rejected=0).run()
+    assert not (held_set(site.config.reports).folder / "differences.tsv").exists()
+    rules.run()
     assert site.jobs() == {"a": 6, "b": 1}
