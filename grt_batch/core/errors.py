@@ -401,8 +401,8 @@ class Held(GrtError):
 
     message = "The run was held back by the gate, and nothing was published: {what}."
     remedy = (
-        "See {folder}/differences.tsv; then remove the cause and run again, or let it through with"
-        " grt-batch publish --held."
+        "It is kept in {folder}, and grt-batch diff latest held shows what it changes. Remove the cause and run again,"
+        " or let it through with grt-batch publish --held."
     )
 
 

@@ -32,7 +32,7 @@ ROWS = pl.Schema(
 """A row that came, went or changed, with the values of its key.
 
 Of one that changed, `column` is the column that changed most, from `before` to `after`, and `columns` counts all that
-did. `ratio` says how much of the greater of two numbers lies between them; it is 1 for anything else that differs.
+did. `ratio` says how much of the greater of two numbers lies between them; it is LEAST for dates, and 1 for other texts.
 `share` is the part of its table that the row holds, by the table's first count (jobs, say), or else as one row of all.
 """
 
@@ -40,8 +40,12 @@ did. `ratio` says how much of the greater of two numbers lies between them; it i
 NUMBERS = (Type.BIGINT, Type.INTEGER, Type.DOUBLE, Type.NUMERIC)
 
 
-_LEAST = 1e-18
-"""The ratio of two numbers that differ by digits that a double has not."""
+DATES = (Type.DATE, Type.TIMESTAMP)
+
+
+LEAST = 1e-18
+"""The ratio of two numbers that differ by digits that a double has not, and of two dates: a ratio of them would say
+nothing, and the last day of nearly everything changes every day."""
 
 
 def differing_rows(table: Table, before: Path | None, after: Path | None, ratio: float = 0.0) -> pl.DataFrame:
@@ -65,13 +69,12 @@ def _differing(
     table: Table, columns: Sequence[Column], before: Path | None, after: Path | None, ratio: float
 ) -> pl.DataFrame:
     others = [column.name for column in columns if column.name not in table.key]
-    numbers = {column.name for column in columns if column.type in NUMBERS}
     counts = [column.name for column in columns if column.type is Type.BIGINT and column.name in others]
     lines = _differing_lines(before, after)
     old, new = (_rows(lines[side], table.key, others, side) for side in ("before", "after"))
     share = _share(counts[:1], [file for file in (before, after) if file])
     both = pl.col("before").is_not_null() & pl.col("after").is_not_null()
-    changes = [_ratio(name, number=name in numbers) for name in others]
+    changes = [_ratio(column) for column in columns if column.name in others]
     return (
         old.join(new, on=table.key, how="full", coalesce=True)
         .with_columns(share=share, changes=pl.concat_list(pl.lit(0.0), *changes))
@@ -152,19 +155,17 @@ def _share(counts: Sequence[str], files: Sequence[Path]) -> pl.Expr:
     return held.fill_null(0.0) / max(1.0, *totals)
 
 
-def _ratio(name: str, *, number: bool) -> pl.Expr:
+def _ratio(column: Column) -> pl.Expr:
     """Return how much a column changed: 0 where its text is the same."""
-    changed = pl.lit(1.0)
-    if number:
-        old, new = _number("before", name), _number("after", name)
+    changed = pl.lit(LEAST if column.type in DATES else 1.0)
+    if column.type in NUMBERS:
+        old, new = _number("before", column.name), _number("after", column.name)
         greater = pl.max_horizontal(old.abs(), new.abs())
         # A number that was or is null has changed altogether, and so has one with another sign.
-        changed = ((new - old).abs() / greater).clip(_LEAST, 1).fill_null(1.0).fill_nan(1.0)
-    return pl.when(_differs(name)).then(changed).otherwise(0.0)
-
-
-def _differs(name: str) -> pl.Expr:
-    return pl.col(f"before {name}").ne_missing(pl.col(f"after {name}"))
+        changed = ((new - old).abs() / greater).clip(LEAST, 1).fill_null(1.0).fill_nan(1.0)
+    return (
+        pl.when(pl.col(f"before {column.name}").ne_missing(pl.col(f"after {column.name}"))).then(changed).otherwise(0.0)
+    )
 
 
 def _at_place(texts: Sequence[pl.Expr]) -> pl.Expr:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from grt_batch.core.wording import counted
 from grt_batch.differences.report_sets import COUNTS, Differences
-from grt_batch.differences.rows import CHANGED, ROWS
+from grt_batch.differences.rows import CHANGED, LEAST, ROWS
+from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION, Tool, told_apart
 
 _SCREEN = 20
 """The rows that people are shown."""
 
 
-_WIDEST = 60
+_WIDEST, _WIDEST_VALUE = 80, 20
+"""The longest cells on a screen: that of the key, and those of values."""
 
 
 _DIGITS = ".4g"
@@ -29,8 +31,9 @@ def as_table(differences: Differences, by: str) -> tuple[Sequence[str], list[lis
     if by == "table":
         tables = differences.by_table()
         return ("table", *COUNTS), [[table, *(str(counts[what]) for what in COUNTS)] for table, counts in tables]
-    titles = ("table", "row", "what", "column", "before", "after", "by")
-    return titles, [[_shortened(cell) for cell in _shown(row)] for row in differences.records(_SCREEN)]
+    rows = list(differences.records(_SCREEN))
+    ids = told_apart(tool for row in rows if (tool := _tool(row["key"])))
+    return ("table", "row", "what", "column", "before", "after", "by"), [list(_shown(row, ids)) for row in rows]
 
 
 def summary(differences: Differences, by: str) -> str:
@@ -71,13 +74,20 @@ def _key(key: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in key.items())
 
 
-def _shown(row: dict[str, Any]) -> Iterator[str]:
-    changed = row["what"] == CHANGED
-    yield from (row["table"], " ".join(value or "''" for value in row["key"].values()), row["what"])
+def _tool(key: Mapping[str, str]) -> Tool | None:
+    return Tool(key[TOOL_ID], key.get(TOOL_VERSION)) if TOOL_ID in key else None
+
+
+def _shown(row: Mapping[str, Any], ids: Mapping[Tool, str]) -> Iterator[str]:
+    key, tool = row["key"], _tool(row["key"])
+    if tool:
+        key = {**key, TOOL_ID: ids[tool]}
+    yield from (row["table"], _shortened(" ".join(value or "''" for value in key.values()), _WIDEST), row["what"])
     more = f" (+{row['columns'] - 1})" if row["columns"] > 1 else ""
-    yield from (f"{row['column']}{more}", row["before"], row["after"])
-    yield f"{100 * row['ratio']:.3g} %" if changed else ""
+    yield f"{row['column']}{more}"
+    yield from (_shortened(row[side], _WIDEST_VALUE) for side in ("before", "after"))
+    yield f"{100 * row['ratio']:.3g} %" if row["what"] == CHANGED and row["ratio"] > LEAST else ""
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -23,15 +23,22 @@ TABLE = Table(
         Column("state", Type.TEXT, "state"),
         Column("jobs", Type.BIGINT, "jobs"),
         Column("hours", Type.DOUBLE, "hours"),
+        Column("last", Type.TIMESTAMP, "last"),
     ),
     nullable=("day",),
 )
 NAMES = Table("names", "names", ("name",), (Column("name", Type.TEXT, "name"),))
-Row = tuple[str, str, str, str, str]
+Row = tuple[str, ...]
 
 
-def file(place: Path, *rows: Row, header: str = "name\tday\tstate\tjobs\thours") -> Path:
-    place.write_text("".join(f"{line}\n" for line in (header, *("\t".join(row) for row in rows))), encoding="utf-8")
+def file(place: Path, *rows: Row, header: str = "name\tday\tstate\tjobs\thours\tlast") -> Path:
+    place.write_text(
+        "".join(
+            f"{line}\n"
+            for line in (header, *("\t".join((*row, *[""] * (header.count("\t") + 1 - len(row)))) for row in rows))
+        ),
+        encoding="utf-8",
+    )
     return place
 
 
@@ -86,10 +93,11 @@ def test_rows_that_move_are_no_differences(tmp_path: Path) -> None:
         ("jobs", "-1", "4", 1.0),
         ("hours", "0.1", "0.100000001", 1e-8),
         ("state", "ok", "okay", 1.0),
+        ("last", "2024-06-01 00:00:00.000000", "2024-06-02 00:00:00.000000", 1e-18),
     ],
 )
 def test_how_much_a_value_changed(tmp_path: Path, column: str, before: str, after: str, ratio: float) -> None:
-    values = {"state": "ok", "jobs": "1", "hours": "1"}
+    values = {"state": "ok", "jobs": "1", "hours": "1", "last": ""}
     files = (
         file(tmp_path / name, ("a", "", *(values | {column: value}).values()))  # type: ignore[arg-type]
         for name, value in (("a", before), ("b", after))
@@ -110,7 +118,7 @@ def test_a_table_without_counts_has_shares_of_rows(tmp_path: Path) -> None:
 
 
 def test_columns_that_only_one_version_has_are_left_out(tmp_path: Path) -> None:
-    before = file(tmp_path / "a", ("a", "", "1", "ok", ""), header="name\tday\tjobs\told\tolder")
+    before = file(tmp_path / "a", ("a", "", "1", "ok", ""), header="name\tday\tjobs\told\tolder\toldest")
     after = file(tmp_path / "b", ("a", "", "ok", "1", "1"))
     assert found(before, after) == []
     # The same line may say something else.

@@ -11,8 +11,9 @@ from grt_batch.differences.report_sets import Differences
 from grt_batch.differences.rows import ROWS
 from grt_batch.differences.writing import as_json, as_table, as_tsv, summary
 
+BWA = "toolshed.g2.bx.psu.edu/repos/devteam/bwa/bwa_mem"
 ROWS_FOUND = [
-    ("tool_usage", ["*", "bwa"], "changed", "jobs", "10", "5", 3, 0.5, 0.123456),
+    ("tool_usage", ["*", BWA], "changed", "jobs", "10", "5", 3, 0.5, 0.123456),
     ("param_value", ["", "x" * 100], "came", "", "", "", 0, 1.0, 0.01),
     ("param_value", ["a\\tb", "=1"], "went", "", "", "", 0, 1.0, 0.001),
 ]
@@ -28,8 +29,8 @@ def found() -> Differences:
 def test_people_see_the_worst_on_a_screen(found: Differences) -> None:
     titles, rows = as_table(found, "row")
     assert titles == ("table", "row", "what", "column", "before", "after", "by")
-    assert rows[0] == ["tool_usage", "* bwa", "changed", "jobs (+2)", "10", "5", "50 %"]
-    assert rows[1] == ["param_value", f"'' {'x' * 56}…", "came", "", "", "", ""]
+    assert rows[0] == ["tool_usage", "* devteam/bwa_mem", "changed", "jobs (+2)", "10", "5", "50 %"]
+    assert rows[1] == ["param_value", f"'' {'x' * 76}…", "came", "", "", "", ""]
     assert summary(found, "row") == "3 rows of 2 tables differ (1 came, 1 went, 1 changed)"
     many = Differences(pl.concat([found.rows] * 10), KEYS)
     assert len(as_table(many, "row")[1]) == 20
@@ -52,12 +53,12 @@ def test_tables_are_counted(found: Differences) -> None:
 def test_programs_get_all(found: Differences) -> None:
     lines = b"".join(as_tsv(found)).decode().splitlines()
     assert lines[0] == "\t".join(ROWS.names())
-    assert lines[1] == "tool_usage\tinstance_id=*, tool_id=bwa\tchanged\tjobs\t10\t5\t3\t0.5\t0.1235"
+    assert lines[1] == f"tool_usage\tinstance_id=*, tool_id={BWA}\tchanged\tjobs\t10\t5\t3\t0.5\t0.1235"
     assert lines[3] == "param_value\tname=a\\tb, value==1\twent\t\t\t\t0\t1\t0.001"
     first, *others = json.loads(as_json(found, "row"))
     assert first == {
         "table": "tool_usage",
-        "key": {"instance_id": "*", "tool_id": "bwa"},
+        "key": {"instance_id": "*", "tool_id": BWA},
         "what": "changed",
         "column": "jobs",
         "before": "10",
