@@ -32,7 +32,7 @@ ROWS = pl.Schema(
 """A row that came, went or changed, with the values of its key.
 
 Of one that changed, `column` is the column that changed most, from `before` to `after`, and `columns` counts all that
-did. `ratio` says how much of the greater of two numbers lies between them; it is LEAST for dates, and 1 for other texts.
+did. `ratio` says how much of the greater of two numbers lies between them; dates have LEAST, and other texts 1.
 `share` is the part of its table that the row holds, by the table's first count (jobs, say), or else as one row of all.
 """
 

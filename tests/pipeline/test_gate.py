@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -11,14 +13,17 @@ from pathlib import Path
 import pytest
 from calling import query
 from coming_and_going import AS_OF, MODULES, Site, compute_nothing
-from runs import published
+from places import REAL
+from runs import copy_uploads, published
 
+from grt_batch.core.config import Config
 from grt_batch.core.errors import BadConfig, CannotWrite, Held
 from grt_batch.core.work_folder import lock
 from grt_batch.differences.findings import Finding
 from grt_batch.differences.held import discard, held_set, held_sets
+from grt_batch.differences.report_sets import compare_sets
 from grt_batch.pipeline.executor import SerialExecutor
-from grt_batch.pipeline.gate import Gate
+from grt_batch.pipeline.gate import Gate, known_tables
 from grt_batch.pipeline.planned import Step
 from grt_batch.pipeline.request import RunRequest, RunSummary
 from grt_batch.pipeline.run import execute
@@ -202,3 +207,50 @@ def test_a_first_run_has_nothing_to_be_held_against(site: Site) -> None:
     assert not (held_set(site.config.reports).folder / "differences.tsv").exists()
     rules.run()
     assert site.jobs() == {"a": 6, "b": 1}
+
+
+def test_sample_uploads_are_held_and_let_through(ran: Config, run_here: Callable[..., RunSummary]) -> None:
+    """The newest archive is gone, and so is the work folder, which would have kept its numbers."""
+    before = published(ran.reports)
+    uploads = ran.work.parent / "uploads"
+    copy_uploads(ran.uploads, uploads)
+    config = replace(ran, uploads=uploads, work=ran.work.parent / "work2", gate_jobs_fell=5.0, gate_shrunk={"*": 0.0})
+    newest = max(uploads.glob("*/archives/*.tar.gz"), key=lambda tar: float(tar.name.removesuffix(".tar.gz")))
+    for ending in (".tar.gz", ".json"):
+        newest.with_name(newest.name.replace(".tar.gz", ending)).unlink()
+    with pytest.raises(Held) as caught:
+        run_here(config)
+    held = held_set(config.reports)
+    instance = newest.parent.parent.name
+    assert f"instance {instance} has " in str(caught.value)
+    rules = {(finding.rule, finding.subject) for finding in held.findings}
+    assert {("gate_jobs_fell", instance), ("gate_shrunk", "archive"), ("gate_shrunk", "instance_users")} <= rules
+    assert published(config.reports) == before
+    found = compare_sets(config.reports / "latest", held.folder, known_tables(config))
+    gone = {row["table"] for row in found.records() if row["what"] == "went"}
+    assert {"archive", "instance_users", "tool_day"} <= gone
+    lines = (held.folder / "differences.tsv").read_bytes().splitlines()
+    assert len(lines) == found.rows.height + 1
+    run_here(replace(config, gate_jobs_fell=100.0, gate_shrunk={}))
+    assert compare_sets(held.folder, config.reports / "latest", known_tables(config)).rows.is_empty()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real archives beside the project")
+def test_real_uploads_differ_by_what_is_gone(
+    tmp_path: Path, database: str, run_here: Callable[..., RunSummary]
+) -> None:
+    uploads = tmp_path / "uploads"
+    copy_uploads(REAL / "exporter" / "uploads", uploads)
+    config = Config(uploads, tmp_path / "reports", tmp_path / "work", database, gate_vanished=1)
+    run_here(config, modules=MODULES)
+    gone, stays = sorted(folder.name for folder in uploads.iterdir())
+    shutil.rmtree(uploads / gone)
+    # Its numbers stay, and so nothing is held, until they are to be forgotten.
+    run_here(config, modules=MODULES)
+    with pytest.raises(Held, match=f"instance {gone} has none of its "):
+        run_here(config, modules=MODULES, forget=True)
+    rows = list(
+        compare_sets(config.reports / "latest", held_set(config.reports).folder, known_tables(config)).records()
+    )
+    assert {row["what"] for row in rows if row["key"].get("instance_id") == gone} == {"went"}
+    assert not [row for row in rows if row["key"].get("instance_id") == stays]
