@@ -16,9 +16,9 @@ from grt_batch.core.errors import BadArguments
 
 @cli.command()
 @options("uploads", "database", "reports", "work", "modules-dir")
-@click.option("--held", is_flag=True, help="Publish the last set that is held, or that of --as-of.")
-@click.option("--discard", is_flag=True, help="Remove it instead.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of the held set.  [default: the last one]")
+@click.option("--held", is_flag=True, help="Publish the last set that waits, or that of --as-of.")
+@click.option("--discard", is_flag=True, help="Remove all held sets instead, or that of --as-of.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of a held set.")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @options("config", "debug")
 @click.pass_context
@@ -51,10 +51,12 @@ def publish(
     from grt_batch.pipeline.gate import Gate, known_tables
     from grt_batch.pipeline.request import RunRequest, new_run_id
 
-    it = holding.held_set(config.reports, as_of.date() if as_of else None)
     if discard:
-        holding.discard(it)
+        for each in holding.held_sets(config.reports):
+            if as_of is None or each.as_of == as_of.date():
+                holding.discard(each)
         return 0
+    it = holding.held_set(config.reports, as_of.date() if as_of else None)
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
         config=config,
@@ -73,7 +75,7 @@ def publish(
         click.echo(f"more came since it was held: {writing.summary(found, 'table')}")
     else:
         click.echo("the rows are those that were held")
-    for other in holding.held_sets(config.reports):
-        if other.as_of <= it.as_of:
-            holding.discard(other)
+    for each in holding.held_sets(config.reports):
+        if each.as_of <= it.as_of:
+            holding.discard(each)
     return code

@@ -231,13 +231,13 @@ class NothingPublished(GrtError):
 
 
 class NothingHeld(GrtError):
-    """The gate holds nothing back: no set of this date, or none at all."""
+    """No held set waits to be published: none of this date, or none at all since the last run has published."""
 
     exit_code = 4
     folder: Path
 
-    message = "The gate holds nothing back: there is no such set in {folder}."
-    remedy = "grt-batch status shows what is held."
+    message = "Nothing waits to be let through: {folder} has no such set, or none that is newer than what is published."
+    remedy = "grt-batch status shows what is held; with --as-of an older set is published, too."
 
 
 class NoReports(GrtError):

@@ -72,8 +72,11 @@ def held_sets(reports: Path) -> list[HeldSet]:
 
 
 def held_set(reports: Path, as_of: date | None = None) -> HeldSet:
-    """Return the set that is held for a date, or the last one. Raises NothingHeld."""
-    found = [held for held in held_sets(reports) if as_of in (None, held.as_of)]
+    """Return the set that is held for a date, or the last one that is not settled: it would bring back old numbers.
+
+    Raises NothingHeld.
+    """
+    found = [held for held in held_sets(reports) if (held.as_of == as_of if as_of else not held.settled)]
     if not found:
         raise NothingHeld(folder=reports / HELD)
     return found[-1]

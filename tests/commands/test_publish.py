@@ -79,6 +79,10 @@ def test_what_is_discarded_is_gone(site: Site, call: Call, config_options: list[
     site.write("a", "3", [5, 6])
     assert call("run", *config_options, "--as-of", "2024-07-01", *MODULES).code == 0
     assert "a later run has published" in held_lines(call, site)[1]
+    # It would bring back the old numbers.
+    assert call("publish", *config_options, "--held").code == 4
+    assert call("publish", *config_options, "--discard").code == 0
+    assert held_lines(call, site) == ["none"]
 
 
 def test_ranks_hold_and_let_through_the_same(

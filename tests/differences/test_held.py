@@ -48,7 +48,9 @@ def test_what_a_later_run_has_published_is_settled(tmp_path: Path) -> None:
     write(tmp_path, "latest", started="2024-06-29 03:00:00.000000")
     assert not held_set(tmp_path).settled
     (tmp_path / "latest" / "run.json").write_text(json.dumps({**SUMMARY, "started": "2024-07-01 03:00:00.000000"}))
-    assert held_set(tmp_path).settled
+    with pytest.raises(NothingHeld):
+        held_set(tmp_path)
+    assert held_set(tmp_path, date(2024, 6, 30)).settled
 
 
 def test_sets_are_found_by_their_dates(tmp_path: Path) -> None:
