@@ -2,7 +2,7 @@
 # Runs grt-batch once: as a job of LSF or Slurm if one is installed, else on this host. A crontab line:
 #   15 3 * * * /path/to/grt_batch/cron.sh
 # Arguments are passed to `grt-batch run`. stderr holds what an admin should read, for cron to mail; nothing is printed
-# if all is well. The exit code is that of the run (5: the previous run is still active; 6: the job did not finish).
+# if all is well. The exit code is that of the run (5: the previous run is still active; 6: the job did not finish; 7: held).
 #
 # Set variables above the crontab line (GRT_BATCH_UPLOADS=/data/uploads); relative folders are beside this file:
 #   GRT_BATCH_UPLOADS, GRT_BATCH_REPORTS, GRT_BATCH_DATABASE, ...   any key of config/grt_batch.toml

@@ -59,6 +59,8 @@ _MODULES = {
         "instance",
         "watch",
         "fetch",
+        "diff",
+        "publish",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,11 @@ from grt_batch.commands.plan import show_plan
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
+
+if TYPE_CHECKING:
+    from grt_batch.pipeline.gate import Gate
+    from grt_batch.pipeline.request import RunRequest
+    from grt_batch.ranks.coordinator import Coordinator
 
 _FIRST_YEAR = 1970
 
@@ -84,16 +90,7 @@ def run(
     if ranks is not None and coordinator is None:
         # The ranks do not see the terminal.
         return launch_ranks(context, config, ranks, retries, {"progress": shown})
-    from socket import gethostname
-
-    from grt_batch.core.logs import logger, set_up
-    from grt_batch.core.trace import trace_folder, write
-    from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
-    from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.request import RunRequest, new_run_id
-    from grt_batch.pipeline.run import execute
-    from grt_batch.ranks.messages import RunSettings
-    from grt_batch.ranks.word import note_committed
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
@@ -107,6 +104,31 @@ def run(
         run_id=new_run_id(started),
         started=started,
     )
+    return publish_run(request, coordinator, shown=shown, log_format=log_format, profile=profile, debug=debug)
+
+
+def publish_run(
+    request: RunRequest,
+    coordinator: Coordinator | None,
+    gate: Gate | None = None,
+    *,
+    shown: bool = False,
+    log_format: str = "text",
+    profile: bool = False,
+    debug: bool = False,
+) -> int:
+    """Carry out a run, say what was published, and return its exit code. `shown` is whether there is a progress bar."""
+    from socket import gethostname
+
+    from grt_batch.core.logs import logger, set_up
+    from grt_batch.core.trace import trace_folder, write
+    from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
+    from grt_batch.pipeline.executor import Executor, SerialExecutor
+    from grt_batch.pipeline.run import execute
+    from grt_batch.ranks.messages import RunSettings
+    from grt_batch.ranks.word import note_committed
+
+    config = request.config
     set_umask(config)
     keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
@@ -117,7 +139,7 @@ def run(
     executor.clock.recording = profile
     with lock(config.work):
         bar = _bar if shown else _no_bar
-        summary = execute(request, executor, lambda: database_of(config), bar, committed=note_committed)
+        summary = execute(request, executor, lambda: database_of(config), bar, gate=gate, committed=note_committed)
     if profiles:
         write(profiles, 0, gethostname(), executor.clock)
         click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")

@@ -39,6 +39,9 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Rows = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -188,6 +191,31 @@ class Config:
         500, "database", "milliseconds", "how long the swap waits for readers before it gives way and tries again"
     )
     lock_tries: Positive = _key(60, "database", "times", "how often the swap is tried before the run ends with code 4")
+
+    gate_jobs_fell: Percent = _key(
+        100,
+        "gate",
+        "percent",
+        "a run is held if an instance has fewer jobs than in the last published tables by more than this (100 = never)",
+    )
+    gate_vanished: Natural = _key(
+        0,
+        "gate",
+        "instances",
+        "a run is held if at least so many instances that had jobs have none (0 = only if that is so of all of them)",
+    )
+    gate_rejected: Percent = _key(
+        100,
+        "gate",
+        "percent",
+        "a run is held if more of the lines of an archive that came or changed are rejected (100 = never)",
+    )
+    gate_shrunk: Mapping[str, Percent] = _key(
+        {},
+        "gate",
+        "percent by table",
+        'a run is held if a table lost more of its rows; "*" stands for the tables that are not named',
+    )
 
     quota_bytes: Natural = _key(
         0,

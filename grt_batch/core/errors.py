@@ -378,6 +378,38 @@ class NothingPublished(GrtError):
     remedy = "Run grt-batch run first, or set --reports to the folder it published to."
 
 
+class NothingHeld(GrtError):
+    """No held set waits to be published: none of this date, or none at all since the last run has published."""
+
+    exit_code = 4
+    folder: Path
+
+    message = "Nothing waits to be let through: {folder} has no such set, or none that is newer than what is published."
+    remedy = "grt-batch status shows what is held; with --as-of an older set is published, too."
+
+
+class NoReports(GrtError):
+    """A report set named on the command line does not exist."""
+
+    exit_code = 4
+    name: str
+    reports: Path
+
+    message = "There is no report set {name!r} in {reports}, and no such folder."
+    remedy = "Give a folder, or a date, latest, or held/<date> below --reports."
+
+
+class BadReports(GrtError):
+    """A file of a report set is damaged, or no run of this program wrote it."""
+
+    exit_code = 4
+    file: Path | str
+    what: Reason
+
+    message = "{file} cannot be compared: {what}."
+    remedy = "Compare sets that runs of this program wrote."
+
+
 class NoTable(GrtError):
     """A query reads a table that no run has published yet."""
 
@@ -530,6 +562,20 @@ class LostAfterPublishing(GrtError):
 
     message = "The database shows the new tables, but a rank was lost before the end of the run: {what}."
     remedy = "Run again; that completes the reports, where they are not yet complete."
+
+
+class Held(GrtError):
+    """What a run would publish lies beyond the limits of [gate]. Its report set is kept, for a person to decide."""
+
+    exit_code = 7
+    what: Reason
+    folder: Path
+
+    message = "The run was held back by the gate, and nothing was published: {what}."
+    remedy = (
+        "It is kept in {folder}, and grt-batch diff latest held shows what it changes. Remove the cause and run again,"
+        " or let it through with grt-batch publish --held."
+    )
 
 
 class Quarantine(Exception):

@@ -46,6 +46,8 @@ class Stage(StrEnum):
     """writing the folders of exports"""
     COPY = "copy"
     """filling new partitions, in a thread of its own (of text)"""
+    GATE = "gate"
+    """deciding whether the run may publish"""
     SWAP = "swap"
     """exchanging the partitions"""
     SEND = "send"

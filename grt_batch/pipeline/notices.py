@@ -10,6 +10,7 @@ from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, Ledger
 from grt_batch.pipeline.plan import OLD
 from grt_batch.pipeline.planned import Planned
+from grt_batch.sinks.report_file import rows_of
 from grt_batch.sinks.report_set import LATEST
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Uploads
@@ -48,14 +49,8 @@ def log_uploads(uploads: Uploads, index: ArchiveIndex) -> None:
 def warn_of_unknown(reports: Path, ledger: Ledger) -> None:
     """Warn of archives that the last reports count and that are neither found nor remembered, as after a change of the
     work folder."""
-    try:
-        with (reports / LATEST / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", newline="\n") as lines:
-            titles = next(lines, "").rstrip("\n").split("\t")
-            places = [titles.index(name) for name in ("instance_id", "archive", "jobs")]
-            rows = ([cells[place] for place in places] for cells in (line.split("\t") for line in lines))
-            shown = {f"{instance_id}/{archive}" for instance_id, archive, jobs in rows if jobs != "0"}
-    except (OSError, ValueError, IndexError):
-        return
+    rows = rows_of(reports / LATEST / f"{ARCHIVE.name}.tsv", ("instance_id", "archive", "jobs"))
+    shown = {f"{instance_id}/{archive}" for instance_id, archive, jobs in rows if jobs != "0"}
     shown -= {f"{entry.archive.instance_id}/{entry.archive.name}" for entry in ledger.archives}
     if shown:
         message = "dropping the numbers of %s in the last reports, neither found nor remembered (%s)"

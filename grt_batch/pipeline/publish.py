@@ -15,6 +15,7 @@ from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.fingerprints import TableGroup, rendering_program
+from grt_batch.pipeline.gate import Gate
 from grt_batch.pipeline.keys import REJECT_FILE
 from grt_batch.pipeline.reduce_all import ReducedArchives
 from grt_batch.pipeline.render import Rendering, RenderOrder, entries_of
@@ -32,10 +33,12 @@ def publish(
     context: RunContext,
     reduced: ReducedArchives,
     url: str,
+    gate: Gate,
     committed: Callable[[], None] = lambda: None,
     instead_of_database: Sink | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set; call `committed` once the database shows it."""
+    """Publish a run to the database and as a report set, if the `gate` does not hold it back; call `committed` once the
+    database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
@@ -49,6 +52,8 @@ def publish(
             for sink in reversed(sinks):
                 sink.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
+            # Before the readers of the database are locked out.
+            gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
             for sink in sinks:
                 sink.prepare(run)
             summary = run_summary(run, reduced.ledger, context.executor)

@@ -12,6 +12,7 @@ from grt_batch.core.wording import counted
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
+from grt_batch.pipeline.gate import Gate, check_rules
 from grt_batch.pipeline.gc import hold_cap
 from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
 from grt_batch.pipeline.plan import as_remembered, find_uploads, survey
@@ -34,15 +35,16 @@ def execute(
     database: Callable[[], AbstractContextManager[str]],
     progress: Progress = lambda _: nullcontext(lambda _: None),
     *,
+    gate: Gate | None = None,
     committed: Callable[[], None] = lambda: None,
     uploads: Uploads | None = None,
     instead_of_database: Sink | None = None,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. `committed` is called once the database shows the new tables, before
-    anything else can fail. A verification passes the `uploads` to read, and the sink to use
-    `instead_of_database`.
+    `database` opens the server and yields its URL. The `gate` may hold the run back. `committed` is called once the
+    database shows the new tables, before anything else can fail. A verification passes the `uploads` to read, and the
+    sink to use `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
@@ -57,15 +59,16 @@ def execute(
             reduced = reduce_archives(context, uploads, planned, url, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, committed, instead_of_database)
+        summary = publish(context, reduced, url, gate or Gate(), committed, instead_of_database)
     with already_published():
         _clean_up(context, uploads)
     return replace(summary, unreadable=uploads.unreadable)
 
 
 def _context(request: RunRequest, executor: Executor) -> RunContext:
-    # A bad pattern is reported here, not by the first rank that needs it.
+    # A bad pattern is reported here, not by the first rank that needs it; a bad rule before anything is read.
     redaction_of(request.config)
+    check_rules(request.config)
     modules = chosen(request.modules, request.config.modules_dir)
     store = Store(request.config.work / "store", executor.clock)
     store.tidy()

@@ -6,7 +6,7 @@ file, and need not be rendered. Text whose checksum is another one was changed b
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +89,19 @@ def _checksum(text: IO[bytes], extent: Extent) -> int:
         checksum = crc32(part, checksum)
         left -= len(part)
     return checksum
+
+
+def rows_of(file: Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts of some columns of a report, as they are written; nothing of one that cannot be read."""
+    try:
+        with file.open(encoding="utf-8", newline="\n") as lines:
+            titles = next(lines, "").rstrip("\n").split("\t")
+            places = [titles.index(name) for name in columns]
+            for line in lines:
+                cells = line.rstrip("\n").split("\t")
+                yield [cells[place] for place in places]
+    except (OSError, ValueError, IndexError):
+        return
 
 
 def load_parts(folder: Path) -> dict[str, ReportedTable]:

@@ -2,7 +2,8 @@
 
 `<reports>/<as-of>` is a link to a folder below `<reports>/.sets`, `<reports>/latest` a link to `<reports>/<as-of>`.
 A new set is written beside the old one; renaming a link publishes it. The reject files are a set of their own, with the
-link `<reports>/rejects`: they belong to the archives, not to a date.
+link `<reports>/rejects`: they belong to the archives, not to a date. What the gate holds back becomes the folder
+`<reports>/held/<as-of>`, with its reject files in it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ SUMMARY = "run.json"
 
 
 REJECTS = "rejects"
+
+
+HELD = "held"
 
 
 _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
@@ -188,6 +192,21 @@ class ReportSet(Sink):
             self._drop_sets(keep=before)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
+
+    def hold(self) -> Path:
+        """Keep the set aside, in place of one that was held for the same date, and return its folder. It is not
+        published, and no later run removes it."""
+        place = self.reports / HELD / self.name
+        try:
+            place.parent.mkdir(exist_ok=True)
+            self._rejects.rename(self.folder / REJECTS)
+            if place.exists():
+                # Below .sets, where it is removed at the end of this block.
+                place.rename(self._rejects)
+            self.folder.rename(place)
+        except OSError as error:
+            raise CannotWrite(folder=place, what=error.strerror or error) from None
+        return place
 
     def _write(self, name: str, content: Iterable[bytes]) -> None:
         with self._blamed():

@@ -91,6 +91,8 @@ class ArchiveIndex:
         # The path as given, not resolved: a moved folder with a link in its place keeps its index.
         root = os.fsencode(os.path.normpath(uploads.absolute())).decode("utf-8", "backslashreplace")
         self._instances = self._roots.setdefault(root, {})
+        known = {name: replace(known, archives={**known.archives}) for name, known in self._instances.items()}
+        self._before = self.as_of, known
 
     def _load(self, raw: bytes) -> None:
         document, self._saved = orjson.loads(raw), raw
@@ -147,6 +149,20 @@ class ArchiveIndex:
                         document=entry.archive.report.document if entry.counts and entry.archive.report else None,
                         superseded=superseded.get(name, ""),
                     )
+
+    def take_back(self) -> None:
+        """Return to what was published when the index was read. Archives that came since are known by their hashes."""
+        self.as_of, published = self._before
+        for instance_id, now in self._instances.items():
+            before = published.get(instance_id, _Remembered())
+            now.metadata = before.metadata
+            for name, known in now.archives.items():
+                old = before.archives.get(name)
+                if old is None:
+                    now.archives[name] = replace(known, document=None, superseded="")
+                else:
+                    # Of other content under its name the hash is forgotten: the published one may come back.
+                    now.archives[name] = replace(old, stamp=known.stamp) if old.sha256 == known.sha256 else old
 
     def remembered(self, instance_id: str, name: str) -> Archive | None:
         """Return an archive as it was published, None where none was under this name."""

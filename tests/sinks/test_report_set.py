@@ -188,3 +188,21 @@ def test_a_run_defuses_the_reports_and_not_the_database(
     assert query(config.database, "SELECT DISTINCT tool_id, name, value FROM grt.param_value") == [
         ("=tool", "+p", "=1+1")
     ]
+
+
+def test_a_held_set_is_kept_aside_with_its_rejects(tmp_path: Path) -> None:
+    """Later runs leave it alone, unless they hold a set for the same date."""
+    write(tmp_path, DAY, "a", ONE)
+    for run in ("b", "c"):
+        with ReportSet(tmp_path, NEXT, run) as sink:
+            sink.write_table(ONE, text_of(ONE, run), "")
+            sink.write_rejects("x", "1", b"jobs\t1\treason\t4\ttext\n")
+            sink.wait()
+            folder = sink.hold()
+        write(tmp_path, DAY, f"after {run}", ONE)
+        assert folder == tmp_path / "held" / NEXT.isoformat()
+        assert (folder / "one.tsv").read_text() == f"key\n{run}\n"
+        assert (folder / "rejects" / "x" / "1.tsv").is_file()
+    assert shown(tmp_path)["one.tsv"] == "key\nafter c\n"
+    assert not (tmp_path / NEXT.isoformat()).exists()
+    assert not [name for name in sets(tmp_path) if name.endswith((".b", ".c"))]

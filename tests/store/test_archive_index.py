@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coming_and_going import NOON, Site, change_code, compute_nothing, small_site
+from coming_and_going import AS_OF, NOON, Site, change_code, compute_nothing, small_site
 
 from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
 from grt_batch.pipeline.executor import SerialExecutor
@@ -633,3 +633,25 @@ def test_other_instances_are_read_again_where_a_module_lacks_them(site: Site, mo
     change_code(monkeypatch, "tools")
     site.run(instances=("b",))
     assert site.tables() == before
+
+
+def test_what_was_not_published_after_all_is_taken_back(site: Site) -> None:
+    """Of archives that came since only the hashes stay; of published ones all but the time of their files."""
+    site.run()
+    index = site.index()
+    published = dict(next(archives for _, instance_id, archives in index.instances() if instance_id == "a"))
+    archives = {archive.name: archive for archive in scan(site.config.uploads).archives if archive.instance_id == "a"}
+    moved, replaced = replace(archives["1"], stamp=(1, 2, 3)), replace(archives["2"], stamp=(4, 5, 6))
+    index.remember(moved, published["1"].sha256, published["1"].key)
+    index.remember(replaced, "other", "of other content")
+    index.remember(replace(archives["3"], name="4"), "new", "of a new one")
+    index.remember(replace(archives["3"], instance_id="c"), "new", "of a new instance")
+    index.take_back()
+    index.save()
+    now = {instance_id: dict(archives) for _, instance_id, archives in site.index().instances()}
+    assert now["a"]["1"] == replace(published["1"], stamp=(1, 2, 3))
+    assert site.index().sha256(replaced) is None
+    assert site.index().remembered("a", "2") is not None
+    for known in (now["a"]["4"], now["c"]["3"]):
+        assert (known.sha256, known.document, known.superseded) == ("new", None, "")
+    assert site.index().as_of == AS_OF

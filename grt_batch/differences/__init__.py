@@ -1,0 +1,1 @@
+"""How report sets differ, and which differences the gate holds back."""
