@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from grt_batch.core.errors import NoTable
 from grt_batch.modules.base import ALL_INSTANCES
-from grt_batch.sinks.connection import connection
+from grt_batch.sinks.connection import reading
 from grt_batch.sinks.schema import SCHEMA
 
 GIB = 2**30
@@ -87,9 +87,8 @@ Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 
 def read(url: str, instance: str | None, tools: re.Pattern[str]) -> list[Evidence]:
     """Return the evidence of the tools whose id has the pattern in it, in the order of their ids: that of all instances
-    or of one. Raise DatabaseRefused or NoTable."""
-    with connection(url) as link, link.cursor() as cursor:
-        link.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    or of one. Raise DatabaseUnreadable or NoTable."""
+    with reading(url) as link, link.cursor() as cursor:
         missing = [name for name in _READ if not _exists(cursor, name)]
         if missing:
             raise NoTable(query="advise", tables=", ".join(missing))
