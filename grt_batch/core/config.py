@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -62,6 +62,17 @@ class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     level: Literal[2, 3]
     days: Annotated[int, Meta(ge=0, le=36_500)]
     fraction: Annotated[float, Meta(gt=0, le=1000)]
+
+
+Alarmed = Literal["failed", "held", "quarantine", "late", "warning", "tool"]
+"""What somebody can be told of."""
+
+
+class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told: an address as apprise has it, and `of` what; of everything unless it says so."""
+
+    to: Text
+    of: tuple[Alarmed, ...] = get_args(Alarmed)
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
@@ -237,6 +248,31 @@ class Config:
     )
     splitter_copy_to: str = _key(
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
+    )
+
+    metrics_file: str = _key(
+        "",
+        "monitoring",
+        "file",
+        "written for Prometheus' node_exporter at the end of each run, readable for everybody (empty = none)",
+    )
+
+    notify_recipients: tuple[Recipient, ...] = _key(
+        (),
+        "notify",
+        "list of {to, of}",
+        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, held, quarantine, late,"
+        " warning and tool (without it, all of them)",
+    )
+    notify_owners: str = _key(
+        "",
+        "notify",
+        "URL of apprise",
+        "the mail server, mailto://…, by which the owners of an instance are told of theirs, at the addresses in its"
+        " metadata.json (empty = they are not)",
+    )
+    notify_seconds: Positive = _key(
+        20, "notify", "seconds", "what could not be sent by then is tried again at the end of the next run"
     )
 
     def quota_of(self, instance_id: str) -> int | None:
