@@ -68,11 +68,14 @@ Alarmed = Literal["failed", "held", "quarantine", "late", "warning", "tool"]
 """What somebody can be told of."""
 
 
+ALARMS: tuple[Alarmed, ...] = get_args(Alarmed)
+
+
 class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is told: an address as apprise has it, and `of` what; of everything unless it says so."""
 
     to: Text
-    of: tuple[Alarmed, ...] = get_args(Alarmed)
+    of: tuple[Alarmed, ...] = ALARMS
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 
@@ -17,9 +17,6 @@ from grt_batch.core.errors import printable
 from grt_batch.core.wording import counted
 from grt_batch.monitoring.outcome import HELD, Outcome
 from grt_batch.monitoring.published import Published, held
-
-KINDS: tuple[Alarmed, ...] = get_args(Alarmed)
-
 
 OF_OWNERS: tuple[Alarmed, ...] = ("quarantine", "late", "warning", "tool")
 """What the owners of an instance are told of theirs."""

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from grt_batch.core.config import Config
+from grt_batch.core.config import ALARMS, Config
 from grt_batch.core.files import atomic_write
 from grt_batch.core.wording import counted
-from grt_batch.monitoring.alarms import KINDS, OF_OWNERS, Alarm, alarms, owners
+from grt_batch.monitoring.alarms import OF_OWNERS, Alarm, alarms, owners
 from grt_batch.monitoring.outcome import Outcome
 from grt_batch.monitoring.published import Published
 from grt_batch.monitoring.sending import Message, send
@@ -79,8 +79,7 @@ def notify(config: Config, ending: Outcome, today: date, send: Send = send) -> l
     # Where nothing published can be read, as while its disk is away, nothing is over.
     blind = not Published(config.reports).summary
     after = {
-        it.name: _known(it, before.get(it.name, {}), today, sent=it.name not in unsent, blind=blind)
-        for it in listeners
+        it.name: _known(it, before.get(it.name, {}), today, sent=it.name not in unsent, blind=blind) for it in listeners
     }
     if after != before:
         atomic_write(file, [msgspec.json.encode(after)], file.with_name(f"{TOLD}.{os.getpid()}"))
@@ -122,7 +121,7 @@ def _remembered_days(key: str) -> int:
 
 def _message(to: str, new: Sequence[Alarm]) -> Message:
     parts, heads = [], []
-    for kind in KINDS:
+    for kind in ALARMS:
         # Two levels that were passed at once are one event.
         what = dict.fromkeys((alarm.what, alarm.remedy) for alarm in new if alarm.kind == kind)
         if what:

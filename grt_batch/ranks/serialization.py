@@ -62,8 +62,8 @@ def pack_lead(order: Any, config: Config, settings: RunSettings) -> bytes:
     if isinstance(order, ReduceOrder):
         # Its name may hold any bytes, which a text may not.
         tar, order = Path(order.tar) if order.tar else None, replace(order, tar="")
-    here = {"database": Config.database, "notify_recipients": (), "notify_owners": ""}
-    return pack(Lead(settings, replace(config, **here), type(order).__name__, tar), order)
+    known = replace(config, database=Config.database, notify_recipients=(), notify_owners="")
+    return pack(Lead(settings, known, type(order).__name__, tar), order)
 
 
 def unpack_lead(message: Message) -> tuple[LeadOrder, Config, RunSettings]:
