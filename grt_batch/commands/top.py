@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, database_of, options
-from grt_batch.core.config import load
+from grt_batch.core.config import DEFAULT_FILE, load
+from grt_batch.core.share import SHARE
 
 _STYLES: dict[str, dict[str, bool | str]] = {
     "title": {"bold": True},
@@ -45,12 +46,13 @@ def top(
     debug: bool,
 ) -> None:
     """Show the most used, the slowest, the most failing and the most wasteful tools."""
-    from grt_batch.queries.definitions import find_query, queries_folder, read
+    from grt_batch.queries.definitions import find_query, read
     from grt_batch.queries.results import ask
     from grt_batch.queries.top import BLOCKS, lines_of
 
     config = load(config_file, {"database": database, "work": work})
-    queries = read(queries_folder(config_file))
+    # Those that came with the program, whatever queries somebody has beside a configuration.
+    queries = read(SHARE / DEFAULT_FILE.parent / "sql")
     screen = shutil.get_terminal_size() if sys.stdout.isatty() else None
     if rows is None:
         # Beside the tools, a block has a title and an empty line, and the shell needs a line.

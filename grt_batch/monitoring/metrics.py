@@ -21,6 +21,10 @@ _MODE = 0o644
 """Of the file: the collector runs as another user, and the names and sizes of instances are no secret on this host."""
 
 
+_DIGITS = 6
+"""After the point: a time to the microsecond."""
+
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -159,4 +163,4 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(int(value)) if float(value).is_integer() else repr(round(float(value), _DIGITS))
