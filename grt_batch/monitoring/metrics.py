@@ -103,7 +103,7 @@ _OF_STATUS = (
     ("quota_bytes", "quota_bytes", "Quota of the uploads.", ()),
     ("warning", "warning_level", "1 ok, 2 kinda ok, 3 not ok.", ()),
     ("jobs_7d", "recent_jobs", "Jobs created in the last days before the as-of day.", (("window", "7d"),)),
-    ("jobs_30d", "recent_jobs", "", (("window", "30d"),)),
+    ("jobs_30d", "recent_jobs", "Jobs created in the last days before the as-of day.", (("window", "30d"),)),
     ("without_metrics", "without_metrics_ratio", "Share of the jobs that have no metric, 0 to 1.", ()),
 )
 """The columns of instance_status that become metrics: name, purpose, and further labels."""
@@ -112,17 +112,17 @@ _OF_STATUS = (
 def of_instances(published: Published, newest: Mapping[str, float] | None = None) -> Iterator[Family]:
     """Yield what there is of each instance. Who has looked at the uploads gives the time of the `newest` archives."""
     seconds = _newest(published) if newest is None else newest
+    of_archive = {pairs(instance_id=instance_id): value for instance_id, value in seconds.items()}
     doc = "When the newest archive of the instance was made, Unix time."
-    samples: dict[str, dict[Labels, float]] = {}
-    samples["last_archive_timestamp_seconds"] = {pairs(instance_id=it): value for it, value in seconds.items()}
-    docs = {"last_archive_timestamp_seconds": doc}
-    for row in published.rows("instance_status", "instance_id", *(column for column, *_ in _OF_STATUS)):
-        for text, (_, name, doc, labels) in zip(row[1:], _OF_STATUS, strict=True):
-            docs.setdefault(name, doc)
+    yield _gauge("instance_last_archive_timestamp_seconds", doc, of_archive)
+    found: dict[str, dict[Labels, float]] = {name: {} for _, name, *_ in _OF_STATUS}
+    for instance_id, *values in published.rows("instance_status", "instance_id", *(it[0] for it in _OF_STATUS)):
+        for text, (_, name, _, labels) in zip(values, _OF_STATUS, strict=True):
             if text:
-                samples.setdefault(name, {})[(*pairs(instance_id=row[0]), *labels)] = float(text)
-    for name, of_instance in samples.items():
-        yield _gauge(f"instance_{name}", docs[name], of_instance)
+                found[name][(*pairs(instance_id=instance_id), *labels)] = float(text)
+    docs = {name: doc for _, name, doc, _ in _OF_STATUS}
+    for name, samples in found.items():
+        yield _gauge(f"instance_{name}", docs[name], samples)
 
 
 def _newest(published: Published) -> dict[str, float]:

@@ -69,7 +69,7 @@ def notify(config: Config, ending: Outcome, today: date, send: Send = send) -> l
     if not (config.notify_recipients or config.notify_owners):
         return []
     file = config.work / TOLD
-    before = _load(file)
+    before = {name: _not_forgotten(known, today) for name, known in _load(file).items()}
     listeners = list(_listeners(config, alarms(config, ending)))
     new = {it.name: [alarm for alarm in it.alarms if alarm.key not in before.get(it.name, {})] for it in listeners}
     waiting = [it for it in listeners if new[it.name]]
@@ -111,12 +111,17 @@ def _mark(address: str) -> str:
 
 def _known(listener: _Listener, before: Mapping[str, date], today: date, *, sent: bool, blind: bool) -> dict[str, date]:
     now = {alarm.key for alarm in listener.alarms if sent or alarm.key in before}
-    kept = {key for key, day in before.items() if blind or (today - day).days <= _remembered_days(key)}
+    kept = {key for key in before if blind or _kind(key) in _REMEMBERED_DAYS}
     return {key: today if key in now else before[key] for key in sorted(now | kept)}
 
 
-def _remembered_days(key: str) -> int:
-    return _REMEMBERED_DAYS.get(key.partition(":")[0], -1)
+def _not_forgotten(known: Mapping[str, date], today: date) -> dict[str, date]:
+    days = {key: _REMEMBERED_DAYS.get(_kind(key)) for key in known}
+    return {key: day for key, day in known.items() if (limit := days[key]) is None or (today - day).days <= limit}
+
+
+def _kind(key: str) -> str:
+    return key.partition(":")[0]
 
 
 def _message(to: str, new: Sequence[Alarm]) -> Message:
