@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Mailbox:
         to = f"&to={','.join(recipients)}" if recipients else ""
         return f"mailto://127.0.0.1:{self.port}/?mode=insecure&from=grt@example.org{to}"
 
-    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd calls it so)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         text = message.get_body(("plain", "html"))
         self.come.append((envelope.rcpt_tos, str(message["Subject"]), text.get_content() if text else ""))
@@ -34,11 +36,16 @@ class Mailbox:
 @contextmanager
 def mail_server() -> Iterator[Mailbox]:
     """A server for mail, on a port of its own."""
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
-    controller.start()
+    box, loop = Mailbox(), asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(lambda: SMTP(box, loop=loop), "127.0.0.1", 0))
+    box.port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
     try:
-        box.port = controller.server.sockets[0].getsockname()[1]
         yield box
     finally:
-        controller.stop()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.close()
