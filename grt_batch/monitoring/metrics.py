@@ -5,7 +5,6 @@ Ages are the times at which something happened, so that they go on growing betwe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from grt_batch import __version__
 from grt_batch.core.config import Config
-from grt_batch.core.files import write_synced
+from grt_batch.core.files import rewrite
 from grt_batch.monitoring.outcome import Outcome, last
 from grt_batch.monitoring.published import Published, moment
 
@@ -60,13 +59,7 @@ def metrics_text(config: Config, ending: Outcome | None = None) -> str:
 
 def write_metrics(file: Path, text: str) -> None:
     """Write a file that a collector reads: it sees the old content or the new one. Raises OSError."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        write_synced(temporary, [text.encode()])
-        temporary.chmod(_MODE)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    rewrite(file, text.encode(), _MODE)
 
 
 def of_run(published: Published, ending: Outcome | None) -> Iterator[Family]:

@@ -6,7 +6,6 @@ back; a tool is remembered for longer, since its numbers come and go at the limi
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from grt_batch.core.config import ALARMS, Config
-from grt_batch.core.files import atomic_write
+from grt_batch.core.files import rewrite
 from grt_batch.core.wording import counted
 from grt_batch.monitoring.alarms import OF_OWNERS, Alarm, alarms, owners
 from grt_batch.monitoring.outcome import Outcome
@@ -78,11 +77,12 @@ def notify(config: Config, ending: Outcome, today: date, send: Send = send) -> l
     unsent = {it.name for it, problem in zip(waiting, problems, strict=True) if problem}
     # Where nothing published can be read, as while its disk is away, nothing is over.
     blind = not Published(config.reports).summary
-    after = {
-        it.name: _known(it, before.get(it.name, {}), today, sent=it.name not in unsent, blind=blind) for it in listeners
-    }
+    after = {}
+    for it in listeners:
+        known = _known(it, before.get(it.name, {}), today, sent=it.name not in unsent, blind=blind)
+        after.update({it.name: known} if known else {})
     if after != before:
-        atomic_write(file, [msgspec.json.encode(after)], file.with_name(f"{TOLD}.{os.getpid()}"))
+        rewrite(file, msgspec.json.encode(after))
     return [
         f"{it.name} could not be told of {counted(len(new[it.name]), 'alarm')}, the next run tries again: {problem}"
         for it, problem in zip(waiting, problems, strict=True)

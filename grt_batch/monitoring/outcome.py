@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from grt_batch.core.files import atomic_write
+from grt_batch.core.files import rewrite
 
 NOTE = "last_run.json"
 
@@ -56,4 +55,4 @@ def last(work: Path) -> Outcome | None:
 
 def note(work: Path, ending: Outcome) -> None:
     """Write the note. Raises OSError; a run that was refused may have no work folder."""
-    atomic_write(work / NOTE, [msgspec.json.encode(ending)], work / f"{NOTE}.{os.getpid()}")
+    rewrite(work / NOTE, msgspec.json.encode(ending))

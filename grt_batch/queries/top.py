@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from grt_batch.core.errors import printable
@@ -78,7 +79,7 @@ BLOCKS = (
 _GAP = 2
 
 
-_LEAST_NAME = 12
+_LEAST_NAME = 14
 
 
 _GRAVE, _BAD = 0.5, 0.2
@@ -90,24 +91,36 @@ Paint = Callable[[str, str], str]
 
 
 def lines_of(block: Block, answer: Answer, width: int | None, paint: Paint = lambda text, style: text) -> list[str]:
-    """Return the lines of a block, none of them wider than the screen if there is one; numbers end below each other."""
+    """Return the lines of a block; numbers end below each other. Where the screen has no room, names are cut, and then
+    the last columns left out."""
     answer = with_ids(answer, told_apart)
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     if not rows:
         return [paint(block.title, "title"), "  nothing"]
-    cells = [[_cell(row[name], write) for _, name, write in block.columns] for row in rows]
-    columns = list(zip([title for title, *_ in block.columns], *cells, strict=True))
-    sizes = [max(map(len, column)) for column in columns]
+    columns = [[title, *(_cell(row[name], write) for row in rows)] for title, name, write in block.columns]
     names = [printable(str(row[TOOL_ID])) for row in rows]
     room = max(map(len, [block.title, *names]))
     if width is not None:
-        room = max(_LEAST_NAME, min(room, width - sum(sizes) - _GAP * len(sizes)))
-    head = "".join(f"{title:>{size + _GAP}}" for (title, *_), size in zip(columns, sizes, strict=True))
-    lines = [paint(f"{block.title:<{room}}", "title") + paint(head, "head")]
-    for name, row, texts in zip(names, rows, cells, strict=True):
-        numbers = "".join(f"{text:>{size + _GAP}}" for text, size in zip(texts, sizes, strict=True))
-        lines.append(paint(f"{_cut(name, room):<{room}}{numbers}", _style(row.get("error_rate"))))
-    return lines
+        columns = _fitting(columns, width - _LEAST_NAME)
+        room = max(_LEAST_NAME, min(room, width - sum(map(_wide, columns))))
+    head, *lines = ("".join(cell.rjust(_wide(column)) for cell, column in zip(line, columns, strict=True))
+                    for line in zip(*columns, strict=True))  # fmt: skip
+    painted = [paint(block.title.ljust(room), "title") + paint(head, "head")]
+    for name, row, numbers in zip(names, rows, lines, strict=True):
+        painted.append(paint(_cut(name, room).ljust(room) + numbers, _style(row.get("error_rate"))))
+    return painted
+
+
+def _wide(column: Sequence[str]) -> int:
+    return max(map(len, column)) + _GAP
+
+
+def _fitting(columns: Sequence[list[str]], width: int) -> list[list[str]]:
+    """Return the first columns, as many as there is room for, and one at least."""
+    ends = accumulate(map(_wide, columns))
+    return [
+        column for number, (column, end) in enumerate(zip(columns, ends, strict=True)) if end <= width or not number
+    ]
 
 
 def _cell(value: Any, write: Callable[[Any], str]) -> str:
