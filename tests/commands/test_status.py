@@ -79,7 +79,7 @@ def test_status_fails_where_something_is_wrong(call: Call, finished: SimpleNames
     answer = call("status", *asked, "failed, held")
     assert (answer.code, answer.out) == (0, "ok: nothing is failed or held\n")
     kinds = {line.partition(":")[0] for line in call("status", *asked, "late,warning,quarantine").out.splitlines()}
-    assert kinds == {"late", "warning", "quarantine"}
+    assert kinds == {"quarantine"}
     assert "there is no 'lte'" in call("status", *asked, "late,lte").complaint
     answer = call("status", *places(tmp_path), "--fail-if", "late")
     assert (answer.code, answer.complaint) == (4, str(NothingPublished(reports=tmp_path / "reports")))
