@@ -46,10 +46,10 @@ Mode = Annotated[str, Meta(pattern=r"\A0?[67][0-7]{2}\Z")]
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
-def _key(default: Any, section: str, unit: str, doc: str) -> Any:
+def _key(default: Any, section: str, unit: str, doc: str, *, secret: bool = False) -> Any:
     """Declare a key: its default, its section of the file, its unit and its purpose. Its type says which values are
-    valid."""
-    metadata = {"section": section, "unit": unit, "doc": doc}
+    valid. A `secret` value is shown nowhere: it may hold a token in any form."""
+    metadata = {"section": section, "unit": unit, "doc": doc, "secret": secret}
     return (
         field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
     )
@@ -266,6 +266,7 @@ class Config:
         "list of {to, of}",
         "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, held, quarantine, late,"
         " warning and tool (without it, all of them)",
+        secret=True,
     )
     notify_owners: str = _key(
         "",
@@ -273,6 +274,7 @@ class Config:
         "URL of apprise",
         "the mail server, mailto://…, by which the owners of an instance are told of theirs, at the addresses in its"
         " metadata.json (empty = they are not)",
+        secret=True,
     )
     notify_seconds: Positive = _key(
         20, "notify", "seconds", "what could not be sent by then is tried again at the end of the next run"
@@ -361,7 +363,9 @@ def _from_text(name: str, text: str) -> Any:
     except (ValueError, RecursionError):
         document = {}
     if document.keys() != {"value"}:
-        raise BadConfig(file=source, what=f"{text!r:.100} is not a value for {name}")
+        secret = next(spec.metadata["secret"] for spec in fields(Config) if spec.name == name)
+        given = "this" if secret else f"{text!r:.100}"
+        raise BadConfig(file=source, what=f"{given} is not a value for {name}")
     return _checked(name, document["value"], source)
 
 
@@ -371,7 +375,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return msgspec.convert(value, _types()[name], dec_hook=_path)
     except msgspec.ValidationError as error:
         metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
-        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {value!r:.100}: {error}"
+        given = "what was given" if metadata["secret"] else f"{value!r:.100}"
+        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {given}: {error}"
         raise BadConfig(file=source, what=what) from None
 
 
