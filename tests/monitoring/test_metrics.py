@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from places import ROOT
+from promtool import promtool
 from report_sets import FINISHED, archive, status, write_set
 
 from grt_batch import __version__
@@ -120,15 +119,6 @@ def test_the_file_is_written_as_a_whole_and_everybody_reads_it(tmp_path: Path) -
     with pytest.raises(OSError, match="folder"):
         write_metrics(tmp_path / "folder.prom", "four")
     assert sorted(it.name for it in tmp_path.iterdir()) == ["folder.prom", "grt.prom"]
-
-
-def promtool(*arguments: object, text: str | None = None) -> tuple[int, str]:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool (Debian's package prometheus) is missing")
-    done = subprocess.run(
-        ["promtool", *map(str, arguments)], input=text, capture_output=True, text=True, check=False, timeout=60
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_promtool_has_nothing_to_say(site: Config, ran: Config) -> None:
