@@ -72,7 +72,7 @@ def owners(config: Config) -> dict[str, list[str]]:
 
 def _failed(ending: Outcome | None) -> Iterator[Alarm]:
     if ending is not None and ending.failed:
-        said = ending.said or "its log says why"
+        said = printable(" ".join(ending.said.split())) or "its log says why"
         what = f"The last run ended with code {ending.code}, and published nothing new: {said}"
         yield Alarm("failed", str(ending.code), what, "Remove the cause and run again; what was computed is kept.")
 

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from mailing import mail_server
 from report_sets import archive, change, status, write_set
 
 from grt_batch.core.config import Config, Recipient
@@ -148,7 +147,7 @@ def test_a_damaged_note_is_none(config: Config, post: Post, raw: bytes) -> None:
     assert post.taken() == {}
 
 
-def test_owners_are_told_of_theirs_by_mail(config: Config) -> None:
+def test_owners_are_told_of_theirs_by_mail(config: Config, post: Post) -> None:
     write_set(
         config.reports,
         instance=[
@@ -159,15 +158,17 @@ def test_owners_are_told_of_theirs_by_mail(config: Config) -> None:
         instance_status=[status("a", days_silent=40), status("b"), status("c", days_silent=40)],
         tool_change=[change("t", 0, 1), change("t", 0, 1, instance_id="b"), change("u", 0, 1, instance_id="a")],
     )
-    with mail_server() as box:
-        config = replace(config, notify_recipients=(), notify_owners=box.url(), notify_seconds=120)
+    for owners in ("mailto://u:secret@mail", "mailto://u:secret@mail/?from=grt@x.org"):
+        config = replace(config, notify_recipients=(), notify_owners=owners)
         for _ in range(2):
-            assert notify(config, FAILED, DAY) == []
-    come = {recipient: (subject, text) for (recipient,), subject, text in box.come}
-    assert sorted(come) == ["al@y.org", "bo@x.org", "jo@x.org"]
-    assert len(box.come) == 3
-    assert come["al@y.org"] == come["jo@x.org"]
-    subject, text = come["jo@x.org"]
+            assert notify(config, FAILED, DAY, post) == []
+    assert len(post.sent) == 4
+    come = {message.to.rpartition("to=")[2]: (message.title, message.body) for message in post.sent}
+    assert [message.to[len("mailto://u:secret@mail") :] for message in post.sent[::2]] == [
+        "?to=jo@x.org,al@y.org",
+        "/?from=grt@x.org&to=jo@x.org,al@y.org",
+    ]
+    subject, text = come["jo@x.org,al@y.org"]
     assert subject == "grt-batch: Late, Tools that began to fail"
     assert "Instance a (Äh) has sent no archive for 40 days" in text
     assert "Tool u fails more often" in text
