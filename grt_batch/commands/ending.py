@@ -37,7 +37,8 @@ class Ending:
             ending = noted
         problems = []
         try:
-            if ending is not noted:
+            # A run that was refused at once may have made no work folder.
+            if ending is not noted and self.config.work.is_dir():
                 note(self.config.work, ending)
         except OSError as error:
             # Where the run failed, it has said why.

@@ -54,5 +54,5 @@ def last(work: Path) -> Outcome | None:
 
 
 def note(work: Path, ending: Outcome) -> None:
-    """Write the note. Raises OSError; a run that was refused may have no work folder."""
+    """Write the note into the work folder. Raises OSError."""
     rewrite(work / NOTE, msgspec.json.encode(ending))
