@@ -110,6 +110,21 @@ def test_a_failure_comes_by_mail_once(mailbox: Mailbox, tmp_path: Path) -> None:
     assert "no room at postgresql://u@h/db" in text
 
 
+def test_what_a_run_found_comes_by_mail_once(
+    call: Call, bad: Path, options: list[object], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRT_BATCH_NOTIFY_RECIPIENTS", f'[{{to = "{mailbox.url("jo@x.org")}"}}]')
+    monkeypatch.setenv("GRT_BATCH_NOTIFY_SECONDS", "120")
+    for _ in range(2):
+        answer = call("run", *options, "--uploads", bad, "tools", "instances")
+        assert answer.code == 1
+        assert "could not be told" not in answer.err
+    ((_, subject, text),) = mailbox.come
+    assert subject == "grt-batch: In quarantine"
+    assert " is in quarantine: the hash in " in text
+    assert "To do: Export it again and send it again" in text
+
+
 def test_a_dead_mail_server_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 100\n")
