@@ -108,8 +108,7 @@ def guarded(database: str) -> Iterator[tuple[str, str]]:
     user, password = f"guarded_{uuid.uuid4().hex[:8]}", "p@ss/w:rd %"
     parts = psycopg2.extensions.parse_dsn(database)
     query(database, f"CREATE ROLE {user} LOGIN PASSWORD '{password}'; ALTER DATABASE {parts['dbname']} OWNER TO {user}")
-    ((place,),) = query(database, "SHOW hba_file")
-    file = Path(place)
+    (file,) = Path(parts["host"]).resolve().glob("*/data/pg_hba.conf")
     before = file.read_text()
     file.write_text(f"local all {user} scram-sha-256\n{before}")
     query(database, "SELECT pg_reload_conf()")
