@@ -28,7 +28,7 @@ _GARBAGE = 100_000
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; under MPI, as this process's rank. End the process with the exit code of the run."""
     secure()
-    transport, session = None, None
+    transport, session, said = None, None, ""
     # The collector would look through all that the imports make, again and again.
     gc.set_threshold(_GARBAGE)
     try:
@@ -43,17 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _first_rank(sys.argv[1:] if arguments is None else arguments, session)
     except Stopped as error:
         code = error.exit_code
+        _end(session, code, str(error))
         if transport is not None:
             # mpirun stops its ranks for reasons of its own, or because it was told to.
             transport.abort(code)
         _say(error, code)
     except GrtError as error:
+        said = str(error)
         code = _say(error, error.exit_code, session is not None and session.debug)
     except Exception as error:
         if session is not None and session.debug:
             _show_place(error)
         unforeseen = Unforeseen(what=f"{type(error).__name__}: {error}")
+        said = str(unforeseen)
         code = _say(unforeseen, unforeseen.exit_code)
+    _end(session, code, said)
     # Whatever mpirun makes of the ends of its ranks, this is the code.
     note_code(code)
     if session is not None and session.coordinator is not None:
@@ -63,6 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if incomplete := complaint():
         _print(incomplete)
     _leave(code)
+
+
+def _end(session: Session | None, code: int, said: str) -> None:
+    """Tell how a run ended. What goes wrong there changes nothing."""
+    try:
+        for problem in session.end(code, said) if session else ():
+            _print(problem)
+    except (Exception, Stopped) as error:
+        _print(f"the end of the run could not be told: {error}")
 
 
 def _leave(code: int) -> NoReturn:

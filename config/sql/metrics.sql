@@ -44,12 +44,14 @@ WINDOW tool AS (PARTITION BY tool_id, tool_version)
 ORDER BY tool_id, tool_version, low
 LIMIT nullif(:limit, 0);
 
--- name: tool-runtimes(instance, period, tool, version, limit)
--- How long do jobs in state ok run? Tools with the longest total runtime come first.
+-- name: tool-runtimes(instance, period, tool, version, by, min_jobs, limit)
+-- How long do jobs in state ok run? Tools with the longest total runtime come first, or those with the longest median.
 -- :instance text = *              id of an instance, or * for all instances together
 -- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
 -- :tool tool = ''                 part of the tool's id
 -- :version version = *            its version; * for all together, each for each by itself
+-- :by total|median = total        what is longest in the tools that come first
+-- :min_jobs count = 0             minimum number of jobs
 -- :limit count = 50               maximum number of rows; 0 for all
 SELECT
     tool_id,
@@ -64,9 +66,9 @@ SELECT
 FROM grt.tool_metric
 WHERE
     instance_id = :instance AND period = :period AND metric = 'runtime_seconds' AND n > 0
-    AND tool_id ~* :tool
+    AND n >= :min_jobs AND tool_id ~* :tool
     AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
-ORDER BY total DESC, tool_id, tool_version
+ORDER BY CASE :by WHEN 'median' THEN p50::float8 ELSE total::float8 END DESC, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: tool-memory-efficiency(instance, period, tool, version, min_jobs, min_runtime, min_memory, limit)
@@ -135,6 +137,59 @@ WHERE
     instance_id = :instance AND tool_id ~* :tool
     AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
 ORDER BY tool_id, tool_version, low
+LIMIT nullif(:limit, 0);
+
+-- name: tool-waste(instance, period, tool, version, by, min_jobs, limit)
+-- Which tools leave the most of their cores or their memory idle? These are estimates for the jobs in state ok, by the
+-- means of those that measured: idle_core_hours are core hours less CPU time, unused_memory_gb_hours the allocated
+-- memory less the peak, for as long as the jobs ran. A GB is 10^9 bytes.
+-- tags: tool_id, tool_version
+-- :instance text = *              id of an instance, or * for all instances together
+-- :period all|30d|7d = all        all jobs, or those of the last 30 or 7 days
+-- :tool tool = ''                 part of the tool's id
+-- :version version = *            its version; * for all together, each for each by itself
+-- :by cores|memory = cores        what is idle most in the tools that come first
+-- :min_jobs count = 5             minimum number of jobs
+-- :limit count = 50               maximum number of rows; 0 for all
+WITH measured AS (
+    SELECT
+        tool_id,
+        tool_version,
+        max(n) FILTER (WHERE metric = 'runtime_seconds') AS jobs,
+        max(total) FILTER (WHERE metric = 'runtime_seconds') / 3600 AS hours,
+        max(total) FILTER (WHERE metric = 'core_seconds') / 3600 AS core_hours,
+        max(mean) FILTER (WHERE metric = 'core_seconds') AS core_seconds,
+        max(mean) FILTER (WHERE metric = 'cpu_seconds') AS cpu_seconds,
+        max(mean) FILTER (WHERE metric = 'memory_bytes') AS memory_bytes,
+        max(mean) FILTER (WHERE metric = 'allocated_memory_bytes') AS allocated_bytes
+    FROM grt.tool_metric
+    WHERE
+        instance_id = :instance AND period = :period AND tool_id ~* :tool
+        AND CASE :version WHEN 'each' THEN tool_version <> '*' ELSE tool_version = :version END
+    GROUP BY tool_id, tool_version
+),
+wasted AS (
+    SELECT
+        tool_id,
+        tool_version,
+        jobs,
+        core_hours::float8 AS core_hours,
+        (cpu_seconds / nullif(core_seconds, 0))::float8 AS cpu_share,
+        CASE WHEN cpu_seconds IS NOT NULL AND core_seconds > 0
+            THEN (core_hours * (1 - least(1, cpu_seconds / core_seconds)))::float8
+        END AS idle_core_hours,
+        (memory_bytes / nullif(allocated_bytes, 0))::float8 AS memory_share,
+        CASE WHEN memory_bytes IS NOT NULL AND allocated_bytes IS NOT NULL
+            THEN (hours * greatest(0, allocated_bytes - memory_bytes) / 1e9)::float8
+        END AS unused_memory_gb_hours
+    FROM measured
+    WHERE cpu_seconds IS NOT NULL OR memory_bytes IS NOT NULL
+)
+SELECT *
+FROM wasted
+WHERE jobs >= :min_jobs AND coalesce(idle_core_hours, unused_memory_gb_hours) IS NOT NULL
+ORDER BY
+    CASE :by WHEN 'memory' THEN unused_memory_gb_hours ELSE idle_core_hours END DESC NULLS LAST, tool_id, tool_version
 LIMIT nullif(:limit, 0);
 
 -- name: good-for-pulsar(instance, period, tool, version, min_jobs, limit)

@@ -16,6 +16,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import printable
 
 if TYPE_CHECKING:
+    from grt_batch.commands.ending import Ending
     from grt_batch.ranks.coordinator import Coordinator
 
 
@@ -24,11 +25,17 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @dataclass
 class Session:
-    """This process, as commands see it: its coordinator, where there are other ranks, and whether errors show their
-    place in the program."""
+    """This process, as commands see it: its coordinator, where there are other ranks, whether errors show their place
+    in the program, and the end of the run that it carries out, if it does."""
 
     coordinator: Coordinator | None = None
     debug: bool = False
+    ending: Ending | None = None
+
+    def end(self, code: int, said: str = "") -> list[str]:
+        """Tell how a run ended, once, and return what could not be told. Other commands have nothing to tell."""
+        ending, self.ending = self.ending, None
+        return ending.tell(code, said) if ending else []
 
 
 def _note_debug(context: click.Context, _: click.Parameter, debug: bool) -> bool:
@@ -61,6 +68,8 @@ _MODULES = {
         "fetch",
         "diff",
         "publish",
+        "metrics",
+        "top",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from grt_batch.commands import Session, cli, database_of, options
+from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
+from grt_batch.ranks.word import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from grt_batch.pipeline.gate import Gate
@@ -85,7 +88,9 @@ def run(
     if dry_run:
         day = as_of.date() if as_of else date.max
         return show_plan(config, instances, modules, "table", forget=forget, as_of=day)
-    coordinator = context.ensure_object(Session).coordinator
+    session = context.ensure_object(Session)
+    session.ending = Ending(config, is_rank_of_launch=FOLDER_VARIABLE in os.environ)
+    coordinator = session.coordinator
     shown = sys.stderr.isatty() if progress is None else progress
     if ranks is not None and coordinator is None:
         # The ranks do not see the terminal.

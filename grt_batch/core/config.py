@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -55,10 +55,10 @@ Mode = Annotated[str, Meta(pattern=r"\A0?[67][0-7]{2}\Z")]
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
-def _key(default: Any, section: str, unit: str, doc: str) -> Any:
+def _key(default: Any, section: str, unit: str, doc: str, *, secret: bool = False) -> Any:
     """Declare a key: its default, its section of the file, its unit and its purpose. Its type says which values are
-    valid."""
-    metadata = {"section": section, "unit": unit, "doc": doc}
+    valid. A `secret` value is shown nowhere: it may hold a token in any form."""
+    metadata = {"section": section, "unit": unit, "doc": doc, "secret": secret}
     return (
         field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
     )
@@ -71,6 +71,20 @@ class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     level: Literal[2, 3]
     days: Annotated[int, Meta(ge=0, le=36_500)]
     fraction: Annotated[float, Meta(gt=0, le=1000)]
+
+
+Alarmed = Literal["failed", "held", "quarantine", "late", "warning", "tool"]
+"""What somebody can be told of."""
+
+
+ALARMS: tuple[Alarmed, ...] = get_args(Alarmed)
+
+
+class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told: an address as apprise has it, and `of` what; of everything unless it says so."""
+
+    to: Text
+    of: tuple[Alarmed, ...] = ALARMS
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
@@ -273,6 +287,33 @@ class Config:
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
 
+    metrics_file: str = _key(
+        "",
+        "monitoring",
+        "file",
+        "written for Prometheus' node_exporter at the end of each run, readable for everybody (empty = none)",
+    )
+
+    notify_recipients: tuple[Recipient, ...] = _key(
+        (),
+        "notify",
+        "list of {to, of}",
+        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, held, quarantine, late,"
+        " warning and tool (without it, all of them)",
+        secret=True,
+    )
+    notify_owners: str = _key(
+        "",
+        "notify",
+        "URL of apprise",
+        "the mail server, mailto://…, by which the owners of an instance are told of theirs, at the addresses in its"
+        " metadata.json (empty = they are not)",
+        secret=True,
+    )
+    notify_seconds: Positive = _key(
+        20, "notify", "seconds", "what could not be sent by then is tried again at the end of the next run"
+    )
+
     host: Text = _key("127.0.0.1", "service", "address", "where grt-batch serve listens; 0.0.0.0 or :: = everywhere")
     port: Port = _key(8080, "service", "number", "TCP port on which grt-batch serve listens (0 = a free one)")
     keys_file: str = _key(
@@ -426,7 +467,9 @@ def _from_text(name: str, text: str) -> Any:
     except (ValueError, RecursionError):
         document = {}
     if document.keys() != {"value"}:
-        raise BadConfig(file=source, what=f"{text!r:.100} is not a value for {name}")
+        secret = next(spec.metadata["secret"] for spec in fields(Config) if spec.name == name)
+        given = "this" if secret else f"{text!r:.100}"
+        raise BadConfig(file=source, what=f"{given} is not a value for {name}")
     return _checked(name, document["value"], source)
 
 
@@ -436,7 +479,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         return msgspec.convert(value, _types()[name], dec_hook=_path)
     except msgspec.ValidationError as error:
         metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
-        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {value!r:.100}: {error}"
+        given = "what was given" if metadata["secret"] else f"{value!r:.100}"
+        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {given}: {error}"
         raise BadConfig(file=source, what=what) from None
 
 

@@ -46,6 +46,21 @@ def atomic_write(path: Path, parts: Iterable[bytes], temporary: Path, *, aside: 
     temporary.replace(path)
 
 
+def rewrite(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file as `atomic_write` does, with this mode if it is given, and leave nothing else behind.
+
+    Several processes may do that at the same time; the last one counts. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_synced(temporary, [content])
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def sync_file(path: Path) -> None:
     """Sync the content of a file to the disk. Raises OSError."""
     with path.open("rb") as file:

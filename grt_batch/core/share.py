@@ -14,6 +14,7 @@ PATTERNS = (
     "cron.sh",
     "manager.py",
     "config/*.toml",
+    "config/prometheus/*.yml",
     "config/sql/*.sql",
     "config/schemas/*.json",
     "config/systemd/*",

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,16 @@ def configured(file: Path | None, options: Mapping[str, Any]) -> tuple[Config, l
     strange = complaint()
     return config, [
         *(
-            ok("configuration", f"{key.name} = {_shown(getattr(config, key.name))}  ({come_from[key.name]})")
+            ok("configuration", f"{key.name} = {_shown(getattr(config, key.name), key)}  ({come_from[key.name]})")
             for key in fields(config)
         ),
         *([warning("configuration", strange, "Correct the name, or unset it.")] if strange else []),
     ]
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, key: Field[Any]) -> str:
+    if key.metadata["secret"] and value:
+        return "(set, and not shown)"
     # A password that is cut off would not be found.
     text = repr(without_passwords(value)) if isinstance(value, str) else without_passwords(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

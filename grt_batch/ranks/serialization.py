@@ -57,12 +57,13 @@ _ORDERS: dict[str, type[LeadOrder]] = {kind.__name__: kind for kind in (ReduceOr
 
 def pack_lead(order: Any, config: Config, settings: RunSettings) -> bytes:
     """Pack an order with the configuration, so that no rank reads that by itself. Only the coordinator uses the
-    database, so its URL, which may hold a password, stays there."""
+    database and tells anybody of anything, so those addresses, which may hold passwords, stay there."""
     tar = None
     if isinstance(order, ReduceOrder):
         # Its name may hold any bytes, which a text may not.
         tar, order = Path(order.tar) if order.tar else None, replace(order, tar="")
-    return pack(Lead(settings, replace(config, database=Config.database), type(order).__name__, tar), order)
+    known = replace(config, database=Config.database, notify_recipients=(), notify_owners="")
+    return pack(Lead(settings, known, type(order).__name__, tar), order)
 
 
 def unpack_lead(message: Message) -> tuple[LeadOrder, Config, RunSettings]:

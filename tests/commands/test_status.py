@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from calling import Call, planned
+from calling import Call, places, planned
 from coming_and_going import Site
+
+from grt_batch.core.errors import NothingPublished
 
 LEDGER = ("instances", "archives", "not published", "removed", "last runs")
 
@@ -66,3 +69,17 @@ def test_archives_that_change_and_go_are_seen_in_plan_and_status(
     assert planned(call, site.config, "--instance", "b", "params") == {
         "b/1": ("incomplete", f"{young}, but not in params")
     }
+
+
+def test_status_fails_where_something_is_wrong(call: Call, finished: SimpleNamespace, tmp_path: Path) -> None:
+    asked = ["--reports", finished.reports, "--work", finished.folder / "work", "--fail-if"]
+    answer = call("status", *asked, "quarantine")
+    assert (answer.code, answer.err, answer.out.count("\n")) == (1, "", 1)
+    assert answer.out.startswith("quarantine: Archive ")
+    answer = call("status", *asked, "failed, held")
+    assert (answer.code, answer.out) == (0, "ok: nothing is failed or held\n")
+    kinds = {line.partition(":")[0] for line in call("status", *asked, "late,warning,quarantine").out.splitlines()}
+    assert kinds == {"quarantine"}
+    assert "there is no 'lte'" in call("status", *asked, "late,lte").complaint
+    answer = call("status", *places(tmp_path), "--fail-if", "late")
+    assert (answer.code, answer.complaint) == (4, str(NothingPublished(reports=tmp_path / "reports")))

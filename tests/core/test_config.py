@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from grt_batch.core.config import DEFAULT_LEVELS, ENVIRONMENT_PREFIX, Config, Level, load, origins
+from grt_batch.core.config import (
+    ALARMS,
+    DEFAULT_LEVELS,
+    ENVIRONMENT_PREFIX,
+    Config,
+    Level,
+    Recipient,
+    load,
+    origins,
+)
 from grt_batch.core.errors import BadConfig
 from grt_batch.queries.definitions import queries_folder
 
@@ -283,6 +292,21 @@ def test_warning_levels_are_read_in_their_order() -> None:
     config = load(toml("[reports]\nwarning_levels = [[3, 3, 1], [2, 14, 0.75]]"), environment={})
     assert config.warning_levels == (Level(3, 3, 1.0), Level(2, 14, 0.75))
     assert Config().warning_levels == DEFAULT_LEVELS
+
+
+def test_recipients_are_told_of_everything_unless_they_say_of_what() -> None:
+    text = '[[notify.notify_recipients]]\nto = "json://a"\n[[notify.notify_recipients]]\nto = "json://b"\nof = ["late"]'
+    config = load(toml(text), environment={})
+    assert config.notify_recipients == (Recipient("json://a", ALARMS), Recipient("json://b", ("late",)))
+    assert load(environment={"GRT_BATCH_NOTIFY_RECIPIENTS": '[{to = "json://a"}]'}).notify_recipients[0].of == ALARMS
+
+
+@pytest.mark.parametrize("more", ['of = ["lte"]', "of = 3", 'fro = "x"', 'to = "twice"'])
+def test_a_secret_is_not_shown_where_it_is_wrong(more: str) -> None:
+    line = refused(toml(f'[[notify.notify_recipients]]\nto = "slack://token"\n{more}'))
+    assert "token" not in line
+    for value in ('[{to = "slack://token", of = 3}]', '[{to = "slack://token"'):
+        assert "token" not in refused(GRT_BATCH_NOTIFY_RECIPIENTS=value)
 
 
 def test_what_is_read_cannot_be_changed() -> None:

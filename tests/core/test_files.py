@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grt_batch.core.files import atomic_write, sync_folder, write_synced
+from grt_batch.core.files import atomic_write, rewrite, sync_folder, write_synced
 
 
 @pytest.fixture
@@ -34,6 +34,19 @@ def test_a_file_is_synced_before_it_gets_its_name(tmp_path: Path, events: list[s
     assert (tmp_path / "file").read_bytes() == b"ab"
     assert events == ["sync new", "new to file"]
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_is_written_anew_and_nothing_else_is_left(tmp_path: Path, events: list[str]) -> None:
+    os.umask(0o077)
+    rewrite(tmp_path / "file", b"a")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    rewrite(tmp_path / "file", b"b", 0o644)
+    assert ((tmp_path / "file").read_bytes(), (tmp_path / "file").stat().st_mode & 0o777) == (b"b", 0o644)
+    assert [event.partition(" ")[0] for event in events] == ["sync", events[1].partition(" ")[0]] * 2
+    with pytest.raises(OSError, match="directory"):
+        rewrite(tmp_path, b"c")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}.*"))
 
 
 def test_the_old_file_may_be_kept(tmp_path: Path, events: list[str]) -> None:

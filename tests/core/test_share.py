@@ -14,6 +14,7 @@ def test_they_are_those_of_the_source_tree() -> None:
     assert {str(file.parent) for file in files} == {
         ".",
         "config",
+        "config/prometheus",
         "config/sql",
         "config/schemas",
         "config/systemd",
@@ -21,7 +22,8 @@ def test_they_are_those_of_the_source_tree() -> None:
         "docs/modules",
     }
     assert all((SHARE / file).samefile(ROOT / file) for file in files)
-    for folder, suffix in (("config", ".toml"), ("config/sql", ".sql"), ("config/schemas", ".json"), ("docs", ".md")):
+    suffixes = {"config": ".toml", "config/prometheus": ".yml", "config/sql": ".sql", "config/schemas": ".json"}
+    for folder, suffix in {**suffixes, "docs": ".md"}.items():
         assert {file for file in files if str(file.parent) == folder} == {
             file.relative_to(ROOT) for file in (ROOT / folder).iterdir() if file.suffix == suffix
         }

@@ -79,6 +79,15 @@ def test_the_values_of_the_configuration_show_no_password(tmp_path: Path, monkey
     assert found["work"].endswith("w…  (--work)")
 
 
+def test_what_may_hold_a_token_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRT_BATCH_NOTIFY_RECIPIENTS", '[{to = "slack://token"}]')
+    _, findings = configured(None, {})
+    told = [finding.found for finding in findings if finding.found.startswith("notify_")]
+    assert told[0] == "notify_recipients = (set, and not shown)  (GRT_BATCH_NOTIFY_RECIPIENTS)"
+    assert told[1] == "notify_owners = ''  (default)"
+
+
 def test_a_bad_file_leaves_the_defaults_and_the_options(tmp_path: Path) -> None:
     config, (finding,) = configured(tmp_path / "missing.toml", {"work": tmp_path, "database": None})
     assert config == Config(work=tmp_path)

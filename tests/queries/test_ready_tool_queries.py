@@ -205,3 +205,35 @@ def test_tools_that_read_little_for_long_are_good_for_pulsar(ask: Ask, filled: s
     rows = ask("good-for-pulsar", limit="0")
     assert {row["tool_id"]: row["score"] for row in rows} == pytest.approx(scores)
     assert [row["score"] for row in rows] == sorted(scores.values())
+
+
+def test_tools_run_for_long_in_total_or_by_their_median(ask: Ask, filled: str) -> None:
+    known = {tool: found["runtime_seconds"] for tool, found in metrics(filled, "n", "total", "p50").items()}
+    for by, place in (("total", 1), ("median", 2)):
+        rows = ask("tool-runtimes", by=by, min_jobs="5", limit="0")
+        assert {row["tool_id"] for row in rows} == {tool for tool, values in known.items() if values[0] >= 5}
+        longest = [float(known[row["tool_id"]][place]) for row in rows]
+        assert longest == sorted(longest, reverse=True)
+
+
+def test_what_is_idle_is_what_was_given_less_what_was_used(ask: Ask, filled: str) -> None:
+    expected = {}
+    for tool, found in metrics(filled, "n", "total", "mean").items():
+        cores, cpu, allocated, memory = (
+            float(found[name][2]) if name in found else None
+            for name in ("core_seconds", "cpu_seconds", "allocated_memory_bytes", "memory_bytes")
+        )
+        idle = unused = None
+        if cores and cpu is not None:
+            idle = float(found["core_seconds"][1]) / 3600 * (1 - min(1, cpu / cores))
+        if allocated is not None and memory is not None:
+            unused = float(found["runtime_seconds"][1]) / 3600 * max(0, allocated - memory) / 1e9
+        if found["runtime_seconds"][0] >= 5 and (idle, unused) != (None, None):
+            expected[tool] = [value if value is None else pytest.approx(value, rel=1e-6) for value in (idle, unused)]
+    assert expected
+    for by, column in (("cores", "idle_core_hours"), ("memory", "unused_memory_gb_hours")):
+        rows = ask("tool-waste", by=by, limit="0")
+        assert {row["tool_id"]: [row["idle_core_hours"], row["unused_memory_gb_hours"]] for row in rows} == expected
+        known = [row[column] for row in rows if row[column] is not None]
+        assert known == sorted(known, reverse=True)
+        assert all(row[column] is None for row in rows[len(known) :])

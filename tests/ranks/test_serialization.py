@@ -14,7 +14,7 @@ import pytest
 from build import decoded, line
 
 from grt_batch.columns.packing import pack as pack_columns
-from grt_batch.core.config import Config, Level
+from grt_batch.core.config import Config, Level, Recipient
 from grt_batch.decode.columns import WANTED, Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.redaction import Redaction, redacted
@@ -69,23 +69,29 @@ CONFIG = Config(
     quotas={"3": 10**12},
     warning_levels=(Level(2, 7, 0.1), Level(3, 3, 1 / 3)),
     max_archive_bytes=2**63 - 1,
+    notify_recipients=(Recipient("mailto://grt:hunter2@host"),),
+    notify_owners="mailto://grt:hunter2@host",
 )
+
+
+def without_passwords(config: Config) -> Config:
+    return replace(config, database=Config.database, notify_recipients=(), notify_owners="")
 
 
 @pytest.mark.parametrize(
     "order", [ORDER, ReduceOrder("3", "0", "0.tar.gz", 0, (), date(1970, 1, 1))], ids=["all", "least"]
 )
 @pytest.mark.parametrize("config", [CONFIG, Config()], ids=["all", "default"])
-def test_an_order_brings_its_configuration_but_not_the_database(order: ReduceOrder, config: Config) -> None:
+def test_an_order_brings_its_configuration_but_no_password(order: ReduceOrder, config: Config) -> None:
     settings = Settings("a run", "json", debug=True, profiles=Path(os.fsdecode(b"/w \xff/profiles")))
     packed = serialization.pack_lead(order, config, settings)
     assert b"hunter2" not in packed
-    assert serialization.unpack_lead(received(packed)) == (order, replace(config, database=Config.database), settings)
+    assert serialization.unpack_lead(received(packed)) == (order, without_passwords(config), settings)
 
 
 def test_an_order_may_name_a_file_that_is_not_utf_8() -> None:
     order = replace(ORDER, tar=os.fsdecode(b"/uploads \xff/0.tar.gz"))
-    config = replace(CONFIG, uploads=Path(os.fsdecode(b"/uploads \xff")), database=Config.database)
+    config = replace(without_passwords(CONFIG), uploads=Path(os.fsdecode(b"/uploads \xff")))
     packed = serialization.pack_lead(order, config, Settings())
     assert serialization.unpack_lead(received(packed)) == (order, config, Settings())
 

@@ -1,0 +1,19 @@
+"""The command that prints what is known of runs and instances, for Prometheus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from grt_batch.commands import cli, options
+from grt_batch.core.config import load
+
+
+@cli.command()
+@options("reports", "work", "config", "debug")
+def metrics(reports: Path | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
+    """Print metrics of the last run and of each instance, in Prometheus' text format."""
+    from grt_batch.monitoring.metrics import metrics_text
+
+    click.echo(metrics_text(load(config_file, {"reports": reports, "work": work})), nl=False)
