@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from grt_batch import __version__
 from grt_batch.core.config import Config
+from grt_batch.monitoring.metrics import Family, Labels, of_instances, of_run, pairs
+from grt_batch.monitoring.outcome import last
+from grt_batch.monitoring.published import Published
 from grt_batch.service.on_upload import Ended
 from grt_batch.uploads.scan import archive_at, glance
 
@@ -22,27 +21,6 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REFUSED = "refused_"
 """What the count of refused uploads has before their status."""
-
-
-Labels = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Samples of one name: `kind` is counter or gauge, `doc` says what they are."""
-
-    name: str
-    kind: str
-    doc: str
-    samples: Mapping[Labels, float]
-
-    def __str__(self) -> str:
-        """Return the lines of the text format, none without samples."""
-        if not self.samples:
-            return ""
-        lines = [f"# HELP {self.name} {self.doc}", f"# TYPE {self.name} {self.kind}"]
-        lines += [f"{self.name}{_labels(labels)} {_number(value)}" for labels, value in sorted(self.samples.items())]
-        return "".join(f"{line}\n" for line in lines)
 
 
 class Requests:
@@ -103,19 +81,16 @@ def rendered(
     config: Config, requests: Requests, uploads: Mapping[str, int], ended: Ended | None, newest: Mapping[str, float]
 ) -> str:
     """Return all metrics as text. `uploads` are counts by what became of them, and the `bytes` that were stored."""
+    published = Published(config.reports)
     families = [
-        Family("grt_batch_build_info", "gauge", "Version of the program.", {_pairs(version=__version__): 1}),
+        *of_run(published, last(config.work)),
         *_of_requests(requests),
         *_of_uploads(uploads),
         *_of_command(ended),
-        *_of_run(config.reports),
-        Family(
-            "grt_batch_instance_last_archive_timestamp_seconds",
-            "gauge",
-            "When the newest archive of the instance was made, Unix time.",
-            {_pairs(instance_id=instance_id): seconds for instance_id, seconds in newest.items()},
-        ),
     ]
+    # Which instances there are is not for everybody: who may not know is given none.
+    if newest:
+        families += of_instances(published, newest)
     return "".join(map(str, families))
 
 
@@ -123,7 +98,7 @@ def _of_requests(requests: Requests) -> Iterator[Family]:
     start: dict[Labels, float] = {(): requests.started}
     yield Family("grt_batch_service_start_time_seconds", "gauge", "Start of the service, Unix time.", start)
     answered = {
-        _pairs(endpoint=endpoint, code=str(code)): count for (endpoint, code), count in requests.answered.items()
+        pairs(endpoint=endpoint, code=str(code)): count for (endpoint, code), count in requests.answered.items()
     }
     yield Family("grt_batch_service_requests_total", "counter", "Requests answered.", answered)
 
@@ -137,7 +112,7 @@ def _of_uploads(uploads: Mapping[str, int]) -> Iterator[Family]:
     ):
         yield Family(f"{prefix}_{name}_total", "counter", doc, {(): uploads.get(count, 0)})
     refused = {
-        _pairs(code=name.removeprefix(REFUSED)): count for name, count in uploads.items() if name.startswith(REFUSED)
+        pairs(code=name.removeprefix(REFUSED)): count for name, count in uploads.items() if name.startswith(REFUSED)
     }
     yield Family(f"{prefix}_uploads_refused_total", "counter", "Uploads refused.", refused)
 
@@ -150,40 +125,3 @@ def _of_command(ended: Ended | None) -> Iterator[Family]:
     yield Family(f"{prefix}_exit_code", "gauge", doc, {(): ended.code})
     doc = "When the command on_upload ended last, Unix time."
     yield Family(f"{prefix}_completion_timestamp_seconds", "gauge", doc, {(): ended.moment})
-
-
-def _of_run(reports: Path) -> Iterator[Family]:
-    """Yield what run.json says of the run whose report set is the newest."""
-    from grt_batch.sinks.report_set import LATEST, SUMMARY
-
-    try:
-        run = orjson.loads((reports / LATEST / SUMMARY).read_bytes())
-        began, ended = (datetime.fromisoformat(run[name]).replace(tzinfo=UTC) for name in ("started", "finished"))
-        archives, jobs = run["archives"], run["jobs"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    doc = "When the last run published, Unix time."
-    yield Family("grt_batch_last_success_timestamp_seconds", "gauge", doc, {(): ended.timestamp()})
-    duration = (ended - began).total_seconds()
-    yield Family("grt_batch_last_duration_seconds", "gauge", "How long the last run took.", {(): duration})
-    yield Family("grt_batch_jobs", "gauge", "Jobs in the tables.", {(): jobs})
-    by_state = {_pairs(state=state): archives[state] for state in ("published", "quarantined", "incomplete")}
-    yield Family("grt_batch_archives", "gauge", "Archives by their state.", by_state)
-
-
-def _pairs(**labels: str) -> Labels:
-    return tuple(labels.items())
-
-
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))

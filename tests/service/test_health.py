@@ -32,7 +32,7 @@ def test_everybody_sees_counts_and_administrators_the_instances(answering: Answe
     assert "instance_id" not in text
     answer = answering.admin.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = [line for line in answer.text.splitlines() if "{instance_id=" in line]
+    lines = [line for line in answer.text.splitlines() if "last_archive_timestamp_seconds{instance_id=" in line]
     assert len(lines) == len(answering.uploads.instances)
     newest = {
         one.instance_id: max(float(archive.order[0]) for archive in one.archives) for one in answering.uploads.instances
