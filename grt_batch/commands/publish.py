@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from grt_batch.commands import Session, cli, options, text_table
+from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.run import publish_run
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
+from grt_batch.ranks.word import FOLDER_VARIABLE
 
 
 @cli.command()
@@ -42,7 +45,10 @@ def publish(
         raise BadArguments(command="publish", what="it needs --held or --discard")
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
     config = load(config_file, places)
-    coordinator = context.ensure_object(Session).coordinator
+    session = context.ensure_object(Session)
+    if held:
+        session.ending = Ending(config, is_rank_of_launch=FOLDER_VARIABLE in os.environ)
+    coordinator = session.coordinator
     if held and ranks is not None and coordinator is None:
         return launch_ranks(context, config, ranks)
     from grt_batch.differences import held as holding
