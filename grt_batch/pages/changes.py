@@ -28,7 +28,7 @@ _FINISHED = 20
 Table = dict[str, Any]
 """A table of a page: caption, columns with their kinds, rows, and how they are sorted."""
 
-Named = Callable[[str], Sequence[str]]
+Named = Callable[[str], Sequence[str | None]]
 """An id, and what a person reads of it."""
 
 
@@ -144,9 +144,7 @@ def failing_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
     return _failing(caption.replace("%", " %"), tables, where, tool, instance)
 
 
-def _failing(
-    caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named
-) -> Table:
+def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named) -> Table:
     columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job")
     rows = tables.rows("tool_usage", EVERY_VERSION, _RECENT, *where, columns=columns)
     rows = rows.sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
@@ -168,5 +166,3 @@ def _failing(
 
 def _version(version: str) -> str:
     return "all" if version == ALL_VERSIONS else version
-
-

@@ -42,7 +42,7 @@ _STATUS = (
     "implausible",
 )
 
-WARNINGS = {1: "1 – ok", 2: "2 – watch", 3: "3 – act"}
+WARNINGS = {1: "1: ok", 2: "2: kinda ok", 3: "3: not ok"}
 """The levels of instance_status, in words beside the number."""
 
 _TOOLS = 50
@@ -99,9 +99,7 @@ def instance_pages(tables: ReportTables, known: list[Instance], labels: dict[str
             "status": [each.status],
             "months": months[each.instance_id],
             "users": users[each.instance_id],
-            "tools": [
-                ((tool_id, labels.get(tool_id, tool_id)), *rest) for tool_id, *rest in tools[each.instance_id]
-            ],
+            "tools": [((tool_id, labels.get(tool_id, tool_id)), *rest) for tool_id, *rest in tools[each.instance_id]],
         }
         for each in known
     }

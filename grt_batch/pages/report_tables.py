@@ -22,11 +22,9 @@ _TYPES = {
 
 
 class ReportTables:
-    """The tables of a report set; one without a file has no rows. `private` shows all rows, not only the public ones."""
+    """The tables of a report set; one without a file has no rows. `private` shows all rows, not the public ones alone."""
 
-    def __init__(
-        self, folder: Path, tables: Iterable[Table], threshold: Threshold = Threshold(), *, private: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, tables: Iterable[Table], threshold: Threshold, *, private: bool = False) -> None:
         """Read nothing yet."""
         self._folder = folder
         self._tables = {table.name: table for table in tables}

@@ -1,8 +1,8 @@
 """The site: what the tables of a report set say, as files that a browser opens from a disk.
 
-The pages hold no numbers of their own. Small tables and charts stand in them as data; those of tools and instances are in
-scripts, since a page on a disk may load scripts, but read no other file. Which script a tool or an instance is in follows
-from its id alone, so a link stays the same from night to night.
+The pages hold no numbers of their own. Small tables and charts stand in them as data; those of tools and instances are
+in scripts, since a page on a disk may load scripts, but read no other file. Which script a tool or an instance is in
+follows from its id alone, so a link stays the same from night to night.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from grt_batch.pages.visible import Threshold
 from grt_batch.schema.tables import Table
 from grt_batch.schema.tool_ids import TOOL_ID
 
-PACKAGES = ("jinja2", "plotly")
-"""What the pages need beyond the program."""
-
 TITLE = "Galactic Radio Telescope"
 
 SHARDS = 256
@@ -50,7 +47,7 @@ _PAGES = (
     ("broken.html", "Broken"),
 )
 
-_BASIC = ("static/formats.js", "static/tables.js", f"static/{PLOTLY}", "static/outline.js", "static/charts.js")
+_BASIC = ("static/formats.js", "static/tables.js", "static/outline.js", "static/charts.js")
 _PLAIN = ("static/formats.js", "static/tables.js")
 
 _TOOL_COLUMNS = (
@@ -74,11 +71,6 @@ _TOOL_FIELDS = (
     "instances",
     "last_job",
 )
-
-
-def missing_package() -> str | None:
-    """Return a package that the pages need and that is not installed."""
-    return next((name for name in PACKAGES if importlib.util.find_spec(name) is None), None)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import polars as pl
 
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.schema.records import ALL_VERSIONS
 from grt_batch.schema.figures import significant
+from grt_batch.schema.records import ALL_VERSIONS
 from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, Tool, told_apart
 
 HISTOGRAMS = ("runtime_seconds", "memory_bytes", "cpu_seconds")

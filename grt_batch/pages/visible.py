@@ -1,7 +1,7 @@
 """Which rows of a table readers of the pages see: by the same declarations as the views of `grt_public`.
 
-`grt_batch.sinks.public_views` makes SQL of a visibility, this makes a filter of it; a test holds that both show the same
-rows. A table that does not say who may see it has no rows here.
+`grt_batch.sinks.public_views` makes SQL of a visibility, this makes a filter of it; a test holds that both show the
+same rows. A table that does not say who may see it has no rows here.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
-from grt_batch.sinks.report_set import ReportSet
+from grt_batch.sinks.report_set import MakePages, ReportSet
 from grt_batch.sinks.sink import Sink, TableText
 
 
@@ -34,8 +34,10 @@ def publish(
     url: str,
     committed: Callable[[], None] = lambda: None,
     instead_of_database: Sink | None = None,
+    pages: MakePages | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set; call `committed` once the database shows it."""
+    """Publish a run to the database and as a report set, with `pages` if there are any; call `committed` once the
+    database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
@@ -46,8 +48,10 @@ def publish(
             _write_tables(sinks, context, reduced)
             _write_exports(database, context, reduced)
             # The reports first: meanwhile the database goes on.
-            for sink in reversed(sinks):
-                sink.wait()
+            reports.wait()
+            if pages is not None:
+                reports.write_pages(pages)
+            database.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
             for sink in sinks:
                 sink.prepare(run)

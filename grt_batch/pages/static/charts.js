@@ -8,6 +8,19 @@ const DASHES = ["solid", "dash", "dot", "dashdot"];
 const SYMBOLS = ["circle", "square", "diamond", "x"];
 const QUIET = {displayModeBar: false, responsive: true};
 
+// The page first, which can be read without charts; then the library, for pages that have any.
+let library = null;
+
+function withPlotly() {
+    library ||= new Promise((done) => {
+        const script = element("script", {src: "static/plotly.min.js"});
+        script.addEventListener("load", done);
+        const add = () => document.head.append(script);
+        document.readyState === "complete" ? add() : addEventListener("load", () => setTimeout(add));
+    });
+    return library;
+}
+
 // Plotly reads texts as a kind of HTML.
 function plain(text) {
     return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
@@ -103,7 +116,7 @@ function makeChart(place, chart) {
     const area = element("div", {class: `plot ${chart.kind}`, role: "img", "aria-label": label});
     place.replaceChildren(element("figure", {}, element("figcaption", {}, caption), area, numbers(chart) || ""));
     drawn.push([area, chart]);
-    plot(area, chart);
+    withPlotly().then(() => area.isConnected && plot(area, chart));
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

@@ -42,8 +42,7 @@ function section(heading, ...content) {
 
 function chartOf(chart) {
     const place = element("div");
-    // A chart needs a place in the page to know its size.
-    queueMicrotask(() => makeChart(place, chart));
+    makeChart(place, chart);
     return place;
 }
 

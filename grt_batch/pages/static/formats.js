@@ -20,7 +20,7 @@ function duration(seconds) {
     if (seconds < 1e-3 && seconds > 0) {
         return "under 1 ms";
     }
-    if (seconds < 1) {
+    if (seconds < 1 && seconds > 0) {
         return `${figures(seconds * 1000)} ms`;
     }
     for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
@@ -33,6 +33,7 @@ function duration(seconds) {
 
 const FORMATS = {
     text: String,
+    figure: String,
     tool: String,
     instance: String,
     address: String,
@@ -48,6 +49,9 @@ const FORMATS = {
 };
 
 const NUMBERS = new Set(["count", "number", "share", "points", "seconds", "hours", "bytes", "ratio"]);
+
+// Numbers of several units in one column: to sort by them would say nothing.
+const UNSORTED = new Set(["figure"]);
 
 function written(value, kind) {
     return value === null || value === undefined || value === "" ? UNKNOWN : FORMATS[kind](value);

@@ -9,8 +9,12 @@ function cell(value, kind) {
     const [id, shown] = Array.isArray(value) ? value : [value, value];
     const text = written(shown, kind);
     const target = id === null ? null : address(id, kind);
-    return element("td", {class: NUMBERS.has(kind) ? "number" : null, title: id !== shown ? id : null},
+    return element("td", {class: kindClass(kind), title: id !== shown ? id : null},
         target ? element("a", {href: target}, text) : text);
+}
+
+function kindClass(kind) {
+    return NUMBERS.has(kind) || UNSORTED.has(kind) ? "number" : kind === "day" ? "day" : null;
 }
 
 function sortKey(value) {
@@ -34,6 +38,9 @@ function makeTable(place, {caption, columns, rows, sort}) {
 
     const body = element("tbody");
     const headings = columns.map(([heading, kind], at) => {
+        if (UNSORTED.has(kind)) {
+            return element("th", {scope: "col", class: "number"}, heading);
+        }
         const button = element("button", {type: "button"}, heading);
         button.addEventListener("click", () => {
             // Numbers are wanted from the largest down, texts from A to Z.
@@ -41,7 +48,7 @@ function makeTable(place, {caption, columns, rows, sort}) {
             column = at;
             arrange();
         });
-        return element("th", {scope: "col", class: NUMBERS.has(kind) ? "number" : null}, button);
+        return element("th", {scope: "col", class: kindClass(kind)}, button);
     });
     const search = element("input", {type: "search", "aria-label": `Search: ${caption}`, placeholder: "Search"});
     const status = element("p", {role: "status"});
@@ -72,7 +79,7 @@ function makeTable(place, {caption, columns, rows, sort}) {
             order = order.slice().sort((a, b) =>
                 (keys[a] === null || keys[b] === null ? 1 : turn) * compared(keys[a], keys[b]) || a - b);
         }
-        headings.forEach((heading, at) =>
+        headings.forEach((heading, at) => UNSORTED.has(columns[at][1]) ||
             heading.setAttribute("aria-sort", at !== column ? "none" : descending ? "descending" : "ascending"));
         filter();
     }

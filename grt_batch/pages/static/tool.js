@@ -98,8 +98,8 @@ entryPage("tools", "A tool", (id, data) => {
             ...["runtime_seconds", "memory_bytes", "cpu_seconds"].map((metric) => histogram(bins, metric))),
         tableOf({
             caption: "Jobs that ended well; percentiles are within 1 %",
-            columns: [["metric", "text"], ["jobs", "count"], ["mean", "text"], ["median", "text"], ["95 %", "text"],
-                ["99 %", "text"], ["largest", "text"]],
+            columns: [["metric", "text"], ["jobs", "count"], ["mean", "figure"], ["median", "figure"],
+                ["95 %", "figure"], ["99 %", "figure"], ["largest", "figure"]],
             rows: metrics.map((row) => [METRICS[row.metric][0], row.n,
                 ...[row.mean, row.p50, row.p95, row.p99, row.maximum].map((v) => written(v, METRICS[row.metric][1]))]),
         })),

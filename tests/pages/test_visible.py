@@ -1,0 +1,142 @@
+"""The pages show the rows that the views of `grt_public` show, of every table, and of private instances nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from calling import query
+
+from grt_batch.core.config import Config
+from grt_batch.ledger.ledger import ARCHIVE
+from grt_batch.modules.registry import discover
+from grt_batch.pages.report_tables import ReportTables
+from grt_batch.pages.visible import Threshold, visible
+from grt_batch.pipeline.request import RunSummary
+from grt_batch.sample import UNTIL
+from grt_batch.schema.tables import Column, Shown, Table, Type
+from grt_batch.schema.visibility import (
+    OF_PUBLIC_INSTANCES,
+    CountedInstances,
+    Evidence,
+    FromPublicInstances,
+    OfPublicInstances,
+    ShownToAll,
+    Visibility,
+)
+
+TABLES = [ARCHIVE, *(table for module in discover().values() for table in module.tables if not module.opt_in)]
+
+
+def same(value: Any) -> Any:
+    """A value of the database or of a file, as both have it."""
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S.%f}"
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def test_as_the_views(config: Config, run_here: Callable[..., RunSummary]) -> None:
+    config = replace(config, public_value_jobs=3)
+    run_here(config)
+    tables = ReportTables(config.reports / UNTIL.isoformat(), TABLES, Threshold(3, 2))
+    hidden = 0
+    for table in TABLES:
+        # The text of JSON is another one in the database.
+        names = [column.name for column in table.columns if column.type is not Type.JSON]
+        rows = query(config.database, f"SELECT {', '.join(names)} FROM grt_public.{table.name}")
+        found = tables.rows(table.name, columns=names).rows()
+        assert sorted(found, key=repr) == sorted((tuple(map(same, row)) for row in like(rows, found)), key=repr)
+        (everything,) = query(config.database, f"SELECT count(*) FROM grt.{table.name}")[0]
+        assert found or table.name == "tool_change"
+        hidden += everything - len(found)
+    assert hidden > 1000
+
+
+def like(rows: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of the database, with integers where the other rows have some."""
+    whole = {at for row in found for at, value in enumerate(row) if isinstance(value, int)}
+    floats = {at for row in found for at, value in enumerate(row) if isinstance(value, float)}
+    assert not whole & floats
+    return rows
+
+
+def table(name: str, key: tuple[str, ...], visibility: Visibility, *rest: str, **shown: Shown) -> Table:
+    columns = (Column(each, Type.TEXT, each, shown=shown.get(each, Shown.AS_IT_IS)) for each in (*key, *rest))
+    return Table(name, "a table", key, tuple(columns), visibility=visibility)
+
+
+INSTANCE = table("instance", ("instance_id",), OF_PUBLIC_INSTANCES, "public", "owners", "secret")
+USAGE = table("usage", ("instance_id", "tool"), OF_PUBLIC_INSTANCES, "jobs")
+FRAMES = {
+    "instance": (
+        INSTANCE,
+        pl.LazyFrame({"instance_id": ["open", "closed", "odd"], "public": [True, False, None]}),
+    ),
+    "usage": (
+        USAGE,
+        pl.LazyFrame(
+            {
+                "instance_id": ["*", "*", "open", "closed", "closed"],
+                "tool": ["both", "theirs", "both", "both", "theirs"],
+                "jobs": [5, 9, 1, 4, 9],
+            }
+        ),
+    ),
+}
+COUNTS = pl.LazyFrame(
+    {
+        "tool": ["both", "few jobs", "few instances", "theirs"],
+        "jobs": [5, 4, 9, 9],
+        "instances": [2, 2, 1, 9],
+        "public_instances": [1, 1, 1, 0],
+    }
+)
+COUNTED = ("jobs", "instances", "public_instances")
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "shown"),
+    [
+        (USAGE, FRAMES["usage"][1], [("*", "both"), ("open", "both")]),
+        (table("open", ("instance_id", "tool"), ShownToAll()), FRAMES["usage"][1], None),
+        (Table("silent", "", USAGE.key, USAGE.columns), FRAMES["usage"][1], []),
+        # The one job of `both` in the public instance is no evidence: it would have to be more than one.
+        (
+            table("change", USAGE.key, OfPublicInstances(Evidence("usage", "other.jobs > 1"))),
+            FRAMES["usage"][1],
+            [("open", "both")],
+        ),
+        (table("tools", ("tool",), FromPublicInstances(Evidence("usage", "other.jobs > 0"))), COUNTS, [("both",)]),
+        (table("tools", ("tool",), FromPublicInstances(Evidence("none", "TRUE"))), COUNTS, []),
+        (
+            table("counted", ("tool",), CountedInstances(), *COUNTED),
+            COUNTS,
+            [("both",), ("few jobs",), ("few instances",)],
+        ),
+        (table("enough", ("tool",), CountedInstances(enough=True), *COUNTED), COUNTS, [("both",)]),
+    ],
+)
+def test_each_rule(asked: Table, rows: pl.LazyFrame, shown: list[tuple[str, ...]] | None) -> None:
+    found = visible(asked, rows, FRAMES, Threshold()).select(asked.key).collect().rows()
+    assert found == (rows.select(asked.key).collect().rows() if shown is None else shown)
+
+
+def test_columns_of_which_less_is_shown() -> None:
+    asked = table(
+        "instance",
+        ("instance_id",),
+        OF_PUBLIC_INSTANCES,
+        "owners",
+        "secret",
+        owners=Shown.WITHOUT_EMAILS,
+        secret=Shown.AS_NULL,
+    )
+    rows = pl.LazyFrame({"instance_id": ["open"], "owners": ['["a <a@b.org>"]'], "secret": ["secret"]})
+    assert visible(asked, rows, FRAMES, Threshold()).collect().row(0) == ("open", '["a <[redacted]>"]', None)
