@@ -22,7 +22,7 @@ _TYPES = {
 
 
 class ReportTables:
-    """The tables of a report set; one without a file has no rows. `private` shows all rows, not the public ones alone."""
+    """The tables of a report set; one without a file has no rows. `private` shows what is not public, too."""
 
     def __init__(self, folder: Path, tables: Iterable[Table], threshold: Threshold, *, private: bool = False) -> None:
         """Read nothing yet."""
