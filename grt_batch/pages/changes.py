@@ -33,11 +33,16 @@ Named = Callable[[str], Sequence[str | None]]
 
 
 def table(
-    caption: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], sort: tuple[int, bool] | None
+    caption: str,
+    columns: Sequence[tuple[str, str]],
+    rows: pl.DataFrame,
+    named: Callable[..., Sequence[Any]],
+    sort: tuple[int, bool] | None = None,
 ) -> Table:
-    """Return a table of a page, cut at MOST rows, and saying so."""
-    cut = f" (the first {MOST} of {len(rows)})" if len(rows) > MOST else ""
-    return {"caption": caption + cut, "columns": columns, "rows": rows[:MOST], "sort": sort}
+    """Return a table of a page, whose rows `named` makes of those of a frame. It is cut at MOST rows, and says so."""
+    cut = f" (the first {MOST} of {rows.height})" if rows.height > MOST else ""
+    shown = [named(*row) for row in rows.head(MOST).iter_rows()]
+    return {"caption": caption + cut, "columns": columns, "rows": shown, "sort": sort}
 
 
 def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
@@ -62,11 +67,14 @@ def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
             ("ratio", "ratio"),
             ("jobs now", "count"),
         ),
-        [
-            (instance(instance_id), tool(tool_id), _version(version), changed.replace(" ", " and "), *rest)
-            for instance_id, tool_id, version, changed, *rest in rows.iter_rows()
-        ],
-        None,
+        rows,
+        lambda instance_id, tool_id, version, changed, *rest: (
+            instance(instance_id),
+            tool(tool_id),
+            _version(version),
+            changed.replace(" ", " and "),
+            *rest,
+        ),
     )
 
 
@@ -77,11 +85,8 @@ def new_tools(tools: ToolPages, as_of: date, tool: Named) -> Table:
     return table(
         "Tools that ran for the first time in the last 30 days",
         (("tool", "tool"), ("first job", "day"), ("jobs", "count"), ("error rate", "share")),
-        [
-            (tool(tool_id), *rest)
-            for tool_id, *rest in rows.select(TOOL_ID, "first_job", "jobs", "error_rate").iter_rows()
-        ],
-        None,
+        rows.select(TOOL_ID, "first_job", "jobs", "error_rate"),
+        lambda tool_id, *rest: (tool(tool_id), *rest),
     )
 
 
@@ -93,8 +98,8 @@ def idle_tools(tools: ToolPages, as_of: date, tool: Named) -> Table:
     return table(
         "Tools that ran in the 30 days before, and not since",
         (("tool", "tool"), ("last job", "day"), ("jobs in all", "count")),
-        [(tool(tool_id), *rest) for tool_id, *rest in rows.select(TOOL_ID, "last_job", "jobs").iter_rows()],
-        None,
+        rows.select(TOOL_ID, "last_job", "jobs"),
+        lambda tool_id, *rest: (tool(tool_id), *rest),
     )
 
 
@@ -103,11 +108,12 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
     last = as_of.replace(day=1) - timedelta(1)
     months = [(last.replace(day=1) - timedelta(1)).isoformat()[:7], last.isoformat()[:7]]
     rows = tables.rows("instance_month", pl.col("month").is_in(months), columns=(INSTANCE, "month", "jobs", "error"))
-    by_month = {(instance_id, month): (jobs, error) for instance_id, month, jobs, error in rows.iter_rows()}
-    found = []
-    for instance_id in sorted({instance_id for instance_id, _ in by_month}):
-        before, now = (by_month.get((instance_id, month), (0, 0)) for month in months)
-        found.append((instance(instance_id), before[0], now[0], now[0] / before[0] if before[0] else None, now[1]))
+    of_month = [
+        rows.filter(pl.col("month") == month).select(INSTANCE, pl.col("jobs", "error").name.suffix(suffix))
+        for month, suffix in zip(months, ("_before", ""), strict=True)
+    ]
+    rows = of_month[0].join(of_month[1], on=INSTANCE, how="full", coalesce=True).fill_null(0).sort(INSTANCE)
+    ratio = pl.when(pl.col("jobs_before") > 0).then(pl.col("jobs") / pl.col("jobs_before")).alias("ratio")
     return table(
         f"Jobs by instance in {months[1]}, against {months[0]}",
         (
@@ -117,7 +123,8 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
             ("ratio", "ratio"),
             (f"failed in {months[1]}", "count"),
         ),
-        found,
+        rows.select(INSTANCE, "jobs_before", "jobs", ratio, "error"),
+        lambda instance_id, *rest: (instance(instance_id), *rest),
         (2, True),
     )
 
@@ -146,8 +153,8 @@ def failing_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
 
 def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named) -> Table:
     columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job")
-    rows = tables.rows("tool_usage", EVERY_VERSION, _RECENT, *where, columns=columns)
-    rows = rows.sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
+    rows = tables.rows("tool_usage", EVERY_VERSION, _RECENT, columns=(*columns, "likely_broken"))
+    rows = rows.filter(*where).select(columns).sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
     return table(
         caption,
         (
@@ -159,7 +166,8 @@ def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool:
             ("killed for memory", "count"),
             ("last job", "day"),
         ),
-        [(instance(instance_id), tool(tool_id), *rest) for instance_id, tool_id, *rest in rows.iter_rows()],
+        rows,
+        lambda instance_id, tool_id, *rest: (instance(instance_id), tool(tool_id), *rest),
         (2, True),
     )
 

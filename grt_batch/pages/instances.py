@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
+from grt_batch.modules.base import INSTANCE
 from grt_batch.pages.report_tables import ReportTables
 from grt_batch.pages.tools import ALL_TIME, EVERY_VERSION
 from grt_batch.schema.tool_ids import TOOL_ID
@@ -84,9 +84,9 @@ def instance_pages(tables: ReportTables, known: list[Instance], labels: dict[str
     users = _by_instance(tables.rows("instance_users", columns=(INSTANCE, *USERS)))
     usage = tables.rows(
         "tool_usage",
-        pl.col(INSTANCE) != ALL_INSTANCES,
         EVERY_VERSION,
         ALL_TIME,
+        of_all=False,
         columns=(INSTANCE, TOOL_ID, "jobs", "error_rate", "core_hours"),
     )
     usage = usage.sort(INSTANCE, "jobs", TOOL_ID, descending=(False, True, False))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
+from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
 from grt_batch.pages.visible import Threshold, visible
 from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.tables import Column, Table, Type
@@ -21,6 +22,10 @@ _TYPES = {
 }
 
 
+_PUBLIC = ("public",)
+"""The column of the table of instances that all visibility rests on."""
+
+
 class ReportTables:
     """The tables of a report set; one without a file has no rows. `private` shows what is not public, too."""
 
@@ -31,18 +36,25 @@ class ReportTables:
         self._threshold = threshold
         self._private = private
 
-    def rows(self, name: str, *where: pl.Expr, columns: Iterable[str]) -> pl.DataFrame:
-        """Return some columns of the rows that may be seen and for which each condition holds, in the order of the
-        table."""
+    def rows(self, name: str, *where: pl.Expr, columns: Iterable[str], of_all: bool | None = None) -> pl.DataFrame:
+        """Return some columns of the rows that may be seen and for which each condition holds: with `of_all` those of
+        all instances together, or, where that is false, no such rows.
+
+        The conditions are about columns of the key other than the instance, and hold for an evidence as well. So the
+        file is read once, and little of it is kept.
+        """
         table = self._tables[name]
-        rows = self._scan(table)
-        if not self._private:
-            rows = visible(table, rows, self._all(), self._threshold)
         wanted = list(columns)
-        rows = rows.filter(*where) if where else rows
+        seen = dict.fromkeys((*wanted, *table.key, *table.visibility.needs, *_PUBLIC))
+        scan = self._scan(table).select(column.name for column in table.columns if column.name in seen)
+        rows = scan.filter(*where).collect().lazy() if where else scan.collect().lazy()
+        if not self._private:
+            rows = visible(table, rows, self._all() | {name: (table, rows)}, self._threshold)
+        if of_all is not None:
+            rows = rows.filter((pl.col(INSTANCE) == ALL_INSTANCES) == of_all)
         return _unescaped(rows.select(wanted).collect(), table)
 
-    def _all(self) -> Mapping[str, tuple[Table, pl.LazyFrame]]:
+    def _all(self) -> dict[str, tuple[Table, pl.LazyFrame]]:
         return {name: (table, self._scan(table)) for name, table in self._tables.items()}
 
     def _scan(self, table: Table) -> pl.LazyFrame:

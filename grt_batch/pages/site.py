@@ -22,7 +22,7 @@ import orjson
 from grt_batch.core.config import Config
 from grt_batch.core.files import link_or_copy
 from grt_batch.pages import changes, tools
-from grt_batch.pages.instances import MONTHS, STATUS, USERS, instance_pages, instances, jobs_by_month
+from grt_batch.pages.instances import MONTHS, STATUS, USERS, Instance, instance_pages, instances, jobs_by_month
 from grt_batch.pages.report_tables import ReportTables
 from grt_batch.pages.visible import Threshold
 from grt_batch.schema.tables import Table
@@ -112,14 +112,15 @@ class Site:
                 for name in ("USAGE", "METRIC", "BIN", "INPUT", "VERSION", "MONTH", "PARAM")
             },
         }
-        _write_script(folder / "site.js", "GRT_SITE", known)
-        _write_script(folder / "tools.js", "GRT_TABLE", self._tool_table(None))
-        pages = {tool_id: {"label": self._labels[tool_id], **page} for tool_id, page in self._tools.pages.items()}
+        _write_script(folder / "site.js", "window.GRT_SITE", orjson.dumps(known))
+        _write_script(folder / "tools.js", "window.GRT_TABLE", orjson.dumps(self._tool_table(None)))
+        pages = {tool_id: _page(self._labels[tool_id], page) for tool_id, page in self._tools.pages.items()}
         _write_shards(folder / "tools", pages)
-        _write_shards(folder / "instances", instance_pages(self.tables, self._instances, self._labels))
+        of_instances = instance_pages(self.tables, self._instances, self._labels)
+        _write_shards(folder / "instances", {name: orjson.dumps(page) for name, page in of_instances.items()})
 
     @cached_property
-    def _instances(self) -> list[Any]:
+    def _instances(self) -> list[Instance]:
         return instances(self.tables)
 
     def _tool_table(self, most: int | None) -> changes.Table:
@@ -135,8 +136,12 @@ class Site:
         return tool_id, self._labels.get(tool_id, tool_id)
 
     def _instance(self, instance_id: str) -> tuple[str | None, str]:
-        labels = {each.instance_id: each.label for each in self._instances}
-        return (instance_id, labels[instance_id]) if instance_id in labels else (None, _ALL)
+        label = self._instance_labels.get(instance_id)
+        return (None, _ALL) if label is None else (instance_id, label)
+
+    @cached_property
+    def _instance_labels(self) -> dict[str, str]:
+        return {each.instance_id: each.label for each in self._instances}
 
     def _pages(self) -> Iterable[tuple[str, str]]:
         """Yield the name and the content of each page."""
@@ -250,19 +255,25 @@ def site(folder: Path, tables: Iterable[Table], as_of: date, config: Config) -> 
     return Site(ReportTables(folder, tables, threshold, private=config.html_private), as_of, config.html_private)
 
 
-def _write_shards(folder: Path, pages: Mapping[str, Any]) -> None:
+def _page(label: str, lists: Mapping[str, str]) -> bytes:
+    """Return what the page of a tool shows, as JSON."""
+    parts = [f'"label":{orjson.dumps(label).decode()}', *(f'"{name}":{text}' for name, text in lists.items())]
+    return f"{{{','.join(parts)}}}".encode()
+
+
+def _write_shards(folder: Path, pages: Mapping[str, bytes]) -> None:
     folder.mkdir()
-    shards: list[dict[str, Any]] = [{} for _ in range(SHARDS)]
+    shards: list[list[bytes]] = [[] for _ in range(SHARDS)]
     for key, page in pages.items():
-        shards[crc32(key.encode()) % SHARDS][key] = page
+        shards[crc32(key.encode()) % SHARDS].append(orjson.dumps(key) + b":" + page)
     for number, shard in enumerate(shards):
         name = f"{number:02x}"
-        _write_script(folder / f"{name}.js", f'(window.GRT_SHARDS ??= {{}})["{folder.name}/{name}"]', shard)
+        variable = f'(window.GRT_SHARDS ??= {{}})["{folder.name}/{name}"]'
+        _write_script(folder / f"{name}.js", variable, b"{" + b",".join(shard) + b"}")
 
 
-def _write_script(file: Path, name: str, value: Any) -> None:
-    name = name if name.startswith("(") else f"window.{name}"
-    file.write_bytes(name.encode() + b" = " + orjson.dumps(value) + b";\n")
+def _write_script(file: Path, variable: str, json: bytes) -> None:
+    file.write_bytes(variable.encode() + b" = " + json + b";\n")
 
 
 def _copy_plotly(folder: Path, before: Path | None) -> None:

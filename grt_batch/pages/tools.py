@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
+from grt_batch.pages.json_text import RAW, lists
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.schema.figures import significant
 from grt_batch.schema.records import ALL_VERSIONS
 from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, Tool, told_apart
+
+_OF_VERSIONS = {"runtime_seconds": "runtime", "memory_bytes": "memory"}
+"""The metrics that are shown of each version."""
 
 HISTOGRAMS = ("runtime_seconds", "memory_bytes", "cpu_seconds")
 
 PARAMS, VALUES, VALUE_CHARACTERS, MONTHS = 6, 5, 60, 36
 """How many parameters of a tool, and values of each, its page shows; how long a value; how many months."""
 
-_DIGITS = 4
-"""Charts and short tables need no more; the tables of the set have all digits."""
-
-_EXACT = 2**53
-"""Beyond this a double is whole by chance."""
-
-_OF_ALL = pl.col(INSTANCE) == ALL_INSTANCES
 EVERY_VERSION = pl.col(TOOL_VERSION) == ALL_VERSIONS
 ALL_TIME = pl.col("period") == "all"
 
@@ -53,31 +47,32 @@ VALUE = ("value", "jobs", "error")
 @dataclass(frozen=True)
 class ToolPages:
     """The tools in the order of their ids, `label` what a person reads of an id; and what the page of each shows, by
-    its id: lists of the columns that are named above."""
+    its id: lists of the columns that are named above, as JSON."""
 
     overview: pl.DataFrame
-    pages: dict[str, dict[str, Any]]
+    pages: dict[str, dict[str, str]]
 
 
 def tool_pages(tables: ReportTables) -> ToolPages:
     """Put together what the tables say of each tool over all instances."""
-    usage = tables.rows("tool_usage", _OF_ALL, columns=(TOOL_ID, TOOL_VERSION, "period", "likely_broken", *USAGE))
-    metrics = tables.rows("tool_metric", _OF_ALL, ALL_TIME, columns=(TOOL_ID, TOOL_VERSION, *METRIC))
+    usage = tables.rows("tool_usage", of_all=True, columns=(TOOL_ID, TOOL_VERSION, "period", "likely_broken", *USAGE))
+    wanted = EVERY_VERSION | pl.col("metric").is_in(_OF_VERSIONS)
+    metrics = tables.rows("tool_metric", ALL_TIME, wanted, of_all=True, columns=(TOOL_ID, TOOL_VERSION, *METRIC))
     ids = usage.filter(EVERY_VERSION, ALL_TIME)[TOOL_ID].to_list()
-    pages: dict[str, dict[str, Any]] = {tool_id: {} for tool_id in ids}
+    pages: dict[str, dict[str, str]] = {tool_id: {} for tool_id in ids}
     parts = {
         "usage": usage.filter(EVERY_VERSION).select(TOOL_ID, "period", *USAGE),
         "metrics": metrics.filter(EVERY_VERSION).select(TOOL_ID, *METRIC),
         "histograms": _histograms(tables),
-        "inputs": tables.rows("tool_input", _OF_ALL, EVERY_VERSION, columns=(TOOL_ID, *INPUT)),
+        "inputs": tables.rows("tool_input", EVERY_VERSION, of_all=True, columns=(TOOL_ID, *INPUT)),
         "versions": _versions(usage, metrics),
         "months": _months(tables),
         "params": _params(tables),
     }
     for name, rows in parts.items():
-        for tool_id, of_tool in _by_tool(rows):
+        for tool_id, text in lists(rows, (TOOL_ID,)).iter_rows():
             if tool_id in pages:
-                pages[tool_id][name] = of_tool
+                pages[tool_id][name] = text
     return ToolPages(_overview(usage, metrics), pages)
 
 
@@ -102,15 +97,15 @@ def _metric(metrics: pl.DataFrame, metric: str, key: Sequence[str], columns: dic
 
 
 def _histograms(tables: ReportTables) -> pl.DataFrame:
-    rows = tables.rows("tool_histogram", _OF_ALL, EVERY_VERSION, columns=(TOOL_ID, "metric", *BIN))
-    return rows.filter(pl.col("metric").is_in(HISTOGRAMS))
+    wanted = pl.col("metric").is_in(HISTOGRAMS)
+    return tables.rows("tool_histogram", EVERY_VERSION, wanted, of_all=True, columns=(TOOL_ID, "metric", *BIN))
 
 
 def _versions(usage: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
     """Return the versions of each tool, the most used first."""
     key = (TOOL_ID, TOOL_VERSION)
     rows = usage.filter(~EVERY_VERSION, ALL_TIME)
-    for metric, name in (("runtime_seconds", "runtime"), ("memory_bytes", "memory")):
+    for metric, name in _OF_VERSIONS.items():
         percentiles = {f"{name}_{column}": column for column in ("p50", "p95")}
         rows = rows.join(_metric(metrics, metric, key, percentiles), on=key, how="left")
     rows = rows.sort(pl.col("jobs"), pl.col(TOOL_ID), pl.col(TOOL_VERSION), descending=(True, False, False))
@@ -121,9 +116,10 @@ def _months(tables: ReportTables) -> pl.DataFrame:
     """Return the finished jobs of each tool by month: of the instances that are shown, as tool_day has no others."""
     finished = pl.col("state").is_in(("ok", "error"))
     rows = tables.rows("tool_day", pl.col("day").is_not_null(), finished, columns=(TOOL_ID, "day", "state", "jobs"))
-    rows = rows.group_by(TOOL_ID, pl.col("day").str.head(7).alias("month"), "state").agg(pl.col("jobs").sum())
-    in_state = (pl.col("jobs").filter(pl.col("state") == state).sum().alias(state) for state in ("ok", "error"))
-    rows = rows.group_by(_VERSIONLESS.alias(TOOL_ID), "month").agg(*in_state).sort(TOOL_ID, "month")
+    jobs = (pl.when(pl.col("state") == state).then("jobs").otherwise(0).alias(state) for state in ("ok", "error"))
+    rows = rows.select(TOOL_ID, pl.col("day").str.head(7).alias("month"), *jobs)
+    rows = rows.group_by(TOOL_ID, "month").agg(pl.col("ok", "error").sum())
+    rows = rows.group_by(_VERSIONLESS.alias(TOOL_ID), "month").agg(pl.col("ok", "error").sum()).sort(TOOL_ID, "month")
     return rows.group_by(TOOL_ID, maintain_order=True).tail(MONTHS).select(TOOL_ID, *MONTH)
 
 
@@ -141,29 +137,5 @@ def _params(tables: ReportTables) -> pl.DataFrame:
     long = pl.col("value").str.len_chars() > VALUE_CHARACTERS
     shortened = pl.concat_str(pl.col("value").str.head(VALUE_CHARACTERS), pl.lit("…"))
     values = values.with_columns(pl.when(long).then(shortened).otherwise("value").alias("value"))
-    lists = values.group_by(key, maintain_order=True).agg(pl.concat_list(*map(_text, VALUE)).alias("values"))
-    return rows.join(lists, on=key, how="left", maintain_order="left").select(TOOL_ID, *PARAM)
-
-
-def _text(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.String)
-
-
-def _by_tool(rows: pl.DataFrame) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """Yield the rows of each tool, without its id. Whole numbers have no point: that saves a tenth of the bytes."""
-    floats = [series.name for series in rows if series.dtype.is_float()]
-    rows = rows.with_columns(significant(rows[name], _DIGITS).alias(name) for name in floats)
-    columns = [
-        [whole(value) for value in series] if series.name in floats else series.to_list()
-        for series in rows
-        if series.name != TOOL_ID
-    ]
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for tool_id, *rest in zip(rows[TOOL_ID].to_list(), *columns, strict=True):
-        found.setdefault(tool_id, []).append(tuple(rest))
-    yield from found.items()
-
-
-def whole(value: float | None) -> float | None:
-    """Return a number that is whole as an integer."""
-    return int(value) if value is not None and value.is_integer() and abs(value) < _EXACT else value
+    rows = rows.join(lists(values.select(*key, *VALUE), key), on=key, how="left", maintain_order="left")
+    return rows.select(TOOL_ID, *PARAM[:-1], RAW)

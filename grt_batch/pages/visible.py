@@ -98,5 +98,5 @@ def _hidden(table: Table, schema: pl.Schema) -> list[pl.Expr]:
         if column.shown is Shown.AS_NULL
         else pl.col(column.name).str.replace_all(_EMAIL, "[redacted]")
         for column in table.columns
-        if column.shown is not Shown.AS_IT_IS
+        if column.shown is not Shown.AS_IT_IS and column.name in schema
     ]
