@@ -60,7 +60,10 @@ class Browser:
         """Open a page, and wait until its charts are drawn."""
         self.driver.get("about:blank")
         self.driver.get(f"file://{folder}/{page}")
-        self.wait("return document.readyState === 'complete' && !!document.querySelector('h1')")
+        self.wait(
+            "const entry = document.getElementById('entry');"
+            "return document.readyState === 'complete' && (!entry || entry.children.length > 0)"
+        )
         self.wait(
             "const plots = [...document.querySelectorAll('.plot')];"
             "return plots.every((plot) => plot.querySelector('.main-svg'))"

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from grt_batch.core.config import Config
-from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
+from grt_batch.modules.base import INSTANCE
 from grt_batch.pages.making import make_pages
 from grt_batch.pages.report_tables import ReportTables
 from grt_batch.sample import UNTIL
@@ -35,8 +35,8 @@ def of_all(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def most_used(shown: ReportTables) -> str:
-    where = (pl.col(INSTANCE) == ALL_INSTANCES, pl.col("tool_version") == "*", pl.col("period") == "all")
-    usage = shown.rows("tool_usage", *where, columns=(TOOL_ID, "jobs"))
+    where = (pl.col("tool_version") == "*", pl.col("period") == "all")
+    usage = shown.rows("tool_usage", *where, of_all=True, columns=(TOOL_ID, "jobs"))
     return str(usage.sort("jobs", TOOL_ID)[-1, TOOL_ID])
 
 
