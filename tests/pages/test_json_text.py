@@ -13,7 +13,7 @@ VALUES = st.tuples(
     st.sampled_from(["a", "b", ""]),
     st.text(st.characters(exclude_categories=["Cs"])) | st.none(),
     st.integers(-(2**63), 2**63 - 1) | st.none(),
-    st.floats() | st.none(),
+    st.floats(-1e300, 1e300) | st.sampled_from([float("nan"), float("inf")]) | st.none(),
     st.booleans() | st.none(),
 )
 SCHEMA = {"key": pl.String, "text": pl.String, "count": pl.Int64, "number": pl.Float64, "flag": pl.Boolean}

@@ -87,7 +87,7 @@ def test_no_page_complains_or_asks_the_network(html: Path, browser: Any, shown: 
             # Runtime, memory, CPU; two against the input; two by version; errors over time.
             drawn = browser.ask("return document.querySelectorAll('.plot .trace, .plot .bars').length")
             assert (charts["tool.html"], drawn >= 8) == (8, True)
-    assert browser.requests() <= {"file", "data", "about", "blob"}
+    assert browser.requests() <= {"file", "data", "about", "blob", "chrome"}
     assert (charts["index.html"], charts["instances.html"]) == (2, 1)
 
 
