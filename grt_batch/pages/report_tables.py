@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -49,11 +50,12 @@ class ReportTables:
         scan = self._scan(table).select(column.name for column in table.columns if column.name in seen)
         rows = scan.filter(*where).collect().lazy() if where else scan.collect().lazy()
         if not self._private:
-            rows = visible(table, rows, self._all() | {name: (table, rows)}, self._threshold)
+            rows = visible(table, rows, self._all | {name: (table, rows)}, self._threshold)
         if of_all is not None:
             rows = rows.filter((pl.col(INSTANCE) == ALL_INSTANCES) == of_all)
         return _unescaped(rows.select(wanted).collect(), table)
 
+    @cached_property
     def _all(self) -> dict[str, tuple[Table, pl.LazyFrame]]:
         return {name: (table, self._scan(table)) for name, table in self._tables.items()}
 
