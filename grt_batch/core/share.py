@@ -18,6 +18,7 @@ PATTERNS = (
     "config/schemas/*.json",
     "docs/*.md",
     "docs/modules/*.md",
+    "docs/pages/*.png",
 )
 
 
