@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
-from grt_batch.pages.visible import Threshold, visible
+from grt_batch.pages.visible import visible
 from grt_batch.schema.escapes import ESCAPES
 from grt_batch.schema.tables import Column, Table, Type
+from grt_batch.sinks.public_views import Threshold
 
 _TYPES = {
     Type.BIGINT: pl.Int64(),

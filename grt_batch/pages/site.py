@@ -24,9 +24,9 @@ from grt_batch.core.files import link_or_copy
 from grt_batch.pages import changes, tools
 from grt_batch.pages.instances import MONTHS, STATUS, USERS, Instance, instance_pages, instances, jobs_by_month
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.visible import Threshold
 from grt_batch.schema.tables import Table
 from grt_batch.schema.tool_ids import TOOL_ID
+from grt_batch.sinks.public_views import Threshold
 
 TITLE = "Galactic Radio Telescope"
 

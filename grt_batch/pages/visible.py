@@ -7,7 +7,6 @@ same rows. A table that does not say who may see it has no rows here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -21,23 +20,12 @@ from grt_batch.schema.visibility import (
     OfPublicInstances,
     ShownToAll,
 )
+from grt_batch.sinks.public_views import EMAIL, Threshold
 
 _INSTANCES = "instance"
 
 
-_EMAIL = r'[^\s"@\\<>()]+@[^\s"@\\<>()]+'
-"""As in the views."""
-
-
 _OTHER = "other."
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """How many jobs, of how many instances, a row needs for `CountedInstances(enough=True)`."""
-
-    jobs: int = 5
-    instances: int = 2
 
 
 Tables = Mapping[str, tuple[Table, pl.LazyFrame]]
@@ -96,7 +84,7 @@ def _hidden(table: Table, schema: pl.Schema) -> list[pl.Expr]:
     return [
         pl.lit(None, schema[column.name]).alias(column.name)
         if column.shown is Shown.AS_NULL
-        else pl.col(column.name).str.replace_all(_EMAIL, "[redacted]")
+        else pl.col(column.name).str.replace_all(EMAIL, "[redacted]")
         for column in table.columns
         if column.shown is not Shown.AS_IT_IS and column.name in schema
     ]

@@ -14,8 +14,8 @@ from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import ARCHIVE
 from grt_batch.modules.registry import discover
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.visible import Threshold
 from grt_batch.sample import UNTIL
+from grt_batch.sinks.public_views import Threshold
 
 TABLES = [ARCHIVE, *(table for module in discover().values() for table in module.tables)]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.visible import Threshold
 from grt_batch.schema.tables import Column, Table, Type, as_report, render
 from grt_batch.schema.visibility import ShownToAll
+from grt_batch.sinks.public_views import Threshold
 
 TEXTS = Table(
     "texts",

@@ -14,7 +14,7 @@ from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import ARCHIVE
 from grt_batch.modules.registry import discover
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.visible import Threshold, visible
+from grt_batch.pages.visible import visible
 from grt_batch.schema.tables import Column, Shown, Table, Type
 from grt_batch.schema.visibility import (
     OF_PUBLIC_INSTANCES,
@@ -25,6 +25,7 @@ from grt_batch.schema.visibility import (
     ShownToAll,
     Visibility,
 )
+from grt_batch.sinks.public_views import Threshold
 
 TABLES = [ARCHIVE, *(table for module in discover().values() for table in module.tables if not module.opt_in)]
 
