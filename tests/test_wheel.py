@@ -17,6 +17,9 @@ from grt_batch.core.share import shared_files
 from grt_batch.kernels.cache import places
 from grt_batch.sample import UNTIL
 
+PAGES = ROOT / "grt_batch" / "pages"
+
+
 PARTS = ("grt_batch", "config", "docs", "cron.sh", "manager.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -68,7 +71,8 @@ def test_it_has_the_files_beside_the_code_and_nothing_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {str(file.relative_to(ROOT)) for file in (ROOT / "grt_batch").rglob("*.py")}
-    assert names == code | {f"grt_batch/share/{file}" for file in shared_files()}
+    pages = {str(file.relative_to(ROOT)) for name in ("static", "templates") for file in (PAGES / name).iterdir()}
+    assert names == code | pages | {f"grt_batch/share/{file}" for file in shared_files()}
 
 
 def test_an_installation_does_without_the_source_tree(installed: Path, database: str, tmp_path: Path) -> None:

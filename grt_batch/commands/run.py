@@ -55,6 +55,11 @@ _FIRST_YEAR = 1970
     show_default=True,
     help="Form of the log lines.",
 )
+@click.option(
+    "--html/--no-html",
+    default=None,
+    help="Make the report pages.  [default: where their packages are installed]",
+)
 @options("debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")
 @click.pass_context
@@ -77,12 +82,13 @@ def run(
     config_file: Path | None,
     progress: bool | None,
     log_format: str,
+    html: bool | None,
     debug: bool,
     modules: tuple[str, ...],
 ) -> int:
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
-    config = load(config_file, {**places, "hosts": hosts})
+    config = load(config_file, {**places, "hosts": hosts, "html": html})
     if as_of is not None and as_of.year < _FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
@@ -95,13 +101,15 @@ def run(
     if ranks is not None and coordinator is None:
         # The ranks do not see the terminal.
         return launch_ranks(context, config, ranks, retries, {"progress": shown})
+    from grt_batch.pages.making import without_pages
     from grt_batch.pipeline.request import RunRequest, new_run_id
+    from grt_batch.sinks.report_set import PAGES
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
         config=config,
         as_of=as_of.date() if as_of else started.date(),
-        modules=modules,
+        modules=without_pages(modules),
         instances=instances,
         recalculate=recalculate,
         forget=forget,
@@ -109,7 +117,10 @@ def run(
         run_id=new_run_id(started),
         started=started,
     )
-    return publish_run(request, coordinator, shown=shown, log_format=log_format, profile=profile, debug=debug)
+    asked_for = html or (html is None and PAGES in modules)
+    return publish_run(
+        request, coordinator, with_pages=asked_for, shown=shown, log_format=log_format, profile=profile, debug=debug
+    )
 
 
 def publish_run(
@@ -117,17 +128,20 @@ def publish_run(
     coordinator: Coordinator | None,
     gate: Gate | None = None,
     *,
+    with_pages: bool = False,
     shown: bool = False,
     log_format: str = "text",
     profile: bool = False,
     debug: bool = False,
 ) -> int:
-    """Carry out a run, say what was published, and return its exit code. `shown` is whether there is a progress bar."""
+    """Carry out a run, say what was published, and return its exit code. `shown` is whether there is a progress bar.
+    `with_pages` asks for report pages; without it they are made where they can be."""
     from socket import gethostname
 
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.trace import trace_folder, write
     from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
+    from grt_batch.pages.making import pages_of
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.run import execute
     from grt_batch.ranks.messages import RunSettings
@@ -137,14 +151,22 @@ def publish_run(
     set_umask(config)
     keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
+    pages = pages_of(config, request.as_of, asked_for=with_pages)
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:
         coordinator.settings = RunSettings(request.run_id, log_format, debug, profiles)
     executor: Executor = coordinator or SerialExecutor()
     executor.clock.recording = profile
     with lock(config.work):
-        bar = _bar if shown else _no_bar
-        summary = execute(request, executor, lambda: database_of(config), bar, gate=gate, committed=note_committed)
+        summary = execute(
+            request,
+            executor,
+            lambda: database_of(config),
+            _bar if shown else _no_bar,
+            gate=gate,
+            pages=pages,
+            committed=note_committed,
+        )
     if profiles:
         write(profiles, 0, gethostname(), executor.clock)
         click.echo(f"profile: {profiles}/rank-*.json, for https://ui.perfetto.dev or chrome://tracing")

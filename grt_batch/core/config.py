@@ -161,6 +161,12 @@ class Config:
     public_value_instances: Positive = _key(
         2, "privacy", "instances", "grt_public shows a parameter's value used by jobs of at least this many instances"
     )
+    html_private: bool = _key(
+        False,
+        "privacy",
+        "true or false",
+        "the report pages show all instances and values, not only what grt_public shows",
+    )
     folder_mode: Mode = _key(
         "0750", "privacy", "octal text", "rights of the folders that a run makes; existing ones keep theirs"
     )
@@ -283,6 +289,7 @@ class Config:
         "true or false",
         "put ' before texts of the TSV reports that a spreadsheet would read as a formula",
     )
+    html: bool = _key(True, "reports", "true or false", "make the report pages, where their packages are installed")
     splitter_copy_to: str = _key(
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )

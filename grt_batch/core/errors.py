@@ -160,6 +160,15 @@ class NoEncoder(GrtError):
     remedy = "Run: pip install 'grt-batch[records]'."
 
 
+class NoPagePackage(GrtError):
+    """The report pages were asked for, and need optional packages, which are not installed."""
+
+    package: str
+
+    message = "The report pages need the package {package}, which is not installed."
+    remedy = "Run: pip install 'grt-batch[html]'; or run with --no-html."
+
+
 class NoFilesystem(GrtError):
     """The URL in splitter_copy_to is malformed, or the package for its protocol is not installed."""
 

@@ -20,6 +20,7 @@ PATTERNS = (
     "config/systemd/*",
     "docs/*.md",
     "docs/modules/*.md",
+    "docs/pages/*.png",
 )
 
 

@@ -25,7 +25,7 @@ from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
-from grt_batch.sinks.report_set import ReportSet
+from grt_batch.sinks.report_set import MakePages, ReportSet
 from grt_batch.sinks.sink import Sink, TableText
 
 
@@ -36,9 +36,10 @@ def publish(
     gate: Gate,
     committed: Callable[[], None] = lambda: None,
     instead_of_database: Sink | None = None,
+    pages: MakePages | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set, if the `gate` does not hold it back; call `committed` once the
-    database shows it."""
+    """Publish a run to the database and as a report set, with `pages` if there are any, and if the `gate` does not hold
+    it back; call `committed` once the database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
@@ -49,8 +50,10 @@ def publish(
             _write_tables(sinks, context, reduced)
             _write_exports(database, context, reduced)
             # The reports first: meanwhile the database goes on.
-            for sink in reversed(sinks):
-                sink.wait()
+            reports.wait()
+            if pages is not None:
+                reports.write_pages(pages)
+            database.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
             # Before the readers of the database are locked out.
             gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))

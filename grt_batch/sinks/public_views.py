@@ -38,7 +38,8 @@ _INSTANCES = "instance"
 """The table that says which instances are public."""
 
 
-_EMAIL = r'[^\s"@\\<>()]+@[^\s"@\\<>()]+'
+EMAIL = r'[^\s"@\\<>()]+@[^\s"@\\<>()]+'
+"""Matches an address; the pages hide what the views hide."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _column(column: Column) -> sql.Composed:
             return sql.SQL("NULL::{} AS {}").format(sql.SQL(column.type.value), name)
         case Shown.WITHOUT_EMAILS:
             cleaned = sql.SQL("regexp_replace(t.{0}::text, {1}, '[redacted]', 'g')::jsonb AS {0}")
-            return cleaned.format(name, sql.Literal(_EMAIL))
+            return cleaned.format(name, sql.Literal(EMAIL))
 
 
 def _name(table: str) -> sql.Identifier:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -43,6 +43,15 @@ REJECTS = "rejects"
 HELD = "held"
 
 
+PAGES = "html"
+"""The folder of report pages. They are made of the other files of their set: no set takes over those of another."""
+
+
+MakePages = Callable[[Path, Path, Path | None], None]
+"""Fills an empty folder with pages, from the folder of a set; the third folder has those of an earlier set, which may
+be linked."""
+
+
 _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
 """Matches before the text of a rejected line, its fifth column, where that text begins like a formula."""
 
@@ -73,7 +82,7 @@ class ReportSet(Sink):
         """`exports` names the folders that the run writes; other folders of the same date are carried over. With
         `defuse` formulas in reject files are defused, as `defused` does it in tables."""
         self.reports = reports
-        self._exports = frozenset(exports)
+        self._exports = frozenset((*exports, PAGES))
         self._defuse = defuse
         self._clock = clock or Clock()
         self.name = as_of.isoformat()
@@ -131,6 +140,16 @@ class ReportSet(Sink):
                 export.write(target, archives, ledger, next((folder for folder in earlier if folder.is_dir()), None))
             except OSError as error:
                 raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
+
+    def write_pages(self, make: MakePages) -> None:
+        """Write the pages, once the tables are finished: see `wait`."""
+        target = self.folder / PAGES
+        earlier = (self.reports / name / PAGES for name in (self.name, LATEST))
+        with self._clock.stage(Stage.EXPORT, of=PAGES), self._blamed():
+            target.mkdir()
+            make(self.folder, target, next((folder for folder in earlier if folder.is_dir()), None))
+            if not any(target.iterdir()):
+                target.rmdir()
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write run.json."""

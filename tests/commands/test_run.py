@@ -112,3 +112,18 @@ def test_a_folder_that_cannot_be_read_ends_with_1_and_is_named(
     places = ["--uploads", site.config.uploads, "--work", site.config.work]
     assert f"b: {reason}\n" in call("plan", *places).out
     assert json.loads(call("plan", *places, "--print", "json").out)["unreadable"] == {"b": reason}
+
+
+def test_report_pages_are_made_unless_they_are_not_wanted(call: Call, options: list[object], tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    pages = tmp_path / "reports" / "latest" / "html" / "index.html"
+    for words, there in (
+        ((), True),
+        (("--no-html",), False),
+        (("tools", "html"), True),
+        (("--no-html", "tools", "html"), False),
+    ):
+        answer = call("run", *options, *words)
+        assert (answer.code, answer.err, pages.is_file()) == (0, "", there)
+    assert call("plan", *options[:6], "html").code == 0
+    assert "html: What do the tables say" in call("modules").out

@@ -206,3 +206,37 @@ def test_a_held_set_is_kept_aside_with_its_rejects(tmp_path: Path) -> None:
     assert shown(tmp_path)["one.tsv"] == "key\nafter c\n"
     assert not (tmp_path / NEXT.isoformat()).exists()
     assert not [name for name in sets(tmp_path) if name.endswith((".b", ".c"))]
+
+
+def write_with_pages(reports: Path, run: str, made: list[Path | None]) -> None:
+    def make(tables: Path, folder: Path, before: Path | None) -> None:
+        made.append(before)
+        (folder / "index.html").write_bytes((tables / "one.tsv").read_bytes())
+
+    with ReportSet(reports, DAY, run) as sink:
+        sink.write_table(ONE, text_of(ONE, run), "")
+        sink.wait()
+        sink.write_pages(make)
+        sink.prepare({})
+        sink.publish()
+
+
+def test_pages_are_made_of_the_tables_beside_them(tmp_path: Path) -> None:
+    made: list[Path | None] = []
+    for run in "ab":
+        write_with_pages(tmp_path, run, made)
+        assert (tmp_path / "latest" / "html" / "index.html").read_text() == f"key\n{run}\n"
+    assert made == [None, tmp_path / DAY.isoformat() / "html"]
+    # Those of other tables would say what is no longer so.
+    write(tmp_path, DAY, "c", ONE)
+    assert not (tmp_path / "latest" / "html").exists()
+
+
+def test_pages_that_cannot_be_written_publish_nothing(tmp_path: Path) -> None:
+    def make(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    write(tmp_path, DAY, "a", ONE)
+    with pytest.raises(CannotWrite, match="No space left"), ReportSet(tmp_path, DAY, "b") as sink:
+        sink.write_pages(make)
+    assert shown(tmp_path)["one.tsv"] == "key\na\n"
