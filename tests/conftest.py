@@ -138,9 +138,11 @@ def _published(
 
 
 @pytest.fixture(scope="session")
-def published_sample(_published: Config) -> Config:
-    """The configuration of the one run over the sample that is made for all tests; nothing may be changed in it."""
-    return _published
+def published_sample(server: str, _published: Config) -> Iterator[Config]:
+    """The configuration of the one run over the sample that is made for all tests; nothing may be changed in it. Its
+    database is a copy, since none can be made of one that a service is connected to."""
+    with _database(server, str(psycopg2.extensions.parse_dsn(_published.database)["dbname"])) as url:
+        yield replace(_published, database=url)
 
 
 @pytest.fixture

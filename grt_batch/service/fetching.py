@@ -144,7 +144,8 @@ class _NoRedirect(HTTPRedirectHandler):
 
 def _get(url: str, key: str | None) -> closing[Any]:
     request = Request(url, headers={"Authorization": key} if key else {})
-    return closing(build_opener(_NoRedirect).open(request, timeout=_PATIENCE))
+    opener = build_opener(_NoRedirect)
+    return closing(opener.open(request, timeout=_PATIENCE))
 
 
 @contextmanager

@@ -122,7 +122,7 @@ class KeyStore:
     def _changing(self) -> Iterator[dict[str, list[Key]]]:
         """Read the keys, and write them when the block ends without an error; one process at a time."""
         try:
-            with self.file.with_name(f".{self.file.name}.lock").open("w") as lock:
+            with self.file.with_name(f".{self.file.name}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 keys = _read(self.file)
                 yield keys

@@ -75,7 +75,7 @@ def test_status_and_check_tell_of_it(config: Config, call: Call, tmp_path: Path)
     assert f"a/2: good: 3 jobs; {what}\n" in call("check", config.uploads).out
     assert "a/1: good: 3 jobs\n" in call("check", config.uploads).out
     assert call("status", *places).out.partition("miscounted:")[2].splitlines()[2].split() == ["a", "2", *what.split()]
-    assert call("status", *places).out.partition("implausible:")[2].split() == ["none"]
+    assert call("status", *places).out.partition("implausible:")[2].split()[0] == "none"
     write_archive(config.uploads / "a", "1", {Kind.JOBS: JOBS[0]}, jobs={"ok": 1}, generated=5_000_000_000)
     assert call("run", *options).code == 0
     said = "an impossible date in N.json"
