@@ -58,7 +58,7 @@ class Ours:
         command = (
             sys.executable, "-m", "grt_batch.cli", "run", "--uploads", str(uploads), "--reports", str(reports),
             "--work", str(home / "work"), "--database", make_dsn(setting.url, dbname=_DATABASE),
-            "--as-of", setting.as_of.isoformat(), "--no-progress",
+            "--as-of", setting.as_of.isoformat(), "--no-progress", "--no-html",
             *(("--ranks", str(setting.ranks)) if setting.ranks > 1 else ()),
         )  # fmt: skip
         return Contender(
