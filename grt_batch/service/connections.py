@@ -18,7 +18,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import GrtError
 from grt_batch.core.logs import logger
 from grt_batch.service.replies import Refused
-from grt_batch.sinks.connection import one_line
+from grt_batch.sinks.connection import ENCODING, MEANING, one_line, set_locally
 
 WAIT_SECONDS = 5.0
 """How long a request waits for its turn, and for the database to take up a connection."""
@@ -109,7 +109,7 @@ class Connections:
             psycopg2.extensions.make_dsn(
                 _url(self._config),
                 application_name="grt_batch serve",
-                client_encoding="UTF8",
+                client_encoding=ENCODING,
                 connect_timeout=str(int(WAIT_SECONDS)),
             )
         )
@@ -125,13 +125,12 @@ class Connections:
             sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds),
             # A page is read to its end: the plan with the fastest first row is not wanted.
             sql.SQL("SET LOCAL cursor_tuple_fraction = 1"),
-            sql.SQL("SET LOCAL DateStyle = 'ISO, YMD'"),
-            sql.SQL("SET LOCAL TimeZone = 'UTC'"),
         ]
         if not admin:
             settings.append(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)))
         with link.cursor() as cursor:
             try:
+                set_locally(cursor, MEANING)
                 cursor.execute(sql.SQL("; ").join(settings))
             except errors.InvalidParameterValue:
                 link.close()

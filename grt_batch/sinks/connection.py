@@ -51,7 +51,7 @@ SERVER_PATIENCE = {
 ENCODING = "UTF8"
 
 
-_MEANING = {
+MEANING = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
@@ -65,7 +65,7 @@ _MEANING = {
 
 
 _OF_A_RUN = {
-    **_MEANING,
+    **MEANING,
     **SERVER_PATIENCE,
     # A table of another schema, or of rows that a policy hides, must not be taken for one of this program.
     "search_path": "pg_catalog",
@@ -117,7 +117,7 @@ def reading(url: str) -> Iterator[Any]:
     Raises DatabaseUnreadable, also for any error of psycopg2 in the block.
     """
     session = {"isolation_level": "REPEATABLE READ", "readonly": True}
-    with _connected(url, DatabaseUnreadable, _MEANING, **session) as link:
+    with _connected(url, DatabaseUnreadable, MEANING, **session) as link:
         yield link
 
 
@@ -153,11 +153,16 @@ def _begin(link: Any, settings: Mapping[str, str]) -> None:
     """Begin a transaction with these settings."""
     try:
         with link.cursor() as cursor:
-            cursor.execute(_SET, (list(settings), list(settings.values())))
+            set_locally(cursor, settings)
     except psycopg2.Error as error:
         if not link.closed:
             raise
         raise psycopg2.OperationalError(f"{one_line(error)}, at once; a pooler needs {_POOL_MODES}") from None
+
+
+def set_locally(cursor: Any, settings: Mapping[str, str]) -> None:
+    """Set what the server knows of these settings, for this transaction."""
+    cursor.execute(_SET, (list(settings), list(settings.values())))
 
 
 def lock_database(cursor: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psycopg2
 import pytest
 from answering import refusal, served
 from calling import NOWHERE, query
@@ -25,6 +26,7 @@ SQL = {
     "write": "CREATE TABLE grt.own (x integer)",
     "none": "SELECT * FROM grt.nothing",
     "who": "SELECT current_user::text, current_setting('search_path')",
+    "written": r"SELECT '\xff'::bytea::text AS bytes, (interval '1 day')::text AS span, 0.1::real::text AS real",
     "escape": "SELECT set_config('role', 'none', true), (SELECT count(*) FROM grt.tool_day)",
 }
 QUERIES = {name: Query(name, "?", (), sql, Path("own.sql")) for name, sql in SQL.items()}
@@ -68,6 +70,13 @@ def test_everybody_reads_as_the_reader_and_an_administrator_as_the_service(
         for headers in ({}, {"Authorization": f"{ADMIN}:{key}"}, {})
     ]
     assert users == ["grt_reader", "grt", "grt_reader"]
+
+
+def test_answers_are_written_alike_whatever_the_defaults_of_the_session_are(config: Config) -> None:
+    defaults = "-c bytea_output=escape -c IntervalStyle=iso_8601 -c extra_float_digits=-5"
+    hostile = replace(config, database=psycopg2.extensions.make_dsn(config.database, options=defaults))
+    with served(hostile, QUERIES) as client:
+        assert client.get("/api/queries/written").json() == [{"bytes": r"\xff", "span": "1 day", "real": "0.1"}]
 
 
 def test_a_question_cannot_leave_its_schema(client: httpx.Client, config: Config) -> None:
