@@ -13,7 +13,7 @@ import click
 
 from grt_batch import __version__
 from grt_batch.core.config import Config
-from grt_batch.core.errors import printable
+from grt_batch.core.errors import BadArguments, printable
 
 if TYPE_CHECKING:
     from grt_batch.commands.ending import Ending
@@ -140,6 +140,18 @@ def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManag
     from grt_batch.embedded_postgres.server import serve
 
     return serve(config.work, borrow=borrow)
+
+
+def named_values(command: str, words: Sequence[str], option: str = "") -> dict[str, str]:
+    """Return the values in words like NAME=VALUE, which follow an `option`, by name. Raises BadArguments."""
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name in given:
+            what = f"{name} is given twice" if equals else f"{word!r} is not NAME=VALUE"
+            raise BadArguments(command=command, what=f"{option}{what}")
+        given[name] = value
+    return given
 
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from grt_batch.commands import FOLDER, cli, options
+from grt_batch.commands import FOLDER, cli, named_values, options
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments, NothingToRead
 from grt_batch.core.wording import counted
@@ -41,7 +41,7 @@ def fetch(
     from grt_batch.service.filter import Filter
     from grt_batch.service.selection import Selection
 
-    given = _given(words)
+    given = named_values("fetch", words)
     wanted = Filter.parse(given)
     config = load(config_file, {"uploads": uploads, "work": work})
     if url is not None:
@@ -55,14 +55,3 @@ def fetch(
         raise NothingToRead(folder=Path(url) if url else config.uploads, what="no archive passes the filter")
     before = f"; {counted(done.before, 'archive')} had been there" if done.before else ""
     click.echo(f"fetched {counted(done.archives, 'archive')} ({done.bytes} bytes) into {target}{before}")
-
-
-def _given(words: tuple[str, ...]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name in given:
-            what = f"{name} is given twice" if equals else f"{word!r} is not NAME=VALUE"
-            raise BadArguments(command="fetch", what=what)
-        given[name] = value
-    return given

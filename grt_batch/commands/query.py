@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import FOLDER, cli, database_of, options, text_table
+from grt_batch.commands import FOLDER, cli, database_of, named_values, options, text_table
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
@@ -62,7 +62,7 @@ def query(
     asked = find_query(queries, name)
     if full_ids and short:
         raise BadArguments(command="query", what="--full-ids and --short exclude each other")
-    values = asked.values(_given((*params, "version=*") if no_version else params))
+    values = asked.values(named_values("query", (*params, "version=*") if no_version else params, "--param "))
     from grt_batch.queries import results as answers
     from grt_batch.queries.influx import as_influx
     from grt_batch.schema.tool_ids import told_apart, without_shed
@@ -83,18 +83,6 @@ def query(
     else:
         forms = {"tsv": answers.as_tsv, "csv": answers.as_csv, "json": answers.as_json}
         click.echo(forms[form](answer), nl=False)
-
-
-def _given(params: tuple[str, ...]) -> dict[str, str]:
-    """Return the parameters by name. A repeated one, or one without =, is an error."""
-    given: dict[str, str] = {}
-    for param in params:
-        name, equals, value = param.partition("=")
-        if not equals or name in given:
-            what = f"--param {name} is given twice" if equals else f"--param {param!r} is not NAME=VALUE"
-            raise BadArguments(command="query", what=what)
-        given[name] = value
-    return given
 
 
 def _described(query: Query) -> str:
