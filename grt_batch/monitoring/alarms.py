@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from grt_batch.core.config import Alarmed, Config
-from grt_batch.core.errors import printable
+from grt_batch.core.errors import Held, printable
 from grt_batch.core.wording import counted
-from grt_batch.monitoring.outcome import HELD, Outcome
+from grt_batch.monitoring.outcome import Outcome
 from grt_batch.monitoring.published import Published, held
 
 OF_OWNERS: tuple[Alarmed, ...] = ("quarantine", "late", "warning", "tool")
@@ -83,7 +83,7 @@ def _held(config: Config, ending: Outcome | None) -> Iterator[Alarm]:
     if summary is None:
         return
     reasons = _reasons(summary.get("held_for"))
-    told = "; ".join(what for _, what in reasons) or (ending.said if ending and ending.code == HELD else "")
+    told = "; ".join(what for _, what in reasons) or (ending.said if ending and ending.code == Held.exit_code else "")
     as_of = printable(str(summary.get("as_of", "")))
     subject = orjson.dumps(sorted(rule for rule, _ in reasons) or [as_of]).decode()
     what = f"The gate holds back the report set of {as_of}: {told or 'its run.json says why'}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from grt_batch.core.errors import Held
 from grt_batch.core.files import rewrite
 
 NOTE = "last_run.json"
@@ -13,10 +14,6 @@ NOTE = "last_run.json"
 
 PUBLISHED = (0, 1)
 """The exit codes of runs that published."""
-
-
-HELD = 7
-"""The exit code of a run that the gate held back."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -34,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def failed(self) -> bool:
         """Return whether nothing was published, and not because of the gate."""
-        return self.code not in (*PUBLISHED, HELD)
+        return self.code not in (*PUBLISHED, Held.exit_code)
 
 
 def outcome(work: Path, started: float, ended: float, code: int, said: str = "") -> Outcome:

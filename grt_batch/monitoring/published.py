@@ -57,10 +57,10 @@ def moment(text: str) -> float | None:
 
 def held(reports: Path) -> dict[str, Any] | None:
     """Return run.json of the last set that the gate holds back and no later run has settled, None if there is none."""
-    from grt_batch.sinks.report_set import SUMMARY
+    from grt_batch.sinks.report_set import HELD, SUMMARY
 
     published = str(Published(reports).summary.get("started", ""))
-    found = [_object(file) for file in (reports / "held").glob(f"*/{SUMMARY}")]
+    found = [_object(file) for file in (reports / HELD).glob(f"*/{SUMMARY}")]
     waiting = [summary for summary in found if str(summary.get("started", "")) > published]
     return max(waiting, key=lambda summary: str(summary["started"]), default=None)
 
