@@ -14,7 +14,7 @@ from grt_batch.monitoring.metrics import Family, Labels, of_instances, of_run, p
 from grt_batch.monitoring.outcome import last
 from grt_batch.monitoring.published import Published
 from grt_batch.service.on_upload import Ended
-from grt_batch.uploads.scan import archive_at, glance
+from grt_batch.uploads.scan import ARCHIVES, archive_at, glance
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -67,7 +67,7 @@ class Newest:
         return {instance_id: self._made(uploads / instance_id, *found[1:]) for instance_id, found in newest.items()}
 
     def _made(self, folder: Path, name: str, stamp: object) -> float:
-        place = folder / "archives" / f"{name}.json"
+        place = folder / ARCHIVES / f"{name}.json"
         place = place if place.exists() else folder / place.name
         if self._known.get(place, (None, 0.0))[0] != stamp:
             try:
