@@ -67,12 +67,10 @@ def make_pages(reports: Path, folder: Path, before: Path | None, config: Config,
     if before is not None and _read(before / KEY) == key:
         shutil.copytree(before, folder, dirs_exist_ok=True, copy_function=_linked)
         return
-    from grt_batch.ledger.ledger import ARCHIVE
-    from grt_batch.modules.registry import discover
     from grt_batch.pages.site import site
+    from grt_batch.pipeline.gate import known_tables
 
-    tables = [ARCHIVE, *(table for module in discover(config.modules_dir).values() for table in module.tables)]
-    site(reports, tables, as_of, config).write(folder, before)
+    site(reports, known_tables(config), as_of, config).write(folder, before)
     (folder / KEY).write_text(key, encoding="utf-8")
 
 

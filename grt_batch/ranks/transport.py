@@ -347,11 +347,6 @@ def _is_first_here() -> bool:
     return next((os.environ[rank] for rank in _LOCAL_RANKS if rank in os.environ), "0") == "0"
 
 
-def is_first() -> bool:
-    """Return whether this process is the first rank; true for a process that was started by itself."""
-    return _launched_as() == 0
-
-
 def _launched_as() -> int:
     """Return the rank that the launcher gave to this process; 0 for a process that was started by itself."""
     _, rank = _launcher()
