@@ -51,6 +51,8 @@ _TOOL = f"^(?:{SHED_ID.strip('^$')}|.*)$"
 
 _SCALE = 10.0**Job.runtime.scale
 
+_PEAKS = pl.List(pl.List(pl.Int64))
+
 
 def jobs_of(uploads: Path) -> pl.DataFrame:
     """Return all jobs below a folder, each as the newest archive has it."""
@@ -123,7 +125,7 @@ def evidence_of(jobs: pl.DataFrame) -> list[Evidence]:
     return gathered(
         {
             "tool_memory": together["tool_memory"]
-            .select("tool_id", "low", "memory_low", "memory_high", "jobs", "killed", pl.col("runtime_seconds") / _SCALE)
+            .select("tool_id", "low", pl.col("runtime_seconds") / _SCALE, pl.col("peaks").str.json_decode(_PEAKS))
             .rows(),
             "tool_metric": together["tool_metric"].filter(whole).select("tool_id", "metric", "n", "p50", "p90").rows(),
             "tool_usage": together["tool_usage"].filter(whole).select("tool_id", days).rows(),

@@ -9,8 +9,10 @@ from typing import Any
 
 from psycopg2 import sql
 
+from grt_batch.aggregate.sketch import coarse_end
 from grt_batch.core.errors import NoTable
 from grt_batch.modules.base import ALL_INSTANCES
+from grt_batch.modules.reports.inputs import MEMORY_STEP_BITS
 from grt_batch.sinks.connection import reading
 from grt_batch.sinks.schema import SCHEMA
 
@@ -23,7 +25,8 @@ class Needed:
     """Jobs of about the same input and memory.
 
     `size` is the least size of their input, 0 where it is unknown: TPV takes a job without inputs for one of size 0.
-    `jobs` in state ok came to memory from `low` to `high`, in `hours` together; `killed` more were killed there.
+    `jobs` in state ok came to memory from `low` to `high`; `killed` more were killed there. `hours` are their part of
+    the runtime of all jobs in state ok of this size.
     """
 
     size: float
@@ -65,8 +68,7 @@ class Evidence:
 
 _READ = {
     "tool_memory": (
-        "SELECT tool_id, low, memory_low, memory_high, jobs, killed, runtime_seconds FROM {} WHERE instance_id = %(id)s"
-        " ORDER BY 1, 2 NULLS FIRST, 3"
+        "SELECT tool_id, low, runtime_seconds, peaks FROM {} WHERE instance_id = %(id)s ORDER BY 1, 2 NULLS FIRST"
     ),
     "tool_metric": (
         "SELECT tool_id, metric, n, p50, p90 FROM {} WHERE instance_id = %(id)s AND period = 'all'"
@@ -101,9 +103,12 @@ def read(url: str, instance: str | None, tools: re.Pattern[str]) -> list[Evidenc
 def gathered(rows: Rows, servers: Mapping[str, int], alone: bool = False) -> list[Evidence]:
     """Return the evidence of each tool in the rows of _READ; `alone` are those of a single server."""
     needed: dict[str, list[Needed]] = {}
-    for tool_id, low, memory_low, memory_high, jobs, killed, seconds in rows["tool_memory"]:
-        one = Needed(_gib(low or 0), _gib(memory_low), _gib(memory_high), jobs, killed, float(seconds or 0) / 3600)
-        needed.setdefault(tool_id, []).append(one)
+    for tool_id, size, seconds, peaks in rows["tool_memory"]:
+        hours = float(seconds or 0) / 3600 / max(sum(jobs for _, jobs, _ in peaks), 1)
+        needed.setdefault(tool_id, []).extend(
+            Needed(_gib(size or 0), _gib(low), _gib(coarse_end(low, MEMORY_STEP_BITS)), jobs, killed, hours * jobs)
+            for low, jobs, killed in peaks
+        )
     metrics = {(tool_id, metric): values for tool_id, metric, *values in rows["tool_metric"]}
     days: dict[str, bool | None] = dict(rows["tool_usage"])
     return [

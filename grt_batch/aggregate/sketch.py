@@ -95,6 +95,11 @@ def coarse_bins(step_bits: int) -> list[int]:
     return [place - place % width for place, width in enumerate(widths)]
 
 
+def coarse_end(low: int, step_bits: int) -> int:
+    """Return the integer after the greatest one of the coarse bin that begins with `low`."""
+    return low + (1 << max(0, low.bit_length() - 1 - step_bits))
+
+
 def _looked_up(bins: pl.Expr, table: Sequence[int]) -> pl.Expr:
     """Look up the value of each bin in a table."""
     kind = pl.Int64() if table[-1] < 1 << 63 else pl.UInt64()

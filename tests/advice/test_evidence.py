@@ -19,10 +19,10 @@ ALL = re.compile("")
 def test_rows_become_evidence() -> None:
     rows = {
         "tool_memory": [
-            ("", 0, 0, GIB, 1, 0, None),
-            ("cut", None, Decimal(GIB), Decimal(2 * GIB), 3, 0, Decimal("7200")),
-            ("cut", 4 * GIB, Decimal(2 * GIB), Decimal(4 * GIB), 1, 2, None),
-            ("sort", 0, 0, GIB, 1, 0, 3600),
+            ("", 0, None, [[0, 1, 0]]),
+            ("cut", None, Decimal("7200"), [[GIB, 3, 0], [2 * GIB, 1, 2]]),
+            ("cut", 4 * GIB, None, [[3 * GIB, 0, 1]]),
+            ("sort", 0, 3600, [[GIB, 1, 0]]),
         ],
         "tool_metric": [
             ("cut", "allocated_memory_bytes", 4, 8.0 * GIB, 9.0 * GIB),
@@ -31,11 +31,11 @@ def test_rows_become_evidence() -> None:
         ],
         "tool_usage": [("cut", True), ("sort", None)],
     }
-    needed = Needed(0, 1, 2, 3, 0, 2.0), Needed(4, 2, 4, 1, 2, 0)
+    needed = Needed(0, 1, 1.125, 3, 0, 1.5), Needed(0, 2, 2.25, 1, 2, 0.5), Needed(4, 3, 3.25, 0, 1, 0)
     cut, sort = gathered(rows, {"cut": 2})
     assert cut == Evidence("cut", 2, True, needed, given=8, cores=2, efficiency=0.75, used=3)
-    assert sort == Evidence("sort", 0, False, (Needed(0, 0, 1, 1, 0, 1.0),))
-    assert (cut.jobs, cut.killed) == (4, 2)
+    assert sort == Evidence("sort", 0, False, (Needed(0, 1, 1.125, 1, 0, 1.0),))
+    assert (cut.jobs, cut.killed) == (4, 3)
     assert gathered(rows, {}, alone=True)[0].servers == 1
 
 

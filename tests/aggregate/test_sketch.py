@@ -16,6 +16,7 @@ from grt_batch.aggregate.sketch import (
     BIN,
     bin_of,
     coarse_bins,
+    coarse_end,
     coarse_last,
     end,
     high,
@@ -115,6 +116,7 @@ def test_coarse_bins_are_whole_bins_that_touch(step_bits: int) -> None:
     # Every power of two with so many values is cut into so many bins of one size.
     lows = every_bin()["low"].gather(coarser["first"]).to_list()
     sizes = dict(zip(lows, coarser["size"], strict=True))
+    assert [coarse_end(begin, step_bits) for begin in lows] == [begin + sizes[begin] for begin in lows]
     for power in POWERS[step_bits:]:
         inside = [size for begin, size in sizes.items() if power <= begin < 2 * power]
         assert inside == [power >> step_bits] * (1 << step_bits)

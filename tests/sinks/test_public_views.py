@@ -102,7 +102,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.add("open", "lonely", 9, memory=1_000_000)
     for name in CLOSED:
         made.add(name, "closed value", 5)
-        made.add(name, "common", 5, tool="closed tool")
+        made.add(name, "common", 5, tool="closed tool", memory=2_000_000)
         made.add(name, "common", 5, name="closed parameter")
         made.add(name, "common", extension="closed extension")
         made.add(name, "common", seconds=4000, memory=5_000_000)

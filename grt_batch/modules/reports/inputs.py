@@ -19,7 +19,7 @@ import polars as pl
 
 from grt_batch.aggregate.binned import Binned
 from grt_batch.aggregate.measures import Count, Cube, Extent, Sum, known_sum
-from grt_batch.aggregate.sketch import BIN, bin_field, coarse_bins, coarse_last, end, low
+from grt_batch.aggregate.sketch import BIN, bin_field, coarse_bins, low
 from grt_batch.columns.columns import Columns
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, INSTANCE_KEY, Module, Partial
@@ -146,24 +146,27 @@ TOOL_EXTENSION = Table(
 )
 
 
-_MEMORY_STEP_BITS = 3
+MEMORY_STEP_BITS = 3
 
 
 TOOL_MEMORY = Table(
     "tool_memory",
     "How much memory the jobs of a tool needed, over all its versions, by the bytes of their input: what advice is made"
-    f" of. Each power of two of B is cut into {1 << _MEMORY_STEP_BITS} bins. Bins without jobs have no row.",
-    (INSTANCE, Job.tool_id.name, "low", "memory_low"),
+    f" of. Each power of two of memory is cut into {1 << MEMORY_STEP_BITS} bins.",
+    (INSTANCE, Job.tool_id.name, "low"),
     (
         _TOOL[0],
         Column("tool_id", Type.TEXT, "id of the tool, without the version where it has one; empty where none"),
         Column("low", Type.BIGINT, "least input_bytes, as in tool_input; null where these are not known", "B"),
         Column("high", Type.BIGINT, "input_bytes are less than this; null where these are not known", "B"),
-        Column("memory_low", Type.BIGINT, "memory is this at least", "B"),
-        Column("memory_high", Type.BIGINT, "memory is less than this", "B"),
-        Column("jobs", Type.BIGINT, "jobs in state ok that came to such memory"),
-        Column("killed", Type.BIGINT, "jobs in state error that were killed for memory when they came to such memory"),
+        Column("jobs", Type.BIGINT, "jobs in state ok whose memory was measured"),
+        Column("killed", Type.BIGINT, "jobs in state error that were killed for memory, and whose memory was measured"),
         Column.sum_of(Job.runtime, "runtime_seconds", "runtime of those in state ok; null where no job has it"),
+        Column(
+            "peaks",
+            Type.JSON,
+            "[least bytes of memory, jobs, killed] of each bin that jobs came to, in the order of memory",
+        ),
     ),
     nullable=("low",),
     visibility=OF_PUBLIC_INSTANCES,
@@ -227,25 +230,20 @@ def _bounds() -> tuple[pl.Expr, pl.Expr]:
 
 def _memory(partial: Partial) -> pl.DataFrame:
     """Return the rows of TOOL_MEMORY."""
-    key = tuple(name for name in (*_BINS, BIN.name) if name != Job.tool_version.name)
+    row = tuple(name for name in _BINS if name != Job.tool_version.name)
     sums = pl.col("jobs", "killed").sum(), known_sum(pl.col("runtime"))
     killed = partial[KILLED.name].filter(pl.col("killed") > 0)
     rows = pl.concat([partial[MEMORIES.name], killed], how="diagonal")
     tools = of_all_versions(Columns.of(rows.select(TOOL_KEY))).frame({Job.tool_id.name: Job.tool_id.type})
-    coarse = pl.lit(pl.Series(coarse_bins(_MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
+    coarse = pl.lit(pl.Series(coarse_bins(MEMORY_STEP_BITS), dtype=pl.Int16)).gather(pl.col(BIN.name).cast(pl.UInt32))
     # First the bins of each instance: few rows are left to be added up over instances.
-    of_each = rows.with_columns(tools.to_series(), coarse.alias(BIN.name)).group_by(key).agg(*sums)
+    of_each = rows.with_columns(tools.to_series(), coarse.alias(BIN.name)).group_by(*row, BIN.name).agg(*sums)
+    of_bins = with_all_instances(of_each).group_by(*row, BIN.name).agg(*sums).sort(BIN.name)
+    peak = pl.format("[{},{},{}]", low(pl.col(BIN.name)), "jobs", "killed")
+    peaks = pl.format("[{}]", pl.col("peak").str.join(",")).alias("peaks")
     return (
-        with_all_instances(of_each)
-        .group_by(key)
-        .agg(*sums)
-        .with_columns(
-            *_bounds(),
-            low(pl.col(BIN.name)).alias("memory_low"),
-            end(coarse_last(pl.col(BIN.name), _MEMORY_STEP_BITS))
-            .clip(0, 2**63 - 1)
-            .cast(pl.Int64)
-            .alias("memory_high"),
-            pl.col("runtime").alias("runtime_seconds"),
-        )
+        of_bins.with_columns(peak.alias("peak"))
+        .group_by(row)
+        .agg(*sums, peaks)
+        .with_columns(*_bounds(), pl.col("runtime").alias("runtime_seconds"))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +16,20 @@ from by_hand import counted_of, records, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.aggregate.sketch import BIN
+from grt_batch.aggregate.sketch import BIN, coarse_end
 from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import INSTANCE, Counted, concat_instances
-from grt_batch.modules.reports.inputs import EXTENSIONS, RUNTIMES, TOOL_EXTENSION, TOOL_INPUT, TOOL_MEMORY, Inputs
+from grt_batch.modules.reports.inputs import (
+    EXTENSIONS,
+    MEMORY_STEP_BITS,
+    RUNTIMES,
+    TOOL_EXTENSION,
+    TOOL_INPUT,
+    TOOL_MEMORY,
+    Inputs,
+)
 from grt_batch.schema.records import Dataset
 from grt_batch.schema.tables import render
 
@@ -190,20 +199,23 @@ def test_every_job_that_needed_memory_is_in_its_bins(a: list[Row], b: list[Row])
             killed = row["state"] == "error" and row["oom"]
             if row["memory"] is not None and (row["state"] == "ok" or killed):
                 wanted += [(name, row["tool_id"] or "", killed, row) for name in (instance_id, "*")]
-    before: Row = {}
     for row in tables({"a": partial_of(a), "b": partial_of(b)})[TOOL_MEMORY.name]:
-        same_jobs = all(before.get(name) == row[name] for name in TOOL_MEMORY.key[:-1])
-        assert not (before and same_jobs) or before["memory_high"] <= row["memory_low"]
-        before, found = row, []
+        found = []
         for job in wanted:
             size = job[-1]["input_bytes"]
             sized = row["low"] is None if size is None else row["low"] is not None and row["low"] <= size < row["high"]
-            if job[:2] == (row[INSTANCE], row["tool_id"]) and sized:
-                found += [job] if row["memory_low"] <= job[-1]["memory"] < row["memory_high"] else []
+            found += [job] if job[:2] == (row[INSTANCE], row["tool_id"]) and sized else []
         wanted = [job for job in wanted if not any(job is one for one in found)]
         assert row["killed"] == sum(bool(job[2]) for job in found)
         assert row["jobs"] == sum(not job[2] for job in found)
         assert row["runtime_seconds"] == known_sum(job[-1]["runtime"] for job in found if not job[2])
+        peaks = json.loads(row["peaks"])
+        ends = [coarse_end(low, MEMORY_STEP_BITS) for low, _, _ in peaks]
+        assert all(end <= low for end, (low, _, _) in zip(ends[:-1], peaks[1:], strict=True))
+        for (low, jobs, oom), end in zip(peaks, ends, strict=True):
+            here = [bool(job[2]) for job in found if low <= job[-1]["memory"] < end]
+            assert (jobs, oom) == (here.count(False), here.count(True)) != (0, 0)
+        assert (row["jobs"], row["killed"]) == (sum(peak[1] for peak in peaks), sum(peak[2] for peak in peaks))
     assert not wanted
 
 

@@ -1,21 +1,18 @@
--- The bins of memory are the program's own, as in tool_histogram; those of sizes are computed as in tool_input.
-WITH bins AS (
-    SELECT instance_id, coalesce(tool_id, '') AS tool_id, coalesce(low, '') AS size, CAST(memory_low AS HUGEINT) AS from_,
-           CAST(memory_high AS HUGEINT) AS below
-    FROM published('tool_memory')
-), needed AS (
-    SELECT instance_id, tool_id, memory_bytes, state, runtime,
+-- Sizes as in tool_input. Each power of two of memory is cut into eight, as far as integers go.
+WITH needed AS (
+    SELECT instance_id, tool_id, state, runtime, memory_bytes,
            CASE WHEN input_bytes = 0 THEN 0 ELSE 1::HUGEINT << (length(bin(input_bytes)) - 1) END AS low,
-           1::HUGEINT << length(ltrim(bin(input_bytes), '0')) AS high
+           1::HUGEINT << length(ltrim(bin(input_bytes), '0')) AS high,
+           CASE WHEN memory_bytes < 16 THEN 1 ELSE 1::HUGEINT << (length(bin(memory_bytes)) - 4) END AS width
     FROM everywhere
     WHERE tool_version = '*' AND memory_bytes IS NOT NULL AND (state = 'ok' OR state = 'error' AND oom)
+), peaks AS (
+    SELECT instance_id, tool_id, low, high, memory_bytes - memory_bytes % width AS begin_,
+           count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'error') AS oom,
+           sum(runtime) FILTER (WHERE state = 'ok') AS seconds
+    FROM needed GROUP BY ALL
 )
-SELECT needed.instance_id, needed.tool_id, low, high,
-       CASE WHEN memory_bytes < below THEN from_ END AS memory_low,
-       CASE WHEN memory_bytes < below THEN below END AS memory_high,
-       count(*) FILTER (WHERE state = 'ok') AS jobs, count(*) FILTER (WHERE state = 'error') AS killed,
-       in_seconds(sum(runtime) FILTER (WHERE state = 'ok')) AS runtime_seconds
-FROM needed ASOF LEFT JOIN bins
-    ON needed.instance_id = bins.instance_id AND escaped(needed.tool_id) = bins.tool_id
-        AND coalesce(CAST(needed.low AS TEXT), '') = bins.size AND needed.memory_bytes >= bins.from_
-GROUP BY ALL
+SELECT instance_id, tool_id, low, high, CAST(sum(ok) AS BIGINT) AS jobs, CAST(sum(oom) AS BIGINT) AS killed,
+       in_seconds(sum(seconds)) AS runtime_seconds,
+       to_json(list([CAST(begin_ AS BIGINT), ok, oom] ORDER BY begin_)) AS peaks
+FROM peaks GROUP BY instance_id, tool_id, low, high
