@@ -71,15 +71,21 @@ def held_sets(reports: Path) -> list[HeldSet]:
     return found
 
 
+def waiting(reports: Path) -> HeldSet | None:
+    """Return the last set that is held and not settled, None if there is none."""
+    return next((held for held in reversed(held_sets(reports)) if not held.settled), None)
+
+
 def held_set(reports: Path, as_of: date | None = None) -> HeldSet:
     """Return the set that is held for a date, or the last one that is not settled: it would bring back old numbers.
 
     Raises NothingHeld.
     """
-    found = [held for held in held_sets(reports) if (held.as_of == as_of if as_of else not held.settled)]
-    if not found:
+    of_date = (held for held in held_sets(reports) if held.as_of == as_of)
+    found = next(of_date, None) if as_of else waiting(reports)
+    if found is None:
         raise NothingHeld(folder=reports / HELD)
-    return found[-1]
+    return found
 
 
 def discard(held: HeldSet) -> None:
