@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import Session, cli, database_of, options, text_table
+from grt_batch.commands import Session, cli, database_of, options, or_what_is_held, text_table
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.core.config import Config, load
 
@@ -92,7 +92,8 @@ def _of_sets(config: Config, a: str, b: str | None, ratio: float) -> Differences
     from grt_batch.pipeline.gate import known_tables
     from grt_batch.sinks.report_set import LATEST
 
-    before, after = find_set(config.reports, a), find_set(config.reports, b or LATEST)
+    with or_what_is_held(config):
+        before, after = find_set(config.reports, a), find_set(config.reports, b or LATEST)
     tables = known_tables(config)
     unknown = unknown_tables((before, after), tables)
     if unknown:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from grt_batch.core.errors import CannotWrite, NothingHeld
-from grt_batch.differences.findings import Finding
+from grt_batch.core.errors import CannotWrite, NothingHeld, OnlyHeld
+from grt_batch.differences.findings import Finding, told
 from grt_batch.sinks.report_set import HELD, LATEST, SUMMARY
 
 STATE = "held"
@@ -86,6 +86,12 @@ def held_set(reports: Path, as_of: date | None = None) -> HeldSet:
     if found is None:
         raise NothingHeld(folder=reports / HELD)
     return found
+
+
+def only_held(reports: Path) -> OnlyHeld | None:
+    """Return the error that a set is held and none is published; None where that is not so."""
+    held = waiting(reports)
+    return OnlyHeld(folder=held.folder, what=told(held.findings)) if held and not (reports / LATEST).exists() else None
 
 
 def discard(held: HeldSet) -> None:
