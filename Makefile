@@ -58,9 +58,9 @@ fuzz: env-dev ## look for inputs that break the decoder or the readers of docume
 		$(BIN)/python tests/fuzz/fuzz.py $$target $(SECONDS) && $(BIN)/python tests/fuzz/fuzz.py $$target again || exit 1; \
 	done
 
-tpv: env-dev ## check advice with the commands of the real Total Perspective Vortex (900 MB, minutes)
+tpv: env-dev ## check advice with the commands of the real Total Perspective Vortex (1.6 GB, minutes)
 	@test -x $(TPV)/bin/tpv || $(PYTHON) -m venv $(TPV)
-	$(TPV)/bin/pip install --quiet --disable-pip-version-check '.[tpv]'
+	$(TPV)/bin/pip install --quiet --disable-pip-version-check --editable '.[tpv]'
 	GRT_BATCH_TEST_TPV=$(abspath $(TPV))/bin/tpv $(BIN)/python -m pytest tests/advice/test_with_tpv.py
 
 lint: env-dev ## run ruff and mypy, and shellcheck where it is installed
