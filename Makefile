@@ -7,7 +7,7 @@ MPICH := $(VENV)/mpich
 
 TPV := $(VENV)/tpv
 
-.PHONY: help env env-dev spark demo quick test chaos cluster fuzz tpv lint format docs gold bench instructions calibrate clean
+.PHONY: help env env-dev spark demo quick test chaos cluster fuzz tpv lint format docs gold bench backtest instructions calibrate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -84,6 +84,9 @@ bench: JOBS ?= 50000
 bench: REPEATS ?= 3
 bench: env-dev ## compare this program with DuckDB, polars and plain gunzip; SET=main JOBS=50000 REPEATS=3
 	$(BIN)/python -m bench --set $(SET) --jobs $(JOBS) --repeats $(REPEATS)
+
+backtest: env-dev ## hold the advice for memory against jobs that it has not seen, for docs/advice.md; UPLOADS=DIR: of real archives, too
+	$(BIN)/python -m bench.advice --docs $(if $(UPLOADS),--uploads $(UPLOADS))
 
 instructions: env-dev ## count the instructions of each stage under valgrind, for docs/performance.md
 	$(BIN)/python -m bench.instructions --docs
