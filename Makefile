@@ -7,7 +7,7 @@ MPICH := $(VENV)/mpich
 
 TPV := $(VENV)/tpv
 
-.PHONY: help env env-dev spark demo quick test chaos cluster fuzz tpv lint format docs gold bench instructions calibrate clean
+.PHONY: help env env-dev spark demo quick test chaos cluster fuzz tpv lint format docs gold bench backtest instructions calibrate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -58,9 +58,9 @@ fuzz: env-dev ## look for inputs that break the decoder or the readers of docume
 		$(BIN)/python tests/fuzz/fuzz.py $$target $(SECONDS) && $(BIN)/python tests/fuzz/fuzz.py $$target again || exit 1; \
 	done
 
-tpv: env-dev ## check advice with the commands of the real Total Perspective Vortex (900 MB, minutes)
+tpv: env-dev ## check advice with the commands of the real Total Perspective Vortex (1.6 GB, minutes)
 	@test -x $(TPV)/bin/tpv || $(PYTHON) -m venv $(TPV)
-	$(TPV)/bin/pip install --quiet --disable-pip-version-check '.[tpv]'
+	$(TPV)/bin/pip install --quiet --disable-pip-version-check --editable '.[tpv]'
 	GRT_BATCH_TEST_TPV=$(abspath $(TPV))/bin/tpv $(BIN)/python -m pytest tests/advice/test_with_tpv.py
 
 lint: env-dev ## run ruff and mypy, and shellcheck where it is installed
@@ -84,6 +84,9 @@ bench: JOBS ?= 50000
 bench: REPEATS ?= 3
 bench: env-dev ## compare this program with DuckDB, polars and plain gunzip; SET=main JOBS=50000 REPEATS=3
 	$(BIN)/python -m bench --set $(SET) --jobs $(JOBS) --repeats $(REPEATS)
+
+backtest: env-dev ## hold the advice for memory against jobs that it has not seen, for docs/advice.md; UPLOADS=DIR: of real archives, too
+	$(BIN)/python -m bench.advice --docs $(if $(UPLOADS),--uploads $(UPLOADS))
 
 instructions: env-dev ## count the instructions of each stage under valgrind, for docs/performance.md
 	$(BIN)/python -m bench.instructions --docs

@@ -1,4 +1,4 @@
-"""Holds the advice for memory against jobs that it has not seen: `python -m bench.advice`.
+"""Holds the advice for memory against jobs that it has not seen: `make backtest`, or `python -m bench.advice`.
 
 The jobs are put in the order of their creation. The tables, and the advice, are made of the first half; the second half
 says how many jobs would have fitted, and how much memory they would have been given for how long. Beside it: what the
@@ -24,6 +24,7 @@ from bench.__main__ import DATA
 from grt_batch.advice.evidence import GIB, Evidence, gathered
 from grt_batch.advice.rule import Memory, Rule
 from grt_batch.advice.sizes import advised
+from grt_batch.advice.versions import with_versions
 from grt_batch.columns.columns import Columns
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Clock
@@ -129,9 +130,24 @@ def evidence_of(jobs: pl.DataFrame) -> list[Evidence]:
             .rows(),
             "tool_metric": together["tool_metric"].filter(whole).select("tool_id", "metric", "n", "p50", "p90").rows(),
             "tool_usage": together["tool_usage"].filter(whole).select("tool_id", days).rows(),
+            "versions": _of_versions(together, days),
         },
         dict(servers.rows()),
     )
+
+
+_OF_VERSIONS = ("tool_metric", "tool_usage")
+
+
+def _of_versions(tables: Mapping[str, pl.DataFrame], days: pl.Expr) -> list[tuple[Any, ...]]:
+    """Return what is read of single versions: see `evidence`."""
+    tool, peaks = ["tool_id", "tool_version"], ["p25", "p50", "p75", "p90", "p95", "p99", "maximum"]
+    single = (pl.col("period").cast(pl.String) == "all") & ~pl.col("tool_version").cast(pl.String).is_in(["*", ""])
+    metrics, usage = (tables[name].filter(single).with_columns(pl.col(tool).cast(pl.String)) for name in _OF_VERSIONS)
+    runtime = metrics.filter(metric="runtime_seconds").select(*tool, runtime="total")
+    used = usage.filter(days).select(*tool, "oom")
+    memory = metrics.filter(metric="memory_bytes").join(runtime, on=tool).join(used, on=tool)
+    return memory.select(*tool, "n", "oom", "runtime", *peaks).rows()
 
 
 def held_against(jobs: pl.DataFrame) -> tuple[int, int, list[tuple[str, float, float, float]]]:
@@ -156,7 +172,12 @@ def held_against(jobs: pl.DataFrame) -> tuple[int, int, list[tuple[str, float, f
         "advice, one value for a tool": _by_size(found, Rule(max_steps=1)),
         "advice, --any-fall": _by_size(found, Rule(most_fall=math.inf)),
     }
-    rows, lines = asked.select("tool", "state", "memory", "runtime", "allocated_memory", "input_bytes").to_dicts(), []
+    rows, lines = (
+        asked.select(
+            "tool", "tool_version", "state", "memory", "runtime", "allocated_memory", "input_bytes"
+        ).to_dicts(),
+        [],
+    )
     for name, given in rules.items():
         fits, hours, needed = 0, 0.0, 0.0
         for job in rows:
@@ -178,8 +199,17 @@ def _constant(values: Mapping[str, float]) -> Given:
 
 def _by_size(found: Mapping[str, Evidence], rule: Rule) -> Given:
     """Return the advice, where nothing is known of before but what jobs were given."""
-    memory = {name: advised(one, rule, Memory(one.given) if one.given else None) for name, one in found.items()}
-    return lambda job: memory[job["tool"]].at((job["input_bytes"] or 0) / GIB)
+    memory = {}
+    for name, one in found.items():
+        before = Memory(one.given) if one.given else None
+        memory[name] = with_versions(advised(one, rule, before), one, rule, before)
+
+    def given(job: Mapping[str, Any]) -> float:
+        mine = memory[job["tool"]]
+        by_version = dict(mine.versions).get(job["tool_version"])
+        return mine.at((job["input_bytes"] or 0) / GIB) if by_version is None else by_version
+
+    return given
 
 
 def _no_datasets() -> Columns:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from grt_batch.advice.evidence import Evidence
 from grt_batch.advice.rule import Memory, Rule, cores_of, percentile, samples
 from grt_batch.advice.sizes import advised
+from grt_batch.advice.versions import with_versions
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Advice:
 
     `old` is what the tool gets so far: by its entry, else by what its jobs were given. `peak` is the percentile of the
     memory that jobs needed. `killed_before` and `killed_now` are shares of the jobs in state ok that the old and the
-    new memory would have killed; the hours are the memory-hours that these jobs would have been given.
+    new memory would have killed; the hours are the memory-hours that these jobs would have been given. Memory that
+    single versions have of their own is not in these numbers.
     """
 
     evidence: Evidence
@@ -52,7 +54,7 @@ def _advice(evidence: Evidence, rule: Rule, entry: Settled | None) -> Advice:
     why = rule.enough(evidence)
     if why:
         return Advice(evidence, old, why=why)
-    now, needed = advised(evidence, rule, before), evidence.needed
+    now, needed = with_versions(advised(evidence, rule, before), evidence, rule, before), evidence.needed
     return Advice(
         evidence,
         old,
@@ -68,9 +70,13 @@ def _advice(evidence: Evidence, rule: Rule, entry: Settled | None) -> Advice:
 
 
 def _worth(evidence: Evidence, rule: Rule, before: Memory, now: Memory) -> bool:
-    """Return whether the old memory is too little for the percentile, and the new one does better; or whether the new
-    one saves enough."""
+    """Return whether the old memory is too little for the percentile, and the new one does better; whether the new one
+    saves enough; or whether a version gets clearly more or less."""
     short = before.unfit(evidence.needed, rule)
     if short > 1 - rule.percentile / 100 and now.unfit(evidence.needed, rule) < short:
+        return True
+    step = 1 + rule.least_step
+    changes = (mem / before.of_version(version) for version, mem in now.versions)
+    if any(change >= step or change <= 1 / step for change in changes):
         return True
     return now.hours(evidence.needed) <= (1 - rule.least_saving) * before.hours(evidence.needed)

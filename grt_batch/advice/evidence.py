@@ -13,6 +13,7 @@ from grt_batch.aggregate.sketch import coarse_end
 from grt_batch.core.errors import NoTable
 from grt_batch.modules.base import ALL_INSTANCES
 from grt_batch.modules.reports.inputs import MEMORY_STEP_BITS
+from grt_batch.schema.tool_ids import without_version
 from grt_batch.sinks.connection import reading
 from grt_batch.sinks.schema import SCHEMA
 
@@ -38,12 +39,27 @@ class Needed:
 
 
 @dataclass(frozen=True)
+class Version:
+    """Jobs of one version of a tool, on more than one day.
+
+    Of the `jobs` in state ok, `peaks` are the memory at some percentiles, as pairs (percent, memory) of which the last
+    is the maximum; `killed` more were killed for memory. Jobs in state ok took `hours`.
+    """
+
+    name: str
+    jobs: int
+    killed: int
+    hours: float
+    peaks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known of a tool, over all its versions.
 
     `servers` measured the memory of its jobs; they ran on `several_days`, or on one. `given` memory and `cores` are the
     medians of what jobs were given, `efficiency` the 90th percentile of the share of their cores that they used; None
-    where nobody measured it. `used` are the jobs behind that share.
+    where nobody measured it. `used` are the jobs behind that share. Of single `versions` less is known.
     """
 
     tool_id: str
@@ -54,6 +70,7 @@ class Evidence:
     cores: float | None = None
     efficiency: float | None = None
     used: int = 0
+    versions: tuple[Version, ...] = ()
 
     @property
     def jobs(self) -> int:
@@ -82,6 +99,21 @@ _READ = {
 """What is read of each table."""
 
 
+_PERCENTS = (25, 50, 75, 90, 95, 99, 100)
+
+
+_VERSIONS = """
+    SELECT memory.tool_id, memory.tool_version, memory.n, used.oom, runtime.total,
+        memory.p25, memory.p50, memory.p75, memory.p90, memory.p95, memory.p99, memory.maximum
+    FROM {tool_metric} AS memory
+        JOIN {tool_metric} AS runtime USING (instance_id, period, tool_id, tool_version)
+        JOIN {tool_usage} AS used USING (instance_id, period, tool_id, tool_version)
+    WHERE instance_id = %(id)s AND period = 'all' AND tool_version NOT IN ('*', '')
+        AND memory.metric = 'memory_bytes' AND runtime.metric = 'runtime_seconds'
+        AND used.first_job::date < used.last_job::date
+    ORDER BY 1, 2"""
+
+
 _SERVERS = "SELECT tool_id, count(DISTINCT instance_id) FROM {} WHERE jobs > 0 AND instance_id <> %(all)s GROUP BY 1"
 
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]
@@ -97,11 +129,14 @@ def read(url: str, instance: str | None, tools: re.Pattern[str]) -> list[Evidenc
         values = {"id": instance or ALL_INSTANCES, "all": ALL_INSTANCES}
         rows = {name: _ask(cursor, statement, name, values) for name, statement in _READ.items()}
         servers = dict(_ask(cursor, _SERVERS, "tool_memory", values))
+        tables = {name: sql.Identifier(SCHEMA, name) for name in _READ}
+        cursor.execute(sql.SQL(_VERSIONS).format(**tables), values)
+        rows["versions"] = cursor.fetchall()
     return [one for one in gathered(rows, servers, bool(instance)) if tools.search(one.tool_id)]
 
 
 def gathered(rows: Rows, servers: Mapping[str, int], alone: bool = False) -> list[Evidence]:
-    """Return the evidence of each tool in the rows of _READ; `alone` are those of a single server."""
+    """Return the evidence of each tool in the rows of _READ and of "versions"; `alone` are those of a single server."""
     needed: dict[str, list[Needed]] = {}
     for tool_id, size, seconds, peaks in rows["tool_memory"]:
         hours = float(seconds or 0) / 3600 / max(sum(jobs for _, jobs, _ in peaks), 1)
@@ -111,6 +146,11 @@ def gathered(rows: Rows, servers: Mapping[str, int], alone: bool = False) -> lis
         )
     metrics = {(tool_id, metric): values for tool_id, metric, *values in rows["tool_metric"]}
     days: dict[str, bool | None] = dict(rows["tool_usage"])
+    versions: dict[str, list[Version]] = {}
+    for tool_id, name, jobs, killed, seconds, *peaks in rows["versions"]:
+        at = tuple(zip(_PERCENTS, map(_gib, peaks), strict=True))
+        version = Version(name, jobs, killed or 0, float(seconds) / 3600, at)
+        versions.setdefault(without_version(tool_id), []).append(version)
     return [
         Evidence(
             tool_id,
@@ -121,6 +161,7 @@ def gathered(rows: Rows, servers: Mapping[str, int], alone: bool = False) -> lis
             cores=_value(metrics, (tool_id, "cores"), 1),
             efficiency=_value(metrics, (tool_id, "cpu_efficiency"), 2),
             used=int(metrics.get((tool_id, "cpu_efficiency"), (0,))[0]),
+            versions=tuple(versions.get(tool_id, ())),
         )
         for tool_id, found in needed.items()
         if tool_id

@@ -12,7 +12,8 @@ from grt_batch.advice.rule import Memory
 from grt_batch.schema.escapes import escape
 
 _COLUMNS = (
-    "tool_id", "why_not", "servers", "jobs", "killed", "peak_gib", "mem_before", "mem", "mem_by_size", "cores_before",
+    "tool_id", "why_not", "servers", "jobs", "killed", "peak_gib", "mem_before", "mem", "mem_by_size", "mem_by_version",
+    "cores_before",
     "cores", "killed_share_before", "killed_share", "gib_hours_before", "gib_hours", "worth_a_change",
 )  # fmt: skip
 
@@ -67,7 +68,7 @@ def _range(memory: Memory | None) -> str:
     """Return the memory; of several values the least and the greatest."""
     if memory is None:
         return "?"
-    values = [mem for _, mem in memory.steps] or [memory.mem]
+    values = [*([mem for _, mem in memory.steps] or [memory.mem]), *(mem for _, mem in memory.versions)]
     return f"{values[0]:.4g}" if len(values) == 1 else f"{min(values):.4g} to {max(values):.4g}"
 
 
@@ -83,6 +84,7 @@ def _row(advice: Advice) -> dict[str, Any]:
         old.memory.mem if old.memory else None,
         memory.mem if memory else None,
         [list(step) for step in memory.steps] if memory else [],
+        [list(one) for one in memory.versions] if memory else [],
         old.cores,
         advice.cores,
         advice.killed_before,
@@ -105,7 +107,7 @@ def _text(value: Any) -> str:
         case bool():
             return str(value).lower()
         case list():
-            return " ".join(f"{begin:g}:{mem:g}" for begin, mem in value)
+            return " ".join(f"{of if isinstance(of, str) else f'{of:g}'}:{mem:g}" for of, mem in value)
         case float():
             return f"{value:g}"
     return str(value)

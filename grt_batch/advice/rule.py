@@ -47,14 +47,25 @@ class Rule:
 @dataclass(frozen=True)
 class Memory:
     """What a tool gets: `mem`, or by the size of the input the value of the last of the `steps` that begins at or below
-    it. Steps are pairs (size, memory); the first begins at 0."""
+    it. Steps are pairs (size, memory); the first begins at 0. Single `versions` of the tool have memory of their own,
+    whatever the size: pairs (version, memory)."""
 
     mem: float
     steps: tuple[tuple[float, float], ...] = ()
+    versions: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def most(self) -> float:
+        """The most that a job gets, whatever the size of its input, but for the versions that have their own."""
+        return max((mem for _, mem in self.steps), default=self.mem)
 
     def at(self, size: float) -> float:
-        """Return what a job with an input of this size gets."""
+        """Return what a job with an input of this size gets, of a version that has no memory of its own."""
         return next((mem for begin, mem in reversed(self.steps) if begin <= size), self.mem)
+
+    def of_version(self, version: str) -> float:
+        """Return the most that a job of this version gets."""
+        return dict(self.versions).get(version, self.most)
 
     def hours(self, needed: Iterable[Needed]) -> float:
         """Return the memory-hours that jobs in state ok would have been given."""

@@ -15,9 +15,9 @@ from grt_batch.advice.advice import Advice, Settled
 from grt_batch.advice.rule import Memory, Rule
 from grt_batch.advice.tools_yml import (
     MARK,
-    begin_of,
     is_number,
     is_ours,
+    memory_of,
     names_of,
     number,
     parser,
@@ -203,7 +203,7 @@ def _memory(mem: Any, rules: Any) -> Memory | None:
     if not is_number(mem):
         return None
     ours = [one for one in rules if is_ours(one)] if isinstance(rules, list) else []
-    return Memory(float(mem), tuple((begin_of(one), float(one["mem"])) for one in ours))
+    return memory_of(float(mem), ours)
 
 
 def _next_key(found: Any, line: int, end: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from grt_batch.advice.advice import Advice
 from grt_batch.advice.rule import Memory, Rule
+from grt_batch.advice.versions import peak
 from grt_batch.core.errors import NoYaml
 from grt_batch.schema.tool_ids import Tool, short_names
 
@@ -24,6 +25,9 @@ _END_OF_PATTERN = re.compile(r"(/?\.[*+]\??)?\$?$")
 
 
 _CONDITION = re.compile(r"(?:(?P<from>[\d.e-]+) <= )?input_size(?: < [\d.e-]+| >= (?P<last>[\d.e-]+))?")
+
+
+_OF_VERSION = re.compile(r"tool\.version == '(?P<version>[^']+)'")
 
 
 _LONGEST_NAME = 40
@@ -72,6 +76,12 @@ def remark(advice: Advice, rule: Rule) -> str:
         parts.append(f"{given} would have killed {100 * (advice.killed_before or 0):.1f} % of them")
         effect = "saves {} of {} GiB hours" if saved >= 0 else "takes {} more than {} GiB hours"
         parts.append(effect.format(_hours(abs(saved)), _hours(advice.hours_before)))
+    chosen = dict(advice.memory.versions) if advice.memory else {}
+    parts += [
+        f"{one.name}: {one.jobs} jobs, {one.killed} killed, {peak(one, rule.percentile):.1f} GiB"
+        for one in evidence.versions
+        if one.name in chosen
+    ]
     return "; ".join(parts)
 
 
@@ -97,11 +107,23 @@ def is_ours(found: Any) -> bool:
         and found.keys() == {"id", "if", "mem"}
         and str(found["id"]).startswith(_OURS)
         and is_number(found["mem"])
-        and _CONDITION.fullmatch(str(found["if"])) is not None
+        and any(form.fullmatch(str(found["if"])) for form in (_CONDITION, _OF_VERSION))
     )
 
 
-def begin_of(found: Mapping[str, Any]) -> float:
+def memory_of(mem: float, rules: Iterable[Mapping[str, Any]]) -> Memory:
+    """Return what an entry with these rules of ours gives."""
+    steps, versions = [], []
+    for one in rules:
+        of_version = _OF_VERSION.fullmatch(str(one["if"]))
+        if of_version:
+            versions.append((of_version["version"], float(one["mem"])))
+        else:
+            steps.append((_begin_of(one), float(one["mem"])))
+    return Memory(mem, tuple(steps), tuple(versions))
+
+
+def _begin_of(found: Mapping[str, Any]) -> float:
     """Return the size of input at which a rule of ours begins."""
     match = _CONDITION.fullmatch(str(found["if"]))
     assert match
@@ -109,7 +131,8 @@ def begin_of(found: Mapping[str, Any]) -> float:
 
 
 def rules_of(name: str, memory: Memory) -> Iterator[dict[str, Any]]:
-    """Yield the rules by size: all but the first and the last have two bounds."""
+    """Yield the rules by size, of which all but the first and the last have two bounds, and those by version: the last
+    one that matches wins."""
     for place, (begin, mem) in enumerate(memory.steps):
         after = memory.steps[place + 1][0] if place + 1 < len(memory.steps) else None
         if after is None:
@@ -117,6 +140,8 @@ def rules_of(name: str, memory: Memory) -> Iterator[dict[str, Any]]:
         else:
             condition = f"{number(begin)} <= input_size < {number(after)}" if place else f"input_size < {number(after)}"
         yield {"id": f"{_OURS}{name}_input_{place + 1}", "if": condition, "mem": number(mem)}
+    for place, (version, mem) in enumerate(memory.versions):
+        yield {"id": f"{_OURS}{name}_version_{place + 1}", "if": f"tool.version == '{version}'", "mem": number(mem)}
 
 
 def names_of(advices: Iterable[Advice]) -> dict[str, str]:

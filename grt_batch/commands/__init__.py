@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 
 from grt_batch import __version__
 from grt_batch.core.config import Config
-from grt_batch.core.errors import BadArguments, printable
+from grt_batch.core.errors import BadArguments, NoLedger, NoReports, NoTable, NothingPublished, printable
 
 if TYPE_CHECKING:
     from grt_batch.commands.ending import Ending
@@ -140,6 +140,17 @@ def database_of(config: Config, *, borrow: bool = False) -> AbstractContextManag
     from grt_batch.embedded_postgres.server import serve
 
     return serve(config.work, borrow=borrow)
+
+
+@contextmanager
+def or_what_is_held(config: Config) -> Iterator[None]:
+    """Say that the first report set is held back, where a command shows what is published and misses it for that."""
+    try:
+        yield
+    except (NoLedger, NoReports, NoTable, NothingPublished) as error:
+        from grt_batch.differences.held import only_held
+
+        raise only_held(config.reports) or error from None
 
 
 def named_values(command: str, words: Sequence[str], option: str = "") -> dict[str, str]:

@@ -74,7 +74,9 @@ _SHARE, _GIB = click.FloatRange(0, 1), click.FloatRange(0, min_open=True)
     show_default=True,
     help="The share of the memory-hours that a lower value, or rules by size, must save.",
 )
-@click.option("--max-rules", type=click.IntRange(1), default=4, show_default=True, help="Rules by size; 1 is none.")
+@click.option(
+    "--max-rules", type=click.IntRange(1), default=4, show_default=True, help="By size, and by version; 1 is none."
+)
 @options("database", "work", "config", "debug")
 def tpv(
     instance: str | None,

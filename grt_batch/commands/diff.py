@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import Session, cli, database_of, options, text_table
+from grt_batch.commands import Session, cli, database_of, options, or_what_is_held, text_table
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.core.config import Config, load
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Of the run that would publish.  [default: today]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun for that run.")
+@options("hosts")
 @options("config", "debug")
 @click.argument("a", required=False)
 @click.argument("b", required=False)
@@ -55,6 +56,7 @@ def diff(
     form: str,
     as_of: datetime | None,
     ranks: int | None,
+    hosts: str | None,
     config_file: Path | None,
     debug: bool,
     a: str | None,
@@ -64,7 +66,7 @@ def diff(
     differs. Each is a date, latest, held, or a folder. Without B, A is compared with what is published (latest);
     without both, that is compared with what a run would publish now. The exit code is 1 if any row differs."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
-    config = load(config_file, places)
+    config = load(config_file, {**places, "hosts": hosts})
     coordinator = context.ensure_object(Session).coordinator
     if a is None and ranks is not None and coordinator is None:
         return launch_ranks(context, config, ranks)
@@ -92,7 +94,8 @@ def _of_sets(config: Config, a: str, b: str | None, ratio: float) -> Differences
     from grt_batch.pipeline.gate import known_tables
     from grt_batch.sinks.report_set import LATEST
 
-    before, after = find_set(config.reports, a), find_set(config.reports, b or LATEST)
+    with or_what_is_held(config):
+        before, after = find_set(config.reports, a), find_set(config.reports, b or LATEST)
     tables = known_tables(config)
     unknown = unknown_tables((before, after), tables)
     if unknown:

@@ -23,6 +23,7 @@ from grt_batch.ranks.word import FOLDER_VARIABLE
 @click.option("--discard", is_flag=True, help="Remove all held sets instead, or that of --as-of.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of a held set.")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
+@options("hosts")
 @options("config", "debug")
 @click.pass_context
 def publish(
@@ -36,6 +37,7 @@ def publish(
     discard: bool,
     as_of: datetime | None,
     ranks: int | None,
+    hosts: str | None,
     config_file: Path | None,
     debug: bool,
 ) -> int:
@@ -44,7 +46,7 @@ def publish(
     if held == discard:
         raise BadArguments(command="publish", what="it needs --held or --discard")
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
-    config = load(config_file, places)
+    config = load(config_file, {**places, "hosts": hosts})
     session = context.ensure_object(Session)
     if held:
         session.ending = Ending(config, is_rank_of_launch=FOLDER_VARIABLE in os.environ)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grt_batch.commands import FOLDER, cli, database_of, named_values, options, text_table
+from grt_batch.commands import FOLDER, cli, database_of, named_values, options, or_what_is_held, text_table
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
@@ -67,7 +67,7 @@ def query(
     from grt_batch.queries.influx import as_influx
     from grt_batch.schema.tool_ids import told_apart, without_shed
 
-    with database_of(config, borrow=True) as url:
+    with or_what_is_held(config), database_of(config, borrow=True) as url:
         answer = answers.ask(url, asked, values, _show if debug else _hide)
     if debug:
         _show(f"-- {answer.milliseconds:.1f} ms, {counted(len(answer.rows), 'row')}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from grt_batch.commands import cli, options, text_table
+from grt_batch.commands import cli, options, or_what_is_held, text_table
 from grt_batch.core.config import load
 
 
@@ -28,5 +28,6 @@ def rejects(
     from grt_batch.queries.ledger import rejects_of
 
     config = load(config_file, {"reports": reports})
-    columns, rows = rejects_of(config.reports, instance, archive, lines=lines)
+    with or_what_is_held(config):
+        columns, rows = rejects_of(config.reports, instance, archive, lines=lines)
     click.echo(text_table(columns, rows) if rows else "no line was rejected")

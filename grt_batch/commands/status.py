@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from grt_batch.commands import cli, database_of, options, text_table
+from grt_batch.commands import cli, database_of, options, or_what_is_held, text_table
 from grt_batch.core.config import ALARMS, Config, load
 from grt_batch.core.errors import NothingPublished
 
@@ -49,7 +49,7 @@ def status(
     from grt_batch.store.archive_index import ArchiveIndex
 
     replaced = sorted(map(list, ArchiveIndex(config.work, config.uploads).replaced()))
-    with database_of(config, borrow=True) as url:
+    with or_what_is_held(config), database_of(config, borrow=True) as url:
         parts = [*ledger_of(url), ("replaced", ["instance_id", "archive", "when"], replaced)]
     parts += [(title, ["instance_id", "archive", "what"], rows) for title, rows in doubtful(config).items()]
     held = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from grt_batch.commands import cli, database_of, options
+from grt_batch.commands import cli, database_of, options, or_what_is_held
 from grt_batch.core.config import DEFAULT_FILE, load
 from grt_batch.core.share import SHARE
 
@@ -60,7 +60,7 @@ def top(
     where = "all instances" if instance == "*" else f"instance {instance}"
     when = "all jobs" if period == "all" else f"the last {period.removesuffix('d')} days"
     parts = [[f"Tools of {where}, {when}"]]
-    with database_of(config, borrow=True) as url:
+    with or_what_is_held(config), database_of(config, borrow=True) as url:
         for block in BLOCKS:
             query = find_query(queries, block.query)
             given = {"instance": instance, "period": period, "limit": str(rows), **block.parameters}

@@ -397,6 +397,17 @@ class NothingHeld(GrtError):
     remedy = "grt-batch status shows what is held; with --as-of an older set is published, too."
 
 
+class OnlyHeld(GrtError):
+    """The gate holds back the first set, so nothing is published yet that a command could show."""
+
+    exit_code = 4
+    folder: Path
+    what: Reason
+
+    message = "Nothing is published yet, since the gate holds back the first report set, {folder}: {what}."
+    remedy = "Remove the cause and run again, or let it through with grt-batch publish --held."
+
+
 class NoReports(GrtError):
     """A report set named on the command line does not exist."""
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from grt_batch.core.errors import CannotWrite, NothingHeld
-from grt_batch.differences.findings import Finding
+from grt_batch.core.errors import CannotWrite, NothingHeld, OnlyHeld
+from grt_batch.differences.findings import Finding, told
 from grt_batch.sinks.report_set import HELD, LATEST, SUMMARY
 
 STATE = "held"
@@ -71,15 +71,27 @@ def held_sets(reports: Path) -> list[HeldSet]:
     return found
 
 
+def waiting(reports: Path) -> HeldSet | None:
+    """Return the last set that is held and not settled, None if there is none."""
+    return next((held for held in reversed(held_sets(reports)) if not held.settled), None)
+
+
 def held_set(reports: Path, as_of: date | None = None) -> HeldSet:
     """Return the set that is held for a date, or the last one that is not settled: it would bring back old numbers.
 
     Raises NothingHeld.
     """
-    found = [held for held in held_sets(reports) if (held.as_of == as_of if as_of else not held.settled)]
-    if not found:
+    of_date = (held for held in held_sets(reports) if held.as_of == as_of)
+    found = next(of_date, None) if as_of else waiting(reports)
+    if found is None:
         raise NothingHeld(folder=reports / HELD)
-    return found[-1]
+    return found
+
+
+def only_held(reports: Path) -> OnlyHeld | None:
+    """Return the error that a set is held and none is published; None where that is not so."""
+    held = waiting(reports)
+    return OnlyHeld(folder=held.folder, what=told(held.findings)) if held and not (reports / LATEST).exists() else None
 
 
 def discard(held: HeldSet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
@@ -103,7 +103,6 @@ def _differing_lines(before: Path | None, after: Path | None) -> dict[str, bytes
 
     Both are in the order of the key, so a line soon meets its like, and only lines that differ take memory.
     """
-    alone: dict[bytes, str] = {}
     with ExitStack() as opened:
         sides = {
             side: opened.enter_context(file.open("rb")) if file else io.BytesIO()
@@ -112,14 +111,24 @@ def _differing_lines(before: Path | None, after: Path | None) -> dict[str, bytes
         headers = {side: lines.readline() for side, lines in sides.items()}
         if len(set(headers.values())) > 1:
             return {side: headers[side] + lines.read() for side, lines in sides.items()}
-        for pair in zip_longest(*sides.values()):
-            if pair[0] != pair[1]:
-                for side, line in zip(sides, pair, strict=True):
-                    if line is not None and alone.setdefault(line, side) != side:
-                        del alone[line]
+        alone = differing_lines(*sides.values())
     return {
-        side: header + b"".join(line for line, its in alone.items() if its == side) for side, header in headers.items()
+        side: headers[side] + b"".join(line for line, count in alone.items() if count * sign > 0)
+        for side, sign in (("before", 1), ("after", -1))
     }
+
+
+def differing_lines(before: Iterable[bytes], after: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the lines that one has more often than the other, as they come, and how many more `before` has."""
+    more: dict[bytes, int] = {}
+    for pair in zip_longest(before, after):
+        if pair[0] != pair[1]:
+            for line, sign in zip(pair, (1, -1), strict=True):
+                if line is not None:
+                    more[line] = more.get(line, 0) + sign
+                    if not more[line]:
+                        del more[line]
+    return more
 
 
 def _titles(file: Path) -> list[str]:

@@ -111,6 +111,11 @@ class FolderExport(Export):
         run, whose files never change and may be linked. Raises OSError and GrtError."""
         raise NotImplementedError
 
+    def pass_on(self, folder: Path, ledger: Ledger) -> None:
+        """Copy the filled `folder` to where others take it from, when nothing but the publication is left of the run.
+        Raises GrtError, and then nothing is published."""
+        return
+
 
 class TableExport(Export):
     """An export to tables that are partitioned by instance. A part has the name of its table and holds rows in

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from grt_batch.core.config import Alarmed, Config
-from grt_batch.core.errors import Held, printable
+from grt_batch.core.errors import printable
 from grt_batch.core.wording import counted
+from grt_batch.differences.held import waiting
 from grt_batch.monitoring.outcome import Outcome
-from grt_batch.monitoring.published import Published, held
+from grt_batch.monitoring.published import Published
 
 OF_OWNERS: tuple[Alarmed, ...] = ("quarantine", "late", "warning", "tool")
 """What the owners of an instance are told of theirs."""
@@ -54,7 +54,7 @@ def alarms(config: Config, ending: Outcome | None) -> list[Alarm]:
     titles = {name: title for name, title in published.rows("instance", "instance_id", "title") if title}
     return [
         *_failed(ending),
-        *_held(config, ending),
+        *_held(config),
         *_quarantined(published, titles),
         *_of_status(config, published, titles),
         *_tools(published, titles),
@@ -77,24 +77,15 @@ def _failed(ending: Outcome | None) -> Iterator[Alarm]:
         yield Alarm("failed", str(ending.code), what, "Remove the cause and run again; what was computed is kept.")
 
 
-def _held(config: Config, ending: Outcome | None) -> Iterator[Alarm]:
+def _held(config: Config) -> Iterator[Alarm]:
     """Yield what the gate holds back. The next night's run is held for the same reasons, and is no new event."""
-    summary = held(config.reports)
-    if summary is None:
-        return
-    reasons = _reasons(summary.get("held_for"))
-    told = "; ".join(what for _, what in reasons) or (ending.said if ending and ending.code == Held.exit_code else "")
-    as_of = printable(str(summary.get("as_of", "")))
-    subject = orjson.dumps(sorted(rule for rule, _ in reasons) or [as_of]).decode()
-    what = f"The gate holds back the report set of {as_of}: {told or 'its run.json says why'}"
-    remedy = f"Look at grt-batch diff latest held/{as_of}; then remove the cause, or let it through: grt-batch publish"
-    yield Alarm("held", subject, what, f"{remedy} --held.")
-
-
-def _reasons(found: Any) -> list[tuple[str, str]]:
-    """Return what tells a reason from another, and each in words."""
-    reasons = [reason for reason in found if isinstance(reason, dict)] if isinstance(found, list) else []
-    return [(f"{it.get('rule')} {it.get('subject')}", printable(str(it.get("what", it.get("rule"))))) for it in reasons]
+    held = waiting(config.reports)
+    if held:
+        subject = orjson.dumps(sorted(f"{found.rule} {found.subject}" for found in held.findings)).decode()
+        told = "; ".join(printable(found.what) for found in held.findings)
+        remedy = f"Look at grt-batch diff latest held/{held.as_of}; then remove the cause, or let it through"
+        what = f"The gate holds back the report set of {held.as_of}: {told}"
+        yield Alarm("held", subject, what, f"{remedy}: grt-batch publish --held.")
 
 
 def _quarantined(published: Published, titles: dict[str, str]) -> Iterator[Alarm]:

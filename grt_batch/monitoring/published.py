@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
-
-from grt_batch.schema.escapes import ESCAPES
-
-_WRITTEN = {escaped: character for character, escaped in ESCAPES.items()}
-
-
-_ESCAPE = re.compile(r"\\[\\tnr]")
 
 
 class Published:
@@ -30,17 +22,10 @@ class Published:
         self.summary: dict[str, Any] = _object(self.folder / SUMMARY)
 
     def rows(self, table: str, *columns: str) -> Iterator[tuple[str, ...]]:
-        """Yield these columns of a table as text, empty where they are null; no rows where it lacks one of them."""
-        try:
-            with (self.folder / f"{table}.tsv").open(encoding="utf-8", errors="replace", newline="\n") as lines:
-                titles = next(lines, "").rstrip("\n").split("\t")
-                places = _places(titles, columns)
-                for line in lines if places else ():
-                    cells = line.rstrip("\n").split("\t")
-                    if len(cells) == len(titles):
-                        yield tuple(_unescaped(cells[place]) for place in places)
-        except OSError:
-            return
+        """Return these columns of a table as text, empty where they are null; no rows where it lacks one of them."""
+        from grt_batch.sinks.report_file import rows_of
+
+        return rows_of(self.folder / f"{table}.tsv", columns)
 
     def seconds(self, key: str) -> float | None:
         """Return a time of run.json in Unix seconds, None where it is not there."""
@@ -55,27 +40,9 @@ def moment(text: str) -> float | None:
         return None
 
 
-def held(reports: Path) -> dict[str, Any] | None:
-    """Return run.json of the last set that the gate holds back and no later run has settled, None if there is none."""
-    from grt_batch.sinks.report_set import HELD, SUMMARY
-
-    published = str(Published(reports).summary.get("started", ""))
-    found = [_object(file) for file in (reports / HELD).glob(f"*/{SUMMARY}")]
-    waiting = [summary for summary in found if str(summary.get("started", "")) > published]
-    return max(waiting, key=lambda summary: str(summary["started"]), default=None)
-
-
 def _object(file: Path) -> dict[str, Any]:
     try:
         found = orjson.loads(file.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _places(titles: Sequence[str], columns: Sequence[str]) -> list[int]:
-    return [titles.index(column) for column in columns] if set(columns) <= set(titles) else []
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _WRITTEN[found[0]], text) if "\\" in text else text

@@ -55,9 +55,9 @@ def publish(
                 reports.write_pages(pages)
             database.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
-            # Before the readers of the database are locked out.
             gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
-            for sink in sinks:
+            # The database last, since it locks its readers out.
+            for sink in reversed(sinks):
                 sink.prepare(run)
             summary = run_summary(run, reduced.ledger, context.executor)
             for sink in sinks:

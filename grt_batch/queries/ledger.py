@@ -13,6 +13,7 @@ from grt_batch.core.errors import BadArguments, NoLedger, NothingPublished
 from grt_batch.ledger.ledger import ARCHIVE, RUN, miscount
 from grt_batch.pipeline.keys import load_account
 from grt_batch.sinks.connection import reading
+from grt_batch.sinks.report_file import rows_of
 from grt_batch.sinks.report_set import LATEST, REJECTS
 from grt_batch.sinks.schema import SCHEMA
 from grt_batch.store.archive_index import ArchiveIndex, as_published
@@ -100,16 +101,11 @@ def rejects_of(
 
 def _check_known(reports: Path, instance: str | None, archive: str | None) -> None:
     """Check that the last reports have such an archive."""
-    try:
-        with (reports / LATEST / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", newline="\n") as text:
-            titles = next(text).rstrip("\n").split("\t")
-            places = [titles.index(name) for name in ("instance_id", "archive")]
-            known = [[cells[place] for place in places] for cells in (line.split("\t") for line in text)]
-    except (OSError, StopIteration, ValueError, IndexError):
-        raise NothingPublished(reports=reports) from None
-    if instance is None and archive is None:
-        return
-    if not any(instance in (None, one) and archive in (None, other) for one, other in known):
+    file = reports / LATEST / f"{ARCHIVE.name}.tsv"
+    if not file.is_file():
+        raise NothingPublished(reports=reports)
+    known = rows_of(file, ("instance_id", "archive"))
+    if (instance or archive) and not any(instance in (None, one) and archive in (None, other) for one, other in known):
         asked = [f"instance {instance}" if instance else "", f"archive {archive}" if archive else ""]
         what = f"the last reports have no {' with the '.join(filter(None, asked))}"
         raise BadArguments(command="rejects", what=what)

@@ -31,6 +31,12 @@ class Tool(NamedTuple):
     version: object = None
 
 
+def without_version(tool_id: str) -> str:
+    """Return the id without the version, as rows of all versions have it."""
+    match = _SHED_ID.fullmatch(tool_id)
+    return tool_id[: match.end("name")] if match else tool_id
+
+
 def without_shed(tools: Iterable[Tool]) -> dict[Tool, str]:
     """Return each id without the host of the Tool Shed: iuc/bwa_mem2/bwa_mem2/2.2.1."""
     matches = {tool: _SHED_ID.fullmatch(tool.tool_id) for tool in tools}

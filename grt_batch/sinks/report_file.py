@@ -7,7 +7,7 @@ file, and need not be rendered. Text whose checksum is another one was changed b
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from grt_batch.core.files import append_range, link_or_copy, sync_file
+from grt_batch.schema.escapes import unescape
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table, as_report, with_empty_nulls
 from grt_batch.sinks.sink import PartText, Piece, TableText
@@ -91,17 +92,16 @@ def _checksum(text: IO[bytes], extent: Extent) -> int:
     return checksum
 
 
-def rows_of(file: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the texts of some columns of a report, as they are written; nothing of one that cannot be read."""
-    try:
-        with file.open(encoding="utf-8", newline="\n") as lines:
-            titles = next(lines, "").rstrip("\n").split("\t")
-            places = [titles.index(name) for name in columns]
-            for line in lines:
-                cells = line.rstrip("\n").split("\t")
-                yield [cells[place] for place in places]
-    except (OSError, ValueError, IndexError):
-        return
+def rows_of(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield these columns of a report as texts, empty where they are null. There are no rows where it cannot be read or
+    lacks a column, and none for a damaged line."""
+    with suppress(OSError), file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        titles = next(lines, "").rstrip("\n").split("\t")
+        places = [titles.index(name) for name in columns] if set(columns) <= set(titles) else []
+        for line in lines if places else ():
+            cells = line.rstrip("\n").split("\t")
+            if len(cells) == len(titles):
+                yield tuple(unescape(cells[place]) for place in places)
 
 
 def load_parts(folder: Path) -> dict[str, ReportedTable]:

@@ -90,6 +90,7 @@ class ReportSet(Sink):
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
         self._as_of = as_of
         self._files: dict[str, ReportFile] = {}
+        self._written: list[tuple[FolderExport, Ledger]] = []
         self._published = False
         self._links: dict[Path, str] = {}
 
@@ -140,6 +141,7 @@ class ReportSet(Sink):
                 export.write(target, archives, ledger, next((folder for folder in earlier if folder.is_dir()), None))
             except OSError as error:
                 raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
+        self._written.append((export, ledger))
 
     def write_pages(self, make: MakePages) -> None:
         """Write the pages, once the tables are finished: see `wait`."""
@@ -182,7 +184,11 @@ class ReportSet(Sink):
         self._held[table] = self._files.pop(table).finish()
 
     def prepare(self, run: Mapping[str, Any]) -> None:
-        """Make the links that `publish` renames; to rename them needs no room on the disk."""
+        """Pass on the folders of exports, and make the links that `publish` renames, which needs no room on the disk
+        then."""
+        with self._clock.stage(Stage.EXPORT):
+            for export, ledger in self._written:
+                export.pass_on(self.folder / export.name, ledger)
         links = {
             self.reports / self.name: f"{SETS}/{self.folder.name}",
             self.reports / REJECTS: f"{SETS}/{self._rejects.name}",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from itertools import count, groupby, zip_longest
+from itertools import count, groupby
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from psycopg2 import sql
 
 from grt_batch.core.errors import DatabaseUnreadable
 from grt_batch.core.wording import counted
+from grt_batch.differences.rows import differing_lines
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.base import INSTANCE
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
@@ -178,21 +178,17 @@ def compare_reports(table: Table, computed: bytes, found: bytes) -> str:
     before, after = (raw.removesuffix(b"\n").split(b"\n") for raw in (computed, found))
     if before[0] != after[0]:
         return "another header"
-    lines, others = Counter(before), Counter(after)
-    odd = {*(lines - others), *(others - lines)}
-    if not odd:
-        return "the same rows, but not byte by byte"
     places = [place for name in table.key for place, column in enumerate(table.columns) if column.name == name]
-    keys = {line: _key(line, places) for line in odd}
-    pairs = zip_longest(before, after, fillvalue=b"")
-    first = next(line for pair in pairs if pair[0] != pair[1] for line in pair if line in odd)
-    return _differing(table, len({tuple(key) for key in keys.values()}), keys[first])
+    keys = [_key(line, places) for line in differing_lines(before, after)]
+    if not keys:
+        return "the same rows, but not byte by byte"
+    return _differing(table, len(set(keys)), keys[0])
 
 
-def _key(line: bytes, places: Sequence[int]) -> list[str]:
+def _key(line: bytes, places: Sequence[int]) -> tuple[str, ...]:
     """Return the key of a line, which may be damaged."""
     fields = line.decode("utf-8", "replace").split("\t")
-    return [fields[place] if place < len(fields) else "" for place in places]
+    return tuple(fields[place] if place < len(fields) else "" for place in places)
 
 
 def differing(names: Collection[str], what: str) -> str:

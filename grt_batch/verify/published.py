@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from psycopg2 import sql
 from grt_batch.core.errors import NothingPublished
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.sinks.connection import reading
+from grt_batch.sinks.report_file import rows_of
 from grt_batch.sinks.report_set import SUMMARY
 from grt_batch.sinks.schema import SCHEMA, is_current
 from grt_batch.store.archive_index import ArchiveName
@@ -66,12 +66,8 @@ def last_run(reports: Path, url: str) -> LastRun:
 
 def published_archives(folder: Path) -> dict[ArchiveName, Row]:
     """Return the rows of the table `archive` of a report set, none where they cannot be read."""
-    try:
-        with (folder / f"{ARCHIVE.name}.tsv").open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-            return {(row["instance_id"], row["archive"]): {name: row[name] or "" for name in _COLUMNS} for row in rows}
-    except (OSError, KeyError, csv.Error):
-        return {}
+    rows = rows_of(folder / f"{ARCHIVE.name}.tsv", _COLUMNS)
+    return {(row[0], row[1]): dict(zip(_COLUMNS, row, strict=True)) for row in rows}
 
 
 def _summary(file: Path) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from calling import query
 
-from grt_batch.advice.evidence import GIB, Evidence, Needed, gathered, read
+from grt_batch.advice.evidence import GIB, Evidence, Needed, Version, gathered, read
 from grt_batch.advice.rule import percentile
 from grt_batch.core.config import Config
 from grt_batch.core.errors import NoTable
@@ -30,10 +30,13 @@ def test_rows_become_evidence() -> None:
             ("cut", "cpu_efficiency", 3, 0.5, 0.75),
         ],
         "tool_usage": [("cut", True), ("sort", None)],
+        "versions": [("cut", "1.0", 3, None, Decimal("3600"), *(place * GIB for place in range(1, 8)))],
     }
     needed = Needed(0, 1, 1.125, 3, 0, 1.5), Needed(0, 2, 2.25, 1, 2, 0.5), Needed(4, 3, 3.25, 0, 1, 0)
     cut, sort = gathered(rows, {"cut": 2})
-    assert cut == Evidence("cut", 2, True, needed, given=8, cores=2, efficiency=0.75, used=3)
+    peaks = tuple(zip((25, 50, 75, 90, 95, 99, 100), (1, 2, 3, 4, 5, 6, 7), strict=True))
+    versions = (Version("1.0", 3, 0, 1.0, peaks),)
+    assert cut == Evidence("cut", 2, True, needed, given=8, cores=2, efficiency=0.75, used=3, versions=versions)
     assert sort == Evidence("sort", 0, False, (Needed(0, 1, 1.125, 1, 0, 1.0),))
     assert (cut.jobs, cut.killed) == (4, 3)
     assert gathered(rows, {}, alone=True)[0].servers == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evidence import BWA, evidence, needed
+from evidence import BWA, evidence, needed, version
 from ruamel.yaml import YAML
 from tpv_rules import faults
 
@@ -72,6 +73,26 @@ def test_only_what_the_evidence_says_is_changed(change: Change) -> None:
         "        # grt: 175 jobs ok on 3 servers, 0 killed for memory; p95 20.0 GiB of 60 given; 60 would have killed"
         " 0.0 % of them; saves 6475 of 10500 GiB hours\n        # since 2021\n",
     )
+
+
+def test_rules_by_version_are_replaced_as_those_by_size_are(change: Change) -> None:
+    old = replace(evidence(FLAT), versions=(version("1", 60, 30), version("2", 80, 30)))
+    text = change(CURRENT, old)
+    rules = """
+        rules:
+        - id: grt_bwa_mem2_version_1
+          if: tool.version == '1'
+          mem: 69
+        - id: grt_bwa_mem2_version_2
+          if: tool.version == '2'
+          mem: 92
+"""
+    assert rules in text
+    assert change(text, old) == text
+    assert change(text, replace(old, versions=(version("1", 60, 30), version("2", 85, 30)))) == text, "hardly more"
+    other = change(text, replace(old, versions=(version("2", 160, 30),)))
+    assert other.count("grt_bwa_mem2_version_") == 1
+    assert "        - id: grt_bwa_mem2_version_1\n          if: tool.version == '2'\n          mem: 184\n" in other
 
 
 def test_rules_come_last_in_an_entry_and_before_the_comments_of_the_next(change: Change) -> None:

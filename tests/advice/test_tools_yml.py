@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from build import examples
-from evidence import BWA, evidence, needed
+from evidence import BWA, evidence, needed, version
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -16,7 +17,7 @@ from tpv_rules import faults
 from grt_batch.advice.advice import Advice, advise
 from grt_batch.advice.evidence import Evidence
 from grt_batch.advice.rule import Memory, Rule
-from grt_batch.advice.tools_yml import pattern_of, tool_of, written
+from grt_batch.advice.tools_yml import is_ours, memory_of, pattern_of, tool_of, written
 from grt_batch.core.errors import NoYaml
 
 RULE = Rule()
@@ -59,6 +60,40 @@ def test_the_whole_file() -> None:
     text = written(of(few, plain, star, evidence(GROWING, given=36, cores=16, efficiency=0.5)), RULE)
     assert faults(text) == []
     assert text == WHOLE
+
+
+BY_VERSION = f"""tools:
+  {BWA}/.*:
+    # grt: 175 jobs ok on 3 servers, 0 killed for memory; p95 32.0 GiB of 36 given; 36 would have killed 0.0 % of them; saves 3420 of 6300 GiB hours; 2.0+galaxy1: 20 jobs, 0 killed, 64.0 GiB; 2.1: 30 jobs, 1 killed, 80.0 GiB
+    mem: 36.8
+    rules:
+    - id: grt_bwa_mem2_input_1
+      if: input_size < 4
+      mem: 12
+    - id: grt_bwa_mem2_input_2
+      if: 4 <= input_size < 8
+      mem: 18.4
+    - id: grt_bwa_mem2_input_3
+      if: input_size >= 8
+      mem: 36.8
+    - id: grt_bwa_mem2_version_1
+      if: tool.version == '2.0+galaxy1'
+      mem: 73.6
+    - id: grt_bwa_mem2_version_2
+      if: tool.version == '2.1'
+      mem: 92
+"""  # noqa: E501
+
+
+def test_rules_by_version_come_last() -> None:
+    some = version("2.0+galaxy1", 64, 20), version("2.1", 80, 30, killed=1), version("2.2", 30, 125)
+    (advice,) = of(replace(evidence(GROWING, given=36), versions=some))
+    text = written([advice], RULE)
+    assert faults(text) == []
+    assert text == BY_VERSION
+    entry = YAML().load(text)["tools"][f"{BWA}/.*"]
+    assert all(is_ours(one) for one in entry["rules"])
+    assert memory_of(entry["mem"], entry["rules"]) == advice.memory
 
 
 def test_no_advice_is_a_file_too() -> None:

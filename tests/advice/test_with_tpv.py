@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evidence import evidence, needed
+from evidence import evidence, needed, version
 from tpv_rules import faults
 
 from grt_batch.advice.advice import advise
@@ -30,7 +31,10 @@ def tpv(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
 @needs_tpv
 def test_the_commands_find_no_fault(tmp_path: Path) -> None:
     names = (LONG, "toolshed.g2.bx.psu.edu/repos/iuc/bwa+mem/bwa.mem-2", "Cut1", "a b: c #1")
-    found = [evidence(GROWING, name, given=None, cores=16, efficiency=0.4) for name in names]
+    versions = version("1.0+galaxy1", 128, 25), version("0.9-r2", 64, 40)
+    found = [
+        replace(evidence(GROWING, name, given=None, cores=16, efficiency=0.4), versions=versions) for name in names
+    ]
     file = tmp_path / "tools.yml"
     file.write_text(written(advise(found, RULE), RULE))
     changed = tmp_path / "changed.yml"

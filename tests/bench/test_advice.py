@@ -33,6 +33,18 @@ def test_memory_that_grows_is_advised_by_size(jobs: pl.DataFrame) -> None:
     assert len({needed for *_, needed in found}) == 1
 
 
+def test_a_version_that_needs_less_gets_less(jobs: pl.DataFrame) -> None:
+    old = (pl.col("job_id") % 3 == 0) & (pl.col("state") == "ok")
+    jobs = jobs.with_columns(memory=pl.when(old).then(pl.col("memory") // 6).otherwise("memory"))
+    alike, apart = (
+        {rule: (share, given) for rule, share, given, _ in held_against(some)[2]}
+        for some in (jobs, jobs.with_columns(tool_version=pl.when(old).then(pl.lit("0.9")).otherwise("tool_version")))
+    )
+    assert apart["advice, --any-fall"][1] < 0.9 * alike["advice, --any-fall"][1]
+    assert apart["advice, --any-fall"][0] > 0.95
+    assert apart["advice, one value for a tool"] == alike["advice, one value for a tool"]
+
+
 def test_the_jobs_of_archives_are_those_of_the_newest(sample: Path) -> None:
     found = jobs_of(sample)
     assert found.height == found.select("instance_id", "job_id").n_unique()

@@ -15,13 +15,15 @@ import pytest
 from calling import AS_OF, Answer, Call
 
 from grt_batch.commands import cli
+from grt_batch.commands.diff import diff
 from grt_batch.commands.launching import arguments_of
+from grt_batch.commands.publish import publish
 from grt_batch.commands.run import run
 from grt_batch.commands.verify import verify
 from grt_batch.core.errors import NoMpirun, Stopped
 from grt_batch.ranks.mpirun import find_mpirun
 
-COMMANDS = (run, verify)
+COMMANDS = (run, verify, publish, diff)
 PARAMETERS = [
     pytest.param(command, parameter, id=f"{command.name} {parameter.name}")
     for command in COMMANDS
@@ -46,6 +48,8 @@ def spellings(parameter: click.Parameter) -> list[list[str]]:
     match kind:
         case click.IntRange():
             text = "7"
+        case click.FloatRange():
+            text = "0.5"
         case click.DateTime():
             text = "2024-02-29"
         case click.Choice():
@@ -112,9 +116,11 @@ def test_ranks_publish_what_main_was_asked_for(good: Path, tmp_path: Path, datab
 
 
 @pytest.mark.parametrize("code", [0, 1, 6])
-@pytest.mark.parametrize("command", ["run", "verify"])
+@pytest.mark.parametrize(
+    ("command", "what"), [("run", ["tools"]), ("verify", ["tools"]), ("publish", ["--held"]), ("diff", [])]
+)
 def test_with_ranks_the_command_starts_itself_again(
-    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, what: list[str], code: int
 ) -> None:
     started: list[tuple[int, list[str], tuple[str, ...], str]] = []
 
@@ -126,12 +132,12 @@ def test_with_ranks_the_command_starts_itself_again(
 
     monkeypatch.setattr("grt_batch.ranks.launcher.launch", launch)
     monkeypatch.setattr(sys, "argv", ["caller", "run", "--retries", "5", "params"])
-    words = [command, "--uploads", "u", "--ranks", "4", "--ranks=5", "--hosts=n7:2,n8:3", "tools"]
+    words = [command, "--uploads", "u", "--ranks", "4", "--ranks=5", "--hosts=n7:2,n8:3", *what]
     assert call(*words) == Answer(code, "", "")
     ((ranks, arguments, program, hosts),) = started
     assert (ranks, program, hosts) == (5, ("-m", "grt_batch.cli", command), "n7:2,n8:3")
     assert arguments[0] == "--uploads=u"
-    assert arguments[-2:] == ["--", "tools"]
+    assert set(what) <= set(arguments)
     assert not [word for word in arguments if word.startswith("--ranks")]
     assert ("--no-progress" in arguments) == (command == "run")
 

@@ -9,7 +9,9 @@ from calling import Call, query
 from coming_and_going import AS_OF, MODULES, Site
 from runs import published
 
-from grt_batch.core.errors import Held, NothingHeld
+from grt_batch.core.errors import Held, NothingHeld, OnlyHeld
+from grt_batch.differences.findings import told
+from grt_batch.differences.held import held_set
 
 
 @pytest.fixture
@@ -51,6 +53,34 @@ def test_what_is_held_is_shown_and_let_through(site: Site, call: Call, config_op
     assert not folder.exists()
     none = call("publish", *config_options, "--held")
     assert (none.code, none.complaint) == (4, str(NothingHeld(folder=folder.parent)))
+
+
+def test_where_the_first_run_is_held_every_command_says_so(
+    site: Site, call: Call, config_options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRT_BATCH_GATE_REJECTED", "5")
+    monkeypatch.setenv("GRT_BATCH_REPORTS", str(site.config.reports))
+    ledger = ["--database", site.config.database, "--work", site.config.work]
+    asked: list[list[object]] = [["status", *ledger], ["top", *ledger], ["query", "tool-usage", *ledger]]
+    asked += [["diff", "latest", "held"], ["rejects"]]
+    assert not any("the gate" in call(*command).complaint for command in asked)
+    answer = call("run", *config_options, "--as-of", AS_OF, *MODULES)
+    assert answer.code == 7
+    folder = site.config.reports / "held" / AS_OF.isoformat()
+    said = str(OnlyHeld(folder=folder, what=told(held_set(site.config.reports).findings)))
+    for command in asked:
+        answer = call(*command)
+        assert (answer.code, answer.out, answer.complaint) == (4, "", said), command
+    metrics = call("metrics", "--work", site.config.work)
+    assert (metrics.code, metrics.complaint) == (0, said)
+    assert "grt_batch_last_exit_code 7\n" in metrics.out
+    # What a run would publish can be seen all the same.
+    assert "came" in call("diff", *config_options, "--as-of", AS_OF).out
+    assert call("publish", *config_options, "--held").code == 0
+    assert [call(*command).code for command in (asked[0], asked[2], asked[4])] == [0, 0, 0]
+    # What is missing now is missing for another reason.
+    assert "tool_metric" in call(*asked[1]).complaint
+    assert call("metrics", "--work", site.config.work).err == ""
 
 
 def test_what_came_since_is_told_and_what_is_worse_is_held_again(

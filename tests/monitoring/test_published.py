@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_sets import FINISHED, RUN, write_held, write_set
+from report_sets import FINISHED, RUN, write_set
 
 from grt_batch.core.config import Config
-from grt_batch.monitoring.published import Published, held, moment
+from grt_batch.monitoring.published import Published, moment
 
 
 def test_rows_are_those_of_the_file(tmp_path: Path) -> None:
@@ -46,20 +46,6 @@ def test_all_that_is_said_is_of_one_set(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("two/latest")
     assert list(published.rows("t", "a")) == [("1",)]
-
-
-def test_the_last_set_that_waits_is_held(tmp_path: Path) -> None:
-    assert held(tmp_path) is None
-    write_held(tmp_path, "2024-06-29", started="2024-06-29 12:00:00.000000")
-    waiting = held(tmp_path)
-    assert waiting is not None
-    write_set(tmp_path)
-    assert held(tmp_path) is None  # a later run has published
-    for day in ("2024-07-02", "2024-07-01"):
-        write_held(tmp_path, day, started=f"{day} 12:00:00.000000")
-    waiting = held(tmp_path)
-    assert waiting is not None
-    assert waiting["as_of"] == "2024-07-02"
 
 
 def test_a_real_set_has_all_that_is_read(ran: Config) -> None:

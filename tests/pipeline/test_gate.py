@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from calling import query
 from coming_and_going import AS_OF, MODULES, Site, compute_nothing
+from exporting import contents
 from places import REAL
 from runs import copy_uploads, published
 
@@ -25,6 +26,7 @@ from grt_batch.differences.report_sets import compare_sets
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.gate import Gate, known_tables
 from grt_batch.pipeline.planned import Step
+from grt_batch.pipeline.preview import preview
 from grt_batch.pipeline.request import RunRequest, RunSummary
 from grt_batch.pipeline.run import execute
 
@@ -254,3 +256,23 @@ def test_real_uploads_differ_by_what_is_gone(
     )
     assert {row["what"] for row in rows if row["key"].get("instance_id") == gone} == {"went"}
     assert not [row for row in rows if row["key"].get("instance_id") == stays]
+
+
+def test_who_publishes_nothing_copies_nothing(site: Site, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="no fsspec: pip install 'grt-batch[s3]'")
+    place = tmp_path / "elsewhere" / DAY
+    site = with_rules(site, splitter_copy_to=place.parent.as_uri(), gate_jobs_fell=30)
+    request = RunRequest(site.config, AS_OF, ("splitter",), run_id="preview")
+    with lock(site.config.work):
+        preview(request, SerialExecutor(), lambda: nullcontext(site.config.database))
+    assert not place.exists()
+    site.run(("splitter",))
+    before = contents(place)
+    assert before == contents(site.config.reports / "latest" / "splitter") != {}
+    shrink(site)
+    with pytest.raises(Held):
+        site.run(("splitter",))
+    assert contents(place) == before
+    # What is let through is copied.
+    let_through(site, *held_set(site.config.reports).findings, modules=("splitter",))
+    assert contents(place) == contents(site.config.reports / "latest" / "splitter") != before

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grt_batch.schema.tool_ids import Tool, short_names, told_apart, without_shed
+from grt_batch.schema.tool_ids import Tool, short_names, told_apart, without_shed, without_version
 
 SHED = "toolshed.g2.bx.psu.edu/repos"
 TEST = "testtoolshed.g2.bx.psu.edu/repos"
@@ -32,6 +32,11 @@ def test_a_short_id_is_without_the_tool_shed(tool_id: str, short: str) -> None:
 def test_a_name_is_one_part_of_the_id() -> None:
     tools = [Tool(f"{BWA}/2.2.1+galaxy1"), Tool(BWA), Tool("Cut1")]
     assert list(short_names(tools).values()) == ["bwa_mem2", "bwa_mem2", "Cut1"]
+
+
+def test_the_id_of_all_versions() -> None:
+    ids = (f"{BWA}/2.2.1+galaxy1", f"{BWA}/", BWA, "Cut1", "a/b", f"{BWA}/2/3")
+    assert [without_version(tool_id) for tool_id in ids] == [BWA, BWA, BWA, "Cut1", "a/b", f"{BWA}/2/3"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ RUN = {
     "started": "2024-06-30 12:00:00.000000",
     "finished": "2024-06-30 12:01:30.500000",
     "archives": {"found": 4, "published": 3, "quarantined": 1, "incomplete": 0, "removed": 0},
+    "modules": ["tools", "instances"],
     "jobs": 77,
     "rejected": 5,
     "seconds": {"plan": 0.5, "reduce": 80},

@@ -1,6 +1,6 @@
 """The rules of Total Perspective Vortex that a tools.yml of ours must obey: what `tpv lint` and `tpv format` ask for.
 
-`make tpv` asks the commands themselves, which take 900 MB and minutes.
+`make tpv` asks the commands themselves, which take 1.6 GB and minutes.
 """
 
 from __future__ import annotations

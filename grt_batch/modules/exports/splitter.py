@@ -179,7 +179,7 @@ class Splitter(FolderExport):
                 yield Part(f"{file.name}/{tool_id}", jobs, rows.height, text.nbytes, data)
 
     def write(self, folder: Path, archives: Sequence[ArchiveParts], ledger: Ledger, before: Path | None) -> None:
-        """Write the files of every tool of every instance, and the index; then copy them where that is configured."""
+        """Write the files of every tool of every instance, and the index."""
         counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         files = GrowingFiles()
         for archive in archives:
@@ -192,6 +192,9 @@ class Splitter(FolderExport):
         files.flush()
         with (folder / INDEX_FILE).open("wb") as index:
             index.writelines(as_report(INDEX, render(INDEX, _index(counts))))
+
+    def pass_on(self, folder: Path, ledger: Ledger) -> None:
+        """Copy the folder where that is configured."""
         if ledger.config.splitter_copy_to:
             copy(folder, ledger.config.splitter_copy_to, ledger.as_of.isoformat())
 
