@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +9,7 @@ from typing import Any
 
 import orjson
 
-from grt_batch.schema.escapes import ESCAPES
-
-_WRITTEN = {escaped: character for character, escaped in ESCAPES.items()}
-
-
-_ESCAPE = re.compile(r"\\[\\tnr]")
+from grt_batch.schema.escapes import unescape
 
 
 class Published:
@@ -38,7 +32,7 @@ class Published:
                 for line in lines if places else ():
                     cells = line.rstrip("\n").split("\t")
                     if len(cells) == len(titles):
-                        yield tuple(_unescaped(cells[place]) for place in places)
+                        yield tuple(unescape(cells[place]) for place in places)
         except OSError:
             return
 
@@ -75,7 +69,3 @@ def _object(file: Path) -> dict[str, Any]:
 
 def _places(titles: Sequence[str], columns: Sequence[str]) -> list[int]:
     return [titles.index(column) for column in columns] if set(columns) <= set(titles) else []
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _WRITTEN[found[0]], text) if "\\" in text else text
