@@ -22,9 +22,8 @@ _NO_NUMBERS = ("NaN", "inf", "-inf")
 
 def objects(rows: pl.DataFrame, columns: Iterable[Column], key: Sequence[str], *more: str) -> pl.DataFrame:
     """Return the columns `key`, and an object for each row: of the `columns`, then of `more` that are JSON already."""
-    texts = {column.name: as_json(rows[column.name], column) for column in columns} | {
-        name: rows[name] for name in more
-    }
+    texts = {column.name: as_json(rows[column.name], column) for column in columns}
+    texts |= {name: rows[name] for name in more}
     members = [pl.concat_str(pl.lit(f'"{name}":'), pl.col(name)) for name in texts]
     made = pl.DataFrame(texts).select(_braced(pl.concat_str(members, separator=",", ignore_nulls=True)))
     return rows.select(key).with_columns(made[JSON])

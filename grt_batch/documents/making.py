@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from grt_batch.core.config import Config
 from grt_batch.core.digest import digest, source_digest
+from grt_batch.core.errors import NoDocuments
 from grt_batch.documents.documents import documents
 from grt_batch.documents.mapping import mapping
 from grt_batch.documents.set_rows import SetRows
@@ -22,7 +24,7 @@ QUESTION = "What do the tables say of each tool, as documents for OpenSearch and
 MAPPING = "mapping.json"
 """The settings of the index, and the types of the fields."""
 
-FILES = "documents-*.ndjson"
+_FILES = "documents-*.ndjson"
 
 FILE_BYTES = 50_000_000
 """The size of a file, if no document is larger."""
@@ -30,7 +32,7 @@ FILE_BYTES = 50_000_000
 
 def documents_of(config: Config, as_of: date) -> MakeFolder:
     """Return what makes the documents of a run."""
-    return or_say(lambda *folders: make_documents(*folders, config, as_of), "documents")
+    return or_say(partial(make_documents, config=config, as_of=as_of), "documents")
 
 
 def make_documents(reports: Path, folder: Path, before: Path | None, config: Config, as_of: date) -> None:
@@ -50,6 +52,14 @@ def make_documents(reports: Path, folder: Path, before: Path | None, config: Con
     link_or_make(folder, before, _key(reports, config, as_of), make)
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Return the files with documents in a folder, in order. Raises NoDocuments where there is none."""
+    files = sorted(folder.glob(_FILES))
+    if not files:
+        raise NoDocuments(folder=folder, what="the run that published this set made none")
+    return files
+
+
 def write_files(folder: Path, made: Iterable[tuple[bytes, bytes]], most: int = FILE_BYTES) -> None:
     """Write actions and documents to files of `most` bytes. Raises OSError."""
     file, room, number = None, 0, 0
@@ -60,7 +70,7 @@ def write_files(folder: Path, made: Iterable[tuple[bytes, bytes]], most: int = F
                 if file is not None:
                     file.close()
                 number += 1
-                file, room = (folder / FILES.replace("*", f"{number:04}")).open("wb"), most
+                file, room = (folder / _FILES.replace("*", f"{number:04}")).open("wb"), most
             file.write(lines)
             room -= len(lines)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ def pages_of(config: Config, as_of: date, *, asked_for: bool) -> MakeFolder | No
         return None
     missing = next((name for name in PACKAGES if find_spec(name) is None), None)
     if missing is None:
-        return or_say(lambda *folders: make_pages(*folders, config, as_of), "report pages")
+        return or_say(partial(make_pages, config=config, as_of=as_of), "report pages")
     if asked_for:
         raise NoPagePackage(package=missing)
     logger.info("no report pages: %s is not installed (pip install 'grt-batch[html]')", missing)

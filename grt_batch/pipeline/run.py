@@ -45,8 +45,8 @@ def execute(
     """Carry out a run. The caller holds the lock of the work folder.
 
     `database` opens the server and yields its URL. The `gate` may hold the run back. `made` fills folders of the
-    report set from its tables, by their names. `committed` is called once the database shows the new tables, before anything else can
-    fail. A verification passes the `uploads` to read, and the sink to use `instead_of_database`.
+    report set from its tables, by their names. `committed` is called once the database shows the new tables, before
+    anything else can fail. A verification passes the `uploads` to read, and the sink to use `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """

@@ -39,7 +39,7 @@ def or_say(make: MakeFolder, what: str) -> MakeFolder:
 
 def link_or_make(folder: Path, before: Path | None, key: str, make: Callable[[], None]) -> None:
     """Fill a folder with links to that of an earlier set, if it has the same key; else make it. Raises OSError."""
-    if before is not None and _read(before / KEY) == key:
+    if before is not None and key_of(before) == key:
         shutil.copytree(before, folder, dirs_exist_ok=True, copy_function=_linked)
         return
     make()
@@ -60,7 +60,9 @@ def _named_digest(file: Path) -> str:
         return f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}"
 
 
-def _read(file: Path) -> str:
+def key_of(folder: Path) -> str:
+    """Return the key of a folder, "" where it has none. Raises OSError."""
+    file = folder / KEY
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
