@@ -9,7 +9,7 @@ import click
 
 from grt_batch.commands import cli, options
 from grt_batch.core.config import load
-from grt_batch.core.errors import BadArguments, NothingPublished
+from grt_batch.core.errors import BadArguments, NoDocuments, NothingPublished
 from grt_batch.core.wording import counted
 
 _INDEX = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
@@ -35,7 +35,7 @@ def documents(
     from grt_batch.documents.making import files_of
     from grt_batch.documents.server import Server
     from grt_batch.monitoring.published import Published
-    from grt_batch.sinks.report_set import DOCUMENTS
+    from grt_batch.sinks.report_set import DOCUMENTS, LATEST
 
     config = load(config_file, {"reports": reports})
     if not _INDEX.fullmatch(index):
@@ -46,12 +46,15 @@ def documents(
     if not newest.summary:
         raise NothingPublished(reports=config.reports)
     folder, as_of = newest.folder / DOCUMENTS, newest.summary["as_of"]
-    files = files_of(folder)
+    shown = config.reports / LATEST / DOCUMENTS
+    if not folder.is_dir():
+        raise NoDocuments(folder=shown, what="the run that published this set was not asked for them")
     if url is None:
+        files = files_of(folder)
         count = sum(file.read_bytes().count(b"\n") for file in files) // 2
         size = sum(file.stat().st_size for file in files)
         click.echo(
-            f"{counted(count, 'document')} of {as_of} in {counted(len(files), 'file')} ({size} bytes) of {folder}"
+            f"{counted(count, 'document')} of {as_of} in {counted(len(files), 'file')} ({size} bytes) of {shown}"
         )
         return 0
     key = key_file.read_text(encoding="utf-8").strip() if key_file else None

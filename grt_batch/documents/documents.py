@@ -25,7 +25,7 @@ MOST_PARAMS, MOST_VALUES = 50, 10
 """How many parameters of a tool, and values of each, a document has: the most used."""
 
 
-_TOOLS_AT_A_TIME = 250
+_TOOLS_AT_A_TIME = 100
 
 
 _KEY = (TOOL_ID, TOOL_VERSION)

@@ -56,7 +56,7 @@ def files_of(folder: Path) -> list[Path]:
     """Return the files with documents in a folder, in order. Raises NoDocuments where there is none."""
     files = sorted(folder.glob(_FILES))
     if not files:
-        raise NoDocuments(folder=folder, what="the run that published this set made none")
+        raise NoDocuments(folder=folder, what="it has no file of them")
     return files
 
 

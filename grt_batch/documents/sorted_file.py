@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from grt_batch.schema.escapes import unescape
 
@@ -17,43 +17,42 @@ class SortedFile:
     """The TSV file of a table whose first columns are its key, and which is sorted by them: in a `with` block. One that
     does not exist has no rows."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._file = file
-        self._text: mmap.mmap | bytes = b""
-        self._begin = 0
+        self._path = path
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Map the file. Raises OSError."""
-        if self._file.is_file():
-            with self._file.open("rb") as file:
-                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._begin = self._text.find(b"\n") + 1
+        """Open the file. Raises OSError."""
+        if self._path.is_file():
+            self._file = self._path.open("rb")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(self._text, mmap.mmap):
-            self._text.close()
+        if self._file is not None:
+            self._file.close()
 
     def lines(self, low: Key, high: Key) -> bytes:
         """Return the lines of the rows that begin with `low`, `high`, or what lies between them. Both are as long."""
-        return self._text[self._place(low, after=False) : self._place(high, after=True)]
+        if self._file is None:
+            return b""
+        # Mapped anew each time: what was looked at does not stay in the memory of this process.
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return text[_place(text, low, after=False) : _place(text, high, after=True)]
 
-    def _place(self, key: Key, *, after: bool) -> int:
-        """Return where the first row stands that begins with `key`, or with more; or else the first one `after` it."""
-        low, high = self._begin, len(self._text)
-        while low < high:
-            line = self._text.rfind(b"\n", low, (low + high) // 2) + 1 or low
-            end = self._text.find(b"\n", line) + 1
-            found = self._key(line, end, len(key))
-            if found < key or (after and found == key):
-                low = end
-            else:
-                high = line
-        return low
 
-    def _key(self, begin: int, end: int, columns: int) -> Key:
-        fields = self._text[begin:end].removesuffix(b"\n").split(b"\t", columns)[:columns]
-        return tuple(unescape(field.decode()) for field in fields)
+def _place(text: mmap.mmap, key: Key, *, after: bool) -> int:
+    """Return where the first row stands that begins with `key`, or with more; or else the first one `after` it."""
+    low, high = text.find(b"\n") + 1, len(text)
+    while low < high:
+        line = text.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        end = text.find(b"\n", line) + 1
+        fields = text[line : end - 1].split(b"\t", len(key))[: len(key)]
+        found = tuple(unescape(field.decode()) for field in fields)
+        if found < key or (after and found == key):
+            low = end
+        else:
+            high = line
+    return low

@@ -147,6 +147,6 @@ def test_without_documents_nothing_is_asked(node: Node, first: Path) -> None:
     with pytest.raises(NoDocuments, match=r"\.key is missing"):
         bring(node, first)
     shutil.rmtree(first)
-    with pytest.raises(NoDocuments, match="made none"):
+    with pytest.raises(NoDocuments, match="no file of them"):
         bring(node, first)
     assert not node.requests

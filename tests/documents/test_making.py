@@ -46,5 +46,5 @@ def test_no_file_is_too_large_and_no_document_is_cut(tmp_path: Path) -> None:
 
 def test_without_documents(tmp_path: Path) -> None:
     write_files(tmp_path, [])
-    with pytest.raises(NoDocuments, match="made none"):
+    with pytest.raises(NoDocuments, match="no file of them"):
         files_of(tmp_path)

@@ -84,6 +84,8 @@ class Node:
     faults: list[Fault] = field(default_factory=list)
     busy: dict[str, int] = field(default_factory=dict)
     """How often the server is too busy for a document, by its id."""
+    without: str = ""
+    """A field that no mapping has here."""
 
     def seen(self, alias: str) -> dict[str, Any]:
         """The documents that a reader of an alias finds."""
@@ -141,6 +143,7 @@ class Node:
         made = json.loads(body)
         self.rule(set(made) == {"settings", "mappings"}, "an index is made of settings and mappings")
         self.rule(made["mappings"]["dynamic"] == "strict", "the mapping is strict")
+        made["mappings"]["properties"].pop(self.without, None)
         self.indices[index] = Index(made["mappings"])
         return 200, {"acknowledged": True, "index": index}
 
@@ -197,6 +200,7 @@ def _error(kind: str, reason: str) -> dict[str, Any]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     node: Node
 
     def _handle(self) -> None:
