@@ -11,6 +11,7 @@ import orjson
 from grt_batch.core.errors import NoDocuments, NotLoaded
 from grt_batch.documents.documents import action
 from grt_batch.documents.making import files_of
+from grt_batch.documents.portions import portions
 from grt_batch.documents.server import BUSY, NDJSON, TRIES, Server, reason_of
 
 REQUEST_BYTES = 10_000_000
@@ -51,18 +52,9 @@ def entries(folder: Path, index: str) -> Iterator[Entry]:
                 yield Entry(document_id, b"%b\n%b" % (action(document_id, index), document))
 
 
-def requests(found: Iterable[Entry], most: int = REQUEST_BYTES) -> Iterator[list[Entry]]:
-    """Yield documents as many at a time as fit into a request of `most` bytes; one that is larger comes alone."""
-    together: list[Entry] = []
-    room = most
-    for entry in found:
-        if together and len(entry.lines) > room:
-            yield together
-            together, room = [], most
-        together.append(entry)
-        room -= len(entry.lines)
-    if together:
-        yield together
+def requests(found: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield documents as many at a time as fit into a request."""
+    return portions(found, lambda entry: len(entry.lines), REQUEST_BYTES)
 
 
 def send(server: Server, together: Sequence[Entry]) -> list[Refusal]:

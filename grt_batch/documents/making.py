@@ -12,8 +12,10 @@ import orjson
 from grt_batch.core.config import Config
 from grt_batch.core.digest import digest, source_digest
 from grt_batch.core.errors import NoDocuments
+from grt_batch.core.files import write_synced
 from grt_batch.documents.documents import documents
 from grt_batch.documents.mapping import mapping
+from grt_batch.documents.portions import portions
 from grt_batch.documents.set_rows import SetRows
 from grt_batch.pipeline.gate import known_tables
 from grt_batch.sinks.made_folder import MakeFolder, contents, link_or_make, or_say
@@ -62,20 +64,9 @@ def files_of(folder: Path) -> list[Path]:
 
 def write_files(folder: Path, made: Iterable[tuple[bytes, bytes]], most: int = FILE_BYTES) -> None:
     """Write actions and documents to files of `most` bytes. Raises OSError."""
-    file, room, number = None, 0, 0
-    try:
-        for pair in made:
-            lines = b"%b\n%b\n" % pair
-            if file is None or len(lines) > room:
-                if file is not None:
-                    file.close()
-                number += 1
-                file, room = (folder / _FILES.replace("*", f"{number:04}")).open("wb"), most
-            file.write(lines)
-            room -= len(lines)
-    finally:
-        if file is not None:
-            file.close()
+    lines = (b"%b\n%b\n" % pair for pair in made)
+    for number, portion in enumerate(portions(lines, len, most), 1):
+        write_synced(folder / _FILES.replace("*", f"{number:04}"), portion)
 
 
 def _key(reports: Path, config: Config, as_of: date) -> str:

@@ -87,7 +87,7 @@ class Server:
         expected: Collection[int] = (200, 201),
     ) -> Answer:
         """Send a request, up to TRIES times, and return the answer, whose code is `expected`. Raises NotLoaded."""
-        for left in reversed(range(TRIES)):
+        for number in range(TRIES):
             asked_to_wait = ""
             try:
                 answer, asked_to_wait = self._attempt(method, path, content, kind)
@@ -100,9 +100,9 @@ class Server:
                 again = self._reached and not isinstance(error, ssl.SSLCertVerificationError)
             if not problem:
                 return answer
-            if not (again and left):
+            if not again or number == TRIES - 1:
                 break
-            self.pause(TRIES - 1 - left, asked_to_wait)
+            self.pause(number, asked_to_wait)
         raise NotLoaded(url=self.url, what=f"{method} {path.partition('?')[0]}: {printable(problem)}")
 
     def pause(self, number: int, asked_to_wait: str = "") -> None:

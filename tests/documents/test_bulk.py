@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from bulk_server import Fault, Index, Node
-from hypothesis import given
-from hypothesis import strategies as st
 
 from grt_batch.core.errors import NoDocuments, NotLoaded
-from grt_batch.documents.bulk import Entry, entries, requests, send
+from grt_batch.documents.bulk import REQUEST_BYTES, Entry, entries, requests, send
 from grt_batch.documents.documents import action
 from grt_batch.documents.making import write_files
 from grt_batch.documents.server import TRIES, Server
@@ -38,14 +36,9 @@ def entry(document_id: str, text: str = '{"name":"a"}') -> Entry:
 THREE = [entry(name) for name in "abc"]
 
 
-@given(st.lists(st.integers(1, 30)), st.integers(1, 40))
-def test_requests_are_as_large_as_they_may_be(sizes: list[int], most: int) -> None:
-    found = [Entry(str(number), b"x" * size) for number, size in enumerate(sizes)]
-    made = list(requests(found, most))
-    assert [one for together in made for one in together] == found
-    of = [sum(len(one.lines) for one in together) for together in made]
-    assert all(size <= most or len(together) == 1 for size, together in zip(of, made, strict=True))
-    assert all(size + len(then[0].lines) > most for size, then in zip(of, made[1:], strict=False))
+def test_a_request_is_no_larger_than_it_may_be() -> None:
+    large, small = entry("a", "x" * REQUEST_BYTES), entry("b", "x" * (REQUEST_BYTES // 3))
+    assert [len(request) for request in requests([small, small, small, large, small])] == [2, 1, 1, 1]
 
 
 def test_files_are_read_for_another_index(tmp_path: Path) -> None:

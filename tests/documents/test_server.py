@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import ssl
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from bulk_server import Fault, Node
+from bulk_server import Fault, Node, bulk_server
 
 from grt_batch.core.errors import BadArguments, NotLoaded
 from grt_batch.documents.server import TRIES, Server
@@ -85,3 +89,40 @@ def test_a_server_that_was_never_there_is_not_waited_for() -> None:
             server.ask("GET", "/_alias/x")
     assert error.value.exit_code == 4
     assert url in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with a certificate of the loopback, and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(1))
+        .not_valid_after(now + timedelta(1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    file = tmp_path_factory.mktemp("certificate") / "both.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return file
+
+
+def test_only_a_trusted_server_is_spoken_to(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with bulk_server(context) as node:
+        with Server(node.url, "user:word", wait=pytest.fail) as server, pytest.raises(NotLoaded, match="certificate"):
+            server.ask("HEAD", "/x")
+        assert not node.requests
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with Server(node.url) as server:
+            assert server.ask("HEAD", "/x", expected=(404,)).code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -232,13 +233,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def bulk_server() -> Iterator[Node]:
-    """A server on a free port of the loopback."""
+def bulk_server(context: ssl.SSLContext | None = None) -> Iterator[Node]:
+    """A server on a free port of the loopback; with a context it speaks TLS."""
     node = Node()
     handler = type("Handler", (_Handler,), {"node": node})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    node.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    node.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
