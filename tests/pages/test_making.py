@@ -47,7 +47,7 @@ def test_what_did_not_change_is_linked(html: Path, report_set: Path, tmp_path: P
 def test_pages_that_cannot_be_made_leave_none_and_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(reports: Path, folder: Path, *_: object) -> None:
+    def fails(reports: Path, folder: Path, before: Path | None, **_: object) -> None:
         (folder / "static").mkdir()
         (folder / "index.html").touch()
         raise KeyError("a column")
