@@ -39,7 +39,8 @@ def modules() -> str:
         " An export passes the records themselves on. A run without names of modules runs all but the opt-in ones.",
         grid(("module", "opt-in", "question", "answered by"), rows),
         "`html` stands beside them: the [report pages](pages.md), which are made of the tables unless a run says"
-        " `--no-html`.",
+        " `--no-html`. So does `documents`, which is opt-in: it makes [documents](documents.md) for OpenSearch and"
+        " Elasticsearch of them.",
         "## Write a report",
         "README has a first report, and [below](#a-second-report) is a second one. `grt-batch try FILE.py N.tar.gz`"
         " shows the rows that a report makes of one archive. It then works in `grt_batch/modules/reports/`, or without"

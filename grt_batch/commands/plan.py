@@ -56,8 +56,8 @@ def show_plan(
     as_of: date = date.max,
 ) -> int:
     """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
+    from grt_batch.commands.made import names_of_modules
     from grt_batch.modules.registry import chosen
-    from grt_batch.pages.making import without_pages
     from grt_batch.pipeline.cost_model import advise, model_of
     from grt_batch.pipeline.plan import find_uploads, survey
     from grt_batch.store.archive_index import ArchiveIndex
@@ -66,7 +66,12 @@ def show_plan(
     index = ArchiveIndex(config.work, config.uploads)
     uploads = find_uploads(config, index, instances, forget=forget)
     planned = survey(
-        uploads, Store(config.work / "store"), index, config, chosen(without_pages(modules), config.modules_dir), as_of
+        uploads,
+        Store(config.work / "store"),
+        index,
+        config,
+        chosen(names_of_modules(modules), config.modules_dir),
+        as_of,
     )
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config, model_of(config.reports))

@@ -58,6 +58,7 @@ def publish(
     from grt_batch.differences.report_sets import compare_sets
     from grt_batch.pipeline.gate import Gate, known_tables
     from grt_batch.pipeline.request import RunRequest, new_run_id
+    from grt_batch.sinks.report_set import DOCUMENTS
 
     if discard:
         for each in holding.held_sets(config.reports):
@@ -76,7 +77,8 @@ def publish(
         run_id=new_run_id(started),
         started=started,
     )
-    code = publish_run(request, coordinator, Gate(it.findings), debug=debug)
+    with_documents = (it.folder / DOCUMENTS).is_dir()
+    code = publish_run(request, coordinator, Gate(it.findings), with_documents=with_documents, debug=debug)
     found = compare_sets(it.folder, config.reports / it.as_of.isoformat(), known_tables(config))
     if found.rows.height:
         click.echo(text_table(*writing.as_table(found, "table")))

@@ -101,15 +101,15 @@ def run(
     if ranks is not None and coordinator is None:
         # The ranks do not see the terminal.
         return launch_ranks(context, config, ranks, retries, {"progress": shown})
-    from grt_batch.pages.making import without_pages
+    from grt_batch.commands.made import names_of_modules
     from grt_batch.pipeline.request import RunRequest, new_run_id
-    from grt_batch.sinks.report_set import PAGES
+    from grt_batch.sinks.report_set import DOCUMENTS, PAGES
 
     started = datetime.now(UTC).replace(tzinfo=None)
     request = RunRequest(
         config=config,
         as_of=as_of.date() if as_of else started.date(),
-        modules=without_pages(modules),
+        modules=names_of_modules(modules),
         instances=instances,
         recalculate=recalculate,
         forget=forget,
@@ -119,7 +119,14 @@ def run(
     )
     asked_for = html or (html is None and PAGES in modules)
     return publish_run(
-        request, coordinator, with_pages=asked_for, shown=shown, log_format=log_format, profile=profile, debug=debug
+        request,
+        coordinator,
+        with_pages=asked_for,
+        with_documents=DOCUMENTS in modules,
+        shown=shown,
+        log_format=log_format,
+        profile=profile,
+        debug=debug,
     )
 
 
@@ -129,19 +136,21 @@ def publish_run(
     gate: Gate | None = None,
     *,
     with_pages: bool = False,
+    with_documents: bool = False,
     shown: bool = False,
     log_format: str = "text",
     profile: bool = False,
     debug: bool = False,
 ) -> int:
     """Carry out a run, say what was published, and return its exit code. `shown` is whether there is a progress bar.
-    `with_pages` asks for report pages; without it they are made where they can be."""
+    `with_pages` asks for report pages; without it they are made where they can be. `with_documents` asks for documents,
+    which are not made otherwise."""
     from socket import gethostname
 
+    from grt_batch.commands.made import made_of_tables
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.trace import trace_folder, write
     from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
-    from grt_batch.pages.making import pages_of
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.run import execute
     from grt_batch.ranks.messages import RunSettings
@@ -151,7 +160,7 @@ def publish_run(
     set_umask(config)
     keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
-    pages = pages_of(config, request.as_of, asked_for=with_pages)
+    made = made_of_tables(config, request.as_of, pages=with_pages, documents=with_documents)
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:
         coordinator.settings = RunSettings(request.run_id, log_format, debug, profiles)
@@ -164,7 +173,7 @@ def publish_run(
             lambda: database_of(config),
             _bar if shown else _no_bar,
             gate=gate,
-            pages=pages,
+            made=made,
             committed=note_committed,
         )
     if profiles:

@@ -167,6 +167,12 @@ class Config:
         "true or false",
         "the report pages show all instances and values, not only what grt_public shows",
     )
+    documents_private: bool = _key(
+        False,
+        "privacy",
+        "true or false",
+        "the documents have all instances and values, not only what grt_public shows",
+    )
     folder_mode: Mode = _key(
         "0750", "privacy", "octal text", "rights of the folders that a run makes; existing ones keep theirs"
     )

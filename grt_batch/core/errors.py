@@ -151,6 +151,31 @@ class Unavailable(GrtError):
     remedy = "Check the address and the key; what was fetched before is kept, and is not fetched again."
 
 
+class NoDocuments(GrtError):
+    """The newest report set has no documents: its run was not asked for them, or they are damaged."""
+
+    exit_code = 4
+    folder: Path
+    what: Reason
+
+    message = "There are no documents to load in {folder}: {what}."
+    remedy = "Make them with grt-batch run documents, or set --reports to the folder that has them."
+
+
+class NotLoaded(GrtError):
+    """The server of documents cannot be reached, or refused all that it was sent."""
+
+    exit_code = 4
+    url: str
+    what: Reason
+
+    message = "The documents were not loaded into {url}: {what}."
+    remedy = (
+        "Check the address, the credentials and the server, then load again. Until the alias is switched, readers see"
+        " the documents of the load before."
+    )
+
+
 class NoEncoder(GrtError):
     """The module records writes PostgreSQL's binary format with optional packages, which are not installed."""
 

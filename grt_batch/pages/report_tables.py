@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -54,24 +54,32 @@ class ReportTables:
             rows = visible(table, rows, self._all | {name: (table, rows)}, self._threshold)
         if of_all is not None:
             rows = rows.filter((pl.col(INSTANCE) == ALL_INSTANCES) == of_all)
-        return _unescaped(rows.select(wanted).collect(), table)
+        return unescaped(rows.select(wanted).collect(), table)
 
     @cached_property
     def _all(self) -> dict[str, tuple[Table, pl.LazyFrame]]:
         return {name: (table, self._scan(table)) for name, table in self._tables.items()}
 
     def _scan(self, table: Table) -> pl.LazyFrame:
-        schema = {column.name: _TYPES.get(column.type, pl.String()) for column in table.columns}
         file = self._folder / f"{table.name}.tsv"
-        if not file.is_file():
-            return pl.LazyFrame(schema=schema)
-        rows = pl.scan_csv(file, separator="\t", quote_char=None, schema=schema, null_values="")
-        # Only what may be null is: an empty text of a key is a text.
-        texts = [name for name in table.key if schema[name] == pl.String and name not in table.nullable]
-        return rows.with_columns(pl.col(texts).fill_null("")) if texts else rows
+        return scan(table, file if file.is_file() else b"", _TYPES, header=True)
 
 
-def _unescaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+def scan(
+    table: Table, source: Path | bytes, types: Mapping[Type, pl.DataType], *, header: bool = False
+) -> pl.LazyFrame:
+    """Return the rows of a TSV file, or of lines of one. A column has the frame type that `types` have for its type,
+    else it is the text; `unescaped` is still to be called."""
+    schema = {column.name: types.get(column.type, pl.String()) for column in table.columns}
+    if not source:
+        return pl.LazyFrame(schema=schema)
+    rows = pl.scan_csv(source, separator="\t", quote_char=None, schema=schema, null_values="", has_header=header)
+    # Only what may be null is: an empty text of a key is a text.
+    texts = [name for name in table.key if schema[name] == pl.String and name not in table.nullable]
+    return rows.with_columns(pl.col(texts).fill_null("")) if texts else rows
+
+
+def unescaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Return rows with the texts that their escapes stand for."""
     texts = {column.name for column in table.columns if _is_text(column)}
     for name in texts.intersection(rows.columns):

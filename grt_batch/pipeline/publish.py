@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -23,9 +23,10 @@ from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.summary import quarantined, run_row, run_summary
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
+from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
-from grt_batch.sinks.report_set import MakePages, ReportSet
+from grt_batch.sinks.report_set import ReportSet
 from grt_batch.sinks.sink import Sink, TableText
 
 
@@ -36,10 +37,10 @@ def publish(
     gate: Gate,
     committed: Callable[[], None] = lambda: None,
     instead_of_database: Sink | None = None,
-    pages: MakePages | None = None,
+    made: Mapping[str, MakeFolder] | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set, with `pages` if there are any, and if the `gate` does not hold
-    it back; call `committed` once the database shows it."""
+    """Publish a run to the database and as a report set, with the folders that are `made` of its tables, if the `gate`
+    does not hold it back; call `committed` once the database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
@@ -51,8 +52,8 @@ def publish(
             _write_exports(database, context, reduced)
             # The reports first: meanwhile the database goes on.
             reports.wait()
-            if pages is not None:
-                reports.write_pages(pages)
+            for name, make in (made or {}).items():
+                reports.write_made(name, make)
             database.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
             gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from grt_batch.pipeline.read_all import Progress
 from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
 from grt_batch.sinks import fitness
-from grt_batch.sinks.report_set import MakePages
+from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
@@ -40,13 +40,13 @@ def execute(
     committed: Callable[[], None] = lambda: None,
     uploads: Uploads | None = None,
     instead_of_database: Sink | None = None,
-    pages: MakePages | None = None,
+    made: Mapping[str, MakeFolder] | None = None,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. The `gate` may hold the run back. `pages` fills a folder of the
-    report set from its tables. `committed` is called once the database shows the new tables, before anything else can
-    fail. A verification passes the `uploads` to read, and the sink to use `instead_of_database`.
+    `database` opens the server and yields its URL. The `gate` may hold the run back. `made` fills folders of the
+    report set from its tables, by their names. `committed` is called once the database shows the new tables, before
+    anything else can fail. A verification passes the `uploads` to read, and the sink to use `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
@@ -61,7 +61,7 @@ def execute(
             reduced = reduce_archives(context, uploads, planned, url, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, gate or Gate(), committed, instead_of_database, pages)
+        summary = publish(context, reduced, url, gate or Gate(), committed, instead_of_database, made)
     with already_published():
         _clean_up(context, uploads)
     return replace(summary, unreadable=uploads.unreadable)

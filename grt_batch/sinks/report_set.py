@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,7 @@ from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export, FolderExport
 from grt_batch.schema.tables import REJECT_COLUMNS, Table
+from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.report_file import PARTS, ReportedTable, ReportFile, load_parts, pack_parts
 from grt_batch.sinks.sink import Sink, TableText
 
@@ -43,13 +44,12 @@ REJECTS = "rejects"
 HELD = "held"
 
 
-PAGES = "html"
-"""The folder of report pages. They are made of the other files of their set: no set takes over those of another."""
+PAGES, DOCUMENTS = "html", "documents"
+"""The folders of report pages and of documents."""
 
 
-MakePages = Callable[[Path, Path, Path | None], None]
-"""Fills an empty folder with pages, from the folder of a set; the third folder has those of an earlier set, which may
-be linked."""
+MADE = (PAGES, DOCUMENTS)
+"""The folders that are made of the tables of their set: no set takes over those of another."""
 
 
 _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
@@ -82,7 +82,7 @@ class ReportSet(Sink):
         """`exports` names the folders that the run writes; other folders of the same date are carried over. With
         `defuse` formulas in reject files are defused, as `defused` does it in tables."""
         self.reports = reports
-        self._exports = frozenset((*exports, PAGES))
+        self._exports = frozenset((*exports, *MADE))
         self._defuse = defuse
         self._clock = clock or Clock()
         self.name = as_of.isoformat()
@@ -143,11 +143,11 @@ class ReportSet(Sink):
                 raise CannotWrite(folder=target, what=error.strerror or str(error)) from None
         self._written.append((export, ledger))
 
-    def write_pages(self, make: MakePages) -> None:
-        """Write the pages, once the tables are finished: see `wait`."""
-        target = self.folder / PAGES
-        earlier = (self.reports / name / PAGES for name in (self.name, LATEST))
-        with self._clock.stage(Stage.EXPORT, of=PAGES), self._blamed():
+    def write_made(self, name: str, make: MakeFolder) -> None:
+        """Write a folder that is made of the tables, once they are finished: see `wait`."""
+        target = self.folder / name
+        earlier = (self.reports / link / name for link in (self.name, LATEST))
+        with self._clock.stage(Stage.EXPORT, of=name), self._blamed():
             target.mkdir()
             make(self.folder, target, next((folder for folder in earlier if folder.is_dir()), None))
             if not any(target.iterdir()):

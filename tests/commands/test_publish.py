@@ -34,7 +34,7 @@ def test_what_is_held_is_shown_and_let_through(site: Site, call: Call, config_op
     before = published(site.config.reports)
     site.write("a", "3", [])
     folder = site.config.reports / "held" / AS_OF.isoformat()
-    answer = call("run", *config_options, "--as-of", AS_OF, *MODULES)
+    answer = call("run", *config_options, "--as-of", AS_OF, *MODULES, "documents")
     what = "instance a has 4 of 6 jobs, 33.3 % less"
     assert (answer.code, answer.out) == (7, "")
     assert answer.err.splitlines()[-1] == f"grt-batch: {Held(what=what, folder=folder)}"
@@ -49,6 +49,7 @@ def test_what_is_held_is_shown_and_let_through(site: Site, call: Call, config_op
     done = call("publish", *config_options, "--held")
     assert (done.code, done.out.splitlines()[-1]) == (0, "the rows are those that were held")
     assert site.jobs() == {"a": 4, "b": 1}
+    assert (site.config.reports / AS_OF.isoformat() / "documents").is_dir()
     assert query(site.config.database, "SELECT jobs FROM grt.instance ORDER BY instance_id") == [(4,), (1,)]
     assert not folder.exists()
     none = call("publish", *config_options, "--held")

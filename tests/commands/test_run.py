@@ -127,3 +127,13 @@ def test_report_pages_are_made_unless_they_are_not_wanted(call: Call, options: l
         assert (answer.code, answer.err, pages.is_file()) == (0, "", there)
     assert call("plan", *options[:6], "html").code == 0
     assert "html: What do the tables say" in call("modules").out
+
+
+def test_documents_are_made_where_they_are_named(call: Call, options: list[object], tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "latest" / "documents"
+    for words, there in ((("documents",), True), ((), False), (("tools", "instances", "documents"), True)):
+        answer = call("run", *options, "--no-html", *words)
+        assert (answer.code, answer.err, folder.is_dir()) == (0, "", there)
+    assert call("documents", *options[2:4]).out.endswith(f" of {folder}\n")
+    assert call("plan", *options[:6], "documents").code == 0
+    assert "documents (opt-in): What do the tables say of each tool" in call("modules").out

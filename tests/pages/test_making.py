@@ -11,7 +11,7 @@ import pytest
 from grt_batch.core.config import Config
 from grt_batch.core.errors import NoPagePackage
 from grt_batch.pages import making
-from grt_batch.pages.making import make_pages, pages_of, without_pages
+from grt_batch.pages.making import make_pages, pages_of
 from grt_batch.sample import UNTIL
 
 
@@ -28,10 +28,6 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     assert "no report pages: no_such_package is not installed" in caplog.text
     with pytest.raises(NoPagePackage, match="no_such_package"):
         pages_of(Config(), UNTIL, asked_for=True)
-
-
-def test_html_is_no_module() -> None:
-    assert without_pages(["tools", "html"]) == ("tools",)
 
 
 def test_what_did_not_change_is_linked(html: Path, report_set: Path, tmp_path: Path) -> None:
@@ -51,7 +47,7 @@ def test_what_did_not_change_is_linked(html: Path, report_set: Path, tmp_path: P
 def test_pages_that_cannot_be_made_leave_none_and_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(reports: Path, folder: Path, *_: object) -> None:
+    def fails(reports: Path, folder: Path, before: Path | None, **_: object) -> None:
         (folder / "static").mkdir()
         (folder / "index.html").touch()
         raise KeyError("a column")

@@ -216,7 +216,7 @@ def write_with_pages(reports: Path, run: str, made: list[Path | None]) -> None:
     with ReportSet(reports, DAY, run) as sink:
         sink.write_table(ONE, text_of(ONE, run), "")
         sink.wait()
-        sink.write_pages(make)
+        sink.write_made("html", make)
         sink.prepare({})
         sink.publish()
 
@@ -238,5 +238,5 @@ def test_pages_that_cannot_be_written_publish_nothing(tmp_path: Path) -> None:
 
     write(tmp_path, DAY, "a", ONE)
     with pytest.raises(CannotWrite, match="No space left"), ReportSet(tmp_path, DAY, "b") as sink:
-        sink.write_pages(make)
+        sink.write_made("html", make)
     assert shown(tmp_path)["one.tsv"] == "key\na\n"
