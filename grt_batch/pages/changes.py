@@ -19,7 +19,7 @@ MOST = 500
 
 _DAYS = 30
 
-_RECENT = pl.col("period") == "30d"
+_RECENT = {"period": ("30d",)}
 
 _FAILING = 0.2
 _FINISHED = 20
@@ -107,7 +107,7 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
     """Return the jobs of each instance in the last whole month and the one before."""
     last = as_of.replace(day=1) - timedelta(1)
     months = [(last.replace(day=1) - timedelta(1)).isoformat()[:7], last.isoformat()[:7]]
-    rows = tables.rows("instance_month", pl.col("month").is_in(months), columns=(INSTANCE, "month", "jobs", "error"))
+    rows = tables.rows("instance_month", {"month": months}, columns=(INSTANCE, "month", "jobs", "error"))
     of_month = [
         rows.filter(pl.col("month") == month).select(INSTANCE, pl.col("jobs", "error").name.suffix(suffix))
         for month, suffix in zip(months, ("_before", ""), strict=True)
@@ -153,7 +153,7 @@ def failing_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
 
 def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named) -> Table:
     columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job")
-    rows = tables.rows("tool_usage", EVERY_VERSION, _RECENT, columns=(*columns, "likely_broken"))
+    rows = tables.rows("tool_usage", EVERY_VERSION | _RECENT, columns=(*columns, "likely_broken"))
     rows = rows.filter(*where).select(columns).sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
     return table(
         caption,
