@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
-from grt_batch.pages.report_lines import Lines, Range, Where
-from grt_batch.pages.visible import PUBLIC, condition, contributed, evidence_of, visible
-from grt_batch.schema.escapes import ESCAPES
+from grt_batch.pages.report_lines import Block, Range, Where, blocks
+from grt_batch.pages.visible import PUBLIC, condition, evidence_of, visible
+from grt_batch.schema.escapes import ESCAPES, escape
 from grt_batch.schema.tables import Column, Table, Type
-from grt_batch.schema.visibility import Evidence
 from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_file import ReportedTable, load_parts
 
@@ -29,8 +29,10 @@ _TYPES = {
 _INSTANCES = "instance"
 """The table of instances, on which all visibility rests."""
 
-_MOST_KEYS = 1 << 17
-"""How many keys are gathered before those that occur twice go."""
+_PART_BYTES = 1 << 20
+
+Those = Callable[[str], bool]
+"""Whether the rows of an instance are wanted."""
 
 
 class ReportTables:
@@ -50,110 +52,146 @@ class ReportTables:
         The conditions are about columns of the key other than the instance, and hold for an evidence as well. So
         little of a file is kept.
         """
-        table, wanted = self._tables[name], list(columns)
-        evidence = None if self._private or of_all is False else evidence_of(table)
-        seen = list(dict.fromkeys([*wanted, *table.key])) if evidence else wanted
-        rows = pl.concat([_typed(table).select(seen), *self._seen(table, where, seen, of_all)])
-        if evidence:
-            rows = contributed(rows, self._proof(table, evidence, where))
-        return _unescaped(rows.select(wanted), table)
+        wanted = list(columns)
+        none = pl.DataFrame(schema=_schema(self._tables[name])).select(wanted)
+        return pl.concat([none, *self.parts(name, *where, columns=wanted, of_all=of_all)])
 
-    def parts(self, name: str, *where: Where, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Yield the rows that may be seen, but for those of all instances together, some MiB at a time."""
-        table = self._tables[name]
-        for rows in self._seen(table, where, columns, of_all=False):
-            yield _unescaped(rows, table)
-
-    def _seen(
-        self, table: Table, where: Sequence[Where], columns: Sequence[str], of_all: bool | None
+    def parts(
+        self, name: str, *where: Where, columns: Sequence[str], of_all: bool | None = None
     ) -> Iterator[pl.DataFrame]:
-        """Yield parts of the rows that may be seen, those of all instances together without their evidence."""
-        needed = {*columns, *table.visibility.needs}
-        instances = None if self._private else {*self._public, ALL_INSTANCES}
-        if table.by_instance and of_all is not None:
-            needed.add(INSTANCE)
-            instances = {ALL_INSTANCES} if of_all else instances
-        for rows in self._parts(table, where, needed, instances):
+        """Yield what `rows` returns, some MiB at a time."""
+        table = self._tables[name]
+        needed = {*columns, *table.visibility.needs, *table.key[:1]}
+        if not table.by_instance:
+            found = self._frames(table, needed, where, proof=self._proof(table, where))
+        else:
+            together = self._together(table, needed, where) if of_all is not False else ()
+            found = chain(together, () if of_all else self._single(table, needed, where))
+        for rows in found:
             shown = rows.lazy() if self._private else visible(table, rows.lazy(), self._public, self._threshold)
-            if table.by_instance and of_all is not None:
-                shown = shown.filter((pl.col(INSTANCE) == ALL_INSTANCES) == of_all)
-            yield shown.select(columns).collect()
+            yield _unescaped(shown.select(columns).collect(), table)
 
-    def _proof(self, table: Table, evidence: Evidence, where: Sequence[Where]) -> pl.DataFrame:
-        """Return the keys, without the instance, to which a public instance contributed."""
-        key = [name for name in table.key if name != INSTANCE]
-        found, other = [_typed(table).select(key)], self._tables.get(evidence.table)
+    def _together(self, table: Table, columns: Collection[str], where: Sequence[Where]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of all instances together to which a public one contributed."""
+        proof = self._proof(table, where)
+        where = [{INSTANCE: (ALL_INSTANCES,), **each} for each in where or ({},)]
+        return self._frames(table, columns, where, lambda instance: instance == ALL_INSTANCES, proof)
+
+    def _single(self, table: Table, columns: Collection[str], where: Sequence[Where]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of single instances: of the public ones, and maybe of others."""
+        for rows in self._frames(table, columns, where, self._is_shown):
+            yield rows.filter(pl.col(INSTANCE) != ALL_INSTANCES)
+
+    def _is_shown(self, instance: str) -> bool:
+        return instance != ALL_INSTANCES and (self._private or instance in self._public)
+
+    def _proof(self, table: Table, where: Sequence[Where]) -> Container[bytes] | None:
+        """Return the keys of a table, without the instance and as they are written, to which a public instance
+        contributed; None where nobody asks for them."""
+        evidence = None if self._private else evidence_of(table)
+        if evidence is None:
+            return None
+        other = self._tables.get(evidence.table)
         if other is None:
-            return found[0]
+            return ()
+        found: set[bytes] = set()
+        if other is table:
+            public = {escape(instance).encode() for instance in self._public}
+            for block in self._blocks(table, self._is_shown):
+                rows = block.matching(where)
+                lines = zip(block.texts(rows, 0, 1), block.texts(rows, 1, len(table.key)), strict=True)
+                found.update(key for instance, key in lines if instance in public)
+            return found
+        key = [name for name in table.key if name != INSTANCE]
+        written = pl.concat_str((pl.col(name).cast(pl.String).fill_null("") for name in key), separator="\t")
         counts = condition(evidence)
-        seen = {INSTANCE, *key, *counts.meta.root_names()}
-        for rows in self._parts(other, where if other is table else (), seen, self._public):
-            found.append(rows.filter(pl.col(INSTANCE).is_in(self._public), counts).select(key))
-            if sum(keys.height for keys in found[1:]) > max(_MOST_KEYS, found[0].height):
-                found = [pl.concat(found).unique()]
-        return pl.concat(found).unique()
+        for frame in self._frames(other, {INSTANCE, *key, *counts.meta.root_names()}, (), self._is_shown):
+            keys = frame.filter(pl.col(INSTANCE).is_in(self._public), counts).select(written).to_series()
+            found.update(each.encode() for each in keys)
+        return found
 
     @cached_property
     def _public(self) -> frozenset[str]:
         """The ids of the instances that are public."""
         table = self._tables.get(_INSTANCES)
-        parts = () if table is None else self._parts(table, (), {INSTANCE, PUBLIC}, None)
-        return frozenset(name for rows in parts for name in rows.filter(PUBLIC)[INSTANCE])
+        frames = self._frames(table, {INSTANCE, PUBLIC}, ()) if table else ()
+        return frozenset(name for rows in frames for name in rows.filter(PUBLIC)[INSTANCE])
 
-    def _parts(
-        self, table: Table, where: Sequence[Where], columns: Collection[str], instances: Collection[str] | None
+    def _frames(
+        self,
+        table: Table,
+        columns: Collection[str],
+        where: Sequence[Where],
+        those: Those | None = None,
+        proof: Container[bytes] | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Yield some columns of rows of a table, a part at a time: those of these instances, if they are named, and
-        maybe of others."""
+        """Yield some columns of rows of a table, as they are written: rows of `those` instances, and maybe of others,
+        whose keys are among the `proof`."""
+        names = [column.name for column in table.columns]
+        kept = max(names.index(name) for name in columns) + 1
+        lines: list[bytes] = []
+        size = 0
+        for block in self._blocks(table, those):
+            rows = block.matching(where)
+            found = block.texts(rows, 0, kept)
+            if proof is not None:
+                keys = block.texts(rows, int(table.by_instance), len(table.key))
+                found = [line for line, key in zip(found, keys, strict=True) if key in proof]
+            lines += found
+            size += sum(map(len, found))
+            if size > _PART_BYTES:
+                yield _parsed(table, lines, names[:kept], columns)
+                lines, size = [], 0
+        if lines:
+            yield _parsed(table, lines, names[:kept], columns)
+
+    def _blocks(self, table: Table, those: Those | None) -> Iterator[Block]:
+        """Yield the lines of those instances, where a run has said where in the file they are, or else all lines."""
         file = self._folder / f"{table.name}.tsv"
         if not file.is_file():
             return
-        schema = _typed(table).schema
-        names = list(schema)
-        kept = max(names.index(name) for name in columns) + 1
-        header = "\t".join(names[:kept]).encode() + b"\n"
-        texts = [
-            name for name in table.key if name in columns and schema[name] == pl.String and name not in table.nullable
-        ]
-        for lines in Lines(names, where, kept).parts(file, self._ranges(table, file, instances)):
-            rows = pl.read_csv(
-                header + lines,
-                columns=[name for name in names if name in columns],
-                separator="\t",
-                quote_char=None,
-                schema={name: schema[name] for name in names[:kept]},
-                null_values="",
-            )
-            # Only what may be null is: an empty text of a key is a text.
-            yield rows.with_columns(pl.col(texts).fill_null("")) if texts else rows
-
-    def _ranges(self, table: Table, file: Path, instances: Collection[str] | None) -> list[Range]:
-        """Return where the rows of some instances stand in a file. A set says that of each file, where a run wrote
-        it."""
         with file.open("rb") as text:
             begin = len(text.readline())
         held = self._held.get(table.name)
-        if instances is None or held is None or not table.by_instance:
-            return [(begin, file.stat().st_size)]
-        ranges: list[Range] = []
-        for extent in held.extents:
-            if extent.instance_id in instances:
-                start = ranges.pop()[0] if ranges and ranges[-1][1] == extent.offset else extent.offset
-                ranges.append((start, extent.offset + extent.bytes))
-        return ranges
+        ranges = [(begin, file.stat().st_size)]
+        if those is not None and held is not None:
+            ranges = _joined(
+                (each.offset, each.offset + each.bytes) for each in held.extents if those(each.instance_id)
+            )
+        yield from blocks(file, ranges, [column.name for column in table.columns])
 
     @cached_property
     def _held(self) -> dict[str, ReportedTable]:
         return load_parts(self._folder)
 
 
-def _typed(table: Table) -> pl.DataFrame:
-    """Return no rows of a table, with the types that its columns have here."""
-    return pl.DataFrame(schema={column.name: _TYPES.get(column.type, pl.String()) for column in table.columns})
+def _joined(ranges: Iterable[Range]) -> list[Range]:
+    """Return ranges, which are in order, with each that begins where another ends as a part of that one."""
+    found: list[Range] = []
+    for begin, end in ranges:
+        start = found.pop()[0] if found and found[-1][1] == begin else begin
+        found.append((start, end))
+    return found
 
 
-def _of_all(of_all: bool) -> pl.Expr:
-    return (pl.col(INSTANCE) == ALL_INSTANCES) == of_all
+def _schema(table: Table) -> dict[str, pl.DataType]:
+    return {column.name: _TYPES.get(column.type, pl.String()) for column in table.columns}
+
+
+def _parsed(table: Table, lines: Sequence[bytes], names: Sequence[str], columns: Collection[str]) -> pl.DataFrame:
+    """Return some columns of lines with the columns `names`."""
+    schema = _schema(table)
+    rows = pl.read_csv(
+        b"\n".join(["\t".join(names).encode(), *lines, b""]),
+        columns=[name for name in names if name in columns],
+        separator="\t",
+        quote_char=None,
+        schema={name: schema[name] for name in names},
+        null_values="",
+    )
+    # Only what may be null is: an empty text of a key is a text.
+    texts = [name for name in table.key if name in columns and schema[name] == pl.String and name not in table.nullable]
+    return rows.with_columns(pl.col(texts).fill_null("")) if texts else rows
 
 
 def _unescaped(rows: pl.DataFrame, table: Table) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 from grt_batch.pages.json_text import RAW, lists
 from grt_batch.pages.report_tables import ReportTables
 from grt_batch.schema.records import ALL_VERSIONS
-from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, Tool, told_apart
+from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, WITHOUT_VERSION, Tool, told_apart
 
 _OF_VERSIONS = {"runtime_seconds": "runtime", "memory_bytes": "memory"}
 """The metrics that are shown of each version."""
@@ -28,17 +28,6 @@ ALL_TIME = {"period": ("all",)}
 
 _EVERY_VERSION = pl.col(TOOL_VERSION) == ALL_VERSIONS
 _ALL_TIME = pl.col("period") == "all"
-
-_VERSIONLESS = pl.concat_str(
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["shed"],
-    pl.lit("/repos/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["owner"],
-    pl.lit("/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["repository"],
-    pl.lit("/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["name"],
-).fill_null(pl.col(TOOL_ID))
-"""The id of a tool over all its versions."""
 
 USAGE = ("jobs", "ok", "error", "other", "error_rate", "oom", "instances", "core_hours", "first_job", "last_job")
 METRIC = ("metric", "n", "mean", "p50", "p95", "p99", "maximum")
@@ -115,21 +104,27 @@ def _versions(usage: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
         percentiles = {f"{name}_{column}": column for column in ("p50", "p95")}
         rows = rows.join(_metric(metrics, metric, key, percentiles), on=key, how="left")
     rows = rows.sort(pl.col("jobs"), pl.col(TOOL_ID), pl.col(TOOL_VERSION), descending=(True, False, False))
-    return rows.select(_VERSIONLESS.alias(TOOL_ID), TOOL_VERSION, *VERSION)
+    return rows.select(_versionless(rows[TOOL_ID]), TOOL_VERSION, *VERSION)
+
+
+def _versionless(ids: pl.Series) -> pl.Series:
+    """Return the ids of tools over all their versions."""
+    different = ids.unique()
+    return ids.replace_strict(different, different.str.replace(SHED_ID, WITHOUT_VERSION), return_dtype=pl.String)
 
 
 def _months(tables: ReportTables) -> pl.DataFrame:
     """Return the finished jobs of each tool by month: of the instances that are shown, as tool_day has no others."""
-    rows = pl.DataFrame(schema={TOOL_ID: pl.String, "month": pl.String} | dict.fromkeys(_FINISHED, pl.Int64))
-    for days in tables.parts("tool_day", {"state": _FINISHED}, columns=(TOOL_ID, "day", "state", "jobs")):
-        rows = _added_up(pl.concat([rows, _by_month(days)]))
-    rows = _added_up(rows.with_columns(_VERSIONLESS.alias(TOOL_ID))).sort(TOOL_ID, "month")
+    parts = tables.parts("tool_day", {"state": _FINISHED}, columns=(TOOL_ID, "day", "state", "jobs"), of_all=False)
+    none = pl.DataFrame(schema={TOOL_ID: pl.String, "month": pl.String} | dict.fromkeys(_FINISHED, pl.Int64))
+    rows = _added_up(pl.concat([none, *(_added_up(_by_month(days)) for days in parts)])).sort(TOOL_ID, "month")
     return rows.group_by(TOOL_ID, maintain_order=True).tail(MONTHS).select(TOOL_ID, *MONTH)
 
 
 def _by_month(days: pl.DataFrame) -> pl.DataFrame:
+    days = days.drop_nulls("day")
     jobs = (pl.when(pl.col("state") == state).then("jobs").otherwise(0).alias(state) for state in _FINISHED)
-    return days.drop_nulls("day").select(TOOL_ID, pl.col("day").str.head(7).alias("month"), *jobs)
+    return days.select(_versionless(days[TOOL_ID]), pl.col("day").str.head(7).alias("month"), *jobs)
 
 
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:

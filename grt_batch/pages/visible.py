@@ -46,15 +46,8 @@ def condition(evidence: Evidence) -> pl.Expr:
 
 def visible(table: Table, rows: pl.LazyFrame, public: Collection[str], threshold: Threshold) -> pl.LazyFrame:
     """Return what is public of the rows of a table, `public` being the ids of the public instances. Of rows with an
-    evidence, see `evidence_of`, only those that `contributed` returns are."""
+    evidence, see `evidence_of`, only those are that the evidence shows."""
     return _rows(table, rows, public, threshold).with_columns(_hidden(table, rows.collect_schema()))
-
-
-def contributed(rows: pl.DataFrame, proof: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of single instances, and those of all together whose keys are among those of the `proof`."""
-    of_all = rows.filter(pl.col(INSTANCE) == ALL_INSTANCES) if INSTANCE in rows.columns else rows
-    shown = of_all.join(proof, on=proof.columns, how="semi", nulls_equal=True, maintain_order="left")
-    return pl.concat([shown, rows.filter(pl.col(INSTANCE) != ALL_INSTANCES)]) if INSTANCE in rows.columns else shown
 
 
 def _rows(table: Table, rows: pl.LazyFrame, public: Collection[str], threshold: Threshold) -> pl.LazyFrame:
