@@ -129,32 +129,30 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
     )
 
 
-def broken_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
-    """Return the tools that hardly ever succeed, in the last 30 days, of all instances together and of each."""
-    return _failing(
-        "Likely broken: more than 4 finished jobs in the last 30 days, and over 95 % of them failed",
-        tables,
-        (pl.col("likely_broken"),),
-        tool,
-        instance,
-    )
+def recent_use(tables: ReportTables) -> pl.DataFrame:
+    """Return the use of tools in the last 30 days, over all versions, of all instances together and of each."""
+    columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job", "likely_broken")
+    return tables.rows("tool_usage", EVERY_VERSION | _RECENT, columns=columns)
 
 
-def failing_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
-    """Return the tools that fail often."""
+def broken_tools(recent: pl.DataFrame, tool: Named, instance: Named) -> Table:
+    """Return the tools that hardly ever succeed, of those of `recent_use`."""
+    caption = "Likely broken: more than 4 finished jobs in the last 30 days, and over 95 % of them failed"
+    return _failing(caption, recent.filter(pl.col("likely_broken")), tool, instance)
+
+
+def failing_tools(recent: pl.DataFrame, tool: Named, instance: Named) -> Table:
+    """Return the tools that fail often, of those of `recent_use`."""
     where = (
         ~pl.col("likely_broken").fill_null(value=False),
         pl.col("error_rate") >= _FAILING,
         pl.col("ok") + pl.col("error") >= _FINISHED,
     )
     caption = f"At least {_FAILING:.0%} of {_FINISHED} or more finished jobs failed in the last 30 days"
-    return _failing(caption.replace("%", " %"), tables, where, tool, instance)
+    return _failing(caption.replace("%", " %"), recent.filter(*where), tool, instance)
 
 
-def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named) -> Table:
-    columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job")
-    rows = tables.rows("tool_usage", EVERY_VERSION | _RECENT, columns=(*columns, "likely_broken"))
-    rows = rows.filter(*where).select(columns).sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
+def _failing(caption: str, rows: pl.DataFrame, tool: Named, instance: Named) -> Table:
     return table(
         caption,
         (
@@ -166,7 +164,7 @@ def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool:
             ("killed for memory", "count"),
             ("last job", "day"),
         ),
-        rows,
+        rows.drop("likely_broken").sort("error", INSTANCE, TOOL_ID, descending=(True, False, False)),
         lambda instance_id, tool_id, *rest: (instance(instance_id), tool(tool_id), *rest),
         (2, True),
     )

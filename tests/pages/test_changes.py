@@ -66,9 +66,10 @@ def test_instance_changes(everything: ReportTables) -> None:
 def test_broken_and_failing(everything: ReportTables) -> None:
     usage = everything.rows("tool_usage", columns=("period", "tool_version", "likely_broken"))
     recent = usage.filter(pl.col("period") == "30d", pl.col("tool_version") == "*")
-    broken = complete(changes.broken_tools(everything, named, named))
+    use = changes.recent_use(everything)
+    broken = complete(changes.broken_tools(use, named, named))
     assert len(broken) == recent["likely_broken"].sum()
-    failing = complete(changes.failing_tools(everything, named, named))
+    failing = complete(changes.failing_tools(use, named, named))
     assert failing
     assert all(row[4] >= 0.2 and row[2] + row[3] >= 20 for row in failing)
 
