@@ -50,6 +50,13 @@ class Block:
         places = zip(self._begin(rows, first).tolist(), self._ends[rows, end - 1].tolist(), strict=True)
         return [self._lines[start:stop] for start, stop in places]
 
+    def fields(self, rows: _Rows, names: Sequence[str]) -> list[bytes]:
+        """Return some columns of some lines."""
+        places = [self._columns.index(name) for name in names]
+        if places == list(range(places[0], places[-1] + 1)):
+            return self.texts(rows, places[0], places[-1] + 1)
+        return [b"\t".join(found) for found in zip(*(self.texts(rows, at, at + 1) for at in places), strict=True)]
+
     def _begin(self, rows: _Rows, column: int) -> _Rows:
         return self._ends[rows, column - 1] + 1 if column else self._begins[rows]
 

@@ -95,14 +95,14 @@ class ReportTables:
         if other is None:
             return ()
         found: set[bytes] = set()
+        key = _key(table)
         if other is table:
             public = {escape(instance).encode() for instance in self._public}
             for block in self._blocks(table, self._is_shown):
                 rows = block.matching(where)
-                lines = zip(block.texts(rows, 0, 1), block.texts(rows, 1, len(table.key)), strict=True)
-                found.update(key for instance, key in lines if instance in public)
+                lines = zip(block.fields(rows, [INSTANCE]), block.fields(rows, key), strict=True)
+                found.update(fields for instance, fields in lines if instance in public)
             return found
-        key = [name for name in table.key if name != INSTANCE]
         written = pl.concat_str((pl.col(name).cast(pl.String).fill_null("") for name in key), separator="\t")
         counts = condition(evidence)
         for frame in self._frames(other, {INSTANCE, *key, *counts.meta.root_names()}, (), self._is_shown):
@@ -135,7 +135,7 @@ class ReportTables:
             rows = block.matching(where)
             found = block.texts(rows, 0, kept)
             if proof is not None:
-                keys = block.texts(rows, int(table.by_instance), len(table.key))
+                keys = block.fields(rows, _key(table))
                 found = [line for line, key in zip(found, keys, strict=True) if key in proof]
             lines += found
             size += sum(map(len, found))
@@ -163,6 +163,11 @@ class ReportTables:
     @cached_property
     def _held(self) -> dict[str, ReportedTable]:
         return load_parts(self._folder)
+
+
+def _key(table: Table) -> list[str]:
+    """Return the columns of a table's key but for the instance."""
+    return [name for name in table.key if name != INSTANCE]
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-import polars as pl
 import pytest
 
 from grt_batch.core.config import Config
@@ -35,8 +34,8 @@ def of_all(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def most_used(shown: ReportTables) -> str:
-    where = (pl.col("tool_version") == "*", pl.col("period") == "all")
-    usage = shown.rows("tool_usage", *where, of_all=True, columns=(TOOL_ID, "jobs"))
+    where = {"tool_version": ("*",), "period": ("all",)}
+    usage = shown.rows("tool_usage", where, of_all=True, columns=(TOOL_ID, "jobs"))
     return str(usage.sort("jobs", TOOL_ID)[-1, TOOL_ID])
 
 
