@@ -10,7 +10,7 @@ import polars as pl
 
 from grt_batch.modules.base import INSTANCE
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.tools import EVERY_VERSION, ToolPages
+from grt_batch.pages.tools import EVERY_VERSION, ToolPages, versionless
 from grt_batch.schema.records import ALL_VERSIONS
 from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION
 
@@ -51,6 +51,8 @@ def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
     rows = tables.rows(
         "tool_change", columns=(INSTANCE, TOOL_ID, TOOL_VERSION, "changed", *columns, "runtime_ratio", "jobs_after")
     )
+    # A tool has one page for all its versions.
+    rows = rows.with_columns(versionless(rows[TOOL_ID]))
     rows = rows.sort(pl.col("error_rate_change").abs(), descending=True, nulls_last=True, maintain_order=True)
     return table(
         "Error rate and median runtime, the last 30 days against the 30 days before",
@@ -72,7 +74,7 @@ def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
             instance(instance_id),
             tool(tool_id),
             _version(version),
-            changed.replace(" ", " and "),
+            changed.replace(" ", " and ").replace("_", " "),
             *rest,
         ),
     )

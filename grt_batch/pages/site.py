@@ -236,7 +236,8 @@ class Site:
             for each in self._instances
             if all(each.row[name] is not None for name in _PLACE)
         ]
-        return {"caption": f"The {len(points)} instances that say where they stand", "kind": "map", "points": points}
+        caption = f"Instances that say where they stand: {len(points)}"
+        return {"caption": caption, "kind": "map", "points": points}
 
     def _instance_table(self, *, late: bool) -> changes.Table:
         return {

@@ -104,10 +104,10 @@ def _versions(usage: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
         percentiles = {f"{name}_{column}": column for column in ("p50", "p95")}
         rows = rows.join(_metric(metrics, metric, key, percentiles), on=key, how="left")
     rows = rows.sort(pl.col("jobs"), pl.col(TOOL_ID), pl.col(TOOL_VERSION), descending=(True, False, False))
-    return rows.select(_versionless(rows[TOOL_ID]), TOOL_VERSION, *VERSION)
+    return rows.select(versionless(rows[TOOL_ID]), TOOL_VERSION, *VERSION)
 
 
-def _versionless(ids: pl.Series) -> pl.Series:
+def versionless(ids: pl.Series) -> pl.Series:
     """Return the ids of tools over all their versions."""
     different = ids.unique()
     return ids.replace_strict(different, different.str.replace(SHED_ID, WITHOUT_VERSION), return_dtype=pl.String)
@@ -124,7 +124,7 @@ def _months(tables: ReportTables) -> pl.DataFrame:
 def _by_month(days: pl.DataFrame) -> pl.DataFrame:
     days = days.drop_nulls("day")
     jobs = (pl.when(pl.col("state") == state).then("jobs").otherwise(0).alias(state) for state in _FINISHED)
-    return days.select(_versionless(days[TOOL_ID]), pl.col("day").str.head(7).alias("month"), *jobs)
+    return days.select(versionless(days[TOOL_ID]), pl.col("day").str.head(7).alias("month"), *jobs)
 
 
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 from grt_batch.modules.base import INSTANCE
 from grt_batch.pages import changes
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.tools import ToolPages, tool_pages
+from grt_batch.pages.tools import EVERY_VERSION, ToolPages, tool_pages
 from grt_batch.sample import UNTIL
 from grt_batch.schema.tool_ids import TOOL_ID
 
@@ -38,6 +38,10 @@ def complete(table: changes.Table) -> list[tuple[Any, ...]]:
 def test_changed_tools(everything: ReportTables) -> None:
     rows = complete(changes.changed_tools(everything, named, named))
     assert len(rows) == everything.rows("tool_change", columns=(INSTANCE,)).height
+    # Each leads to the page of a tool, which is over all versions.
+    usage = everything.rows("tool_usage", EVERY_VERSION, columns=(TOOL_ID,))
+    assert {row[1][0] for row in rows} <= set(usage[TOOL_ID])
+    assert {row[3] for row in rows} <= {"error rate", "runtime", "error rate and runtime"}
     sizes = [abs(row[6]) for row in rows if row[6] is not None]
     assert sizes == sorted(sizes, reverse=True)
 
