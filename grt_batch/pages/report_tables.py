@@ -97,7 +97,7 @@ class ReportTables:
         found: set[bytes] = set()
         key = _key(table)
         if other is table:
-            public = {escape(instance).encode() for instance in self._public}
+            public = {instance.encode() for instance in self._public}
             for block in self._blocks(table, self._is_shown):
                 rows = block.matching(where)
                 lines = zip(block.fields(rows, [INSTANCE]), block.fields(rows, key), strict=True)
@@ -112,7 +112,7 @@ class ReportTables:
 
     @cached_property
     def _public(self) -> frozenset[str]:
-        """The ids of the instances that are public."""
+        """The ids of the instances that are public, as they are written."""
         table = self._tables.get(_INSTANCES)
         frames = self._frames(table, {INSTANCE, PUBLIC}, ()) if table else ()
         return frozenset(name for rows in frames for name in rows.filter(PUBLIC)[INSTANCE])
@@ -156,7 +156,7 @@ class ReportTables:
         ranges = [(begin, file.stat().st_size)]
         if those is not None and held is not None:
             ranges = _joined(
-                (each.offset, each.offset + each.bytes) for each in held.extents if those(each.instance_id)
+                (each.offset, each.offset + each.bytes) for each in held.extents if those(escape(each.instance_id))
             )
         yield from blocks(file, ranges, [column.name for column in table.columns])
 
