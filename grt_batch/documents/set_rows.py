@@ -5,7 +5,7 @@ The files are sorted by the instance, then by the tool, so little is read and ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +18,8 @@ import polars as pl
 from grt_batch.documents.sorted_file import SortedFile
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
 from grt_batch.modules.helpers import PERIODS
-from grt_batch.pages.report_tables import ReportTables, scan, unescaped
-from grt_batch.pages.visible import visible
+from grt_batch.pages.report_tables import ReportTables, parsed, unescaped
+from grt_batch.pages.visible import PUBLIC, condition, evidence_of, visible
 from grt_batch.schema.tables import Table, Type
 from grt_batch.schema.tool_ids import TOOL_ID
 from grt_batch.sinks.public_views import Threshold
@@ -31,7 +31,7 @@ USAGE, METRIC, HISTOGRAM, PARAM, VALUE = "tool_usage", "tool_metric", "tool_hist
 PERIOD = "period"
 
 
-_INSTANCES, _PUBLIC = "instance", "public"
+_INSTANCES = "instance"
 
 
 _TYPES = {Type.BIGINT: pl.Int64(), Type.INTEGER: pl.Int64(), Type.BOOLEAN: pl.Boolean()}
@@ -76,21 +76,26 @@ class SetRows:
         return self._tables[name]
 
     @cached_property
+    def _public(self) -> list[str]:
+        """The ids of the instances that are public."""
+        return self._known.filter(PUBLIC)[INSTANCE].to_list()
+
+    @cached_property
     def instances(self) -> list[str]:
         """The instances with rows that may be seen, in order, after all together."""
-        return [ALL_INSTANCES, *self._known.filter(pl.lit(self._private) | pl.col(_PUBLIC))[INSTANCE]]
+        return [ALL_INSTANCES, *(self._known[INSTANCE] if self._private else self._public)]
 
     @cached_property
     def _known(self) -> pl.DataFrame:
         """The ids of all instances, and whether they are public."""
         tables = ReportTables(self._folder, self._tables.values(), self._threshold, private=True)
-        return tables.rows(_INSTANCES, columns=(INSTANCE, _PUBLIC)).sort(INSTANCE)
+        return tables.rows(_INSTANCES, columns=(INSTANCE, PUBLIC)).sort(INSTANCE)
 
     def tools(self, instance_id: str, most: int) -> Iterator[Tools]:
         """Yield the tools that jobs of an instance ran, at most so many ids at a time."""
         everything = next(period for period, days in PERIODS.items() if days is None)
         lines = self._files[USAGE].lines((instance_id, everything), (instance_id, everything))
-        rows = scan(self._tables[USAGE], lines, _TYPES).select(TOOL_ID).unique(maintain_order=True).collect()
+        rows = self._parsed(self._tables[USAGE], [lines], [TOOL_ID]).unique(maintain_order=True)
         ids = unescaped(rows, self._tables[USAGE])[TOOL_ID]
         for begin in range(0, len(ids), most):
             yield Tools(ids[begin], ids[min(begin + most, len(ids)) - 1])
@@ -102,14 +107,28 @@ class SetRows:
         Whole numbers and truths have their types; other numbers are the decimal texts of the file.
         """
         table = self._tables[name]
-        by_instance = INSTANCE in table.key
-        rows = scan(table, b"".join(self._lines(table, instance_id, tools)), _TYPES).filter(*where)
+        lines = self._lines(table, instance_id, tools)
+        rows = self._parsed(table, lines, [column.name for column in table.columns]).lazy().filter(*where)
         if not self._private:
-            tables = {_INSTANCES: (self._tables[_INSTANCES], self._known.lazy()), name: (table, rows)}
-            rows = visible(table, rows, tables, self._threshold)
-        if by_instance:
+            rows = visible(table, self._shown_by_others(table, rows), self._public, self._threshold)
+        if INSTANCE in table.key:
             rows = rows.filter(pl.col(INSTANCE) == instance_id)
         return unescaped(rows.collect(), table)
+
+    def _shown_by_others(self, table: Table, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the rows of single instances, and those of all together to which a public one contributed."""
+        evidence = evidence_of(table)
+        if evidence is None:
+            return rows
+        key = [name for name in table.key if name != INSTANCE]
+        shown = rows.filter(pl.col(INSTANCE).is_in(self._public), condition(evidence)).select(key).unique()
+        of_all = pl.col(INSTANCE) == ALL_INSTANCES
+        together = rows.filter(of_all).join(shown, on=key, how="semi", nulls_equal=True, maintain_order="left")
+        return pl.concat([together, rows.filter(~of_all)])
+
+    def _parsed(self, table: Table, blocks: Iterable[bytes], columns: Collection[str]) -> pl.DataFrame:
+        lines = (line for block in blocks for line in block.splitlines())
+        return parsed(table, lines, [column.name for column in table.columns], columns, _TYPES)
 
     def _lines(self, table: Table, instance_id: str, tools: Tools) -> Iterator[bytes]:
         """Yield the lines of some tools, and those that decide whether they may be seen: the rows of all instances

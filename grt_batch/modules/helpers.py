@@ -24,7 +24,7 @@ from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE, INSTANCE_KEY, Partial
 from grt_batch.schema.records import ALL_VERSIONS, Field, Job
 from grt_batch.schema.tables import Column, Type
-from grt_batch.schema.tool_ids import SHED_ID
+from grt_batch.schema.tool_ids import SHED_ID, WITHOUT_VERSION
 
 TOOL_KEY = (Job.tool_id.name, Job.tool_version.name)
 """The columns that name a tool."""
@@ -127,7 +127,7 @@ def everywhere(rows: Columns) -> Columns:
 def of_all_versions(rows: Columns) -> Columns:
     """Return the rows of a cube as those of their tool over all versions."""
     tool_id, tool_version = TOOL_KEY
-    names = rows.texts[tool_id].names.str.replace(SHED_ID, "${shed}/repos/${owner}/${repository}/${name}")
+    names = rows.texts[tool_id].names.str.replace(SHED_ID, WITHOUT_VERSION)
     texts = Texts(names.unique().sort())
     codes = at(texts.codes_of(names.to_list()), rows[tool_id])
     return repeated(rows.extended({tool_id: codes}, {tool_id: texts}), tool_version, ALL_VERSIONS)

@@ -10,7 +10,7 @@ import polars as pl
 
 from grt_batch.modules.base import INSTANCE
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.tools import EVERY_VERSION, ToolPages
+from grt_batch.pages.tools import EVERY_VERSION, ToolPages, versionless
 from grt_batch.schema.records import ALL_VERSIONS
 from grt_batch.schema.tool_ids import TOOL_ID, TOOL_VERSION
 
@@ -19,7 +19,7 @@ MOST = 500
 
 _DAYS = 30
 
-_RECENT = pl.col("period") == "30d"
+_RECENT = {"period": ("30d",)}
 
 _FAILING = 0.2
 _FINISHED = 20
@@ -51,6 +51,8 @@ def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
     rows = tables.rows(
         "tool_change", columns=(INSTANCE, TOOL_ID, TOOL_VERSION, "changed", *columns, "runtime_ratio", "jobs_after")
     )
+    # A tool has one page for all its versions.
+    rows = rows.with_columns(versionless(rows[TOOL_ID]))
     rows = rows.sort(pl.col("error_rate_change").abs(), descending=True, nulls_last=True, maintain_order=True)
     return table(
         "Error rate and median runtime, the last 30 days against the 30 days before",
@@ -72,7 +74,7 @@ def changed_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
             instance(instance_id),
             tool(tool_id),
             _version(version),
-            changed.replace(" ", " and "),
+            changed.replace(" ", " and ").replace("_", " "),
             *rest,
         ),
     )
@@ -107,7 +109,7 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
     """Return the jobs of each instance in the last whole month and the one before."""
     last = as_of.replace(day=1) - timedelta(1)
     months = [(last.replace(day=1) - timedelta(1)).isoformat()[:7], last.isoformat()[:7]]
-    rows = tables.rows("instance_month", pl.col("month").is_in(months), columns=(INSTANCE, "month", "jobs", "error"))
+    rows = tables.rows("instance_month", {"month": months}, columns=(INSTANCE, "month", "jobs", "error"))
     of_month = [
         rows.filter(pl.col("month") == month).select(INSTANCE, pl.col("jobs", "error").name.suffix(suffix))
         for month, suffix in zip(months, ("_before", ""), strict=True)
@@ -129,32 +131,30 @@ def instance_changes(tables: ReportTables, as_of: date, instance: Named) -> Tabl
     )
 
 
-def broken_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
-    """Return the tools that hardly ever succeed, in the last 30 days, of all instances together and of each."""
-    return _failing(
-        "Likely broken: more than 4 finished jobs in the last 30 days, and over 95 % of them failed",
-        tables,
-        (pl.col("likely_broken"),),
-        tool,
-        instance,
-    )
+def recent_use(tables: ReportTables) -> pl.DataFrame:
+    """Return the use of tools in the last 30 days, over all versions, of all instances together and of each."""
+    columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job", "likely_broken")
+    return tables.rows("tool_usage", EVERY_VERSION | _RECENT, columns=columns)
 
 
-def failing_tools(tables: ReportTables, tool: Named, instance: Named) -> Table:
-    """Return the tools that fail often."""
+def broken_tools(recent: pl.DataFrame, tool: Named, instance: Named) -> Table:
+    """Return the tools that hardly ever succeed, of those of `recent_use`."""
+    caption = "Likely broken: more than 4 finished jobs in the last 30 days, and over 95 % of them failed"
+    return _failing(caption, recent.filter(pl.col("likely_broken")), tool, instance)
+
+
+def failing_tools(recent: pl.DataFrame, tool: Named, instance: Named) -> Table:
+    """Return the tools that fail often, of those of `recent_use`."""
     where = (
         ~pl.col("likely_broken").fill_null(value=False),
         pl.col("error_rate") >= _FAILING,
         pl.col("ok") + pl.col("error") >= _FINISHED,
     )
     caption = f"At least {_FAILING:.0%} of {_FINISHED} or more finished jobs failed in the last 30 days"
-    return _failing(caption.replace("%", " %"), tables, where, tool, instance)
+    return _failing(caption.replace("%", " %"), recent.filter(*where), tool, instance)
 
 
-def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool: Named, instance: Named) -> Table:
-    columns = (INSTANCE, TOOL_ID, "error", "ok", "error_rate", "oom", "last_job")
-    rows = tables.rows("tool_usage", EVERY_VERSION, _RECENT, columns=(*columns, "likely_broken"))
-    rows = rows.filter(*where).select(columns).sort("error", INSTANCE, TOOL_ID, descending=(True, False, False))
+def _failing(caption: str, rows: pl.DataFrame, tool: Named, instance: Named) -> Table:
     return table(
         caption,
         (
@@ -166,7 +166,7 @@ def _failing(caption: str, tables: ReportTables, where: Sequence[pl.Expr], tool:
             ("killed for memory", "count"),
             ("last job", "day"),
         ),
-        rows,
+        rows.drop("likely_broken").sort("error", INSTANCE, TOOL_ID, descending=(True, False, False)),
         lambda instance_id, tool_id, *rest: (instance(instance_id), tool(tool_id), *rest),
         (2, True),
     )

@@ -84,8 +84,7 @@ def instance_pages(tables: ReportTables, known: list[Instance], labels: dict[str
     users = _by_instance(tables.rows("instance_users", columns=(INSTANCE, *USERS)))
     usage = tables.rows(
         "tool_usage",
-        EVERY_VERSION,
-        ALL_TIME,
+        EVERY_VERSION | ALL_TIME,
         of_all=False,
         columns=(INSTANCE, TOOL_ID, "jobs", "error_rate", "core_hours"),
     )
@@ -107,7 +106,7 @@ def instance_pages(tables: ReportTables, known: list[Instance], labels: dict[str
 
 def jobs_by_month(tables: ReportTables) -> pl.DataFrame:
     """Return the jobs of the instances that are shown, by month and state."""
-    rows = tables.rows("instance_month", pl.col("month").is_not_null(), columns=MONTHS)
+    rows = tables.rows("instance_month", columns=MONTHS).drop_nulls("month")
     return rows.group_by("month").agg(pl.col("jobs", "ok", "error", "other").sum()).sort("month")
 
 

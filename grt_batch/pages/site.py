@@ -1,8 +1,8 @@
 """The site: what the tables of a report set say, as files that a browser opens from a disk.
 
 The pages hold no numbers of their own. Small tables and charts stand in them as data; those of tools and instances are
-in scripts, since a page on a disk may load scripts, but read no other file. Which script a tool or an instance is in
-follows from its id alone, so a link stays the same from night to night.
+in scripts, since a page on a disk may load scripts, but read no other file. A page finds the script of a tool or an
+instance by its id, so a link stays the same from night to night.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from filecmp import cmp
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from grt_batch.sinks.public_views import Threshold
 
 TITLE = "Galactic Radio Telescope"
 
-SHARDS = 128
-"""So a script with tools takes less than half a megabyte where there are ten thousand of them."""
+IN_SHARD, SHARDS = 64, 256
+"""About how many tools or instances a script has, a quarter of a megabyte at most; and the most scripts of each."""
 
 PLOTLY = "plotly.min.js"
 
@@ -94,18 +95,24 @@ class Site:
     def write(self, folder: Path, before: Path | None = None) -> None:
         """Fill the empty `folder`. The folder of an earlier site may be linked. Raises OSError."""
         (folder / "static").mkdir()
-        for file in sorted((_HERE / "static").iterdir()):
-            shutil.copyfile(file, folder / "static" / file.name)
-        _copy_plotly(folder, before)
+        for file in (*sorted((_HERE / "static").iterdir()), _plotly()):
+            _copy(file, folder / "static" / file.name, before and before / "static" / file.name)
         self._write_data(folder / "data")
         for name, content in self._pages():
             (folder / name).write_bytes(content.encode())
 
     def _write_data(self, folder: Path) -> None:
         folder.mkdir()
+        pages = {tool_id: _page(self._labels[tool_id], page) for tool_id, page in self._tools.pages.items()}
+        of_instances = instance_pages(self.tables, self._instances, self._labels)
         known = {
             "title": TITLE,
-            "shards": SHARDS,
+            "shards": {
+                "tools": _write_shards(folder / "tools", pages),
+                "instances": _write_shards(
+                    folder / "instances", {name: orjson.dumps(page) for name, page in of_instances.items()}
+                ),
+            },
             "status": STATUS,
             "instance": {"month": MONTHS, "users": USERS},
             "tool": {
@@ -115,10 +122,6 @@ class Site:
         }
         _write_script(folder / "site.js", "window.GRT_SITE", orjson.dumps(known))
         _write_script(folder / "tools.js", "window.GRT_TABLE", orjson.dumps(self._tool_table(None)))
-        pages = {tool_id: _page(self._labels[tool_id], page) for tool_id, page in self._tools.pages.items()}
-        _write_shards(folder / "tools", pages)
-        of_instances = instance_pages(self.tables, self._instances, self._labels)
-        _write_shards(folder / "instances", {name: orjson.dumps(page) for name, page in of_instances.items()})
 
     @cached_property
     def _instances(self) -> list[Instance]:
@@ -187,6 +190,7 @@ class Site:
                 ("Instances", changes.instance_changes(self.tables, self.as_of, self._instance)),
             ),
         )
+        recent = changes.recent_use(self.tables)
         yield page(
             "broken.html",
             "sections.html",
@@ -194,8 +198,8 @@ class Site:
             (*_PLAIN, start),
             lead="Tools over all versions; of all instances together, and of each.",
             sections=(
-                ("Likely broken", changes.broken_tools(self.tables, *named)),
-                ("Failing often", changes.failing_tools(self.tables, *named)),
+                ("Likely broken", changes.broken_tools(recent, *named)),
+                ("Failing often", changes.failing_tools(recent, *named)),
             ),
         )
 
@@ -232,7 +236,8 @@ class Site:
             for each in self._instances
             if all(each.row[name] is not None for name in _PLACE)
         ]
-        return {"caption": f"The {len(points)} instances that say where they stand", "kind": "map", "points": points}
+        caption = f"Instances that say where they stand: {len(points)}"
+        return {"caption": caption, "kind": "map", "points": points}
 
     def _instance_table(self, *, late: bool) -> changes.Table:
         return {
@@ -262,29 +267,34 @@ def _page(label: str, lists: Mapping[str, str]) -> bytes:
     return f"{{{','.join(parts)}}}".encode()
 
 
-def _write_shards(folder: Path, pages: Mapping[str, bytes]) -> None:
+def _write_shards(folder: Path, pages: Mapping[str, bytes]) -> int:
+    """Write pages into scripts, by their keys, and return how many scripts there are."""
     folder.mkdir()
-    shards: list[list[bytes]] = [[] for _ in range(SHARDS)]
+    count = min(SHARDS, -(-len(pages) // IN_SHARD) or 1)
+    shards: list[list[bytes]] = [[] for _ in range(count)]
     for key, page in pages.items():
-        shards[crc32(key.encode()) % SHARDS].append(orjson.dumps(key) + b":" + page)
+        shards[crc32(key.encode()) % count].append(orjson.dumps(key) + b":" + page)
     for number, shard in enumerate(shards):
         name = f"{number:02x}"
         variable = f'(window.GRT_SHARDS ??= {{}})["{folder.name}/{name}"]'
         _write_script(folder / f"{name}.js", variable, b"{" + b",".join(shard) + b"}")
+    return count
 
 
 def _write_script(file: Path, variable: str, json: bytes) -> None:
     file.write_bytes(variable.encode() + b" = " + json + b";\n")
 
 
-def _copy_plotly(folder: Path, before: Path | None) -> None:
-    """Copy Plotly out of its package, or link the copy of the site before."""
+def _plotly() -> Path:
+    """Return where the package has its script. It is not imported: that would take longer than all pages."""
     spec = importlib.util.find_spec("plotly")
     assert spec is not None
-    source = Path(*(spec.submodule_search_locations or ())[:1]) / "package_data" / PLOTLY
-    target = Path("static") / PLOTLY
-    earlier = before / target if before else None
-    if earlier and earlier.is_file() and earlier.read_bytes() == source.read_bytes():
-        link_or_copy(earlier, folder / target)
+    return Path(*(spec.submodule_search_locations or ())[:1]) / "package_data" / PLOTLY
+
+
+def _copy(source: Path, target: Path, earlier: Path | None) -> None:
+    """Copy a file, or link an earlier copy."""
+    if earlier and earlier.is_file() and cmp(source, earlier, shallow=False):
+        link_or_copy(earlier, target)
     else:
-        shutil.copyfile(source, folder / target)
+        shutil.copyfile(source, target)

@@ -10,36 +10,31 @@ import polars as pl
 from grt_batch.pages.json_text import RAW, lists
 from grt_batch.pages.report_tables import ReportTables
 from grt_batch.schema.records import ALL_VERSIONS
-from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, Tool, told_apart
+from grt_batch.schema.tool_ids import SHED_ID, TOOL_ID, TOOL_VERSION, WITHOUT_VERSION, Tool, told_apart
 
 _OF_VERSIONS = {"runtime_seconds": "runtime", "memory_bytes": "memory"}
 """The metrics that are shown of each version."""
+
+_FINISHED = ("ok", "error")
+"""The states that are counted by month."""
 
 HISTOGRAMS = ("runtime_seconds", "memory_bytes", "cpu_seconds")
 
 PARAMS, VALUES, VALUE_CHARACTERS, MONTHS = 6, 5, 60, 36
 """How many parameters of a tool, and values of each, its page shows; how long a value; how many months."""
 
-EVERY_VERSION = pl.col(TOOL_VERSION) == ALL_VERSIONS
-ALL_TIME = pl.col("period") == "all"
+EVERY_VERSION = {TOOL_VERSION: (ALL_VERSIONS,)}
+ALL_TIME = {"period": ("all",)}
 
-_VERSIONLESS = pl.concat_str(
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["shed"],
-    pl.lit("/repos/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["owner"],
-    pl.lit("/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["repository"],
-    pl.lit("/"),
-    pl.col(TOOL_ID).str.extract_groups(SHED_ID).struct["name"],
-).fill_null(pl.col(TOOL_ID))
-"""The id of a tool over all its versions."""
+_EVERY_VERSION = pl.col(TOOL_VERSION) == ALL_VERSIONS
+_ALL_TIME = pl.col("period") == "all"
 
 USAGE = ("jobs", "ok", "error", "other", "error_rate", "oom", "instances", "core_hours", "first_job", "last_job")
 METRIC = ("metric", "n", "mean", "p50", "p95", "p99", "maximum")
 BIN = ("low", "high", "jobs")
 INPUT = ("low", "high", "jobs", "error", "runtime_p50", "runtime_p95", "memory_p50", "memory_p95", "memory_max")
 VERSION = ("jobs", "error_rate", "runtime_p50", "runtime_p95", "memory_p50", "memory_p95", "last_job")
-MONTH = ("month", "ok", "error")
+MONTH = ("month", *_FINISHED)
 PARAM = ("name", "jobs", "distinct_values", "values")
 VALUE = ("value", "jobs", "error")
 
@@ -56,13 +51,13 @@ class ToolPages:
 def tool_pages(tables: ReportTables) -> ToolPages:
     """Put together what the tables say of each tool over all instances."""
     usage = tables.rows("tool_usage", of_all=True, columns=(TOOL_ID, TOOL_VERSION, "period", "likely_broken", *USAGE))
-    wanted = EVERY_VERSION | pl.col("metric").is_in(_OF_VERSIONS)
-    metrics = tables.rows("tool_metric", ALL_TIME, wanted, of_all=True, columns=(TOOL_ID, TOOL_VERSION, *METRIC))
-    ids = usage.filter(EVERY_VERSION, ALL_TIME)[TOOL_ID].to_list()
+    wanted = (ALL_TIME | EVERY_VERSION, ALL_TIME | {"metric": tuple(_OF_VERSIONS)})
+    metrics = tables.rows("tool_metric", *wanted, of_all=True, columns=(TOOL_ID, TOOL_VERSION, *METRIC))
+    ids = usage.filter(_EVERY_VERSION, _ALL_TIME)[TOOL_ID].to_list()
     pages: dict[str, dict[str, str]] = {tool_id: {} for tool_id in ids}
     parts = {
-        "usage": usage.filter(EVERY_VERSION).select(TOOL_ID, "period", *USAGE),
-        "metrics": metrics.filter(EVERY_VERSION).select(TOOL_ID, *METRIC),
+        "usage": usage.filter(_EVERY_VERSION).select(TOOL_ID, "period", *USAGE),
+        "metrics": metrics.filter(_EVERY_VERSION).select(TOOL_ID, *METRIC),
         "histograms": _histograms(tables),
         "inputs": tables.rows("tool_input", EVERY_VERSION, of_all=True, columns=(TOOL_ID, *INPUT)),
         "versions": _versions(usage, metrics),
@@ -78,12 +73,12 @@ def tool_pages(tables: ReportTables) -> ToolPages:
 
 def _overview(usage: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each tool."""
-    everything = usage.filter(EVERY_VERSION, ALL_TIME).drop("period", TOOL_VERSION)
-    recent = usage.filter(EVERY_VERSION, pl.col("period") == "30d")
+    everything = usage.filter(_EVERY_VERSION, _ALL_TIME).drop("period", TOOL_VERSION)
+    recent = usage.filter(_EVERY_VERSION, pl.col("period") == "30d")
     recent = recent.select(TOOL_ID, jobs_30d="jobs", error_rate_30d="error_rate", broken_30d="likely_broken")
     found = everything.join(recent, on=TOOL_ID, how="left")
     for metric, column, name in (("runtime_seconds", "p50", "runtime_p50"), ("memory_bytes", "p95", "memory_p95")):
-        found = found.join(_metric(metrics.filter(EVERY_VERSION), metric, (TOOL_ID,), {name: column}), TOOL_ID, "left")
+        found = found.join(_metric(metrics.filter(_EVERY_VERSION), metric, (TOOL_ID,), {name: column}), TOOL_ID, "left")
     labels = told_apart(Tool(tool_id) for tool_id in found[TOOL_ID])
     return found.with_columns(
         pl.Series("label", [labels[Tool(tool_id)] for tool_id in found[TOOL_ID]], pl.String)
@@ -97,30 +92,43 @@ def _metric(metrics: pl.DataFrame, metric: str, key: Sequence[str], columns: dic
 
 
 def _histograms(tables: ReportTables) -> pl.DataFrame:
-    wanted = pl.col("metric").is_in(HISTOGRAMS)
-    return tables.rows("tool_histogram", EVERY_VERSION, wanted, of_all=True, columns=(TOOL_ID, "metric", *BIN))
+    wanted = EVERY_VERSION | {"metric": HISTOGRAMS}
+    return tables.rows("tool_histogram", wanted, of_all=True, columns=(TOOL_ID, "metric", *BIN))
 
 
 def _versions(usage: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
     """Return the versions of each tool, the most used first."""
     key = (TOOL_ID, TOOL_VERSION)
-    rows = usage.filter(~EVERY_VERSION, ALL_TIME)
+    rows = usage.filter(~_EVERY_VERSION, _ALL_TIME)
     for metric, name in _OF_VERSIONS.items():
         percentiles = {f"{name}_{column}": column for column in ("p50", "p95")}
         rows = rows.join(_metric(metrics, metric, key, percentiles), on=key, how="left")
     rows = rows.sort(pl.col("jobs"), pl.col(TOOL_ID), pl.col(TOOL_VERSION), descending=(True, False, False))
-    return rows.select(_VERSIONLESS.alias(TOOL_ID), TOOL_VERSION, *VERSION)
+    return rows.select(versionless(rows[TOOL_ID]), TOOL_VERSION, *VERSION)
+
+
+def versionless(ids: pl.Series) -> pl.Series:
+    """Return the ids of tools over all their versions."""
+    different = ids.unique()
+    return ids.replace_strict(different, different.str.replace(SHED_ID, WITHOUT_VERSION), return_dtype=pl.String)
 
 
 def _months(tables: ReportTables) -> pl.DataFrame:
     """Return the finished jobs of each tool by month: of the instances that are shown, as tool_day has no others."""
-    finished = pl.col("state").is_in(("ok", "error"))
-    rows = tables.rows("tool_day", pl.col("day").is_not_null(), finished, columns=(TOOL_ID, "day", "state", "jobs"))
-    jobs = (pl.when(pl.col("state") == state).then("jobs").otherwise(0).alias(state) for state in ("ok", "error"))
-    rows = rows.select(TOOL_ID, pl.col("day").str.head(7).alias("month"), *jobs)
-    rows = rows.group_by(TOOL_ID, "month").agg(pl.col("ok", "error").sum())
-    rows = rows.group_by(_VERSIONLESS.alias(TOOL_ID), "month").agg(pl.col("ok", "error").sum()).sort(TOOL_ID, "month")
+    parts = tables.parts("tool_day", {"state": _FINISHED}, columns=(TOOL_ID, "day", "state", "jobs"), of_all=False)
+    none = pl.DataFrame(schema={TOOL_ID: pl.String, "month": pl.String} | dict.fromkeys(_FINISHED, pl.Int64))
+    rows = _added_up(pl.concat([none, *(_added_up(_by_month(days)) for days in parts)])).sort(TOOL_ID, "month")
     return rows.group_by(TOOL_ID, maintain_order=True).tail(MONTHS).select(TOOL_ID, *MONTH)
+
+
+def _by_month(days: pl.DataFrame) -> pl.DataFrame:
+    days = days.drop_nulls("day")
+    jobs = (pl.when(pl.col("state") == state).then("jobs").otherwise(0).alias(state) for state in _FINISHED)
+    return days.select(versionless(days[TOOL_ID]), pl.col("day").str.head(7).alias("month"), *jobs)
+
+
+def _added_up(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by(TOOL_ID, "month").agg(pl.col(_FINISHED).sum())
 
 
 def _params(tables: ReportTables) -> pl.DataFrame:

@@ -6,7 +6,7 @@ same rows. A table that does not say who may see it has no rows here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import polars as pl
 
@@ -16,67 +16,53 @@ from grt_batch.schema.visibility import (
     CountedInstances,
     Evidence,
     FromPublicInstances,
-    NotShown,
     OfPublicInstances,
     ShownToAll,
 )
 from grt_batch.sinks.public_views import EMAIL, Threshold
 
-_INSTANCES = "instance"
+PUBLIC = "public"
+"""The column of the table of instances that all visibility rests on."""
 
 
 _OTHER = "other."
 
 
-Tables = Mapping[str, tuple[Table, pl.LazyFrame]]
-"""All tables of a set by their names, with their rows."""
-
-
-def visible(table: Table, rows: pl.LazyFrame, tables: Tables, threshold: Threshold) -> pl.LazyFrame:
-    """Return what is public of the rows of a table."""
-    return _rows(table, rows, tables, threshold).with_columns(_hidden(table, rows.collect_schema()))
-
-
-def _rows(table: Table, rows: pl.LazyFrame, tables: Tables, threshold: Threshold) -> pl.LazyFrame:
+def evidence_of(table: Table) -> Evidence | None:
+    """Return what shows that a public instance contributed to a row of all instances, None where there is no such row
+    or nothing of the kind is asked for."""
     match table.visibility:
-        case NotShown():
-            return rows.clear()
-        case ShownToAll():
+        case FromPublicInstances(evidence):
+            return evidence
+        case OfPublicInstances(evidence) if table.by_instance:
+            return evidence or Evidence(table.name, "TRUE")
+    return None
+
+
+def condition(evidence: Evidence) -> pl.Expr:
+    """Return which rows of the table of an evidence count."""
+    return pl.sql_expr(evidence.where.replace(_OTHER, ""))
+
+
+def visible(table: Table, rows: pl.LazyFrame, public: Collection[str], threshold: Threshold) -> pl.LazyFrame:
+    """Return what is public of the rows of a table, `public` being the ids of the public instances. Of rows with an
+    evidence, see `evidence_of`, only those are that the evidence shows."""
+    return _rows(table, rows, public, threshold).with_columns(_hidden(table, rows.collect_schema()))
+
+
+def _rows(table: Table, rows: pl.LazyFrame, public: Collection[str], threshold: Threshold) -> pl.LazyFrame:
+    match table.visibility:
+        case ShownToAll() | FromPublicInstances():
             return rows
         case CountedInstances(enough=False):
             return rows.filter(pl.col("public_instances") > 0)
         case CountedInstances(enough=True):
             enough = (pl.col("jobs") >= threshold.jobs) & (pl.col("instances") >= threshold.instances)
             return rows.filter(enough, pl.col("public_instances") > 0)
-        case FromPublicInstances(evidence):
-            return _contributed(table, rows, tables, evidence)
-        case OfPublicInstances(evidence) if _INSTANCES in tables:
-            of_public = rows.filter(pl.col(INSTANCE).is_in(_public(tables)))
-            if len(table.key) == 1:
-                # There is no row of all instances together.
-                return of_public
-            of_all = rows.filter(pl.col(INSTANCE) == ALL_INSTANCES)
-            shown = _contributed(table, of_all, tables, evidence or Evidence(table.name, "TRUE"))
-            return pl.concat([shown, of_public])
+        case OfPublicInstances():
+            of_all = [ALL_INSTANCES] if table.by_instance else []
+            return rows.filter(pl.col(INSTANCE).is_in([*public, *of_all]))
     return rows.clear()
-
-
-def _public(tables: Tables) -> list[str]:
-    """Return the ids of the instances that are public."""
-    _, rows = tables[_INSTANCES]
-    return rows.filter(pl.col("public")).select(INSTANCE).collect()[INSTANCE].to_list()
-
-
-def _contributed(table: Table, rows: pl.LazyFrame, tables: Tables, evidence: Evidence) -> pl.LazyFrame:
-    """Return the rows for which a public instance has a row with the same key in the table of the evidence."""
-    if not {_INSTANCES, evidence.table} <= tables.keys():
-        return rows.clear()
-    key = [name for name in table.key if name != INSTANCE]
-    _, others = tables[evidence.table]
-    others = others.filter(pl.col(INSTANCE).is_in(_public(tables)))
-    if evidence.where != "TRUE":
-        others = others.filter(pl.sql_expr(evidence.where.replace(_OTHER, "")))
-    return rows.join(others.select(key).unique(), on=key, how="semi", nulls_equal=True, maintain_order="left")
 
 
 def _hidden(table: Table, schema: pl.Schema) -> list[pl.Expr]:

@@ -18,6 +18,10 @@ SHED_ID = (
 """The parts of the id of a tool from a Tool Shed; the ids of other tools do not match."""
 
 
+WITHOUT_VERSION = "${shed}/repos/${owner}/${repository}/${name}"
+"""What stands for such an id, as a replacement of polars, where all versions are meant."""
+
+
 _SHED_ID = re.compile(SHED_ID)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 import orjson
 
 from grt_batch.core.errors import CannotWrite
-from grt_batch.core.files import link_or_copy, write_synced
+from grt_batch.core.files import link_or_copy, sync_file, write_synced
 from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export, FolderExport
@@ -150,6 +150,10 @@ class ReportSet(Sink):
         with self._clock.stage(Stage.EXPORT, of=name), self._blamed():
             target.mkdir()
             make(self.folder, target, next((folder for folder in earlier if folder.is_dir()), None))
+            for file in sorted(target.rglob("*")):
+                # What is linked was synced with its set.
+                if file.is_file() and file.stat().st_nlink == 1:
+                    sync_file(file)
             if not any(target.iterdir()):
                 target.rmdir()
 

@@ -11,7 +11,7 @@ import pytest
 from grt_batch.modules.base import INSTANCE
 from grt_batch.pages import changes
 from grt_batch.pages.report_tables import ReportTables
-from grt_batch.pages.tools import ToolPages, tool_pages
+from grt_batch.pages.tools import EVERY_VERSION, ToolPages, tool_pages
 from grt_batch.sample import UNTIL
 from grt_batch.schema.tool_ids import TOOL_ID
 
@@ -38,6 +38,10 @@ def complete(table: changes.Table) -> list[tuple[Any, ...]]:
 def test_changed_tools(everything: ReportTables) -> None:
     rows = complete(changes.changed_tools(everything, named, named))
     assert len(rows) == everything.rows("tool_change", columns=(INSTANCE,)).height
+    # Each leads to the page of a tool, which is over all versions.
+    usage = everything.rows("tool_usage", EVERY_VERSION, columns=(TOOL_ID,))
+    assert {row[1][0] for row in rows} <= set(usage[TOOL_ID])
+    assert {row[3] for row in rows} <= {"error rate", "runtime", "error rate and runtime"}
     sizes = [abs(row[6]) for row in rows if row[6] is not None]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -66,9 +70,10 @@ def test_instance_changes(everything: ReportTables) -> None:
 def test_broken_and_failing(everything: ReportTables) -> None:
     usage = everything.rows("tool_usage", columns=("period", "tool_version", "likely_broken"))
     recent = usage.filter(pl.col("period") == "30d", pl.col("tool_version") == "*")
-    broken = complete(changes.broken_tools(everything, named, named))
+    use = changes.recent_use(everything)
+    broken = complete(changes.broken_tools(use, named, named))
     assert len(broken) == recent["likely_broken"].sum()
-    failing = complete(changes.failing_tools(everything, named, named))
+    failing = complete(changes.failing_tools(use, named, named))
     assert failing
     assert all(row[4] >= 0.2 and row[2] + row[3] >= 20 for row in failing)
 

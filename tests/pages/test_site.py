@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-import polars as pl
 import pytest
 
 from grt_batch.core.config import Config
@@ -35,8 +34,8 @@ def of_all(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def most_used(shown: ReportTables) -> str:
-    where = (pl.col("tool_version") == "*", pl.col("period") == "all")
-    usage = shown.rows("tool_usage", *where, of_all=True, columns=(TOOL_ID, "jobs"))
+    where = {"tool_version": ("*",), "period": ("all",)}
+    usage = shown.rows("tool_usage", where, of_all=True, columns=(TOOL_ID, "jobs"))
     return str(usage.sort("jobs", TOOL_ID)[-1, TOOL_ID])
 
 
@@ -156,7 +155,10 @@ def test_dark_and_print(html: Path, browser: Any) -> None:
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     browser.wait(f"const now = (() => {{ {ink} }})(); return now !== arguments[0]", light[1])
     assert browser.ask(paper) != light[0]
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    # Paper is white, whatever the screen is.
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", **dark})
+    browser.wait(f"const now = (() => {{ {ink} }})(); return now === arguments[0]", light[1])
+    assert browser.ask(paper) == light[0]
     assert browser.ask("return getComputedStyle(document.querySelector('nav')).display") == "none"
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
@@ -182,6 +184,18 @@ def test_contrast(html: Path, theme: int) -> None:
         assert contrast(colours[name], colours["shade"]) >= 4.5
     for name in ("series-1", "series-2", "series-3", "series-4", "land"):
         assert contrast(colours[name], colours["paper"]) >= 3
+
+
+def test_nothing_is_wider_than_a_phone(html: Path, browser: Any, shown: ReportTables) -> None:
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    (instance, *_) = shown.rows("instance", columns=(INSTANCE,))[INSTANCE]
+    widths = {}
+    for page in (*PAGES, f"tool.html#{quote(most_used(shown), safe='')}", f"instance.html#{instance}"):
+        browser.open(html, page)
+        widths[page] = browser.ask("return document.documentElement.scrollWidth")
+    browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert widths == dict.fromkeys(widths, phone["width"])
 
 
 HOSTILE = '"><img src=x onerror="document.title=1"></script><script>document.title=1</script>'

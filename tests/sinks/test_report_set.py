@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -230,6 +231,33 @@ def test_pages_are_made_of_the_tables_beside_them(tmp_path: Path) -> None:
     # Those of other tables would say what is no longer so.
     write(tmp_path, DAY, "c", ONE)
     assert not (tmp_path / "latest" / "html").exists()
+
+
+def test_pages_are_synced_but_for_those_that_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, synced = os.fsync, []
+
+    def watch(file: int) -> None:
+        synced.append(Path("/proc/self/fd", str(file)).readlink())
+        sync(file)
+
+    def make(_: Path, folder: Path, before: Path | None) -> None:
+        (folder / "data").mkdir()
+        (folder / "data" / "tools.js").write_text("new")
+        if before:
+            (folder / "index.html").hardlink_to(before / "index.html")
+        else:
+            (folder / "index.html").write_text("kept")
+
+    monkeypatch.setattr(os, "fsync", watch)
+    names = []
+    for run in "ab":
+        synced.clear()
+        with ReportSet(tmp_path, DAY, run) as sink:
+            sink.write_pages(make)
+            names.append({str(file.relative_to(sink.folder / "html")) for file in synced})
+            sink.prepare({})
+            sink.publish()
+    assert names == [{"data/tools.js", "index.html"}, {"data/tools.js"}]
 
 
 def test_pages_that_cannot_be_written_publish_nothing(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ function makeChart(place, chart) {
     withPlotly().then(() => area.isConnected && plot(area, chart));
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+// Also before it is printed, which is done in light.
+matchMedia("screen and (prefers-color-scheme: dark)").addEventListener("change", () => {
     drawn.filter(([area]) => area.isConnected).forEach(([area, chart]) => plot(area, chart));
 });

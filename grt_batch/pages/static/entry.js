@@ -20,7 +20,7 @@ const loaded = {};
 
 // A page on a disk may load scripts, but not read files.
 function shard(kind, id) {
-    const name = (crc32(id) % GRT_SITE.shards).toString(16).padStart(2, "0");
+    const name = (crc32(id) % GRT_SITE.shards[kind]).toString(16).padStart(2, "0");
     const source = `data/${kind}/${name}.js`;
     loaded[source] ||= new Promise((done) => {
         const script = element("script", {src: source});
