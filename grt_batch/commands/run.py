@@ -141,6 +141,7 @@ def publish_run(
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.trace import trace_folder, write
     from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
+    from grt_batch.directory.people import people_of
     from grt_batch.pages.making import pages_of
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.run import execute
@@ -152,6 +153,7 @@ def publish_run(
     keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
     pages = pages_of(config, request.as_of, asked_for=with_pages)
+    people = people_of(config)
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:
         coordinator.settings = RunSettings(request.run_id, log_format, debug, profiles)
@@ -165,6 +167,7 @@ def publish_run(
             _bar if shown else _no_bar,
             gate=gate,
             pages=pages,
+            people=people,
             committed=note_committed,
         )
     if profiles:
