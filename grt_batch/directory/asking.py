@@ -6,6 +6,7 @@ once it is known.
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import sys
@@ -26,6 +27,9 @@ _SUCCESS, _SIZE_LIMIT = 0, 4
 
 _LONGEST = 300
 """Characters of a problem that are told."""
+
+
+_CERTIFICATE = re.compile(r" \{.*\}")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -57,7 +61,8 @@ def ask(directory: Directory, owners: Sequence[str], seconds: float) -> list[Ans
             timeout=seconds,
             check=False,
         )
-        told, ended = done.stdout, " ".join(done.stderr.decode(errors="replace").split())[-_LONGEST:]
+        said = " ".join(done.stderr.decode(errors="replace").split())[-_LONGEST:]
+        told, ended = done.stdout, (said or "nothing said") if done.returncode else ""
     except subprocess.TimeoutExpired as error:
         told, ended = error.stdout or b"", f"no answer within {seconds:g} s"
     except OSError as error:
@@ -96,8 +101,8 @@ def main() -> None:
 
 def _answers(directory: Directory, owners: Sequence[str]) -> Iterator[Answer]:
     connection = _connected(directory)
-    # An owner that is not there and a base that is not there would look alike.
-    _search(connection, directory.base, "(objectClass=*)", scope="BASE")
+    # What is wrong for every owner is said once.
+    _search(connection, directory.base, filter_for(directory.filter, "x"), scope="BASE")
     for owner in owners:
         try:
             yield _looked_up(connection, directory, owner)
@@ -122,11 +127,15 @@ def _connected(directory: Directory) -> Any:
         check_names=False,
         read_only=True,
     )
-    connection.open()
-    if directory.start_tls and not connection.start_tls():
-        raise _Refused("it did not begin TLS")
+    try:
+        connection.open()
+        if directory.start_tls and not connection.start_tls():
+            raise _Refused("it does not begin TLS")
+    except ldap3.core.exceptions.LDAPException as error:
+        # The exceptions of TLS wrap one another.
+        raise _Refused(connection.last_error or error) from None
     if not connection.bind():
-        raise _Refused(f"it refused {directory.bind or 'anonymous questions'}: {_result(connection)}")
+        raise _Refused(f"it refuses {directory.bind or 'anonymous questions'}: {_result(connection)}")
     return connection
 
 
@@ -145,7 +154,7 @@ def _search(
     """Return the entries that match. Raise _Refused where the server has not looked."""
     connection.search(base, query, scope, attributes=list(attributes) or None, size_limit=limit)
     if connection.result["result"] not in (_SUCCESS, _SIZE_LIMIT):
-        raise _Refused(f"it did not search below {base!r}: {_result(connection)}")
+        raise _Refused(f"it does not search below {base!r}: {_result(connection)}")
     # Other responses refer to other servers, which are not asked.
     return [each for each in connection.response or () if each["type"] == "searchResEntry"]
 
@@ -172,7 +181,8 @@ def _result(connection: Any) -> str:
 
 
 def _said(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:_LONGEST]
+    """Return an error on one line, without a whole certificate."""
+    return _CERTIFICATE.sub("", " ".join(str(error).split()))[:_LONGEST] or type(error).__name__
 
 
 def _print(answer: Answer) -> None:

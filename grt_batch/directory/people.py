@@ -79,9 +79,8 @@ def find_people(
     before = _load(file)
     known = {owner: before.owners[owner] for owner in owners if owner in before.owners}
     # With another account or filter the same server answers otherwise.
-    identity = digest(
-        *(getattr(directory, name) for name in ("url", "base", "filter", "bind")), *_attributes(directory)
-    )
+    who, where = (directory.url, directory.bind), (directory.base, directory.filter)
+    identity = digest(*who, *where, directory.name_attribute, directory.mail_attribute)
     if before.directory != identity:
         known = {owner: msgspec.structs.replace(it, asked=date.min) for owner, it in known.items()}
     due = [owner for owner in owners if len(owner) <= _LONGEST and _is_due(known.get(owner), today, config)]
@@ -98,10 +97,6 @@ def find_people(
         except OSError as error:
             raise CannotWrite(folder=file, what=error.strerror or error) from None
     return _people(after, owners)
-
-
-def _attributes(directory: Directory) -> tuple[str, str]:
-    return directory.name_attribute, directory.mail_attribute
 
 
 def _is_due(known: _Known | None, today: date, config: Config) -> bool:
@@ -127,7 +122,7 @@ def _warn(directory: Directory, due: Sequence[str], answers: Sequence[Answer]) -
     if problems:
         left = len(due) - sum(not it.problem for it in answers)
         logger.warning(
-            "the directory %s was not asked for %s of %s, who stay as they were: %s; grt-batch doctor examines it",
+            "the directory %s has not answered for %s of %s, who stay as they were: %s; grt-batch doctor examines it",
             directory.url,
             left,
             counted(len(due), "owner"),

@@ -75,7 +75,8 @@ def verify_published(
     """Compute what the last run published, or only these `modules` of it, and compare. Nothing is changed.
 
     The caller holds the run's lock. `url` is that of the database. The scratch folder is made in `scratch` or in the
-    work folder. `people` knows the owners of the instances as that run found them. Raises NothingPublished, and what a run raises.
+    work folder. `people` knows the owners of the instances as that run found them. Raises NothingPublished, and what a
+    run raises.
     """
     published = last_run(config.reports, url)
     request_modules = tuple(modules or published.summary["modules"])
