@@ -79,10 +79,21 @@ class Server:
         """The certificate of the authority of its own."""
         return str(self.folder / "server.pem")
 
-    def ldif(self, entries: str) -> None:
-        """Change entries."""
+    @contextmanager
+    def person(self, uid: str, **attributes: str) -> Iterator[None]:
+        """Somebody who is there for the time of the context."""
+        self.change(uid, "add", objectClass="inetOrgPerson", uid=uid, sn=uid, **attributes)
+        try:
+            yield
+        finally:
+            self.change(uid, "delete")
+
+    def change(self, who: str, what: str, **lines: str) -> None:
+        """Change the entry of such a person, by the lines of LDIF."""
+        text = f"dn: employeeNumber={who},{BASE}\nchangetype: {what}\n"
+        text += "".join(f"{name}: {value}\n" for name, value in lines.items())
         arguments = ("-x", "-H", self.url, "-D", ADMIN, "-w", PASSWORD)
-        subprocess.run(["ldapmodify", *arguments], input=entries.encode(), check=True, capture_output=True)
+        subprocess.run(["ldapmodify", *arguments], input=text.encode(), check=True, capture_output=True)
 
 
 def bound(config: Config, folder: Path, password: str = PASSWORD) -> Config:
@@ -96,8 +107,8 @@ def bound(config: Config, folder: Path, password: str = PASSWORD) -> Config:
 @contextmanager
 def ldap_server(folder: Path) -> Iterator[Server]:
     """A server with PEOPLE and a referral, for the time of the context."""
-    if PROGRAM is None or not SCHEMAS.is_dir() or shutil.which("openssl") is None:
-        pytest.skip("slapd or openssl is not installed")
+    if PROGRAM is None or not SCHEMAS.is_dir() or not all(map(shutil.which, ("ldapmodify", "openssl"))):
+        pytest.skip("slapd, ldap-utils or openssl is not installed")
     (folder / "data").mkdir()
     certify(folder / "server", "localhost")
     schemas = "\n".join(f"include {SCHEMAS}/{name}.schema" for name in ("core", "cosine", "inetorgperson"))
