@@ -10,7 +10,7 @@ import pytest
 from calling import Answer, Call, query
 from coming_and_going import AS_OF, Site, small_site
 from mailing import mail_server
-from slapd import BASE, Server
+from slapd import BASE, LONG, Server
 
 from grt_batch.core.errors import NoLdap
 from grt_batch.directory import settings
@@ -33,7 +33,7 @@ def site(tmp_path: Path, database: str) -> Site:
 @pytest.fixture
 def command(site: Site, ldap: Server, call: Call, monkeypatch: pytest.MonkeyPatch) -> Command:
     """A command of the program, which asks the server each time."""
-    asks(monkeypatch, ldap.url, directory_base=BASE, directory_days=0)
+    asks(monkeypatch, ldap.url, directory_base=BASE, directory_days=0, directory_timeout_seconds=LONG)
 
     def run(*arguments: object) -> Answer:
         config = site.config

@@ -22,6 +22,9 @@ SCHEMAS = Path("/etc/ldap/schema")
 BASE = "dc=example,dc=org"
 ADMIN = f"cn=admin,{BASE}"
 PASSWORD = "s€cret"
+LONG = 300
+"""Seconds that a server which answers may take on a busy machine."""
+
 _MESSAGE = 1 << 16
 CERTIFICATE = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
 
@@ -68,7 +71,7 @@ class Server:
     @property
     def config(self) -> Config:
         """A configuration that asks it anonymously."""
-        return Config(directory_url=self.url, directory_base=BASE)
+        return Config(directory_url=self.url, directory_base=BASE, directory_timeout_seconds=LONG)
 
     @property
     def url(self) -> str:
@@ -123,6 +126,8 @@ def ldap_server(folder: Path) -> Iterator[Server]:
         assert process.stderr is not None
         said = iter(process.stderr.readline, b"")
         assert any(b"slapd starting" in line for line in said)
+        # A full pipe would stop it.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
         try:
             yield Server(folder, plain, encrypted)
         finally:
