@@ -142,7 +142,7 @@ def test_what_was_answered_before_the_connection_broke_counts(ldap: Server, aski
 def stand_in(folder: Path, script: str) -> str:
     """A program that takes the place of Python."""
     program = folder / "python"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
     return str(program)
 
