@@ -23,7 +23,8 @@ SOURCES = {
 
 ORDER = """
 core | columns sample embedded_postgres | schema | kernels | aggregate uploads | ledger decode | modules store join
-| sinks | differences | pipeline monitoring | queries verify ranks advice pages | service documents | doctor | commands
+| sinks | differences | pipeline monitoring | queries verify ranks advice pages directory | service documents | doctor
+| commands
 | cli
 """
 """The packages, from what everything rests on to what people call: each imports from those left of its bar alone."""

@@ -118,7 +118,7 @@ def _opened_as_text(call: ast.Call) -> bool:
     if name not in ("open", "fdopen", "read_text", "write_text", "TemporaryFile", "NamedTemporaryFile"):
         return False
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    if name == "open" and isinstance(owner, ast.Name) and owner.id in ("os", "tarfile", "opener"):
+    if name == "open" and isinstance(owner, ast.Name) and owner.id in ("os", "tarfile", "opener", "connection"):
         return False
     modes = [
         value.value for value in [*call.args, *(it.value for it in call.keywords)] if isinstance(value, ast.Constant)

@@ -107,6 +107,7 @@ def _of_run(config: Config, as_of: date, ratio: float, coordinator: Coordinator 
     """Compare what is published with what a run would publish."""
     from grt_batch.core.logs import set_up
     from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.directory.people import remembered_people
     from grt_batch.pipeline.executor import SerialExecutor
     from grt_batch.pipeline.preview import preview
     from grt_batch.pipeline.request import RunRequest
@@ -118,4 +119,10 @@ def _of_run(config: Config, as_of: date, ratio: float, coordinator: Coordinator 
         coordinator.settings = RunSettings("preview", debug=debug)
     request = RunRequest(config, as_of, run_id="preview")
     with lock(config.work):
-        return preview(request, coordinator or SerialExecutor(), lambda: database_of(config, borrow=True), ratio)
+        return preview(
+            request,
+            coordinator or SerialExecutor(),
+            lambda: database_of(config, borrow=True),
+            ratio,
+            remembered_people(config),
+        )

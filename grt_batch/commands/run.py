@@ -151,6 +151,7 @@ def publish_run(
     from grt_batch.core.logs import logger, set_up
     from grt_batch.core.trace import trace_folder, write
     from grt_batch.core.work_folder import keep_kernels_in, lock, set_umask
+    from grt_batch.directory.people import people_of
     from grt_batch.pipeline.executor import Executor, SerialExecutor
     from grt_batch.pipeline.run import execute
     from grt_batch.ranks.messages import RunSettings
@@ -161,6 +162,7 @@ def publish_run(
     keep_kernels_in(config.work)
     set_up(log_format, request.run_id, 0, "coordinator" if coordinator else "serial")
     made = made_of_tables(config, request.as_of, pages=with_pages, documents=with_documents)
+    people = people_of(config)
     profiles = trace_folder(config.work, request.run_id) if profile else None
     if coordinator is not None:
         coordinator.settings = RunSettings(request.run_id, log_format, debug, profiles)
@@ -174,6 +176,7 @@ def publish_run(
             _bar if shown else _no_bar,
             gate=gate,
             made=made,
+            people=people,
             committed=note_committed,
         )
     if profiles:

@@ -41,6 +41,7 @@ def verify(
         return launch_ranks(context, config, ranks)
     from grt_batch.core.logs import set_up
     from grt_batch.core.work_folder import keep_kernels_in, lock
+    from grt_batch.directory.people import remembered_people
     from grt_batch.pipeline.executor import SerialExecutor
     from grt_batch.ranks.messages import RunSettings
     from grt_batch.verify.comparison import SAME
@@ -51,7 +52,8 @@ def verify(
     if coordinator is not None:
         coordinator.settings = RunSettings("verification", debug=debug)
     with lock(config.work), database_of(config, borrow=True) as url:
-        verdict = compare(config, url, coordinator or SerialExecutor(), modules, scratch)
+        people = remembered_people(config)
+        verdict = compare(config, url, coordinator or SerialExecutor(), modules, scratch, people)
     names = {**verdict.reports, **verdict.database}
     rows = [[name, verdict.reports.get(name, "-"), verdict.database.get(name, "-")] for name in names]
     click.echo(text_table(["table", "reports", "database"], rows))

@@ -52,6 +52,9 @@ Mode = Annotated[str, Meta(pattern=r"\A0?[67][0-7]{2}\Z")]
 """Rights of the user, the group and others; the user of the program reads and writes."""
 
 
+DirectoryUrl = Annotated[str, Meta(pattern=r"\A(ldaps?://[^\s/?#@]+/?)?\Z")]
+
+
 ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
@@ -307,6 +310,46 @@ class Config:
         "written for Prometheus' node_exporter at the end of each run, readable for everybody (empty = none)",
     )
 
+    directory_url: DirectoryUrl = _key(
+        "",
+        "directory",
+        "ldap://HOST[:PORT] or ldaps://HOST[:PORT]",
+        "the LDAP server that knows the owners of instances by name (empty = none is asked)",
+    )
+    directory_base: str = _key("", "directory", "distinguished name", "people are searched below this entry")
+    directory_filter: Text = _key(
+        "(uid={name})",
+        "directory",
+        "LDAP filter",
+        "finds one person; {name} stands for the owner as metadata.json has it",
+    )
+    directory_name_attribute: Text = _key("cn", "directory", "attribute", "the name that people read")
+    directory_mail_attribute: Text = _key("mail", "directory", "attribute", "the mail address")
+    directory_start_tls: bool = _key(
+        False,
+        "directory",
+        "true or false",
+        "encrypt an ldap:// connection before anything is sent; ldaps:// always is",
+    )
+    directory_ca_file: str = _key(
+        "",
+        "directory",
+        "file, PEM",
+        "certificates of the authorities that the server's certificate is checked against (empty = the system's)",
+    )
+    directory_bind: str = _key(
+        "", "directory", "distinguished name", "the account that asks (empty = anonymous), with directory_password_file"
+    )
+    directory_password_file: str = _key(
+        "", "directory", "file", "the password of directory_bind; refused if everybody may read it"
+    )
+    directory_days: Natural = _key(
+        7, "directory", "days", "an answer is kept for so long before the server is asked again (0 = each run asks)"
+    )
+    directory_timeout_seconds: Positive = _key(
+        10, "directory", "seconds", "what has no answer by then is asked again by the next run, and stays as it was"
+    )
+
     notify_recipients: tuple[Recipient, ...] = _key(
         (),
         "notify",
@@ -320,7 +363,7 @@ class Config:
         "notify",
         "URL of apprise",
         "the mail server, mailto://…, by which the owners of an instance are told of theirs, at the addresses in its"
-        " metadata.json (empty = they are not)",
+        " metadata.json and those that [directory] has of them (empty = they are not)",
         secret=True,
     )
     notify_seconds: Positive = _key(

@@ -194,6 +194,13 @@ class NoPagePackage(GrtError):
     remedy = "Run: pip install 'grt-batch[html]'; or run with --no-html."
 
 
+class NoLdap(GrtError):
+    """The package that asks a directory is not installed."""
+
+    message = "[directory] needs the package ldap3, which is not installed."
+    remedy = "Run: pip install 'grt-batch[directory]'; or leave directory_url empty."
+
+
 class NoFilesystem(GrtError):
     """The URL in splitter_copy_to is malformed, or the package for its protocol is not installed."""
 

@@ -11,7 +11,7 @@ import orjson
 
 from grt_batch.core.errors import printable
 from grt_batch.core.logs import without_passwords
-from grt_batch.doctor import database, monitors, places, programs
+from grt_batch.doctor import database, directory, monitors, places, programs
 from grt_batch.doctor.findings import Finding, Probe, guarded
 
 
@@ -28,6 +28,7 @@ def examine(file: Path | None, options: Mapping[str, Any]) -> list[Finding]:
         "work": lambda: places.writable("work", config.work),
         "reports": lambda: places.writable("reports", config.reports),
         "database": lambda: database.database(config.database, config.work),
+        "directory": lambda: directory.directory(config),
         "monitors": lambda: monitors.monitors(config),
     }
     return [*(finding for subject, probe in probes.items() for finding in guarded(subject, probe)), *configuration]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +15,7 @@ import polars as pl
 from grt_batch.core.config import Config
 from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account, Members
+from grt_batch.ledger.people import Person
 from grt_batch.schema.members import Kind
 from grt_batch.schema.tables import Column, Shown, Table, Type
 from grt_batch.schema.visibility import OF_PUBLIC_INSTANCES, ShownToAll
@@ -66,11 +67,12 @@ class ArchiveEntry:
 
 @dataclass(frozen=True)
 class InstanceEntry:
-    """An instance in the ledger, with its archives, oldest first."""
+    """An instance in the ledger, with its archives, oldest first, and what is known of its owners."""
 
     instance_id: str
     metadata: InstanceMetadata
     archives: tuple[ArchiveEntry, ...]
+    people: Mapping[str, Person] = field(default_factory=dict)
 
     @property
     def published(self) -> tuple[ArchiveEntry, ...]:

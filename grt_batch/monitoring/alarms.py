@@ -5,7 +5,6 @@ An alarm is an event while it lasts: its `key` stays the same from run to run, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,14 +14,12 @@ from grt_batch.core.config import Alarmed, Config
 from grt_batch.core.errors import printable
 from grt_batch.core.wording import counted
 from grt_batch.differences.held import waiting
+from grt_batch.ledger.people import ADDRESS
 from grt_batch.monitoring.outcome import Outcome
 from grt_batch.monitoring.published import Published
 
 OF_OWNERS: tuple[Alarmed, ...] = ("quarantine", "late", "warning", "tool")
 """What the owners of an instance are told of theirs."""
-
-
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 _MOST_ADDRESSES = 10
@@ -62,12 +59,16 @@ def alarms(config: Config, ending: Outcome | None) -> list[Alarm]:
 
 
 def owners(config: Config) -> dict[str, list[str]]:
-    """Return the mail addresses of the owners of each instance, as its metadata.json has them."""
-    found = {}
-    for instance_id, names in Published(config.reports).rows("instance", "instance_id", "owners"):
-        addresses = dict.fromkeys(_ADDRESS.findall(names))
-        found[instance_id] = list(addresses)[:_MOST_ADDRESSES]
-    return found
+    """Return the mail addresses of the owners of each instance, as its metadata.json has them, then those that only
+    the directory has."""
+    published = Published(config.reports)
+    found = {
+        instance_id: ADDRESS.findall(names)
+        for instance_id, names in published.rows("instance", "instance_id", "owners")
+    }
+    for instance_id, mail in published.rows("instance_owner", "instance_id", "mail"):
+        found.setdefault(instance_id, []).extend(ADDRESS.findall(mail))
+    return {instance_id: list(dict.fromkeys(them))[:_MOST_ADDRESSES] for instance_id, them in found.items()}
 
 
 def _failed(ending: Outcome | None) -> Iterator[Alarm]:

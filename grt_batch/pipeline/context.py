@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from grt_batch.core.config import Config
+from grt_batch.ledger.people import Person
 from grt_batch.modules.base import Module
 from grt_batch.pipeline.executor import Executor, Made, Order
 from grt_batch.pipeline.request import RunRequest
@@ -24,13 +25,15 @@ class DamagedEntries(Exception):
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run under way: its request, its modules, and the store, index and executor that it uses."""
+    """A run under way: its request, its modules, the store, index and executor that it uses, and what is known of the
+    owners of instances."""
 
     request: RunRequest
     modules: Sequence[Module]
     store: Store
     index: ArchiveIndex
     executor: Executor
+    people: Mapping[str, Person] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:

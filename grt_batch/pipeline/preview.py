@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from grt_batch.differences.report_sets import Differences
+from grt_batch.ledger.people import FindPeople, nobody
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gate import Gate, Summary, changes, take_back
@@ -23,6 +24,7 @@ def preview(
     executor: Executor,
     database: Callable[[], AbstractContextManager[str]],
     ratio: float = 0.0,
+    people: FindPeople = nobody,
 ) -> Differences:
     """Return the rows in which the published report set differs from what a run would publish; see `compare_sets`.
 
@@ -31,7 +33,7 @@ def preview(
     """
     gate = _Preview(ratio)
     with suppress(_SeenError):
-        execute(request, executor, database, gate=gate, instead_of_database=_Nowhere())
+        execute(request, executor, database, gate=gate, instead_of_database=_Nowhere(), people=people)
     return gate.differences
 
 

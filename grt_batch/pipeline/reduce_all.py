@@ -9,6 +9,7 @@ from grt_batch.core.errors import CannotWrite
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger
+from grt_batch.ledger.people import owners_of
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import ArchiveParts, Export
 from grt_batch.pipeline.context import DamagedEntries, RunContext
@@ -94,8 +95,15 @@ def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerpri
 
 
 def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequence[ArchiveEntry]]) -> Ledger:
+    people = context.people
     instances = (
-        InstanceEntry(instance.instance_id, instance.metadata, tuple(entries[instance.instance_id]))
+        InstanceEntry(
+            instance.instance_id,
+            instance.metadata,
+            tuple(entries[instance.instance_id]),
+            # Its own alone: nobody else's name makes its rows anew.
+            {owner: people[owner] for owner in owners_of(instance.metadata) if owner in people},
+        )
         for instance in uploads.instances
         if instance.instance_id in entries
     )

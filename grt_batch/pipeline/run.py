@@ -9,6 +9,7 @@ from dataclasses import replace
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
 from grt_batch.core.wording import counted
+from grt_batch.ledger.people import FindPeople, nobody, owners_of
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
@@ -41,18 +42,22 @@ def execute(
     uploads: Uploads | None = None,
     instead_of_database: Sink | None = None,
     made: Mapping[str, MakeFolder] | None = None,
+    people: FindPeople = nobody,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
     `database` opens the server and yields its URL. The `gate` may hold the run back. `made` fills folders of the
-    report set from its tables, by their names. `committed` is called once the database shows the new tables, before
-    anything else can fail. A verification passes the `uploads` to read, and the sink to use `instead_of_database`.
+    report set from its tables, by their names; `people` finds out who the owners of the instances are. `committed` is
+    called once the database shows the new tables, before anything else can fail. A verification passes the `uploads` to
+    read, and the sink to use `instead_of_database`.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
     context = _context(request, executor)
     if uploads is None:
         uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
+    owners = dict.fromkeys(owner for instance in uploads.instances for owner in owners_of(instance.metadata))
+    context = replace(context, people=people(owners))
     planned = _plan(context, uploads)
     with database() as url:
         if any(item.must_be_read for item in planned):

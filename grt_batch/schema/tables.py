@@ -52,7 +52,7 @@ class Shown(Enum):
     """What readers of `grt_public` see of a column, in the rows that they see."""
 
     AS_IT_IS = "the value"
-    WITHOUT_EMAILS = "the JSON value, with its e-mail addresses redacted"
+    WITHOUT_EMAILS = "the value, with its e-mail addresses redacted"
     AS_NULL = "null"
 
 

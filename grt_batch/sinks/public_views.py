@@ -193,8 +193,8 @@ def _column(column: Column) -> sql.Composed:
         case Shown.AS_NULL:
             return sql.SQL("NULL::{} AS {}").format(sql.SQL(column.type.value), name)
         case Shown.WITHOUT_EMAILS:
-            cleaned = sql.SQL("regexp_replace(t.{0}::text, {1}, '[redacted]', 'g')::jsonb AS {0}")
-            return cleaned.format(name, sql.Literal(EMAIL))
+            cleaned = sql.SQL("regexp_replace(t.{0}::text, {1}, '[redacted]', 'g')::{2} AS {0}")
+            return cleaned.format(name, sql.Literal(EMAIL), sql.SQL(column.type.value))
 
 
 def _name(table: str) -> sql.Identifier:

@@ -20,6 +20,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite
 from grt_batch.core.wording import counted
 from grt_batch.ledger.ledger import ARCHIVE, RUN, State
+from grt_batch.ledger.people import FindPeople, nobody
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import FolderExport
 from grt_batch.modules.registry import chosen, discover
@@ -64,12 +65,18 @@ class Verification:
 
 
 def verify_published(
-    config: Config, url: str, executor: Executor, modules: Sequence[str] = (), scratch: Path | None = None
+    config: Config,
+    url: str,
+    executor: Executor,
+    modules: Sequence[str] = (),
+    scratch: Path | None = None,
+    people: FindPeople = nobody,
 ) -> Verification:
     """Compute what the last run published, or only these `modules` of it, and compare. Nothing is changed.
 
     The caller holds the run's lock. `url` is that of the database. The scratch folder is made in `scratch` or in the
-    work folder. Raises NothingPublished, and what a run raises.
+    work folder. `people` knows the owners of the instances as that run found them. Raises NothingPublished, and what a
+    run raises.
     """
     published = last_run(config.reports, url)
     request_modules = tuple(modules or published.summary["modules"])
@@ -88,7 +95,14 @@ def verify_published(
         in_database: dict[str, str] = {}
         comparison = Comparison(in_database, published.run_id, url)
         uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
-        execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_database=comparison)
+        execute(
+            request,
+            executor,
+            lambda: nullcontext(url),
+            uploads=uploads,
+            instead_of_database=comparison,
+            people=people,
+        )
         in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))
         remarks = _remarks(published, wanted, discover(config.modules_dir))
         notes = [*selection.notes, *_changed(published, fresh.reports), *remarks]

@@ -117,6 +117,22 @@ def test_owners_have_the_addresses_of_their_metadata(config: Config) -> None:
     }
 
 
+def test_owners_have_the_addresses_of_the_directory_too(config: Config) -> None:
+    write_set(
+        config.reports,
+        instance=[
+            {"instance_id": "a", "title": "", "owners": '["Jo <jo@x.org>","al"]'},
+            {"instance_id": "b", "title": "", "owners": '["bo"]'},
+        ],
+        instance_owner=[
+            {"instance_id": "a", "owner": "Jo <jo@x.org>", "name": "Jo", "mail": "jo@x.org"},
+            {"instance_id": "a", "owner": "al", "name": "Al", "mail": "al@y.org"},
+            {"instance_id": "b", "owner": "bo", "name": "", "mail": "bo@y.org&cc=all@y.org"},
+        ],
+    )
+    assert owners(config) == {"a": ["jo@x.org", "al@y.org"], "b": ["bo@y.org", "all@y.org"]}
+
+
 def test_the_sample_has_tools_that_began_to_fail(ran: Config) -> None:
     told = alarms(ran, None)
     assert {alarm.kind for alarm in told} >= {"late", "warning", "tool"}

@@ -39,6 +39,7 @@ INSTANCE = table(
     OF_PUBLIC_INSTANCES,
     Column("public", Type.BOOLEAN, "public"),
     Column("owners", Type.JSON, "owners", shown=Shown.WITHOUT_EMAILS),
+    Column("title", Type.TEXT, "title", shown=Shown.WITHOUT_EMAILS),
     Column("secret", Type.TEXT, "secret", shown=Shown.AS_NULL),
 )
 USAGE = table("usage", (ID, TOOL), OF_PUBLIC_INSTANCES, COUNTS[0])
@@ -50,9 +51,9 @@ OPEN = table("open", (TOOL,), ShownToAll())
 SILENT = table("silent", (ID, TOOL), None)
 ROWS: dict[Table, list[tuple[Any, ...]]] = {
     INSTANCE: [
-        ("open", True, '["a b <a@b.org>"]', "secret"),
-        ("closed", False, "[]", "secret"),
-        ("unknown", None, "[]", "secret"),
+        ("open", True, '["a b <a@b.org>"]', "a b <a@b.org>", "secret"),
+        ("closed", False, "[]", "", "secret"),
+        ("unknown", None, "[]", "", "secret"),
     ],
     USAGE: [("*", "both", 5), ("*", "theirs", 9), ("open", "both", 1), ("closed", "both", 4), ("closed", "theirs", 9)],
     CHANGE: [("*", "both"), ("*", "theirs"), ("open", "mine"), ("closed", "both")],
@@ -63,7 +64,7 @@ ROWS: dict[Table, list[tuple[Any, ...]]] = {
     SILENT: [("open", "both")],
 }
 SHOWN: dict[Table, set[tuple[Any, ...]]] = {
-    INSTANCE: {("open", True, "a b <[redacted]>", None)},
+    INSTANCE: {("open", True, "a b <[redacted]>", "a b <[redacted]>", None)},
     USAGE: {("*", "both", 5), ("open", "both", 1)},
     # The one job of `both` in the public instance is no evidence: it would have to be more than one.
     CHANGE: {("open", "mine")},

@@ -11,7 +11,7 @@ after the as-of day, and the day after it, tell nothing of either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import accumulate
@@ -23,6 +23,7 @@ import polars as pl
 from grt_batch.aggregate.measures import Count, Cube, Sum, known_sum
 from grt_batch.core.config import Config
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, json_text
+from grt_batch.ledger.people import ADDRESS, Person, owners_of
 from grt_batch.modules.base import INSTANCE, Module, Partial
 from grt_batch.modules.helpers import hours, outcomes, within
 from grt_batch.schema.figures import ALL_DIGITS
@@ -77,6 +78,23 @@ INSTANCES = Table(
         Column("metadata", Type.JSON, "other keys of its metadata.json", shown=Shown.AS_NULL),
     ),
     visibility=OF_PUBLIC_INSTANCES,
+)
+
+
+INSTANCE_OWNER = Table(
+    "instance_owner",
+    "The owners of an instance, and what the directory has of them.",
+    ("instance_id", "owner"),
+    (
+        _INSTANCE,
+        Column("owner", Type.TEXT, "as metadata.json has it", shown=Shown.WITHOUT_EMAILS),
+        Column("name", Type.TEXT, "the directory's name; null where it has none", shown=Shown.WITHOUT_EMAILS),
+        Column("mail", Type.TEXT, "the address in owner, else the directory's; null without both", shown=Shown.AS_NULL),
+    ),
+    # An owner can be too long for an entry of an index.
+    index=("instance_id",),
+    visibility=OF_PUBLIC_INSTANCES,
+    of_instances=True,
 )
 
 
@@ -173,7 +191,7 @@ class Instances(Module):
     looks_at_archives = True
     settings = ("quota_bytes", "quotas", "warning_levels", "prediction_days", "fresh_days")
     cubes = (MONTH, DAY)
-    tables = (INSTANCES, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
+    tables = (INSTANCES, INSTANCE_OWNER, INSTANCE_MONTH, INSTANCE_USERS, INSTANCE_STATUS)
 
     def rows(self, partial: Partial, ledger: Ledger) -> dict[str, pl.DataFrame]:
         """Return what there is of each instance, in one row; what is not counted comes from the ledger."""
@@ -187,9 +205,11 @@ class Instances(Module):
         }
 
     def instance_rows(self, partial: Partial, instances: Sequence[InstanceEntry]) -> dict[str, pl.DataFrame]:
-        """Return what grows with time."""
+        """Return what has several rows of an instance."""
+        owners = [row for entry in instances for row in _owners(entry)]
         users = [row for entry in instances for row in _users(entry)]
         return {
+            INSTANCE_OWNER.name: pl.DataFrame(owners, schema=INSTANCE_OWNER.schema),
             INSTANCE_MONTH.name: _months(partial[MONTH.name]),
             INSTANCE_USERS.name: pl.DataFrame(users, schema=INSTANCE_USERS.schema),
         }
@@ -232,6 +252,17 @@ def _instance(entry: InstanceEntry, counts: dict[str, int]) -> dict[str, Any]:
         "jobs": counts["jobs"],
         "metadata": json_text(metadata.other),
     }
+
+
+def _owners(entry: InstanceEntry) -> Iterator[dict[str, Any]]:
+    for owner in owners_of(entry.metadata):
+        person, address = entry.people.get(owner, Person()), ADDRESS.search(owner)
+        yield {
+            "instance_id": entry.instance_id,
+            "owner": owner,
+            "name": person.name,
+            "mail": address[0] if address else person.mail,
+        }
 
 
 def _months(month: pl.DataFrame) -> pl.DataFrame:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from grt_batch.core.config import Config, Level
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
+from grt_batch.ledger.people import Person
 from grt_batch.modules.base import concat_instances
-from grt_batch.modules.reports.instances import INSTANCE_STATUS, Instances
+from grt_batch.modules.reports.instances import INSTANCE_OWNER, INSTANCE_STATUS, Instances
 from grt_batch.uploads.metadata import InstanceMetadata, Report
 from grt_batch.uploads.scan import Archive
 
@@ -53,9 +54,29 @@ def status(
     return dict(row)
 
 
+def owner_rows(owners: Sequence[str], people: dict[str, Person]) -> list[tuple[str | None, ...]]:
+    """Owner, name and mail of an instance with these owners, where this is known of people."""
+    module = Instances()
+    partial = concat_instances(module.cubes, {"a": counted_of(module, records([]))})
+    entry = InstanceEntry("a", InstanceMetadata(owners=tuple(owners)), (), people)
+    frame = INSTANCE_OWNER.frame(module.instance_rows(partial, [entry])[INSTANCE_OWNER.name])
+    return frame.select("owner", "name", "mail").rows()
+
+
 def job(day: date | None = AS_OF, **flags: bool) -> dict[str, Any]:
     plain = {"non_terminal": False, "without_metrics": False, "implausible": False}
     return {"day": day, "tool_id": "cut", "state": "ok", **plain, **flags}
+
+
+def test_an_owner_has_what_the_directory_knows_and_the_address_that_is_said() -> None:
+    people = {"jane": Person("Jane Doe", "jane@x.org"), "Al <al@x.org>": Person("Al", "other@x.org")}
+    assert owner_rows(["jane", "bo", "Al <al@x.org>", "jane", " "], people) == [
+        ("Al <al@x.org>", "Al", "al@x.org"),
+        ("bo", None, None),
+        ("jane", "Jane Doe", "jane@x.org"),
+    ]
+    assert owner_rows(["jane", "al@x.org"], {}) == [("al@x.org", None, "al@x.org"), ("jane", None, None)]
+    assert owner_rows([], {}) == []
 
 
 def test_the_bias_of_the_export_is_told_in_shares_of_the_jobs() -> None:
