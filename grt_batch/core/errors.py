@@ -151,6 +151,35 @@ class Unavailable(GrtError):
     remedy = "Check the address and the key; what was fetched before is kept, and is not fetched again."
 
 
+class NoColdPackage(GrtError):
+    """Cold storage is reached with optional packages, which are not installed."""
+
+    package: str | None
+
+    message = "Cold storage needs the package {package}, which is not installed."
+    remedy = "Run: pip install 'grt-batch[cold]'; a URL of fsspec other than s3:// may need a package of its own."
+
+
+class BadColdStore(GrtError):
+    """The URL of the cold storage is missing or malformed, or holds a password."""
+
+    url: str
+    what: Reason
+
+    message = "The cold storage {url!r} cannot be used: {what}."
+    remedy = "Set cold_to in [cold], or --to, to a URL such as s3://bucket/prefix or file:///tape."
+
+
+class ColdRefused(GrtError):
+    """The cold storage cannot be reached, or refused everything that it was asked for."""
+
+    exit_code = 4
+    what: Reason
+
+    message = "The cold storage refused: {what}. Nothing was removed here that is not safe there."
+    remedy = "Check the URL, the credentials with their rights, and the network; the same command goes on from there."
+
+
 class NoEncoder(GrtError):
     """The module records writes PostgreSQL's binary format with optional packages, which are not installed."""
 

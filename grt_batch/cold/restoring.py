@@ -1,0 +1,182 @@
+"""Raw archives come back from cold storage: all are asked for first, then what can be read is fetched.
+
+The markers remember what is under way, so that a later call goes on with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from grt_batch.cold.policy import RESTORED, RUN, Marked
+from grt_batch.cold.store import TIERS, ColdStores, Failed, StoredObject, Tier
+from grt_batch.cold.tally import Tally
+from grt_batch.core.errors import BadColdStore, CannotWrite
+from grt_batch.core.files import sync_file, sync_folder
+from grt_batch.uploads.cold import ColdCopy, write_cold
+from grt_batch.uploads.scan import stamp_of
+
+TIER = "tier"
+"""In the `request` of a marker: by which tier its object was asked for, "" where the store did not say."""
+
+
+def tiers_from(tier: Tier) -> tuple[Tier, ...]:
+    """Return the tiers that are tried: after expedited, standard; else the one that is asked for."""
+    return TIERS[:2] if tier == TIERS[0] else (tier,)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How archives are asked for: by which tiers, for how many days, and whether a run follows."""
+
+    tiers: Sequence[Tier]
+    days: int
+    then_run: bool = False
+
+
+class Restoring:
+    """One call that brings archives back. `waiting` counts those that are still under way."""
+
+    def __init__(self, stores: ColdStores, tally: Tally, wish: Wish) -> None:
+        self.waiting = 0
+        self._stores, self._tally, self._wish = stores, tally, wish
+        self._tiers: dict[str, Sequence[Tier]] = {}
+
+    def restore(self, archives: Iterable[Marked]) -> None:
+        """Ask for all archives, then fetch what can be read. Raises CannotWrite."""
+        ready: list[tuple[Marked, ColdCopy]] = []
+        for one in archives:
+            if self._tally.gives_up:
+                break
+            try:
+                copy, is_ready = self._asked(one)
+            except Failed as error:
+                self._tally.fails(one.label, error)
+                continue
+            if is_ready:
+                ready.append((one, copy))
+            else:
+                self.waiting += 1
+                self._tally.says(one.label, f"under way since {copy.thawing}{_by(copy)}")
+        for one, copy in ready:
+            if self._tally.gives_up:
+                break
+            try:
+                fetch(one, copy, self._stores)
+            except Failed as error:
+                self._tally.fails(one.label, error)
+            else:
+                self._tally.takes(one.label, "restored", copy.bytes)
+
+    def would(self, archives: Iterable[Marked]) -> Iterator[tuple[Marked, ColdCopy, str]]:
+        """Yield what would be done with each archive: its bytes are fetched, asked for by a tier, or under way."""
+        for one in archives:
+            try:
+                copy, found = self._found(one)
+            except Failed as error:
+                self._tally.fails(one.label, error)
+                continue
+            tier = " or ".join(self._wish.tiers)
+            what = {"readable": "would be fetched", "frozen": f"would be asked for, {tier}", "thawing": "is under way"}
+            yield one, copy, f"{what[found.state]}{f' from {found.storage_class}' if found.storage_class else ''}"
+
+    def _found(self, one: Marked) -> tuple[ColdCopy, StoredObject]:
+        """Return what the marker and the store say. Raises Failed."""
+        copy = one.copy
+        if isinstance(copy, Failed):
+            raise copy
+        try:
+            found = self._stores.of(copy.url).find(copy.url)
+        except BadColdStore as error:
+            raise Failed(f"{one.marker.name}: {error.happened}") from None
+        if found is None:
+            raise Failed(f"its copy is gone: {copy.url} is not there")
+        if found.bytes != copy.bytes:
+            raise Failed(f"{copy.url} is another object: it has {found.bytes} bytes, not {copy.bytes}")
+        return copy, found
+
+    def _asked(self, one: Marked) -> tuple[ColdCopy, bool]:
+        """Return an archive's marker, which says that it was asked for, and whether it can be fetched now."""
+        copy, found = self._found(one)
+        request = {**copy.request, **({RUN: True} if self._wish.then_run else {})}
+        thawing = copy.thawing or _now()
+        if found.state == "frozen":
+            tiers = self._tiers.get(found.storage_class, self._wish.tiers)
+            tier = self._stores.of(copy.url).thaw(copy.url, tiers, self._wish.days)
+            if tier is not None:
+                # A tier that the store did not have for this object it most likely has for none.
+                self._tiers[found.storage_class] = tiers[tiers.index(tier) :]
+            thawing, request = _now(), {**request, TIER: tier or ""}
+        asked = replace(copy, thawing=thawing, request=request)
+        if asked != copy:
+            _mark(one.marker, asked)
+        return asked, found.state == "readable"
+
+
+def fetch(one: Marked, copy: ColdCopy, stores: ColdStores) -> None:
+    """Bring a readable copy to its place, with its old date. Raises Failed and CannotWrite."""
+    hidden = one.tar.with_name(f".{one.tar.name}.new")
+    try:
+        if shutil.disk_usage(one.tar.parent).free < copy.bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _download(copy, stores, hidden)
+        os.utime(hidden, ns=(copy.stamp[1], copy.stamp[1]))
+        sync_file(hidden)
+        # Before the file has its name, so that it is known by its stamp, and as restored, from the first moment.
+        back = replace(copy, stamp=stamp_of(hidden.stat()), request={**copy.request, RESTORED: _now()})
+        write_cold(one.marker, back)
+        _place(hidden, one.tar)
+        sync_folder(one.tar.parent)
+        write_cold(one.marker, replace(back, thawing=""))
+    except OSError as error:
+        raise CannotWrite(folder=one.tar.parent, what=error.strerror or error) from None
+    finally:
+        with suppress(OSError):
+            hidden.unlink()
+
+
+def _download(copy: ColdCopy, stores: ColdStores, target: Path) -> None:
+    found = hashlib.sha256()
+    with target.open("wb") as file:
+        for data in stores.of(copy.url).read(copy.url):
+            found.update(data)
+            file.write(data)
+    if found.hexdigest() != copy.sha256:
+        raise Failed(f"{copy.url} is not what was moved there: its sha256 is {found.hexdigest()}, not {copy.sha256}")
+
+
+def _place(hidden: Path, tar: Path) -> None:
+    """Give a file its name, unless another has come there meanwhile. Raises Failed and OSError."""
+    try:
+        os.link(hidden, tar)
+    except FileExistsError:
+        raise Failed(f"another {tar.name} has come here meanwhile, and stays") from None
+    except OSError:
+        # Not every file system has hard links.
+        if tar.exists():
+            raise Failed(f"another {tar.name} has come here meanwhile, and stays") from None
+        hidden.replace(tar)
+
+
+def _mark(marker: Path, copy: ColdCopy) -> None:
+    try:
+        write_cold(marker, copy)
+    except OSError as error:
+        raise CannotWrite(folder=marker.parent, what=error.strerror or error) from None
+
+
+def _by(copy: ColdCopy) -> str:
+    tier: Any = copy.request.get(TIER)
+    return f", {tier}" if tier else ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
