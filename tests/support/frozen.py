@@ -1,4 +1,6 @@
-"""An S3 server with archive classes on the loopback, which fails where it is told to, and uploads to move there."""
+"""An S3 server with archive classes on the loopback, which fails where it is told to, and uploads to move there.
+
+What the server lacks of S3 is here: requests that take their time, tiers, and damage."""
 
 from __future__ import annotations
 
@@ -51,9 +53,10 @@ _OPERATIONS = {
 
 
 class FrozenStore:
-    """The server. `faults` are taken from their lists, one for each request of that operation."""
+    """The server. `faults` are taken from their lists, one for each request of that operation; None is no fault."""
 
     def __init__(self) -> None:
+        """Start the server."""
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
         from werkzeug.serving import make_server
 
@@ -63,7 +66,7 @@ class FrozenStore:
 
         self.asked: list[str] = []
         self.tiers: list[str] = []
-        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.faults: dict[str, list[Fault | None]] = defaultdict(list)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=Quiet)
         self.url = "http://{}:{}".format(*self._server.server_address[:2])
