@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from grt_batch.cold.policy import RESTORED, RUN, Marked
+from grt_batch.cold.policy import RESTORED, RUN, Marked, marked_archives
 from grt_batch.cold.store import TIERS, ColdStores, Failed, StoredObject, Tier
 from grt_batch.cold.tally import Tally
+from grt_batch.core.config import Config
 from grt_batch.core.errors import BadColdStore, CannotWrite
 from grt_batch.core.files import sync_file, sync_folder
-from grt_batch.uploads.cold import ColdCopy, write_cold
-from grt_batch.uploads.scan import stamp_of
+from grt_batch.uploads.cold import ENDING, ColdCopy, write_cold
+from grt_batch.uploads.scan import ARCHIVES, instance_folders, stamp_of
 
 TIER = "tier"
 """In the `request` of a marker: by which tier its object was asked for, "" where the store did not say."""
@@ -121,9 +122,26 @@ class Restoring:
         return asked, found.state == "readable"
 
 
+def finish(config: Config) -> None:
+    """Do what a call that was killed has left to do: remove what it had hidden of archives that are here, and note that
+    these are. No other call may move archives meanwhile. Raises CannotWrite."""
+    here = [one for one in marked_archives(config) if one.tar.exists()]
+    left = [_hidden(one.tar) for one in here]
+    for folder in instance_folders(config.uploads):
+        left += (*folder.glob(f"{ARCHIVES}/.*{ENDING}.*"), *folder.glob(f".*{ENDING}.*"))
+    for path in left:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite(folder=path.parent, what=error.strerror or error) from None
+    for one in here:
+        if isinstance(one.copy, ColdCopy) and one.copy.thawing:
+            _mark(one.marker, replace(one.copy, thawing=""))
+
+
 def fetch(one: Marked, copy: ColdCopy, stores: ColdStores) -> None:
     """Bring a readable copy to its place, with its old date. Raises Failed and CannotWrite."""
-    hidden = one.tar.with_name(f".{one.tar.name}.new")
+    hidden = _hidden(one.tar)
     try:
         if shutil.disk_usage(one.tar.parent).free < copy.bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -141,6 +159,10 @@ def fetch(one: Marked, copy: ColdCopy, stores: ColdStores) -> None:
     finally:
         with suppress(OSError):
             hidden.unlink()
+
+
+def _hidden(tar: Path) -> Path:
+    return tar.with_name(f".{tar.name}.new")
 
 
 def _download(copy: ColdCopy, stores: ColdStores, target: Path) -> None:

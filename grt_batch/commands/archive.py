@@ -15,9 +15,7 @@ from grt_batch.core.wording import counted
 
 @cli.command()
 @click.argument("words", metavar="[NAME=VALUE]...", nargs=-1)
-@click.option(
-    "--to", "cold_to", metavar="URL", help="s3://bucket/prefix, file:///tape, …  [default: cold_to]"
-)
+@click.option("--to", "cold_to", metavar="URL", help="s3://bucket/prefix, file:///tape, …  [default: cold_to]")
 @click.option(
     "--after-days",
     type=click.IntRange(min=0),
@@ -42,6 +40,7 @@ def archive(
     """
     from grt_batch.cold.archiving import move, object_url
     from grt_batch.cold.policy import leaving, lock_folder
+    from grt_batch.cold.restoring import finish
     from grt_batch.cold.store import ColdStores, check_url
     from grt_batch.cold.tally import Tally
     from grt_batch.core.work_folder import lock, set_umask
@@ -64,8 +63,10 @@ def archive(
     set_umask(config)
     tally = Tally(click.echo, complain)
     with lock(lock_folder(config)):
+        finish(config)
+        archives = list(leaving(config, wanted))
         try:
-            move(config, leaving(config, wanted), target, stores, tally)
+            move(config, archives, target, stores, tally)
         finally:
             click.echo(f"moved {_sum(tally.done, tally.bytes)} to {target}{tally.failures}")
     return tally.code()

@@ -58,7 +58,7 @@ def restore(
     others by a later call. Without NAME=VALUE and --all it goes on with what is under way.
     """
     from grt_batch.cold.policy import lock_folder
-    from grt_batch.cold.restoring import Wish, tiers_from
+    from grt_batch.cold.restoring import Wish, finish, tiers_from
     from grt_batch.core.work_folder import lock, set_umask
     from grt_batch.service.filter import Filter
 
@@ -77,6 +77,7 @@ def restore(
         return _show_what_would_be_done(chosen, wish)
     set_umask(config)
     with lock(lock_folder(config)):
+        finish(config)
         # Another call may have changed them until it released the lock.
         code = _restore(_chosen(config, wanted, under_way=not (words or everything)), wish)
     return max(code, _run_if_all_are_there(config, {**places, "config": config_file}))

@@ -133,9 +133,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_the_store_costs_one_archive_one_call(
-    call: Call, site: ColdSite, bucket: Bucket, name: str
-) -> None:
+def test_a_fault_of_the_store_costs_one_archive_one_call(call: Call, site: ColdSite, bucket: Bucket, name: str) -> None:
     before = site.contents()
     operation, faults = FAULTS[name]
     bucket.store.faults[operation] = list(faults)  # type: ignore[arg-type]
@@ -314,9 +312,7 @@ def test_what_was_restored_is_copied_anew_where_its_copy_is_no_longer_the_same(
     ]
 
 
-def test_an_object_that_vanishes_is_said(
-    site: ColdSite, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_that_vanishes_is_said(site: ColdSite, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(site.config, cold_after_days=0)
     (one,) = leaving(config, Filter(archive="6"))
     stores = ColdStores()

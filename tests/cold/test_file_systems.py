@@ -65,14 +65,12 @@ def test_what_was_damaged_on_the_way_gets_no_name(url: str, file: Path) -> None:
     assert store.find(url + HIDDEN) is None
 
 
-def test_a_file_is_synced_before_it_gets_its_name(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_synced_before_it_gets_its_name(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, synced = tmp_path / "tape" / "1.tar.gz", []
     sync = os.fsync
 
     def noting(number: int) -> None:
-        synced.append((os.readlink(f"/proc/self/fd/{number}"), place.exists()))
+        synced.append((str(Path(f"/proc/self/fd/{number}").readlink()), place.exists()))
         sync(number)
 
     monkeypatch.setattr(os, "fsync", noting)
@@ -80,9 +78,7 @@ def test_a_file_is_synced_before_it_gets_its_name(
     assert synced == [(str(place) + HIDDEN, False), (str(place.parent), True)]
 
 
-def test_what_is_not_there_is_told_from_what_is_refused(
-    url: str, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_there_is_told_from_what_is_refused(url: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileSystemStore(url)
     with pytest.raises(Failed, match="is not there") as missing:
         b"".join(store.read(url))

@@ -99,7 +99,7 @@ def test_what_was_restored_stays_for_its_time(site: ColdSite, restored: object, 
     copy = mark(site, "a/6", request={RESTORED: text})
     assert ("a/6" in names(config)) == leaves
     if leaves:
-        (one,) = [one for one in leaving(config, Filter(archive="6"), NOON)]
+        (one,) = leaving(config, Filter(archive="6"), NOON)
         assert one.before == copy
 
 
