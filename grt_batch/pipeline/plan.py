@@ -14,7 +14,7 @@ from grt_batch.modules.base import Module
 from grt_batch.pipeline.keys import account_key, load_account
 from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.rivals import LeftOut
-from grt_batch.pipeline.unreadable import as_published, modules_lacking, settled
+from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_published, modules_lacking, settled
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
@@ -97,7 +97,8 @@ def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config
     item = Planned(archive, Step.CACHED, "read before", key, load_account(store, key))
     if archive.is_cold:
         known = item.account is not None
-        item = replace(item, step=Step.COLD) if known else as_published(archive, store, index, config)
+        cold = replace(item, step=Step.COLD, why=f"{IN_COLD_STORAGE}; read before")
+        item = cold if known else as_published(archive, store, index, config)
     elif item.account is None:
         return Planned(archive, Step.NEW, "its partial results are missing, or of another version")
     reason = mismatch(archive, item.account) if item.account else None
@@ -109,14 +110,14 @@ def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, chan
 
     With `changed` the last run left out other jobs.
     """
-    if not item.archive.readable:
-        but = f", but not in {' and '.join(lacking)}" if lacking else ""
-        return replace(item, why=f"{item.why}{but}", lacking=tuple(lacking))
     jobs = ""
     if left_out.others:
         one = len(left_out.ids) == 1
         others = " and ".join(left_out.others)
         jobs = f"{counted(len(left_out.ids), 'job')} {'comes' if one else 'come'} again in {others}"
+    if not item.archive.readable:
+        but = f", but not in {' and '.join(lacking)}" if lacking else ""
+        return replace(item, why="; ".join(filter(None, (item.why + but, jobs))), lacking=tuple(lacking))
     step = Step.SUPERSEDED if jobs else item.step
     if not lacking and not left_out.unknown:
         return replace(item, step=step, why="; ".join(filter(None, (item.why, jobs))))
