@@ -87,7 +87,10 @@ class MustBeThawed(GrtError):
     what: object
 
     message = "What is in cold storage would have to be read ({which}): {what}. Nothing was published."
-    remedy = "Run grt-batch restore, or add --without-cold to go on with what is known of these archives."
+    remedy = (
+        "Bring these archives back with grt-batch restore; grt-batch plan lists them. Or add --without-cold, to go on"
+        " with what is known of them."
+    )
 
 
 class UnknownModule(GrtError):

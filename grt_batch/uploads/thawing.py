@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grt_batch.core.wording import counted
 from grt_batch.uploads.scan import Archive
@@ -60,6 +60,11 @@ class Thawing:
             return f"{what}, to be read at once"
         requests = counted(self.requests, "request")
         return f"{what}, {requests}, about {self.waits.standard}, or {self.waits.bulk} in bulk"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts, and the hours of each kind of request, from the least to the most."""
+        hours = {"hours": self.waits.standard, "hours_in_bulk": self.waits.bulk}
+        return {"bytes": self.bytes, "requests": self.requests, **{name: [*span] for name, span in hours.items()}}
 
 
 def thawing_of(archives: Iterable[Archive]) -> Thawing:
