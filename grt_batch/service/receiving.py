@@ -116,12 +116,14 @@ def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace:
         # The old N.json would not belong to the new N.tar.gz.
         old["json"].unlink()
         sync_folder(place)
-    for file, ending in ((data, "tar.gz"), (meta, "json")):
-        file.path.rename(place / f"{name}.{ending}")
-        sync_folder(place)
-        if COLD in old and not _is_same(data, {COLD: old[COLD]}):
-            # It tells of a copy of the old N.tar.gz, and would stand for that again when this one is gone.
-            remove_cold(old[COLD])
+    is_another = COLD in old and not _is_same(data, {COLD: old[COLD]})
+    data.path.rename(place / f"{name}.tar.gz")
+    sync_folder(place)
+    if is_another:
+        # The marker would stand for the old content again, once the new N.tar.gz is gone.
+        remove_cold(old[COLD])
+    meta.path.rename(place / f"{name}.json")
+    sync_folder(place)
     return True
 
 
