@@ -77,13 +77,11 @@ def leaving(config: Config, wanted: Filter, now: datetime | None = None) -> Iter
     for held in Selection(config).held(wanted):
         archive = known.get((held.instance_id, held.name))
         age = now - held.generated.replace(tzinfo=UTC)
-        if archive is None or age < timedelta(days=config.cold_after_days) or _stays(config, held):
+        if archive is None or held.state != "published" or age < timedelta(days=config.cold_after_days):
             continue
         for path in (path for name, path in held.files if name.endswith(".tar.gz")):
             before = marker_at(path)
-            # The index knows one that has come back by its marker alone, until a run has seen it.
-            same = held.state == "published" or (before is not None and before.sha256 == archive.sha256)
-            if same and not _is_back(before, now, config.cold_restored_days):
+            if not (_stays(config, held) or _is_back(before, now, config.cold_restored_days)):
                 yield Leaving(held.instance_id, held.name, path, held.bytes, archive.sha256, before)
 
 

@@ -45,6 +45,9 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]
+
+
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -325,6 +328,16 @@ class Config:
     cold_thawed_days: Positive = _key(
         7, "cold", "days", "for so long the store keeps what it has thawed, for grt-batch restore to fetch"
     )
+    hot_price: Price = _key(
+        0.0,
+        "cold",
+        "number per GB and month",
+        "what the disk of the uploads costs, for grt-batch status (0 = not shown)",
+    )
+    cold_price: Price = _key(
+        0.0, "cold", "number per GB and month", "what cold storage costs, for grt-batch status (0 = not shown)"
+    )
+    currency: str = _key("", "cold", "text", "the currency of both prices, as grt-batch status shows it")
 
     metrics_file: str = _key(
         "",

@@ -79,6 +79,20 @@ class BadConfig(GrtError):
     remedy = "config/grt_batch.toml lists every key with its unit."
 
 
+class MustBeThawed(GrtError):
+    """A run would have to read archives whose tar.gz is in cold storage: their partial results are missing, or
+    everything is asked for again. Nothing was published."""
+
+    which: str
+    what: object
+
+    message = "What is in cold storage would have to be read ({which}): {what}. Nothing was published."
+    remedy = (
+        "Bring these archives back with grt-batch restore; grt-batch plan lists them. Or add --without-cold, to go on"
+        " with what is known of them."
+    )
+
+
 class UnknownModule(GrtError):
     """A module named on the command line is neither built in nor installed."""
 

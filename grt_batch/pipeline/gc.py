@@ -73,7 +73,7 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
     total = sum(entry.bytes for entry in entries)
     if total <= most:
         return
-    wanted = needed(store, index, [archive for archive in archives if not archive.remembered], modules_dir)
+    wanted = needed(store, index, [archive for archive in archives if archive.readable], modules_dir)
 
     def order(entry: Entry) -> tuple[bool, float, str, str]:
         return (entry.kind, entry.key) in wanted, entry.used, entry.kind, entry.key

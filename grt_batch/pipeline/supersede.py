@@ -13,7 +13,7 @@ from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.read_all import reduce_order
 from grt_batch.pipeline.reduce_archive import ReduceOrder
 from grt_batch.pipeline.repeats import put_superseded
-from grt_batch.pipeline.rivals import left_out_of, rivals_of
+from grt_batch.pipeline.unreadable import settled as settled_of
 from grt_batch.store.archive_index import ArchiveName
 
 
@@ -44,17 +44,22 @@ def settle(context: RunContext, planned: Sequence[Planned]) -> Settled:
         counted = [item for item in items if item.counts]
         _check_reject_files(context, counted)
         left_out_jobs = {}
-        for item, rivals in zip(counted, rivals_of(counted), strict=True):
-            left_out = left_out_of(context.store, item, rivals)
+        kept = {}
+        for item, rivals, left_out in settled_of(
+            counted, context.store, context.index, context.config, context.modules, context.as_of
+        ):
             given = merge_input_of(item, left_out.key, context.as_of)
             _check_ids(context, left_out.unknown)
             put_superseded(context.store, left_out.ids)
             left_out_jobs[item.archive.name] = len(left_out.ids)
+            kept[item.archive.name] = item
             settled.superseded[instance_id, item.archive.name] = left_out.key
             settled.inputs[instance_id].append(given)
             if not given.final and not _is_made(context, item, given):
                 settled.orders.append(reduce_order(context, item, [other.rival for other in rivals]))
-        settled.entries[instance_id] += [_entry(item, left_out_jobs.get(item.archive.name, 0)) for item in items]
+        settled.entries[instance_id] += [
+            _entry(kept.get(item.archive.name, item), left_out_jobs.get(item.archive.name, 0)) for item in items
+        ]
     return settled
 
 
@@ -80,7 +85,7 @@ def _entry(item: Planned, superseded: int) -> ArchiveEntry:
 def _check_reject_files(context: RunContext, archives: Sequence[Planned]) -> None:
     """Check that the reject files can be read: nothing else would notice that one is lost."""
     lost = [item for item in archives if context.store.get(REJECT_FILE, item.key) is None]
-    damaged = [item.key for item in lost if not item.archive.remembered]
+    damaged = [item.key for item in lost if item.archive.readable]
     for key in damaged:
         for kind in (REJECT_FILE, ACCOUNT):
             context.store.drop(kind, key)
