@@ -20,6 +20,10 @@ RESTORED = "restored"
 """In the `request` of a marker: when N.tar.gz was brought back, ISO 8601 in UTC."""
 
 
+WANTED = "wanted"
+"""In the `request` of a marker: that N.tar.gz is to be brought back, by later calls too."""
+
+
 RUN = "then_run"
 """In the `request` of a marker: that its instance is to be recomputed when all that is wanted so is there."""
 
@@ -104,6 +108,11 @@ def marked_archives(config: Config) -> Iterator[Marked]:
                     yield Marked(folder.name, name, marker, read_cold(marker))
                 except Quarantine as error:
                     yield Marked(folder.name, name, marker, Failed(error.reason))
+
+
+def is_wanted(one: Marked) -> bool:
+    """Return whether an archive was asked for, and is not yet brought back."""
+    return isinstance(one.copy, ColdCopy) and (one.copy.thawing != "" or one.copy.request.get(WANTED) is True)
 
 
 def asked_for_a_run(config: Config) -> list[tuple[Marked, ColdCopy]]:

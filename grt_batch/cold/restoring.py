@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from grt_batch.cold.policy import RESTORED, RUN, Marked, marked_archives
+from grt_batch.cold.policy import RESTORED, RUN, WANTED, Marked, is_wanted, marked_archives
 from grt_batch.cold.store import TIERS, ColdStores, Failed, StoredObject, Tier
 from grt_batch.cold.tally import Tally
 from grt_batch.core.config import Config
@@ -54,7 +54,8 @@ class Restoring:
     def restore(self, archives: Iterable[Marked]) -> None:
         """Ask for all archives, then fetch what can be read. Raises CannotWrite."""
         ready: list[tuple[Marked, ColdCopy]] = []
-        for one in archives:
+        # What the store refuses now is asked for by the next call.
+        for one in [self._wanted(one) for one in archives]:
             if self._tally.gives_up:
                 break
             try:
@@ -89,6 +90,16 @@ class Restoring:
             what = {"readable": "would be fetched", "frozen": f"would be asked for, {tier}", "thawing": "is under way"}
             yield one, copy, f"{what[found.state]}{f' from {found.storage_class}' if found.storage_class else ''}"
 
+    def _wanted(self, one: Marked) -> Marked:
+        """Return an archive whose marker says that it is wanted here."""
+        if isinstance(one.copy, Failed):
+            return one
+        request = {**one.copy.request, WANTED: True, **({RUN: True} if self._wish.then_run else {})}
+        copy = replace(one.copy, request=request)
+        if copy != one.copy:
+            _mark(one.marker, copy)
+        return replace(one, copy=copy)
+
     def _found(self, one: Marked) -> tuple[ColdCopy, StoredObject]:
         """Return what the marker and the store say. Raises Failed."""
         copy = one.copy
@@ -107,9 +118,10 @@ class Restoring:
     def _asked(self, one: Marked) -> tuple[ColdCopy, bool]:
         """Return an archive's marker, which says that it was asked for, and whether it can be fetched now."""
         copy, found = self._found(one)
-        request = {**copy.request, **({RUN: True} if self._wish.then_run else {})}
-        thawing = copy.thawing or _now()
-        if found.state == "frozen":
+        request, thawing = copy.request, copy.thawing
+        if found.state == "thawing":
+            thawing = thawing or _now()
+        elif found.state == "frozen":
             tiers = self._tiers.get(found.storage_class, self._wish.tiers)
             tier = self._stores.of(copy.url).thaw(copy.url, tiers, self._wish.days)
             if tier is not None:
@@ -135,8 +147,8 @@ def finish(config: Config) -> None:
         except OSError as error:
             raise CannotWrite(folder=path.parent, what=error.strerror or error) from None
     for one in here:
-        if isinstance(one.copy, ColdCopy) and one.copy.thawing:
-            _mark(one.marker, replace(one.copy, thawing=""))
+        if isinstance(one.copy, ColdCopy) and is_wanted(one):
+            _mark(one.marker, _as_here(one.copy))
 
 
 def fetch(one: Marked, copy: ColdCopy, stores: ColdStores) -> None:
@@ -153,12 +165,17 @@ def fetch(one: Marked, copy: ColdCopy, stores: ColdStores) -> None:
         write_cold(one.marker, back)
         _place(hidden, one.tar)
         sync_folder(one.tar.parent)
-        write_cold(one.marker, replace(back, thawing=""))
+        write_cold(one.marker, _as_here(back))
     except OSError as error:
         raise CannotWrite(folder=one.tar.parent, what=error.strerror or error) from None
     finally:
         with suppress(OSError):
             hidden.unlink()
+
+
+def _as_here(copy: ColdCopy) -> ColdCopy:
+    """Return a marker that waits for nothing."""
+    return replace(copy, thawing="", request={name: what for name, what in copy.request.items() if name != WANTED})
 
 
 def _hidden(tar: Path) -> Path:

@@ -85,11 +85,9 @@ def restore(
 
 def _chosen(config: Config, wanted: Filter, *, under_way: bool) -> list[Marked]:
     """Return the archives in cold storage that pass, or of these only what is under way."""
-    from grt_batch.cold.policy import away
-    from grt_batch.uploads.cold import ColdCopy
+    from grt_batch.cold.policy import away, is_wanted
 
-    found = away(config, wanted)
-    return [one for one in found if not under_way or (isinstance(one.copy, ColdCopy) and one.copy.thawing)]
+    return [one for one in away(config, wanted) if not under_way or is_wanted(one)]
 
 
 def _restore(chosen: Sequence[Marked], wish: Wish) -> int:

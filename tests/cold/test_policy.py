@@ -15,10 +15,12 @@ from frozen import ColdSite
 from grt_batch.cold.policy import (
     RESTORED,
     RUN,
+    WANTED,
     Leaving,
     asked_for_a_run,
     away,
     is_published,
+    is_wanted,
     leaving,
     lock_folder,
     marked_archives,
@@ -170,6 +172,22 @@ def test_those_are_known_that_a_run_is_to_follow(site: ColdSite) -> None:
     mark(site, "a/6", request={RUN: True})
     mark(site, "b/5", request={RUN: False})
     assert [one.label for one, _ in asked_for_a_run(site.config)] == ["a/6"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, False),
+        ({"thawing": "2024-06-30"}, True),
+        ({"request": {WANTED: True}}, True),
+        ({"request": {RUN: 1}}, False),
+    ],
+)
+def test_what_was_asked_for_is_wanted(site: ColdSite, changes: dict[str, Any], wanted: bool) -> None:
+    mark(site, "a/6", **changes)
+    (one,) = marked_archives(site.config)
+    assert is_wanted(one) == wanted
+    assert not is_wanted(replace(one, copy=Failed("damaged")))
 
 
 def test_calls_have_a_lock_of_their_own(tmp_path: Path) -> None:

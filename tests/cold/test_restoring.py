@@ -16,7 +16,7 @@ from frozen import Bucket, ColdSite, breaking_off, error, gone, killed
 
 from grt_batch.cold import restoring
 from grt_batch.cold.archiving import move
-from grt_batch.cold.policy import RESTORED, RUN, away, leaving, marker_at
+from grt_batch.cold.policy import RESTORED, RUN, WANTED, away, is_wanted, leaving, marker_at
 from grt_batch.cold.restoring import TIER, Restoring, Wish, finish, tiers_from
 from grt_batch.cold.s3 import S3Store
 from grt_batch.cold.store import ColdStores, Tier
@@ -82,6 +82,7 @@ def assert_back(call: Call) -> None:
         assert copy is not None
         assert copy.sha256 == hashlib.sha256(content).hexdigest()
         assert copy.thawing == ""
+        assert WANTED not in copy.request
         assert copy.request[RESTORED] > "2026"
     assert list(away(site.config, Filter())) == []
     assert not list(site.config.uploads.rglob(".*"))
@@ -92,7 +93,7 @@ def test_archives_come_back_when_they_have_thawed(call: Call, site: ColdSite, bu
     assert bucket.store.tiers == ["Expedited"] * 3
     copy = site.marker("a/6")
     assert copy is not None
-    assert copy.request == {TIER: "expedited"}
+    assert copy.request == {WANTED: True, TIER: "expedited"}
     assert call.said[0] == f"a/6: under way since {copy.thawing}, expedited"
     # Nothing is asked for twice.
     assert vars(call()) == {"done": 0, "bytes": 0, "failed": 0, "waiting": 3}
@@ -127,7 +128,7 @@ def test_without_capacity_the_standard_tier_serves(call: Call, site: ColdSite, b
     assert bucket.store.tiers == ["Expedited", "Standard", "Standard", "Standard"]
     copy = site.marker("b/5")
     assert copy is not None
-    assert copy.request == {TIER: "standard"}
+    assert copy.request == {WANTED: True, TIER: "standard"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_what_somebody_else_has_asked_for_is_under_way(call: Call, site: ColdSit
     assert call().waiting == 3
     copy = site.marker("a/6")
     assert copy is not None
-    assert (copy.request, copy.thawing > "2026") == ({TIER: ""}, True)
+    assert (copy.request, copy.thawing > "2026") == ({WANTED: True, TIER: ""}, True)
     assert call.said[0] == f"a/6: under way since {copy.thawing}"
 
 
@@ -219,6 +220,11 @@ def test_what_is_not_asked_for_is_asked_for_by_the_next_call(call: Call, bucket:
     bucket.store.faults["RestoreObject"] = [gone, error("403 Forbidden", "AccessDenied")]
     found = call()
     assert (found.failed, found.waiting) == (2, 1)
+    # The store has not taken the request, but it is remembered here.
+    assert [(one.label, is_wanted(one)) for one in away(call.site.config, Filter())] == [(name, True) for name in NAMES]
+    copy = call.site.marker("a/6")
+    assert copy is not None
+    assert copy.thawing == ""
     assert call().waiting == 3
     assert bucket.store.tiers == ["Expedited"] * 5
 
