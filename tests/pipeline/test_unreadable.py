@@ -246,6 +246,27 @@ def test_what_is_cold_keeps_the_jobs_that_a_newer_archive_reports_again(
     assert site.tables() == fresh.tables()
 
 
+def test_jobs_are_not_lost_with_the_archive_that_reported_them_again(site: Site, tmp_path: Path) -> None:
+    site.run()
+    before = site.tables()
+    freeze(tar(site, "a", "1"))
+    # Job 3 of the first archive is in no other one any more.
+    site.write("a", "2", [4])
+    with pytest.raises(MustBeThawed, match=r"\(a/1\)"):
+        site.run()
+    assert site.tables() == before
+    step, why = site.plan()["a/1"]
+    assert (step, why.endswith("; 1 job that it leaves out no other archive has any more")) == (Step.COLD, True)
+    site.run(without_cold=True)
+    assert site.jobs() == {"a": 5, "b": 1}
+    thaw(tar(site, "a", "1"))
+    site.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+
+
 def test_what_was_never_read_is_named(site: Site) -> None:
     site.run()
     site.write("b", "2", [8])
