@@ -83,14 +83,14 @@ def settled_archives(
         ]
         kept: dict[int, Planned] = {}
         for place, (item, _, left_out, _) in enumerate(found):
-            if item.archive.is_cold and not item.is_settled:
+            if not item.archive.is_cold or item.is_settled:
+                continue
+            since = first_day(item.archive, as_of)
+            lacking = modules_lacking(item, {left_out.key}, store, modules, since)
+            if lacking or left_out.unknown:
                 before = as_published(item.archive, store, index, config)
-                if before.account is None:
-                    continue
-                since = first_day(item.archive, as_of)
-                now = modules_lacking(item, {left_out.key}, store, modules, since)
-                then = modules_lacking(before, {before.superseded or ""}, store, modules, since)
-                if left_out.unknown or len(then) < len(now):
+                lacked = modules_lacking(before, {before.superseded or ""}, store, modules, since)
+                if before.account and (left_out.unknown or len(lacked) < len(lacking)):
                     kept[place] = before
         if not kept:
             return [each._replace(missed=_missed(store, each, archives)) for each in found]
