@@ -32,6 +32,9 @@ def log_uploads(uploads: Uploads, index: ArchiveIndex) -> None:
             doubted.setdefault(doubt, []).append(f"{archive.instance_id}/{archive.name}")
     for doubt, names in doubted.items():
         logger.warning("%s with %s (%s)", counted(len(names), "archive"), doubt, listed(names))
+    cold = sum(archive.is_cold for archive in uploads.archives)
+    if cold:
+        logger.info("%s in cold storage; what was read of them counts", counted(cold, "archive"))
     for instance in uploads.instances:
         extra = {"instance": instance.instance_id}
         if instance.metadata.problem:

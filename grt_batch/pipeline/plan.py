@@ -14,7 +14,7 @@ from grt_batch.modules.base import Module
 from grt_batch.pipeline.keys import account_key, load_account
 from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.rivals import LeftOut
-from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_published, modules_lacking, settled
+from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_published, modules_lacking, settled_archives
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
@@ -53,14 +53,14 @@ def survey(
         # As long as a newer archive is not read, what was left out for the last run may be right.
         unread = any(planned[place].is_unread for place in places)
         counted = [planned[place] for place in known]
-        for place, found in zip(known, settled(counted, store, index, config, modules, as_of), strict=True):
+        for place, found in zip(known, settled_archives(counted, store, index, config, modules, as_of), strict=True):
             item, left_out = found.item, found.left_out
             before = index.superseded(item.archive)
             keys = {left_out.key, before} if unread else {left_out.key}
             lacking = modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
             if not item.archive.readable:
                 # What is settled for good is said by its key: any other one is settled again once all are read.
-                item = planned[place]
+                item = replace(planned[place], missed=0 if unread else found.missed)
             result[place] = _explained(item, left_out, lacking, changed=left_out.key != before)
     return result
 
@@ -117,6 +117,8 @@ def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, chan
         jobs = f"{counted(len(left_out.ids), 'job')} {'comes' if one else 'come'} again in {others}"
     if not item.archive.readable:
         but = f", but not in {' and '.join(lacking)}" if lacking else ""
+        if item.missed:
+            jobs = f"{counted(item.missed, 'job')} that it leaves out no other archive has any more"
         return replace(item, why="; ".join(filter(None, (item.why + but, jobs))), lacking=tuple(lacking))
     step = Step.SUPERSEDED if jobs else item.step
     if not lacking and not left_out.unknown:

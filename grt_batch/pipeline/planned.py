@@ -33,7 +33,7 @@ class Planned:
     `superseded` is the store's key of the jobs that its partials leave out, "" for none, None where that is not known
     yet. A removed archive keeps what it left out when it was published, and so may one in cold storage. `again` is true
     for one that was read before and must be read again; `lacking` are the modules for which one in cold storage would
-    have to be read again.
+    have to be read again, and `missed` the jobs that it leaves out and no other archive has any more.
     """
 
     archive: Archive
@@ -44,6 +44,7 @@ class Planned:
     superseded: str | None = None
     again: bool = False
     lacking: tuple[str, ...] = ()
+    missed: int = 0
 
     @property
     def is_unread(self) -> bool:

@@ -73,7 +73,7 @@ def reduce_archives(
 def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str) -> ReducedArchives:
     lost = {kind: _lost(context, settled, is_cold=kind == "cold") for kind in ("removed", "cold")}
     if not context.request.without_cold:
-        check_thawed([*lost["cold"].whole, *lost["cold"].partly])
+        check_thawed([*lost["cold"].whole, *lost["cold"].partly, *settled.missed])
     ledger = _ledger(context, uploads, settled.entries)
     # Saved now, not after the publication: until then archives may be removed from the uploads.
     context.index.learn(ledger, settled.superseded)

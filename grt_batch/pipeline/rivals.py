@@ -63,9 +63,9 @@ def rivals_of(archives: Sequence[Planned]) -> list[list[Planned]]:
     for i in range(len(archives) - 1, -1, -1):
         item = archives[i]
         rivals: list[Planned] = []
-        if not item.is_settled and _overlaps(item.account, lowest, highest):
+        if not item.is_settled and overlaps(item.account, lowest, highest):
             others = [other for other in archives[:i] if other.is_settled] + list(archives[i + 1 :])
-            rivals = [other for other in others if _overlaps(item.account, *_widened(inf, -inf, other.account))]
+            rivals = [other for other in others if overlaps(item.account, *_widened(inf, -inf, other.account))]
         result.append(rivals)
         lowest, highest = _widened(lowest, highest, item.account)
     return result[::-1]
@@ -78,7 +78,7 @@ def _widened(lowest: float, highest: float, account: Account | None) -> tuple[fl
     return min(lowest, account.first_id), max(highest, account.last_id)
 
 
-def _overlaps(account: Account | None, lowest: float, highest: float) -> bool:
+def overlaps(account: Account | None, lowest: float, highest: float) -> bool:
     """Return whether an archive has jobs, and their ids may lie from `lowest` to `highest`."""
     if account is None or account.first_id is None or account.last_id is None:
         return False

@@ -13,7 +13,8 @@ from grt_batch.core.wording import listed
 from grt_batch.modules.base import Module
 from grt_batch.pipeline.keys import PARTIAL, SUPERSEDED, account_key, load_account, partial_key
 from grt_batch.pipeline.planned import Planned, Step, first_day
-from grt_batch.pipeline.rivals import LeftOut, left_out_of, rivals_of
+from grt_batch.pipeline.repeats import repeated
+from grt_batch.pipeline.rivals import LeftOut, left_out_of, overlaps, rivals_of
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive
@@ -48,22 +49,26 @@ def as_published(archive: Archive, store: Store, index: ArchiveIndex, config: Co
     return Planned(archive, step, f"{what}; {stays}{old}", key, account, superseded)
 
 
-class Settled(NamedTuple):
-    """An archive that counts, the others that may count some of its jobs in its place, and what it leaves out."""
+class SettledArchive(NamedTuple):
+    """An archive that counts, the others that may count some of its jobs in its place, and what it leaves out.
+
+    `missed` are jobs that it leaves out and no other archive has any more.
+    """
 
     item: Planned
     rivals: Sequence[Planned]
     left_out: LeftOut
+    missed: int = 0
 
 
-def settled(
+def settled_archives(
     archives: Sequence[Planned],
     store: Store,
     index: ArchiveIndex,
     config: Config,
     modules: Sequence[Module],
     as_of: date,
-) -> list[Settled]:
+) -> list[SettledArchive]:
     """Return what each archive of an instance leaves out; `archives` are those that count, oldest first.
 
     In cold storage, an archive is as any other one, as long as there are partials without what it leaves out. Where it
@@ -73,23 +78,34 @@ def settled(
     archives = list(archives)
     while True:
         found = [
-            Settled(item, rivals, left_out_of(store, item, rivals))
+            SettledArchive(item, rivals, left_out_of(store, item, rivals))
             for item, rivals in zip(archives, rivals_of(archives), strict=True)
         ]
         kept: dict[int, Planned] = {}
-        for place, (item, _, left_out) in enumerate(found):
-            if item.archive.is_cold and not item.is_settled:
+        for place, (item, _, left_out, _) in enumerate(found):
+            if not item.archive.is_cold or item.is_settled:
+                continue
+            since = first_day(item.archive, as_of)
+            lacking = modules_lacking(item, {left_out.key}, store, modules, since)
+            if lacking or left_out.unknown:
                 before = as_published(item.archive, store, index, config)
-                if before.account is None:
-                    continue
-                since = first_day(item.archive, as_of)
-                now = modules_lacking(item, {left_out.key}, store, modules, since)
-                then = modules_lacking(before, {before.superseded or ""}, store, modules, since)
-                if left_out.unknown or len(then) < len(now):
+                lacked = modules_lacking(before, {before.superseded or ""}, store, modules, since)
+                if before.account and (left_out.unknown or len(lacked) < len(lacking)):
                     kept[place] = before
         if not kept:
-            return found
+            return [each._replace(missed=_missed(store, each, archives)) for each in found]
         archives = [kept.get(place, item) for place, item in enumerate(archives)]
+
+
+def _missed(store: Store, settled: SettledArchive, archives: Sequence[Planned]) -> int:
+    """Return how many jobs one in cold storage leaves out that no other archive counts: one that was replaced did."""
+    item, ids = settled.item, settled.left_out.ids
+    if not (item.archive.is_cold and item.is_settled and len(ids)):
+        return 0
+    others = (other for other in archives if other is not item and overlaps(other.account, ids[0], ids[-1]))
+    there, counts = repeated(store, ids, [other.rival for other in others])
+    # Where the store has lost which jobs another one has, nobody can tell.
+    return 0 if None in counts else len(ids) - len(there)
 
 
 def modules_lacking(
@@ -110,7 +126,7 @@ def to_thaw(planned: Iterable[Planned], again: Collection[str] | None = ()) -> l
         item.archive
         for item in planned
         if item.step is Step.COLD
-        and (item.account is None or item.lacking or again is None or item.archive.instance_id in again)
+        and (item.account is None or item.lacking or item.missed or again is None or item.archive.instance_id in again)
     ]
 
 

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cold_storage import freeze, freeze_all, thaw
+from build import examples
+from cold_storage import MOVED, freeze, freeze_all, thaw
 from coming_and_going import MODULES, Site, change_code, compute_nothing
+from hypothesis import given
+from hypothesis import strategies as st
 from runs import copy_uploads, published
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import MustBeThawed
-from grt_batch.modules.registry import discover
+from grt_batch.ledger.account import Account
+from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
+from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.gc import collect
-from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE
-from grt_batch.pipeline.planned import Step
+from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE, account_key
+from grt_batch.pipeline.merge import merge_input_of
+from grt_batch.pipeline.planned import Planned, Step
+from grt_batch.pipeline.repeats import put_superseded
 from grt_batch.pipeline.request import RunSummary
-from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, NUMBERS_LOST, OLD
+from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, NUMBERS_LOST, OLD, settled_archives
 from grt_batch.sinks.sink import TableText
-from grt_batch.uploads.cold import marker_of
+from grt_batch.store.archive_index import ArchiveIndex
+from grt_batch.store.job_ids import pack_ids
+from grt_batch.store.store import Store
+from grt_batch.uploads.cold import ColdCopy, marker_of
+from grt_batch.uploads.metadata import InstanceMetadata, read_report
+from grt_batch.uploads.scan import Archive
 
 READ_BEFORE = (Step.COLD, f"{IN_COLD_STORAGE}; read before")
 
@@ -246,6 +261,27 @@ def test_what_is_cold_keeps_the_jobs_that_a_newer_archive_reports_again(
     assert site.tables() == fresh.tables()
 
 
+def test_jobs_are_not_lost_with_the_archive_that_reported_them_again(site: Site, tmp_path: Path) -> None:
+    site.run()
+    before = site.tables()
+    freeze(tar(site, "a", "1"))
+    # Job 3 of the first archive is in no other one any more.
+    site.write("a", "2", [4])
+    with pytest.raises(MustBeThawed, match=r"\(a/1\)"):
+        site.run()
+    assert site.tables() == before
+    step, why = site.plan()["a/1"]
+    assert (step, why.endswith("; 1 job that it leaves out no other archive has any more")) == (Step.COLD, True)
+    site.run(without_cold=True)
+    assert site.jobs() == {"a": 5, "b": 1}
+    thaw(tar(site, "a", "1"))
+    site.run()
+    assert site.jobs() == {"a": 6, "b": 1}
+    fresh = site.fresh(tmp_path / "fresh")
+    fresh.run()
+    assert site.tables() == fresh.tables()
+
+
 def test_what_was_never_read_is_named(site: Site) -> None:
     site.run()
     site.write("b", "2", [8])
@@ -331,3 +367,49 @@ def test_a_quarantined_archive_stays_so(site: Site) -> None:
     site.run()
     assert site.tables() == before
     assert marker_of(tar(site, "a", "3")).exists()
+
+
+COMING = st.lists(
+    st.tuples(st.sets(st.integers(0, 9), min_size=1), st.lists(st.integers(0, 5), max_size=3)), min_size=1, max_size=6
+)
+
+
+@examples(60)
+@given(coming=COMING)
+def test_each_job_counts_once_whatever_is_moved_and_brought_back(
+    tmp_path_factory: pytest.TempPathFactory, coming: list[tuple[set[int], list[int]]]
+) -> None:
+    """Before each run a new archive comes, and some are moved to cold storage, or come back; no run misses anything."""
+    folder, modules = tmp_path_factory.mktemp("moved"), chosen(("tools",))
+    config = Config(uploads=folder / "uploads", work=folder)
+    store, index, items = Store(folder / "store"), ArchiveIndex(folder, config.uploads), list[Planned]()
+    for number, (reported, moved) in enumerate(coming):
+        ids = np.array(sorted(reported), np.int64)
+        sha256 = hashlib.sha256(str(number).encode()).hexdigest()
+        key = account_key(sha256, config)
+        account = Account(sha256, 1, jobs=len(ids), first_id=int(ids[0]), last_id=int(ids[-1]))
+        store.put(IDS, key, pack_ids(ids))
+        store.put(ACCOUNT, key, account.to_json())
+        report = read_report(b'{"version": 2, "generated": "1719748800"}', "1719748800")
+        stamp = (1, number, 0)
+        copy = ColdCopy("s3://bucket/1.tar.gz", sha256, 1, stamp, MOVED)
+        archive = Archive("a", str(number), Path(), 1, stamp, report, cold=copy)
+        items.append(Planned(archive, Step.CACHED, "", key, account))
+        index.remember(archive, sha256, key)
+        for place in moved:
+            # The new one was not read yet: nobody moves it.
+            if place < number:
+                archive = items[place].archive
+                items[place] = replace(items[place], archive=replace(archive, is_cold=not archive.is_cold))
+        superseded, counts, entries = {}, list[int](), []
+        for item, _, left_out, missed in settled_archives(items, store, index, config, modules, date.max):
+            partial = merge_input_of(item, left_out.key, date.max).partial(modules[0])
+            assert (item.archive.readable or store.has(PARTIAL, partial)) and not missed
+            put_superseded(store, left_out.ids)
+            store.put(PARTIAL, partial, b"")
+            superseded["a", item.archive.name] = left_out.key
+            counts += coming[int(item.archive.name)][0] - set(left_out.ids.tolist())
+            entries.append(ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, len(left_out.ids), item.key))
+        assert sorted(counts) == sorted(set[int]().union(*(some for some, _ in coming[: number + 1])))
+        instance = InstanceEntry("a", InstanceMetadata(), tuple(entries))
+        index.learn(Ledger(date.max, config, (instance,)), superseded)

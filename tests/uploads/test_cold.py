@@ -55,6 +55,13 @@ def test_what_another_version_wrote_is_passed_over(marker: Path) -> None:
     assert read_cold(marker) == COPY
 
 
+def test_a_marker_has_the_rights_of_other_files(marker: Path) -> None:
+    os.umask(0o027)
+    write_cold(marker, COPY)
+    write_cold(marker, COPY)
+    assert marker.stat().st_mode & 0o777 == 0o640
+
+
 def test_what_has_a_default_may_be_missing(marker: Path) -> None:
     write_cold(marker, COPY)
     document = json.loads(marker.read_text())
