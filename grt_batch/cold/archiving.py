@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from grt_batch.cold.policy import Leaving, is_published
-from grt_batch.cold.store import ColdStores, Failed
+from grt_batch.cold.store import Failed
+from grt_batch.cold.stores import ColdStores
 from grt_batch.cold.tally import Tally
 from grt_batch.core.config import Config
 from grt_batch.core.digest import file_sha256

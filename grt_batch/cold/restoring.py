@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from grt_batch.cold.policy import RESTORED, RUN, WANTED, Marked, is_wanted, marked_archives
-from grt_batch.cold.store import TIERS, ColdStores, Failed, StoredObject, Tier
+from grt_batch.cold.store import TIERS, Failed, StoredObject, Tier
+from grt_batch.cold.stores import ColdStores
 from grt_batch.cold.tally import Tally
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadColdStore, CannotWrite

@@ -13,9 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError
-
 from grt_batch.cold.store import Failed, Refused, StoredObject, Tier, line
 
 PART_BYTES = 64 << 20
@@ -58,8 +55,11 @@ class S3Store:
     def __init__(self, storage_class: str = "") -> None:
         """`storage_class` is for what is copied there; "" is the bucket's own."""
         self._class = {"StorageClass": storage_class} if storage_class else {}
+        # To load it is to open sockets.
+        import boto3
+
         with _blamed("s3://"):
-            self._client = boto3.client("s3")
+            self._client: Any = boto3.client("s3")
 
     def find(self, url: str) -> StoredObject | None:
         """Return an object, None where there is none."""
@@ -76,16 +76,16 @@ class S3Store:
             if size <= part:
                 checksum = _text(bytes.fromhex(sha256))
                 body = file.read_bytes()
-                _to_nothing(self._client.put_object, **target, Body=body, **_checksum(checksum))
+                _to_nothing(url, self._client.put_object, **target, Body=body, **_checksum(checksum))
                 return
-            self._abort_uploads(place)
+            self._abort_uploads(url)
             begun = self._client.create_multipart_upload(**target, ChecksumAlgorithm="SHA256")
             upload = {**place, "UploadId": begun["UploadId"]}
             try:
                 parts = [self._put_part(upload, number, data) for number, data in enumerate(_parts(file, part), 1)]
-                _to_nothing(self._client.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
+                _to_nothing(url, self._client.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
             except BaseException:
-                with suppress(ClientError, BotoCoreError):
+                with suppress(Failed), _blamed(url):
                     self._client.abort_multipart_upload(**upload)
                 raise
 
@@ -123,18 +123,16 @@ class S3Store:
         # What is in INTELLIGENT_TIERING comes back for good.
         kept = {} if "ArchiveStatus" in head else {"Days": days}
         for tier in left:
+            asked = {**kept, "GlacierJobParameters": {"Tier": tier.capitalize()}}
             try:
-                asked = {**kept, "GlacierJobParameters": {"Tier": tier.capitalize()}}
-                self._client.restore_object(**_place(url), RestoreRequest=asked)
+                with _blamed(url):
+                    self._client.restore_object(**_place(url), RestoreRequest=asked)
                 return tier
-            except ClientError as error:
-                code = _code(error)
-                if code == "RestoreAlreadyInProgress":
+            except Failed as error:
+                if error.code == "RestoreAlreadyInProgress":
                     return None
-                if code not in _NO_CAPACITY or tier == left[-1]:
-                    raise _translated(url, error) from None
-            except BotoCoreError as error:
-                raise Refused(f"{url}: {line(error)}") from None
+                if error.code not in _NO_CAPACITY or tier == left[-1]:
+                    raise
         raise Failed(f"{url} has no tier {' or '.join(tiers)}")
 
     def read(self, url: str) -> Iterator[bytes]:
@@ -163,23 +161,25 @@ class S3Store:
         return 4 if parts <= 1 else parts + 6
 
     def _head(self, url: str) -> Mapping[str, Any] | None:
-        with _blamed(url):
-            try:
+        try:
+            with _blamed(url):
                 found: Mapping[str, Any] = self._client.head_object(**_place(url), ChecksumMode="ENABLED")
-            except ClientError as error:
-                if _status(error) == 404:
-                    return None
-                raise
-            return found
+        except Failed as error:
+            # Its answer has no body that could say more.
+            if error.code == "404":
+                return None
+            raise
+        return found
 
     def _put_part(self, upload: Mapping[str, Any], number: int, data: bytes) -> dict[str, Any]:
         checksum = _text(hashlib.sha256(data).digest())
         done = self._client.upload_part(**upload, PartNumber=number, Body=data, **_checksum(checksum))
         return {"PartNumber": number, "ETag": done["ETag"], "ChecksumSHA256": checksum}
 
-    def _abort_uploads(self, place: Mapping[str, str]) -> None:
+    def _abort_uploads(self, url: str) -> None:
         """Remove the parts that a killed copy of the same file has left. Without the right to see them they stay."""
-        with suppress(ClientError):
+        place = _place(url)
+        with suppress(Failed), _blamed(url):
             found = self._client.list_multipart_uploads(Bucket=place["Bucket"], Prefix=place["Key"])
             for upload in found.get("Uploads", ()):
                 if upload["Key"] == place["Key"]:
@@ -235,41 +235,38 @@ def _text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _to_nothing(call: Callable[..., Any], **values: Any) -> None:
+def _to_nothing(url: str, call: Callable[..., Any], **values: Any) -> None:
     """Make an object where none is. A store that cannot ask for that does it without; it has been looked before."""
     try:
-        call(**values, IfNoneMatch="*")
-    except ClientError as error:
-        if _code(error) != "NotImplemented":
+        with _blamed(url):
+            call(**values, IfNoneMatch="*")
+    except Failed as error:
+        if error.code != "NotImplemented":
             raise
         call(**values)
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _translated(url: str, error: ClientError) -> Failed:
-    """Return what an answer of the store means for us."""
-    code, status, said = _code(error), _status(error), f"{url}: {line(error)}"
+def _translated(url: str, answer: Mapping[str, Any], said: str) -> Failed:
+    """Return what an error of the store means for us."""
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "InvalidObjectState":
-        return Failed(f"{url} cannot be read: it is frozen")
+        return Failed(f"{url} cannot be read: it is frozen", code)
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
-        return Failed(f"{url}: another object has come there meanwhile")
-    return Refused(said) if status in (401, 403) or status >= 500 or code in _OF_STORE else Failed(said)
+        return Failed(f"{url}: another object has come there meanwhile", code)
+    kind = Refused if status in (401, 403) or status >= 500 or code in _OF_STORE else Failed
+    return kind(f"{url}: {said}", code)
 
 
 @contextmanager
 def _blamed(url: str) -> Iterator[None]:
     """Say in one line what the store did wrong."""
+    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError
+
     try:
         yield
     except ClientError as error:
-        raise _translated(url, error) from None
+        raise _translated(url, error.response, line(error)) from None
     except FlexibleChecksumError as error:
         raise Failed(f"{url} arrived damaged: {line(error)}") from None
     except (BotoCoreError, HTTPClientError) as error:

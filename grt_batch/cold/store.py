@@ -6,13 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
-from urllib.parse import urlsplit
-
-from grt_batch.core.errors import BadColdStore, NoColdPackage
-
-S3 = "s3"
-"""The protocol of URLs that boto3 serves; fsspec serves all others."""
-
 
 Tier = Literal["expedited", "standard", "bulk"]
 """How fast an archive class gives back what it keeps, from the fastest and dearest."""
@@ -22,7 +15,11 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 class Failed(Exception):
-    """One archive cannot be moved. Its text is the reason; the others go on."""
+    """One archive cannot be moved. Its text is the reason, `code` the store's own word for it; the others go on."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Refused(Failed):
@@ -66,46 +63,6 @@ class ColdStore(Protocol):
 
     def requests(self, size: int) -> int:
         """Return how many requests it takes to copy a file of so many bytes, 0 where they are not counted."""
-
-
-class ColdStores:
-    """The stores by the protocols of their URLs, each opened when it is first asked for."""
-
-    def __init__(self, storage_class: str = "") -> None:
-        """`storage_class` is for what is copied to S3."""
-        self._storage_class = storage_class
-        self._s3: ColdStore | None = None
-
-    def of(self, url: str) -> ColdStore:
-        """Return the store of a URL. Raises BadColdStore and NoColdPackage."""
-        check_url(url)
-        try:
-            if urlsplit(url).scheme != S3:
-                from grt_batch.cold.file_systems import FileSystemStore
-
-                return FileSystemStore(url)
-            if self._s3 is None:
-                from grt_batch.cold.s3 import S3Store
-
-                self._s3 = S3Store(self._storage_class)
-            return self._s3
-        except ModuleNotFoundError as error:
-            raise NoColdPackage(package=error.name) from None
-
-
-def check_url(url: str) -> None:
-    """Raise BadColdStore for what is no URL of a store. One with a password would be written into the markers."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise BadColdStore(url=url, what=error) from None
-    if parts.password is not None:
-        shown = url.replace(f":{parts.password}@", "@")
-        raise BadColdStore(url=shown, what="it holds a password, which belongs into the settings of the store's client")
-    if not parts.scheme or "://" not in url:
-        raise BadColdStore(url=url, what="it has no protocol" if url else "there is none")
-    if not (parts.netloc or (parts.scheme != S3 and parts.path.strip("/"))):
-        raise BadColdStore(url=url, what="it names no bucket" if parts.scheme == S3 else "it names no folder")
 
 
 def line(error: Exception) -> str:

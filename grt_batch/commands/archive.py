@@ -41,7 +41,7 @@ def archive(
     from grt_batch.cold.archiving import move, object_url
     from grt_batch.cold.policy import leaving, lock_folder
     from grt_batch.cold.restoring import finish
-    from grt_batch.cold.store import ColdStores, check_url
+    from grt_batch.cold.stores import ColdStores, check_url
     from grt_batch.cold.tally import Tally
     from grt_batch.core.work_folder import lock, set_umask
     from grt_batch.service.filter import Filter

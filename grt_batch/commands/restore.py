@@ -92,7 +92,7 @@ def _chosen(config: Config, wanted: Filter, *, under_way: bool) -> list[Marked]:
 
 def _restore(chosen: Sequence[Marked], wish: Wish) -> int:
     from grt_batch.cold.restoring import Restoring
-    from grt_batch.cold.store import ColdStores
+    from grt_batch.cold.stores import ColdStores
     from grt_batch.cold.tally import Tally
 
     tally = Tally(click.echo, complain)
@@ -108,7 +108,7 @@ def _restore(chosen: Sequence[Marked], wish: Wish) -> int:
 
 def _show_what_would_be_done(chosen: Sequence[Marked], wish: Wish) -> int:
     from grt_batch.cold.restoring import Restoring
-    from grt_batch.cold.store import ColdStores
+    from grt_batch.cold.stores import ColdStores
     from grt_batch.cold.tally import Tally
 
     tally, archives, size = Tally(click.echo, complain), 0, 0

@@ -15,7 +15,8 @@ from frozen import Bucket, ColdSite, error, gone, killed
 from grt_batch.cold import archiving
 from grt_batch.cold.archiving import copied, move, object_url
 from grt_batch.cold.policy import RESTORED, leaving
-from grt_batch.cold.store import ColdStores, Failed, StoredObject
+from grt_batch.cold.store import Failed, StoredObject
+from grt_batch.cold.stores import ColdStores
 from grt_batch.cold.tally import PATIENCE, Tally
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, Locked

@@ -19,7 +19,8 @@ from grt_batch.cold.archiving import move
 from grt_batch.cold.policy import RESTORED, RUN, WANTED, away, is_wanted, leaving, marker_at
 from grt_batch.cold.restoring import TIER, Restoring, Wish, finish, tiers_from
 from grt_batch.cold.s3 import S3Store
-from grt_batch.cold.store import ColdStores, Tier
+from grt_batch.cold.store import Tier
+from grt_batch.cold.stores import ColdStores
 from grt_batch.cold.tally import PATIENCE, Tally
 from grt_batch.core.errors import CannotWrite
 from grt_batch.service.filter import Filter
