@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from grt_batch.cold.store import Failed
+from grt_batch.cold.store import TIERS, Failed
 from grt_batch.core.config import Config
 from grt_batch.core.errors import Quarantine
 from grt_batch.service.filter import Filter
@@ -21,7 +21,7 @@ RESTORED = "restored"
 
 
 WANTED = "wanted"
-"""In the `request` of a marker: that N.tar.gz is to be brought back, by later calls too."""
+"""In the `request` of a marker: the tier by which N.tar.gz is to be brought back, by later calls too."""
 
 
 RUN = "then_run"
@@ -112,7 +112,7 @@ def marked_archives(config: Config) -> Iterator[Marked]:
 
 def is_wanted(one: Marked) -> bool:
     """Return whether an archive was asked for, and is not yet brought back."""
-    return isinstance(one.copy, ColdCopy) and (one.copy.thawing != "" or one.copy.request.get(WANTED) is True)
+    return isinstance(one.copy, ColdCopy) and (one.copy.thawing != "" or one.copy.request.get(WANTED) in TIERS)
 
 
 def asked_for_a_run(config: Config) -> list[tuple[Marked, ColdCopy]]:

@@ -37,11 +37,19 @@ def tiers_from(tier: Tier) -> tuple[Tier, ...]:
 
 @dataclass(frozen=True)
 class Wish:
-    """How archives are asked for: by which tiers, for how many days, and whether a run follows."""
+    """How archives are asked for: by which tier, for how many days, and whether a run follows. Without a tier it is
+    that of the call that asked for an archive before, else the fastest."""
 
-    tiers: Sequence[Tier]
+    tier: Tier | None
     days: int
     then_run: bool = False
+
+    def tier_for(self, copy: ColdCopy) -> Tier:
+        """Return the tier for an archive."""
+        if self.tier is not None:
+            return self.tier
+        before = [tier for tier in TIERS if tier == copy.request.get(WANTED)]
+        return before[0] if before else TIERS[0]
 
 
 class Restoring:
@@ -50,7 +58,7 @@ class Restoring:
     def __init__(self, stores: ColdStores, tally: Tally, wish: Wish) -> None:
         self.waiting = 0
         self._stores, self._tally, self._wish = stores, tally, wish
-        self._tiers: dict[str, Sequence[Tier]] = {}
+        self._tiers: dict[tuple[str, Tier], Sequence[Tier]] = {}
 
     def restore(self, archives: Iterable[Marked]) -> None:
         """Ask for all archives, then fetch what can be read. Raises CannotWrite."""
@@ -87,7 +95,7 @@ class Restoring:
             except Failed as error:
                 self._tally.fails(one.label, error)
                 continue
-            tier = " or ".join(self._wish.tiers)
+            tier = " or ".join(tiers_from(self._wish.tier_for(copy)))
             what = {"readable": "would be fetched", "frozen": f"would be asked for, {tier}", "thawing": "is under way"}
             yield one, copy, f"{what[found.state]}{f' from {found.storage_class}' if found.storage_class else ''}"
 
@@ -95,7 +103,8 @@ class Restoring:
         """Return an archive whose marker says that it is wanted here."""
         if isinstance(one.copy, Failed):
             return one
-        request = {**one.copy.request, WANTED: True, **({RUN: True} if self._wish.then_run else {})}
+        wanted = {WANTED: self._wish.tier_for(one.copy), **({RUN: True} if self._wish.then_run else {})}
+        request = {**one.copy.request, **wanted}
         copy = replace(one.copy, request=request)
         if copy != one.copy:
             _mark(one.marker, copy)
@@ -123,11 +132,12 @@ class Restoring:
         if found.state == "thawing":
             thawing = thawing or _now()
         elif found.state == "frozen":
-            tiers = self._tiers.get(found.storage_class, self._wish.tiers)
+            kind = found.storage_class, self._wish.tier_for(copy)
+            tiers = self._tiers.get(kind, tiers_from(kind[1]))
             tier = self._stores.of(copy.url).thaw(copy.url, tiers, self._wish.days)
             if tier is not None:
                 # A tier that the store did not have for this object it most likely has for none.
-                self._tiers[found.storage_class] = tiers[tiers.index(tier) :]
+                self._tiers[kind] = tiers[tiers.index(tier) :]
             thawing, request = _now(), {**request, TIER: tier or ""}
         asked = replace(copy, thawing=thawing, request=request)
         if asked != copy:

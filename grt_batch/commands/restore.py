@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--tier",
     type=click.Choice(["expedited", "standard", "bulk"]),
-    default="expedited",
-    show_default=True,
-    help="How fast an archive class is to give them back; standard, where it has nothing expedited now.",
+    help="How fast an archive class is to give them back; standard, where it has nothing expedited now."
+    "  [default: as before, else expedited]",
 )
 @click.option("--status", is_flag=True, help="Only show what is under way. The store is not asked.")
 @click.option("--then-run", is_flag=True, help="Compute their instances again when all of them are there.")
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 def restore(
     words: tuple[str, ...],
     everything: bool,
-    tier: Tier,
+    tier: Tier | None,
     status: bool,
     then_run: bool,
     dry_run: bool,
@@ -58,7 +57,7 @@ def restore(
     others by a later call. Without NAME=VALUE and --all it goes on with what is under way.
     """
     from grt_batch.cold.policy import lock_folder
-    from grt_batch.cold.restoring import Wish, finish, tiers_from
+    from grt_batch.cold.restoring import Wish, finish
     from grt_batch.core.work_folder import lock, set_umask
     from grt_batch.service.filter import Filter
 
@@ -72,7 +71,7 @@ def restore(
         raise NothingToRead(folder=config.uploads, what="no archive in cold storage passes the filter")
     if status:
         return _show_status(chosen)
-    wish = Wish(tiers_from(tier), config.cold_thawed_days, then_run)
+    wish = Wish(tier, config.cold_thawed_days, then_run)
     if dry_run:
         return _show_what_would_be_done(chosen, wish)
     set_umask(config)

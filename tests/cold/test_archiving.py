@@ -158,7 +158,6 @@ def test_a_store_that_refuses_everything_is_not_asked_for_ever(call: Call, site:
 
 
 STEPS = [
-    "before grt_batch.cold.s3:S3Store.find",
     "before grt_batch.cold.s3:S3Store.put",
     "after grt_batch.cold.s3:S3Store.put",
     "after grt_batch.cold.s3:S3Store.holds",
@@ -167,7 +166,6 @@ STEPS = [
     "before grt_batch.core.files.write_synced 2",
     "after grt_batch.cold.archiving._remove",
     "before grt_batch.cold.s3:S3Store.put 2",
-    "after grt_batch.cold.archiving.move",
 ]
 
 

@@ -179,8 +179,8 @@ def test_those_are_known_that_a_run_is_to_follow(site: ColdSite) -> None:
     [
         ({}, False),
         ({"thawing": "2024-06-30"}, True),
-        ({"request": {WANTED: True}}, True),
-        ({"request": {RUN: 1}}, False),
+        ({"request": {WANTED: "bulk"}}, True),
+        ({"request": {WANTED: 1}}, False),
     ],
 )
 def test_what_was_asked_for_is_wanted(site: ColdSite, changes: dict[str, Any], wanted: bool) -> None:

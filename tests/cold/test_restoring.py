@@ -43,16 +43,16 @@ class Call:
         move(config, list(leaving(config, Filter())), url, ColdStores(storage_class), Tally(print, print))
         assert site.contents() == {}
 
-    def __call__(self, tier: Tier = "expedited", *, then_run: bool = False, only: str | None = None) -> SimpleNamespace:
+    def __call__(self, tier: Tier | None = None, *, then_run: bool = False, only: str | None = None) -> SimpleNamespace:
         self.said.clear()
         self.failed.clear()
         tally = Tally(self.said.append, self.failed.append)
-        one = Restoring(ColdStores(), tally, Wish(tiers_from(tier), 7, then_run))
+        one = Restoring(ColdStores(), tally, Wish(tier, 7, then_run))
         one.restore(away(self.site.config, Filter(archive=only)))
         return SimpleNamespace(done=tally.done, bytes=tally.bytes, failed=tally.failed, waiting=one.waiting)
 
     def would(self) -> list[str]:
-        one = Restoring(ColdStores(), Tally(self.said.append, self.failed.append), Wish(tiers_from("expedited"), 7))
+        one = Restoring(ColdStores(), Tally(self.said.append, self.failed.append), Wish(None, 7))
         return [f"{marked.label}: {what}" for marked, _, what in one.would(away(self.site.config, Filter()))]
 
 
@@ -94,7 +94,7 @@ def test_archives_come_back_when_they_have_thawed(call: Call, site: ColdSite, bu
     assert bucket.store.tiers == ["Expedited"] * 3
     copy = site.marker("a/6")
     assert copy is not None
-    assert copy.request == {WANTED: True, TIER: "expedited"}
+    assert copy.request == {WANTED: "expedited", TIER: "expedited"}
     assert call.said[0] == f"a/6: under way since {copy.thawing}, expedited"
     # Nothing is asked for twice.
     assert vars(call()) == {"done": 0, "bytes": 0, "failed": 0, "waiting": 3}
@@ -129,7 +129,7 @@ def test_without_capacity_the_standard_tier_serves(call: Call, site: ColdSite, b
     assert bucket.store.tiers == ["Expedited", "Standard", "Standard", "Standard"]
     copy = site.marker("b/5")
     assert copy is not None
-    assert copy.request == {WANTED: True, TIER: "standard"}
+    assert copy.request == {WANTED: "expedited", TIER: "standard"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_somebody_else_has_asked_for_is_under_way(call: Call, site: ColdSit
     assert call().waiting == 3
     copy = site.marker("a/6")
     assert copy is not None
-    assert (copy.request, copy.thawing > "2026") == ({WANTED: True, TIER: ""}, True)
+    assert (copy.request, copy.thawing > "2026") == ({WANTED: "expedited", TIER: ""}, True)
     assert call.said[0] == f"a/6: under way since {copy.thawing}"
 
 
@@ -157,7 +157,11 @@ def test_what_has_frozen_again_is_asked_for_again(call: Call, bucket: Bucket) ->
     bucket.thaw()
     bucket.expire()
     assert call("bulk").waiting == 3
-    assert bucket.store.tiers == ["Expedited"] * 3 + ["Bulk"] * 3
+    bucket.thaw()
+    bucket.expire()
+    # As the last call wanted them, not as dear as can be.
+    assert call().waiting == 3
+    assert bucket.store.tiers == ["Expedited"] * 3 + ["Bulk"] * 6
     bucket.thaw()
     assert call().done == 3
     assert_back(call)

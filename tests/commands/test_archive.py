@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,17 @@ def test_a_store_that_refuses_everything_ends_with_4(archive: Call, uploads: Col
     last = answer.err.splitlines()[-1]
     assert last.startswith("grt-batch: The cold storage refused: s3://")
     assert "secretive" not in answer.err
+    assert uploads.contents() == before
+
+
+def test_a_network_that_is_gone_ends_with_4(archive: Call, uploads: ColdSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = uploads.contents()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    answer = archive()
+    assert answer.code == 4
+    assert f'Could not connect to the endpoint URL: "http://127.0.0.1:{port}/' in answer.err.splitlines()[-1]
     assert uploads.contents() == before
 
 
