@@ -65,7 +65,7 @@ def show_plan(
     from grt_batch.pages.making import without_pages
     from grt_batch.pipeline.cost_model import advise, model_of
     from grt_batch.pipeline.plan import find_uploads, survey
-    from grt_batch.pipeline.unreadable import names_of, to_thaw
+    from grt_batch.pipeline.unreadable import named, names_of, to_thaw
     from grt_batch.store.archive_index import ArchiveIndex
     from grt_batch.store.store import Store
     from grt_batch.uploads.thawing import thawing_of
@@ -99,7 +99,7 @@ def show_plan(
     if index.damaged:
         click.echo(f"damaged: {index.file}; it is not known any more which archives were removed")
     if cold:
-        click.echo(f"in cold storage, and would have to be read ({', '.join(names_of(cold))}): {thawing}")
+        click.echo(f"in cold storage, and would have to be read ({named(cold)}): {thawing}")
         click.echo("a run ends with code 2: see grt-batch restore, or run --without-cold")
     click.echo(
         f"about {counted(advice.seconds, 'second')} for {counted(advice.bytes_to_read, 'byte')} to read;"

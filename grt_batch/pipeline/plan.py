@@ -14,7 +14,7 @@ from grt_batch.modules.base import Module
 from grt_batch.pipeline.keys import account_key, load_account
 from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.rivals import LeftOut
-from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_published, modules_lacking, settled_archives
+from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_read_before, modules_lacking, settled_archives
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
@@ -83,7 +83,7 @@ def unread(archive: Archive, account: Account) -> Planned:
 
 def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
     if archive.remembered:
-        return as_published(archive, store, index, config)
+        return as_read_before(archive, store, index, config)
     if archive.incomplete:
         return Planned(archive, Step.INCOMPLETE, archive.incomplete)
     if archive.quarantine:
@@ -98,7 +98,7 @@ def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config
     if archive.is_cold:
         known = item.account is not None
         cold = replace(item, step=Step.COLD, why=f"{IN_COLD_STORAGE}; read before")
-        item = cold if known else as_published(archive, store, index, config)
+        item = cold if known else as_read_before(archive, store, index, config)
     elif item.account is None:
         return Planned(archive, Step.NEW, "its partial results are missing, or of another version")
     reason = mismatch(archive, item.account) if item.account else None

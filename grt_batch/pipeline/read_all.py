@@ -13,7 +13,7 @@ from grt_batch.pipeline.plan import mismatch, unread
 from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.repeats import Rival
-from grt_batch.pipeline.unreadable import NUMBERS_LOST, as_published
+from grt_batch.pipeline.unreadable import NUMBERS_LOST, as_read_before
 from grt_batch.store.store import Store
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
@@ -63,7 +63,7 @@ def _gone(context: RunContext, item: Planned, outcome: ReduceOutcome) -> Planned
     gone = unread(item.archive, outcome.account)
     before = context.index.remembered(item.archive.instance_id, item.archive.name)
     if gone.step is Step.INCOMPLETE and before and item.account is not None:
-        return as_published(replace(before, incomplete=gone.why), context.store, context.index, context.config)
+        return as_read_before(replace(before, incomplete=gone.why), context.store, context.index, context.config)
     return gone
 
 

@@ -22,7 +22,7 @@ from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.read_all import Progress
 from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
-from grt_batch.pipeline.unreadable import as_published, check_thawed, to_thaw
+from grt_batch.pipeline.unreadable import as_read_before, check_thawed, to_thaw
 from grt_batch.sinks import fitness
 from grt_batch.sinks.report_set import MakePages
 from grt_batch.sinks.sink import Sink
@@ -116,6 +116,6 @@ def _as_requested(context: RunContext, item: Planned) -> Planned:
     before = context.index.remembered(item.archive.instance_id, item.archive.name)
     if item.is_unread and before:
         before = replace(before, incomplete=f"{item.why}, and not asked for")
-        known = as_published(before, context.store, context.index, context.config)
+        known = as_read_before(before, context.store, context.index, context.config)
         return known if known.counts else item
     return item

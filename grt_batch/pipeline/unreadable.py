@@ -32,7 +32,7 @@ IN_COLD_STORAGE = "its tar.gz is in cold storage"
 """Said of every archive that is cold."""
 
 
-def as_published(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
+def as_read_before(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
     """Return an archive whose tar.gz cannot be read now, as it was read before."""
     step = Step.COLD if archive.is_cold else Step.INCOMPLETE if archive.incomplete else Step.REMOVED
     what = IN_COLD_STORAGE if archive.is_cold else archive.incomplete or "its files were removed"
@@ -88,7 +88,7 @@ def settled_archives(
             since = first_day(item.archive, as_of)
             lacking = modules_lacking(item, {left_out.key}, store, modules, since)
             if lacking or left_out.unknown:
-                before = as_published(item.archive, store, index, config)
+                before = as_read_before(item.archive, store, index, config)
                 lacked = modules_lacking(before, {before.superseded or ""}, store, modules, since)
                 if before.account and (left_out.unknown or len(lacked) < len(lacking)):
                     kept[place] = before
