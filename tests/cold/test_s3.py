@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from frozen import Bucket, breaking_off, error, gone, without_checksum
+from frozen import Bucket, breaking_off, error, gone, with_number_of_parts, without_checksum
 
 from grt_batch.cold import s3
 from grt_batch.cold.s3 import S3Store
@@ -94,6 +94,16 @@ def test_parts_of_a_copy_that_ended_go(bucket: Bucket, large: Path) -> None:
     left = client.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
     assert [upload["Key"] for upload in left] == ["raw/12"]
     assert bucket.keys() == []
+
+
+def test_a_checksum_of_parts_may_end_with_their_number(bucket: Bucket, large: Path) -> None:
+    """As Amazon writes it."""
+    url, store = f"{bucket.url}/1", S3Store("GLACIER")
+    store.put(url, large, sha256(large))
+    bucket.store.faults["HeadObject"] = [with_number_of_parts] * 2
+    assert store.holds(url, large, sha256(large))
+    large.write_bytes(b"?" + large.read_bytes()[1:])
+    assert not store.holds(url, large, sha256(large))
 
 
 def test_without_a_checksum_the_object_is_read_back(bucket: Bucket, file: Path) -> None:

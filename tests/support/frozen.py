@@ -135,6 +135,17 @@ def without_checksum(environ: dict[str, Any], start_response: Any, server: Any) 
     return server(environ, start)  # type: ignore[no-any-return]
 
 
+def with_number_of_parts(environ: dict[str, Any], start_response: Any, server: Any) -> Iterable[bytes]:
+    """An answer whose checksum says that it is of two parts."""
+
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        numbered = [(name, f"{text}-2" if name.lower() == "x-amz-checksum-sha256" else text) for name, text in headers]
+        assert numbered != headers
+        return start_response(status, numbered, *rest)
+
+    return server(environ, start)  # type: ignore[no-any-return]
+
+
 @dataclass
 class Bucket:
     """A bucket of its own for each test."""
