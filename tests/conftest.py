@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import psycopg2
 import pytest
 from build import QUICK
 from calling import Call, calling
+from frozen import Bucket, FrozenStore, frozen_store, new_bucket
 from places import ROOT
 from runs import administer, create_database, name_of
 
@@ -30,7 +32,7 @@ from grt_batch.pipeline.request import RunRequest, RunSummary, new_run_id
 from grt_batch.pipeline.run import execute
 from grt_batch.sample import UNTIL, write_sample
 
-NOT_QUICK = {"server", "grt_batch", "subprocess", "find_mpirun", "threading"}
+NOT_QUICK = {"frozen_server", "server", "grt_batch", "subprocess", "find_mpirun", "threading"}
 """Fixtures that start a process, and names that a test module imports to start processes or several ranks itself."""
 
 
@@ -177,6 +179,23 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     monkeypatch.chdir(home)
     with calling(capsys) as run:
         yield run
+
+
+@pytest.fixture(scope="session")
+def frozen_server() -> Iterator[FrozenStore]:
+    """An S3 server with archive classes."""
+    with frozen_store() as store:
+        yield store
+
+
+_BUCKETS = count(1)
+
+
+@pytest.fixture
+def bucket(frozen_server: FrozenStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket of that server for each test."""
+    with new_bucket(frozen_server, next(_BUCKETS), monkeypatch) as bucket:
+        yield bucket
 
 
 @pytest.fixture

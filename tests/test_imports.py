@@ -23,8 +23,8 @@ SOURCES = {
 
 ORDER = """
 core | columns sample embedded_postgres | schema | kernels | aggregate uploads | ledger decode | modules store join
-| sinks | differences | pipeline monitoring | queries verify ranks advice pages directory | service documents | doctor
-| commands | cli
+| sinks | differences | pipeline monitoring | queries verify ranks advice pages directory | service documents
+| cold doctor | commands | cli
 """
 """The packages, from what everything rests on to what people call: each imports from those left of its bar alone."""
 

@@ -66,6 +66,8 @@ _MODULES = {
         "instance",
         "watch",
         "fetch",
+        "archive",
+        "restore",
         "diff",
         "publish",
         "metrics",

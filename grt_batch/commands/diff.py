@@ -117,7 +117,7 @@ def _of_run(config: Config, as_of: date, ratio: float, coordinator: Coordinator 
     set_up("text", "preview", 0, "coordinator" if coordinator else "serial")
     if coordinator is not None:
         coordinator.settings = RunSettings("preview", debug=debug)
-    request = RunRequest(config, as_of, run_id="preview")
+    request = RunRequest(config, as_of, without_cold=True, run_id="preview")
     with lock(config.work):
         return preview(
             request,

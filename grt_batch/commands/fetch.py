@@ -51,7 +51,8 @@ def fetch(
         raise BadArguments(command="fetch", what="--key-file is for a --url")
     else:
         done = fetch_from_folder(Selection(config).held(wanted), target)
-    if not done.archives + done.before:
+    if not done.archives + done.before + done.cold:
         raise NothingToRead(folder=Path(url) if url else config.uploads, what="no archive passes the filter")
     before = f"; {counted(done.before, 'archive')} had been there" if done.before else ""
-    click.echo(f"fetched {counted(done.archives, 'archive')} ({done.bytes} bytes) into {target}{before}")
+    cold = f"; {counted(done.cold, 'archive')} in cold storage left out: see grt-batch restore" if done.cold else ""
+    click.echo(f"fetched {counted(done.archives, 'archive')} ({done.bytes} bytes) into {target}{before}{cold}")

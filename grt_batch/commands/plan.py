@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,15 +54,21 @@ def show_plan(
     form: str,
     *,
     forget: bool = False,
+    again: Collection[str] | None = (),
     as_of: date = date.max,
 ) -> int:
-    """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes."""
+    """Print what a run would do: as a table, as JSON, or only the advised ranks or minutes.
+
+    The instances in `again` are asked for from the raw archives; None stands for all instances.
+    """
     from grt_batch.commands.made import names_of_modules
     from grt_batch.modules.registry import chosen
     from grt_batch.pipeline.cost_model import advise, model_of
     from grt_batch.pipeline.plan import find_uploads, survey
+    from grt_batch.pipeline.unreadable import named, names_of, to_thaw
     from grt_batch.store.archive_index import ArchiveIndex
     from grt_batch.store.store import Store
+    from grt_batch.uploads.thawing import thawing_of
 
     index = ArchiveIndex(config.work, config.uploads)
     uploads = find_uploads(config, index, instances, forget=forget)
@@ -73,6 +80,8 @@ def show_plan(
         chosen(names_of_modules(modules), config.modules_dir),
         as_of,
     )
+    cold = to_thaw(planned, again)
+    thawing = thawing_of(cold)
     planned = [item for item in planned if not instances or item.archive.instance_id in instances]
     advice = advise(planned, config, model_of(config.reports))
     if form in ("ranks", "minutes"):
@@ -84,6 +93,7 @@ def show_plan(
 
         document = {"archives": rows, "advice": advice, "passed_over": uploads.passed_over}
         document["unreadable"] = uploads.unreadable
+        document["to_thaw"] = {"archives": names_of(cold), **thawing.as_json()}
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return 0
     click.echo(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
@@ -93,6 +103,9 @@ def show_plan(
         click.echo(f"passed over: {line}")
     if index.damaged:
         click.echo(f"damaged: {index.file}; it is not known any more which archives were removed")
+    if cold:
+        click.echo(f"in cold storage, and would have to be read ({named(cold)}): {thawing}")
+        click.echo("a run ends with code 2: see grt-batch restore, or run --without-cold")
     click.echo(
         f"about {counted(advice.seconds, 'second')} for {counted(advice.bytes_to_read, 'byte')} to read;"
         f" advised: --ranks {advice.ranks}, {counted(advice.minutes, 'minute')} of a batch system"

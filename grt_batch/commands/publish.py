@@ -73,6 +73,7 @@ def publish(
         modules=it.modules,
         instances=it.instances,
         forget=it.forget,
+        without_cold=it.without_cold,
         ranks=coordinator.transport.size if coordinator else 1,
         run_id=new_run_id(started),
         started=started,

@@ -34,6 +34,11 @@ _FIRST_YEAR = 1970
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
 @click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
+@click.option(
+    "--without-cold",
+    is_flag=True,
+    help="Go on where archives in cold storage would have to be read, with what is known of them.",
+)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @options("hosts")
@@ -73,6 +78,7 @@ def run(
     instances: tuple[str, ...],
     recalculate: bool,
     forget: bool,
+    without_cold: bool,
     as_of: datetime | None,
     ranks: int | None,
     hosts: str | None,
@@ -93,7 +99,8 @@ def run(
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
     if dry_run:
         day = as_of.date() if as_of else date.max
-        return show_plan(config, instances, modules, "table", forget=forget, as_of=day)
+        again = (instances or None) if recalculate else ()
+        return show_plan(config, instances, modules, "table", forget=forget, again=again, as_of=day)
     session = context.ensure_object(Session)
     session.ending = Ending(config, is_rank_of_launch=FOLDER_VARIABLE in os.environ)
     coordinator = session.coordinator
@@ -113,6 +120,7 @@ def run(
         instances=instances,
         recalculate=recalculate,
         forget=forget,
+        without_cold=without_cold,
         ranks=coordinator.transport.size if coordinator else 1,
         run_id=new_run_id(started),
         started=started,

@@ -29,9 +29,10 @@ def _kinds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
     help="Show only what is wrong of these kinds, a line for each, and end with 1 if anything is:"
     f" {', '.join(ALARMS)}. Needs no database.",
 )
-@options("database", "reports", "work", "config", "debug")
+@options("uploads", "database", "reports", "work", "config", "debug")
 def status(
     kinds: tuple[str, ...],
+    uploads: Path | None,
     database: str | None,
     reports: Path | None,
     work: Path | None,
@@ -39,19 +40,21 @@ def status(
     debug: bool,
 ) -> int:
     """Show the ledger: instances, archives, unpublished, removed, replaced and doubtful archives, the last runs,
-    and what the gate holds back."""
-    config = load(config_file, {"database": database, "reports": reports, "work": work})
+    what lies in cold storage, and what the gate holds back."""
+    config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
     if kinds:
         return _alarms(config, kinds)
     from grt_batch.differences.findings import told
     from grt_batch.differences.held import held_sets
     from grt_batch.queries.ledger import doubtful, ledger_of
+    from grt_batch.queries.storage import storage_of
     from grt_batch.store.archive_index import ArchiveIndex
 
     replaced = sorted(map(list, ArchiveIndex(config.work, config.uploads).replaced()))
     with or_what_is_held(config), database_of(config, borrow=True) as url:
         parts = [*ledger_of(url), ("replaced", ["instance_id", "archive", "when"], replaced)]
     parts += [(title, ["instance_id", "archive", "what"], rows) for title, rows in doubtful(config).items()]
+    parts += storage_of(config)
     held = [
         [str(held.as_of), held.run_id, "a later run has published" if held.settled else "waits", told(held.findings)]
         for held in held_sets(config.reports)

@@ -45,6 +45,9 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]
+
+
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -91,6 +94,10 @@ class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
+
+
+KeptKind = Literal["public", "private"]
+"""The kinds of instances whose archives can be kept out of cold storage."""
 
 
 @dataclass(frozen=True)
@@ -302,6 +309,44 @@ class Config:
     splitter_copy_to: str = _key(
         "", "reports", "URL of fsspec", "where the folder of the module splitter is copied to, s3://… (empty = nowhere)"
     )
+
+    cold_to: str = _key(
+        "",
+        "cold",
+        "URL of fsspec",
+        "where grt-batch archive moves raw archives to: s3://bucket/prefix, file:///tape, … (empty = only with --to)",
+    )
+    cold_after_days: Natural = _key(
+        365, "cold", "days", "a published archive may leave for cold storage so long after it was made"
+    )
+    cold_storage_class: str = _key(
+        "",
+        "cold",
+        "word of the store",
+        "storage class of what is moved to s3://: GLACIER, DEEP_ARCHIVE, GLACIER_IR, … (empty = the bucket's own)",
+    )
+    cold_keep_instances: tuple[Text, ...] = _key(
+        (), "cold", "list of instances", "their archives stay here, however old they are"
+    )
+    cold_keep_kinds: tuple[KeptKind, ...] = _key(
+        (), "cold", "list of public, private", "the archives of such instances stay here, however old they are"
+    )
+    cold_restored_days: Natural = _key(
+        30, "cold", "days", "an archive that was restored stays here for so long before it may leave again"
+    )
+    cold_thawed_days: Positive = _key(
+        7, "cold", "days", "for so long the store keeps what it has thawed, for grt-batch restore to fetch"
+    )
+    hot_price: Price = _key(
+        0.0,
+        "cold",
+        "number per GB and month",
+        "what the disk of the uploads costs, for grt-batch status (0 = not shown)",
+    )
+    cold_price: Price = _key(
+        0.0, "cold", "number per GB and month", "what cold storage costs, for grt-batch status (0 = not shown)"
+    )
+    currency: str = _key("", "cold", "text", "the currency of both prices, as grt-batch status shows it")
 
     metrics_file: str = _key(
         "",

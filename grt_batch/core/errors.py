@@ -79,6 +79,20 @@ class BadConfig(GrtError):
     remedy = "config/grt_batch.toml lists every key with its unit."
 
 
+class MustBeThawed(GrtError):
+    """A run would have to read archives whose tar.gz is in cold storage: their partial results are missing, or
+    everything is asked for again. Nothing was published."""
+
+    which: str
+    what: object
+
+    message = "What is in cold storage would have to be read ({which}): {what}. Nothing was published."
+    remedy = (
+        "Bring these archives back with grt-batch restore; grt-batch plan lists them. Or add --without-cold, to go on"
+        " with what is known of them."
+    )
+
+
 class UnknownModule(GrtError):
     """A module named on the command line is neither built in nor installed."""
 
@@ -174,6 +188,35 @@ class NotLoaded(GrtError):
         "Check the address, the credentials and the server, then load again. Until the alias is switched, readers see"
         " the documents of the load before."
     )
+
+
+class NoColdPackage(GrtError):
+    """Cold storage is reached with optional packages, which are not installed."""
+
+    package: str | None
+
+    message = "Cold storage needs the package {package}, which is not installed."
+    remedy = "Run: pip install 'grt-batch[cold]'; a URL of fsspec other than s3:// may need a package of its own."
+
+
+class BadColdStore(GrtError):
+    """The URL of the cold storage is missing or malformed, or holds a password."""
+
+    url: str
+    what: Reason
+
+    message = "The cold storage {url!r} cannot be used: {what}."
+    remedy = "Set cold_to in [cold], or --to, to a URL such as s3://bucket/prefix or file:///tape."
+
+
+class ColdRefused(GrtError):
+    """The cold storage cannot be reached, or refused everything that it was asked for."""
+
+    exit_code = 4
+    what: Reason
+
+    message = "The cold storage refused: {what}. Nothing was removed here that is not safe there."
+    remedy = "Check the URL, the credentials with their rights, and the network; the same command goes on from there."
 
 
 class NoEncoder(GrtError):

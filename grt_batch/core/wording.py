@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return the count with its noun: `1 archive`, `2 archives`, `2 entries`, `2 days`."""
@@ -9,6 +11,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
         return f"1 {noun}"
     regular = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
     return f"{count} {plural or regular}"
+
+
+_NAMED = 3
+"""The number of names in a line; where there are more, another command lists all."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of many: `a, b, c …`."""
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -33,6 +33,7 @@ class HeldSet:
     modules: tuple[str, ...]
     instances: tuple[str, ...]
     forget: bool
+    without_cold: bool
     findings: tuple[Finding, ...]
     settled: bool
 
@@ -47,15 +48,21 @@ class _Summary(msgspec.Struct):
     modules: tuple[str, ...]
     instances: tuple[str, ...] = ()
     forget: bool = False
+    without_cold: bool = False
     held_for: tuple[Finding, ...] = ()
 
 
 def as_held(
-    summary: Mapping[str, Any], found: Sequence[Finding], instances: Sequence[str], *, forget: bool
+    summary: Mapping[str, Any],
+    found: Sequence[Finding],
+    instances: Sequence[str],
+    *,
+    forget: bool,
+    without_cold: bool = False,
 ) -> dict[str, Any]:
-    """Return the run.json of a run that the gate holds back; `instances` and `forget` are options of the run."""
-    held_for = [asdict(finding) for finding in found]
-    return {**summary, "state": STATE, "instances": [*instances], "forget": forget, "held_for": held_for}
+    """Return the run.json of a run that the gate holds back; the rest are options of the run."""
+    asked = {"instances": [*instances], "forget": forget, "without_cold": without_cold}
+    return {**summary, "state": STATE, **asked, "held_for": [asdict(finding) for finding in found]}
 
 
 def held_sets(reports: Path) -> list[HeldSet]:
@@ -66,7 +73,7 @@ def held_sets(reports: Path) -> list[HeldSet]:
         summary = _summary(folder)
         if summary:
             settled = published is not None and published.started > summary.started
-            what = summary.modules, summary.instances, summary.forget, summary.held_for
+            what = summary.modules, summary.instances, summary.forget, summary.without_cold, summary.held_for
             found.append(HeldSet(folder, summary.run_id, summary.as_of, summary.finished, *what, settled))
     return found
 

@@ -47,7 +47,8 @@ class Gate:
 
 def _hold(context: RunContext, made: ReportSet, summary: Mapping[str, Any], found: Sequence[Finding]) -> Path:
     request = context.request
-    made.write_summary(as_held(summary, found, request.instances, forget=request.forget))
+    options = {"forget": request.forget, "without_cold": request.without_cold}
+    made.write_summary(as_held(summary, found, request.instances, **options))
     try:
         if (made.reports / LATEST).is_dir():
             write_synced(made.folder / DIFFERENCES, as_tsv(changes(context.config, made)))

@@ -15,10 +15,20 @@ from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
 from grt_batch.modules.base import Module
 from grt_batch.modules.registry import discover
-from grt_batch.pipeline.keys import MERGED, PARTIAL, StoreItem, items_derived, items_read, load_account, merged_keys
+from grt_batch.pipeline.keys import (
+    MERGED,
+    PARTIAL,
+    SUPERSEDED,
+    StoreItem,
+    items_derived,
+    items_read,
+    load_account,
+    merged_keys,
+)
 from grt_batch.pipeline.merge import MergeInput, merge_input_of, merges
-from grt_batch.pipeline.planned import Planned, Step
-from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive, as_published
+from grt_batch.pipeline.planned import Planned, Step, first_day
+from grt_batch.pipeline.unreadable import modules_lacking
+from grt_batch.store.archive_index import ArchiveIndex, ArchiveName, IndexedArchive, as_published
 from grt_batch.store.store import Entry, Store
 from grt_batch.uploads.scan import Archive
 
@@ -38,21 +48,24 @@ class EntryCount:
 
 
 def collect(
-    store: Store, index: ArchiveIndex, *, dry_run: bool, modules_dir: str = ""
+    store: Store, index: ArchiveIndex, *, dry_run: bool, modules_dir: str = "", cold: Collection[ArchiveName] = ()
 ) -> dict[str, tuple[EntryCount, EntryCount]]:
     """Drop the entries that no archive of the index needs, and return what was kept and what was dropped, by kind.
 
-    With `dry_run` nothing is dropped. The caller holds the run's lock. Raises NoIndex and CannotWrite.
+    Partials that another version made stay as long as archives in `cold` storage have none of this version: without
+    these archives they cannot be made again, and that version may come back. With `dry_run` nothing is dropped. The
+    caller holds the run's lock. Raises NoIndex and CannotWrite.
     """
     entries = list(store.entries())
     if entries and (index.damaged or not index.file.is_file()):
         raise NoIndex(file=index.file)
     wanted = set(needed(store, index, modules_dir=modules_dir))
+    kept_kinds = {PARTIAL, SUPERSEDED} if _lack_partials(store, index, cold, modules_dir) else set()
     counts: dict[str, tuple[EntryCount, EntryCount]] = {}
     for entry in entries:
         kept, dropped = counts.get(entry.kind, (EntryCount(), EntryCount()))
         one = EntryCount(1, entry.bytes)
-        if (entry.kind, entry.key) in wanted:
+        if entry.kind in kept_kinds or (entry.kind, entry.key) in wanted:
             counts[entry.kind] = kept + one, dropped
         else:
             counts[entry.kind] = kept, dropped + one
@@ -73,7 +86,7 @@ def hold_cap(store: Store, index: ArchiveIndex, most: int, archives: Iterable[Ar
     total = sum(entry.bytes for entry in entries)
     if total <= most:
         return
-    wanted = needed(store, index, [archive for archive in archives if not archive.remembered], modules_dir)
+    wanted = needed(store, index, [archive for archive in archives if archive.readable], modules_dir)
 
     def order(entry: Entry) -> tuple[bool, float, str, str]:
         return (entry.kind, entry.key) in wanted, entry.used, entry.kind, entry.key
@@ -121,6 +134,19 @@ def needed(
         for merged in _merged(store, instance_id, modules, inputs, as_of):
             want(merged, may_go=True)
     return wanted
+
+
+def _lack_partials(store: Store, index: ArchiveIndex, names: Collection[ArchiveName], modules_dir: str) -> bool:
+    """Return whether a module that every run includes lacks a published archive of these names."""
+    modules = [module for module in discover(modules_dir).values() if not module.opt_in]
+    for own, instance_id, archives in index.instances():
+        for name, known in archives.items():
+            if own and (instance_id, name) in names and known.document is not None:
+                item = _published(store, instance_id, name, known)
+                since = first_day(item.archive, index.as_of or date.max) if item else date.max
+                if item is None or modules_lacking(item, {known.superseded}, store, modules, since):
+                    return True
+    return False
 
 
 def _published(store: Store, instance_id: str, name: str, known: IndexedArchive) -> Planned | None:

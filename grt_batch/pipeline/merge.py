@@ -44,11 +44,11 @@ class MergeInput:
 def merge_input_of(item: Planned, superseded: str, as_of: date) -> MergeInput:
     """Return an archive as it is merged, without its `superseded` jobs."""
     last_day = item.account.last_day if item.account else None
-    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, item.archive.remembered)
+    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, not item.archive.readable)
 
 
 def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> list[MergeInput]:
-    """Return the archives that a module counts: it may have lost the numbers of one that cannot be read again."""
+    """Return the archives that a module counts: it may lack the numbers of one that cannot be read."""
     return [archive for archive in archives if not archive.final or store.has(PARTIAL, archive.partial(module))]
 
 

@@ -11,19 +11,13 @@ from grt_batch.core.config import Config
 from grt_batch.core.wording import counted
 from grt_batch.ledger.account import Account
 from grt_batch.modules.base import Module
-from grt_batch.pipeline.keys import PARTIAL, SUPERSEDED, account_key, load_account, partial_key
+from grt_batch.pipeline.keys import account_key, load_account
 from grt_batch.pipeline.planned import Planned, Step, first_day
-from grt_batch.pipeline.rivals import LeftOut, left_out_of, rivals_of
+from grt_batch.pipeline.rivals import LeftOut
+from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, as_read_before, modules_lacking, settled_archives
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive, Uploads, scan
-
-NUMBERS_LOST = "its numbers are lost: the store has not kept what was read"
-"""The reason why an archive that cannot be read again does not count."""
-
-
-OLD = "as read by another version or with other settings"
-"""Added for an archive that would be read in another way now."""
 
 
 def find_uploads(
@@ -58,12 +52,15 @@ def survey(
         known = [place for place in places if planned[place].counts]
         # As long as a newer archive is not read, what was left out for the last run may be right.
         unread = any(planned[place].is_unread for place in places)
-        for place, rivals in zip(known, rivals_of([planned[place] for place in known]), strict=True):
-            item = planned[place]
-            left_out = left_out_of(store, item, rivals)
+        counted = [planned[place] for place in known]
+        for place, found in zip(known, settled_archives(counted, store, index, config, modules, as_of), strict=True):
+            item, left_out = found.item, found.left_out
             before = index.superseded(item.archive)
             keys = {left_out.key, before} if unread else {left_out.key}
-            lacking = _modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
+            lacking = modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
+            if not item.archive.readable:
+                # What is settled for good is said by its key: any other one is settled again once all are read.
+                item = replace(planned[place], missed=0 if unread else found.missed)
             result[place] = _explained(item, left_out, lacking, changed=left_out.key != before)
     return result
 
@@ -86,7 +83,7 @@ def unread(archive: Archive, account: Account) -> Planned:
 
 def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
     if archive.remembered:
-        return as_remembered(archive, store, index, config)
+        return as_read_before(archive, store, index, config)
     if archive.incomplete:
         return Planned(archive, Step.INCOMPLETE, archive.incomplete)
     if archive.quarantine:
@@ -97,37 +94,15 @@ def _planned(archive: Archive, store: Store, index: ArchiveIndex, config: Config
             return Planned(archive, Step.CHANGED, "its tar.gz has changed since it was read")
         return Planned(archive, Step.NEW, "never read")
     key = account_key(sha256, config)
-    account = load_account(store, key)
-    if account is None:
+    item = Planned(archive, Step.CACHED, "read before", key, load_account(store, key))
+    if archive.is_cold:
+        known = item.account is not None
+        cold = replace(item, step=Step.COLD, why=f"{IN_COLD_STORAGE}; read before")
+        item = cold if known else as_read_before(archive, store, index, config)
+    elif item.account is None:
         return Planned(archive, Step.NEW, "its partial results are missing, or of another version")
-    reason = mismatch(archive, account)
-    if reason:
-        return Planned(archive, Step.QUARANTINED, reason, key, account)
-    return Planned(archive, Step.CACHED, "read before", key, account)
-
-
-def as_remembered(archive: Archive, store: Store, index: ArchiveIndex, config: Config) -> Planned:
-    """Return an archive whose files cannot be read now, as it was read before."""
-    step = Step.INCOMPLETE if archive.incomplete else Step.REMOVED
-    what = archive.incomplete or "its files were removed"
-    key = index.key(archive)
-    account = load_account(store, key) if archive.report else None
-    superseded = index.superseded(archive)
-    if account is None or (superseded and not store.has(SUPERSEDED, superseded)):
-        return Planned(archive, step, f"{what}; {NUMBERS_LOST}")
-    old = "" if key == account_key(account.sha256, config) else f", {OLD}"
-    return Planned(archive, step, f"{what}; its numbers stay until --forget{old}", key, account, superseded)
-
-
-def _modules_lacking(
-    item: Planned, superseded: Collection[str], store: Store, modules: Sequence[Module], since: date
-) -> list[str]:
-    """Return the modules that have no partial of an archive, with any of the `superseded` jobs, given by their keys."""
-    return [
-        module.name
-        for module in modules
-        if not any(store.has(PARTIAL, partial_key(item.key, module, key, since)) for key in superseded)
-    ]
+    reason = mismatch(archive, item.account) if item.account else None
+    return replace(item, step=Step.QUARANTINED, why=reason) if reason else item
 
 
 def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, changed: bool) -> Planned:
@@ -135,13 +110,16 @@ def _explained(item: Planned, left_out: LeftOut, lacking: Sequence[str], *, chan
 
     With `changed` the last run left out other jobs.
     """
-    if item.archive.remembered:
-        return replace(item, why=f"{item.why}, but not in {' and '.join(lacking)}") if lacking else item
     jobs = ""
     if left_out.others:
         one = len(left_out.ids) == 1
         others = " and ".join(left_out.others)
         jobs = f"{counted(len(left_out.ids), 'job')} {'comes' if one else 'come'} again in {others}"
+    if not item.archive.readable:
+        but = f", but not in {' and '.join(lacking)}" if lacking else ""
+        if item.missed:
+            jobs = f"{counted(item.missed, 'job')} that it leaves out no other archive has any more"
+        return replace(item, why="; ".join(filter(None, (item.why + but, jobs))), lacking=tuple(lacking))
     step = Step.SUPERSEDED if jobs else item.step
     if not lacking and not left_out.unknown:
         return replace(item, step=step, why="; ".join(filter(None, (item.why, jobs))))

@@ -23,6 +23,7 @@ class Step(Enum):
     QUARANTINED = "quarantined"
     INCOMPLETE = "incomplete"
     REMOVED = "removed"
+    COLD = "cold"
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Planned:
     """An archive before a run. `key` and `account` say what was read of it, empty and None where it was not read.
 
     `superseded` is the store's key of the jobs that its partials leave out, "" for none, None where that is not known
-    yet. A removed archive keeps what it left out when it was published. `again` is true for one that was read before
-    and must be read again.
+    yet. A removed archive keeps what it left out when it was published, and so may one in cold storage. `again` is true
+    for one that was read before and must be read again; `lacking` are the modules for which one in cold storage would
+    have to be read again, and `missed` the jobs that it leaves out and no other archive has any more.
     """
 
     archive: Archive
@@ -41,6 +43,8 @@ class Planned:
     account: Account | None = None
     superseded: str | None = None
     again: bool = False
+    lacking: tuple[str, ...] = ()
+    missed: int = 0
 
     @property
     def is_unread(self) -> bool:
@@ -58,9 +62,14 @@ class Planned:
         return self.account is not None and self.step is not Step.QUARANTINED
 
     @property
+    def is_settled(self) -> bool:
+        """Return whether it leaves out what it left out when it was published, whatever newer archives report."""
+        return self.archive.remembered or (self.archive.is_cold and self.superseded is not None)
+
+    @property
     def rival(self) -> Rival:
         """Return it as an archive that counts jobs in place of others."""
-        return Rival(self.key, (self.superseded or "") if self.archive.remembered else "")
+        return Rival(self.key, (self.superseded or "") if self.is_settled else "")
 
 
 def first_day(archive: Archive, as_of: date) -> date:

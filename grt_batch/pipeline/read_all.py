@@ -9,10 +9,11 @@ from itertools import groupby, islice
 
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.keys import account_key, load_account
-from grt_batch.pipeline.plan import NUMBERS_LOST, as_remembered, mismatch, unread
+from grt_batch.pipeline.plan import mismatch, unread
 from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.reduce_archive import ReduceOrder, ReduceOutcome
 from grt_batch.pipeline.repeats import Rival
+from grt_batch.pipeline.unreadable import NUMBERS_LOST, as_read_before
 from grt_batch.store.store import Store
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
@@ -62,7 +63,7 @@ def _gone(context: RunContext, item: Planned, outcome: ReduceOutcome) -> Planned
     gone = unread(item.archive, outcome.account)
     before = context.index.remembered(item.archive.instance_id, item.archive.name)
     if gone.step is Step.INCOMPLETE and before and item.account is not None:
-        return as_remembered(replace(before, incomplete=gone.why), context.store, context.index, context.config)
+        return as_read_before(replace(before, incomplete=gone.why), context.store, context.index, context.config)
     return gone
 
 
@@ -117,7 +118,7 @@ def in_turn(orders: Sequence[ReduceOrder]) -> list[ReduceOrder]:
 
 def recheck(item: Planned, damaged: Collection[str], store: Store) -> Planned:
     """Return an archive as it is planned once the entries of the `damaged` keys were dropped."""
-    if item.archive.remembered:
+    if not item.archive.readable:
         return replace(item, why=NUMBERS_LOST, account=None) if item.key in damaged else item
     if item.key and item.account and not item.account.quarantine and load_account(store, item.key) is None:
         return Planned(item.archive, Step.NEW, "its partial results are missing")

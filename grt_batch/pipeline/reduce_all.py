@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grt_batch.core.errors import CannotWrite
 from grt_batch.core.logs import logger
 from grt_batch.core.wording import counted
-from grt_batch.ledger.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger
+from grt_batch.ledger.ledger import ARCHIVE, ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.ledger.people import owners_of
 from grt_batch.modules.base import Module
 from grt_batch.modules.export import ArchiveParts, Export
@@ -21,12 +21,13 @@ from grt_batch.pipeline.fingerprints import (
     published_parts,
 )
 from grt_batch.pipeline.merge import MergedEntry, counted_in
-from grt_batch.pipeline.merge_all import Inputs, export_parts, keys_merged, merge_instances
+from grt_batch.pipeline.merge_all import export_parts, keys_merged, merge_instances
 from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.planned import Planned
 from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
 from grt_batch.pipeline.supersede import Settled, settle
-from grt_batch.uploads.scan import Uploads
+from grt_batch.pipeline.unreadable import check_thawed, names_of
+from grt_batch.uploads.scan import Archive, Uploads
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def reduce_archives(
                 planned = read_archives(context, planned, settled.orders, progress)
                 settled = settle(context, planned)
             if not settled.orders:
-                return _reduce(context, uploads, planned, settled, url)
+                return _reduce(context, uploads, settled, url)
         except DamagedEntries as error:
             if computed_again.intersection(error.keys):
                 what = "what was stored there cannot be read back"
@@ -70,9 +71,10 @@ def reduce_archives(
             planned = [recheck(item, error.keys, context.store) for item in planned]
 
 
-def _reduce(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], settled: Settled, url: str
-) -> ReducedArchives:
+def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str) -> ReducedArchives:
+    lost = {kind: _lost(context, settled, is_cold=kind == "cold") for kind in ("removed", "cold")}
+    if not context.request.without_cold:
+        check_thawed([*lost["cold"].whole, *lost["cold"].partly, *settled.missed])
     ledger = _ledger(context, uploads, settled.entries)
     # Saved now, not after the publication: until then archives may be removed from the uploads.
     context.index.learn(ledger, settled.superseded)
@@ -85,7 +87,8 @@ def _reduce(
     merged = merge_instances(context, instances_with_changes(reports, changed, ledger), settled.inputs)
     exports = [module for module in context.modules if isinstance(module, Export)]
     parts = {export.name: export_parts(context, export, settled.inputs) for export in exports}
-    _warn_of_lost(context, planned, settled.inputs)
+    for kind, some in lost.items():
+        warn_of_lost(names_of(some.whole), names_of(some.partly), some.modules, kind)
     return ReducedArchives(ledger, wanted, published, merged, parts)
 
 
@@ -110,17 +113,30 @@ def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequenc
     return Ledger(context.as_of, context.config, tuple(instances))
 
 
-def _warn_of_lost(context: RunContext, planned: Sequence[Planned], inputs: Inputs) -> None:
-    final = {archive.key: archive for archives in inputs.values() for archive in archives if archive.final}
-    whole, partly, modules = [], [], set[str]()
-    for item in planned:
-        if item.archive.remembered:
-            name = f"{item.archive.instance_id}/{item.archive.name}"
-            archive = final.get(item.key)
-            if archive is None:
-                whole.append(name)
+@dataclass(frozen=True)
+class _Lost:
+    """Archives that cannot be read and that no module counts, and those that some `modules` do not count."""
+
+    whole: list[Archive] = field(default_factory=list)
+    partly: list[Archive] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+
+
+def _lost(context: RunContext, settled: Settled, *, is_cold: bool) -> _Lost:
+    lost = _Lost()
+    for instance_id, entries in settled.entries.items():
+        final = {given.key: given for given in settled.inputs[instance_id] if given.final}
+        for entry in entries:
+            archive = entry.archive
+            bad = archive.is_cold and (archive.incomplete or entry.state is State.QUARANTINED)
+            if archive.readable or archive.is_cold is not is_cold or bad:
                 continue
-            lacking = {module.name for module in context.modules if not counted_in(context.store, module, [archive])}
-            partly += [name] if lacking else []
-            modules |= lacking
-    warn_of_lost(whole, partly, modules)
+            given = final.get(entry.key)
+            if given is None:
+                lost.whole.append(archive)
+                continue
+            lacking = {module.name for module in context.modules if not counted_in(context.store, module, [given])}
+            if lacking:
+                lost.partly.append(archive)
+                lost.modules.update(lacking)
+    return lost

@@ -25,6 +25,7 @@ from grt_batch.schema.tables import Table, defused, render
 from grt_batch.sinks.sink import PartText, Piece, TableText
 from grt_batch.store.store import Store
 from grt_batch.uploads.metadata import InstanceMetadata
+from grt_batch.uploads.scan import Archive
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,13 @@ def entries_of(ledger: Ledger, group: Group) -> list[InstanceEntry]:
 
 
 def without_paths(instance: InstanceEntry) -> InstanceEntry:
-    """Return an instance whose archives do not say where and since when their files are on the disk."""
-    archives = tuple(
-        replace(entry, archive=replace(entry.archive, tar=Path(), stamp=(0, 0, 0)), key="")
-        for entry in instance.archives
-    )
+    """Return an instance whose archives do not say where their bytes are, and since when."""
+    archives = tuple(replace(entry, archive=_anywhere(entry.archive), key="") for entry in instance.archives)
     return replace(instance, archives=archives)
+
+
+def _anywhere(archive: Archive) -> Archive:
+    return replace(archive, tar=Path(), stamp=(0, 0, 0), doubts=(), cold=None, is_cold=False)
 
 
 def without_archives(instance: InstanceEntry) -> InstanceEntry:

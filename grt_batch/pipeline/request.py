@@ -14,7 +14,7 @@ from grt_batch.core.config import Config
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The options of a run."""
+    """The options of a run. With `without_cold` it goes on where it would have to read what is in cold storage."""
 
     config: Config
     as_of: date
@@ -22,6 +22,7 @@ class RunRequest:
     instances: tuple[str, ...] = ()
     recalculate: bool = False
     forget: bool = False
+    without_cold: bool = False
     ranks: int = 1
     run_id: str = ""
     started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))

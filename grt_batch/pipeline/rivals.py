@@ -35,8 +35,8 @@ class LeftOut:
 
 
 def left_out_of(store: Store, item: Planned, rivals: Sequence[Planned]) -> LeftOut:
-    """Return what an archive leaves out, since its `rivals` count it. For a removed one that is settled."""
-    if item.archive.remembered:
+    """Return what an archive leaves out, since its `rivals` count it. For some that is settled."""
+    if item.is_settled:
         ids = load_ids(store, SUPERSEDED, item.superseded or "")
         return LeftOut(unknown=[item.key]) if ids is None else LeftOut(ids)
     if not rivals:
@@ -52,20 +52,20 @@ def left_out_of(store: Store, item: Planned, rivals: Sequence[Planned]) -> LeftO
 def rivals_of(archives: Sequence[Planned]) -> list[list[Planned]]:
     """Return for each archive of an instance, oldest first, the others that may count some of its jobs in its place.
 
-    These are the newer ones, and the removed ones: what those count cannot be computed again, so it stays theirs.
+    These are the newer ones, and the settled ones: what those count cannot be computed again, so it stays theirs.
     Usually there are none, since job ids rise: then the id range of all of them together tells so at once.
     """
     result: list[list[Planned]] = []
-    removed = [item for item in archives if item.archive.remembered]
+    settled = [item for item in archives if item.is_settled]
     lowest, highest = inf, -inf
-    for item in removed:
+    for item in settled:
         lowest, highest = _widened(lowest, highest, item.account)
     for i in range(len(archives) - 1, -1, -1):
         item = archives[i]
         rivals: list[Planned] = []
-        if not item.archive.remembered and _overlaps(item.account, lowest, highest):
-            others = [other for other in archives[:i] if other.archive.remembered] + list(archives[i + 1 :])
-            rivals = [other for other in others if _overlaps(item.account, *_widened(inf, -inf, other.account))]
+        if not item.is_settled and overlaps(item.account, lowest, highest):
+            others = [other for other in archives[:i] if other.is_settled] + list(archives[i + 1 :])
+            rivals = [other for other in others if overlaps(item.account, *_widened(inf, -inf, other.account))]
         result.append(rivals)
         lowest, highest = _widened(lowest, highest, item.account)
     return result[::-1]
@@ -78,7 +78,7 @@ def _widened(lowest: float, highest: float, account: Account | None) -> tuple[fl
     return min(lowest, account.first_id), max(highest, account.last_id)
 
 
-def _overlaps(account: Account | None, lowest: float, highest: float) -> bool:
+def overlaps(account: Account | None, lowest: float, highest: float) -> bool:
     """Return whether an archive has jobs, and their ids may lie from `lowest` to `highest`."""
     if account is None or account.first_id is None or account.last_id is None:
         return False

@@ -15,14 +15,15 @@ from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
 from grt_batch.pipeline.gate import Gate, check_rules
 from grt_batch.pipeline.gc import hold_cap
-from grt_batch.pipeline.notices import log_uploads, warn_of_outdated, warn_of_unknown
-from grt_batch.pipeline.plan import as_remembered, find_uploads, survey
+from grt_batch.pipeline.notices import log_uploads, warn_of_cold, warn_of_outdated, warn_of_unknown
+from grt_batch.pipeline.plan import find_uploads, survey
 from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.publish import already_published, publish
 from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.read_all import Progress
 from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.pipeline.unreadable import as_read_before, check_thawed, to_thaw
 from grt_batch.sinks import fitness
 from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.sink import Sink
@@ -88,6 +89,10 @@ def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
         log_uploads(uploads, context.index)
         found = survey(uploads, context.store, context.index, context.config, context.modules, context.as_of)
         planned = [_as_requested(context, item) for item in found]
+        cold = to_thaw(planned, (context.request.instances or None) if context.again else ())
+        if not context.request.without_cold:
+            check_thawed(cold)
+        warn_of_cold(cold)
         warn_of_outdated(planned)
         return [item for item in planned if _is_requested(context, item) or item.account is not None]
 
@@ -110,12 +115,12 @@ def _is_requested(context: RunContext, item: Planned) -> bool:
 def _as_requested(context: RunContext, item: Planned) -> Planned:
     """Return an archive as `--recalculate` and `--instance` want it: to be read again, or as it was published."""
     if _is_requested(context, item):
-        if context.again and item.key and not item.archive.remembered:
+        if context.again and item.key and item.archive.readable:
             return Planned(item.archive, Step.NEW, "--recalculate")
         return item
     before = context.index.remembered(item.archive.instance_id, item.archive.name)
     if item.is_unread and before:
         before = replace(before, incomplete=f"{item.why}, and not asked for")
-        known = as_remembered(before, context.store, context.index, context.config)
+        known = as_read_before(before, context.store, context.index, context.config)
         return known if known.counts else item
     return item

@@ -13,8 +13,9 @@ from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.read_all import reduce_order
 from grt_batch.pipeline.reduce_archive import ReduceOrder
 from grt_batch.pipeline.repeats import put_superseded
-from grt_batch.pipeline.rivals import left_out_of, rivals_of
+from grt_batch.pipeline.unreadable import settled_archives
 from grt_batch.store.archive_index import ArchiveName
+from grt_batch.uploads.scan import Archive
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ class Settled:
     """By instance, oldest first: the ledger's entries of all archives, and what is merged of those that count.
 
     `superseded` has the store's key of the jobs that an archive leaves out, `orders` has those to read again what lacks
-    a partial.
+    a partial, and `missed` the archives in cold storage that leave out jobs which no other archive has any more.
     """
 
     entries: Mapping[str, list[ArchiveEntry]] = field(default_factory=dict)
     inputs: Mapping[str, list[MergeInput]] = field(default_factory=dict)
     superseded: dict[ArchiveName, str] = field(default_factory=dict)
     orders: list[ReduceOrder] = field(default_factory=list)
+    missed: list[Archive] = field(default_factory=list)
 
 
 def settle(context: RunContext, planned: Sequence[Planned]) -> Settled:
@@ -44,17 +46,23 @@ def settle(context: RunContext, planned: Sequence[Planned]) -> Settled:
         counted = [item for item in items if item.counts]
         _check_reject_files(context, counted)
         left_out_jobs = {}
-        for item, rivals in zip(counted, rivals_of(counted), strict=True):
-            left_out = left_out_of(context.store, item, rivals)
+        kept = {}
+        for item, rivals, left_out, missed in settled_archives(
+            counted, context.store, context.index, context.config, context.modules, context.as_of
+        ):
             given = merge_input_of(item, left_out.key, context.as_of)
             _check_ids(context, left_out.unknown)
             put_superseded(context.store, left_out.ids)
             left_out_jobs[item.archive.name] = len(left_out.ids)
+            kept[item.archive.name] = item
+            settled.missed.extend([item.archive] if missed else [])
             settled.superseded[instance_id, item.archive.name] = left_out.key
             settled.inputs[instance_id].append(given)
             if not given.final and not _is_made(context, item, given):
                 settled.orders.append(reduce_order(context, item, [other.rival for other in rivals]))
-        settled.entries[instance_id] += [_entry(item, left_out_jobs.get(item.archive.name, 0)) for item in items]
+        settled.entries[instance_id] += [
+            _entry(kept.get(item.archive.name, item), left_out_jobs.get(item.archive.name, 0)) for item in items
+        ]
     return settled
 
 
@@ -80,7 +88,7 @@ def _entry(item: Planned, superseded: int) -> ArchiveEntry:
 def _check_reject_files(context: RunContext, archives: Sequence[Planned]) -> None:
     """Check that the reject files can be read: nothing else would notice that one is lost."""
     lost = [item for item in archives if context.store.get(REJECT_FILE, item.key) is None]
-    damaged = [item.key for item in lost if not item.archive.remembered]
+    damaged = [item.key for item in lost if item.archive.readable]
     for key in damaged:
         for kind in (REJECT_FILE, ACCOUNT):
             context.store.drop(kind, key)

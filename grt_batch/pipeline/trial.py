@@ -48,6 +48,10 @@ def try_modules(
         if isinstance(module, Export):
             raise BadModule(file=file, line=_line_of(type(module)), what=f"{module.name} is an export, without rows")
     archive = archive_at(place)
+    if archive.is_cold:
+        raise BadArguments(
+            command="try", what=f"{archive.tar} is in cold storage: bring it back with grt-batch restore"
+        )
     account, records, _ = read_archive(archive.tar, config, wanted_by(modules), run_here, Clock(), lambda _: None)
     if records is None:
         raise BadArguments(command="try", what=f"{archive.tar} cannot be read: {account.quarantine}")

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from grt_batch.core.errors import BadFilter, NothingToRead
 from grt_batch.core.logs import logger
+from grt_batch.core.wording import counted
 from grt_batch.service.filter import Filter
 from grt_batch.service.keys import ADMIN
 from grt_batch.service.queries import get, once, who
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 1000
 """The most archives on a page of the list."""
+
+
+COLD_HEADER = "X-Archives-In-Cold-Storage"
+"""The header with the number of archives that match, and are left out of the tar since they are in cold storage."""
 
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -56,7 +61,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def download(request: Request) -> Response:
         caller, wanted = await who(service, request), _wanted(once(request))
-        stream, name = await service.in_thread(_stream, selection, caller, wanted)
+        stream, name, cold = await service.in_thread(_stream, selection, caller, wanted)
         if _has(request, "if-none-match", stream.etag):
             return Response(status_code=304, headers={"ETag": stream.etag, **_PRIVATE})
         begin, end, status = _range(request, stream)
@@ -65,6 +70,7 @@ def routes(service: Service) -> list[BaseRoute]:
             "Content-Disposition": f'attachment; filename="{name}"',
             "Accept-Ranges": "bytes",
             "ETag": stream.etag,
+            **({COLD_HEADER: str(cold)} if cold else {}),
             **({"Content-Range": f"bytes {begin}-{end - 1}/{stream.size}"} if status == 206 else {}),
             **_PRIVATE,
         }
@@ -102,9 +108,13 @@ def _rows(
     return [found.as_json() for found in rows]
 
 
-def _stream(selection: Callable[[], Selection], caller: str | None, wanted: Filter) -> tuple[TarStream, str]:
-    """Return the tar of the archives that match, and its name. Raises Refused."""
-    found = [one for one in _allowed(selection, caller, wanted) if one.files]
+def _stream(selection: Callable[[], Selection], caller: str | None, wanted: Filter) -> tuple[TarStream, str, int]:
+    """Return the tar of the archives that match, its name, and how many are in cold storage. Raises Refused."""
+    allowed = list(_allowed(selection, caller, wanted))
+    found, cold = [one for one in allowed if one.files], sum(one.cold for one in allowed)
+    if not found and cold:
+        are = f"{counted(cold, 'archive')} {'is' if cold == 1 else 'are'}"
+        raise Refused(409, f"{are} in cold storage; ask the administrators of the service to bring back what you need")
     if not found:
         raise Refused(404, "There is no such archive, or it is not yours")
     try:
@@ -112,7 +122,7 @@ def _stream(selection: Callable[[], Selection], caller: str | None, wanted: Filt
     except OSError as error:
         logger.error("an archive cannot be read: %s", error)
         raise Refused(503, "An archive cannot be read now: try again later") from None
-    return stream, f"{found[0].instance_id}.{found[0].name}.tar" if len(found) == 1 else "archives.tar"
+    return stream, f"{found[0].instance_id}.{found[0].name}.tar" if len(found) == 1 else "archives.tar", cold
 
 
 def _range(request: Request, stream: TarStream) -> tuple[int, int, int]:

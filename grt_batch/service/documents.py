@@ -43,7 +43,7 @@ REFUSALS = {
     404: "There is no such thing.",
     405: "Another method is needed.",
     408: "The client sent nothing for too long, or too slowly.",
-    409: "There is an archive of this name with another content.",
+    409: "There is an archive of this name with another content, or what is asked for is in cold storage.",
     411: "An upload needs a Content-Length.",
     412: "Another run has published since, and If-Match asked for the answer of an earlier one.",
     413: "Too large.",
@@ -78,6 +78,7 @@ EXAMPLE_ARCHIVES = {
             "bytes": 1048576,
             "state": "published",
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "cold": False,
         }
     ],
     "next_page": None,
@@ -113,6 +114,7 @@ _ROW = _object(
     bytes={"type": "integer"},
     state={"enum": list(STATES)},
     sha256={"type": ["string", "null"]},
+    cold={"type": "boolean"},
 )
 
 

@@ -29,17 +29,19 @@ _PATIENCE = 60.0
 
 @dataclass
 class Fetched:
-    """What was fetched: archives and bytes, and the archives that were there before."""
+    """What was fetched: archives and bytes, the archives that were there before, and those in cold storage."""
 
     archives: int = 0
     bytes: int = 0
     before: int = 0
+    cold: int = 0
 
 
 def fetch_from_folder(archives: Iterable[Held], target: Path) -> Fetched:
     """Copy archives. Raises CannotWrite."""
     done = Fetched()
     for held in archives:
+        done.cold += held.cold
         stats = [(target / name, path, path.stat()) for name, path in held.files]
         if all(_is_there(place, stat.st_size, stat.st_mtime) for place, _, stat in stats):
             done.before += bool(stats)
@@ -62,7 +64,9 @@ def fetch_from_service(url: str, key: str | None, given: Mapping[str, str], targ
         for row in _listed(place, key, given):
             if not (is_instance_id(row["instance"]) and is_archive_name(row["archive"])):
                 raise ValueError(f"it lists {row['instance']!r:.100}/{row['archive']!r:.100}")
-            if row["state"] == "incomplete":
+            cold = row.get("cold") is True
+            done.cold += cold
+            if cold or row["state"] == "incomplete":
                 continue
             names = [f"{row['instance']}/archives/{row['archive']}.{ending}" for ending in ("tar.gz", "json")]
             if _is_there(target / names[0], row["bytes"]) and _says(target / names[1], row["sha256"]):

@@ -17,7 +17,15 @@ import orjson
 from grt_batch.core.errors import BadArguments, CannotWrite
 from grt_batch.core.files import atomic_write, sync_folder
 from grt_batch.uploads.metadata import InstanceMetadata, read_instance
-from grt_batch.uploads.scan import ARCHIVES, METADATA, archive_files, instance_metadata, is_instance_id
+from grt_batch.uploads.scan import (
+    ARCHIVES,
+    METADATA,
+    archive_files,
+    instance_metadata,
+    is_instance_id,
+    is_whole,
+)
+from grt_batch.uploads.storage import packed_bytes
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -97,12 +105,12 @@ class Instances:
     def describe(self, instance_id: str) -> Described:
         """Describe an instance. Raises BadArguments and CannotWrite."""
         folder = self.folder(instance_id)
-        whole = {name: files for name, files in archive_files(folder).items() if len(files) > 1}
+        whole = {name: files for name, files in archive_files(folder).items() if is_whole(files)}
         return Described(
             instance_id,
             instance_metadata(folder),
             len(whole),
-            sum(files["tar.gz"].stat().st_size for files in whole.values()),
+            sum(map(packed_bytes, whole.values())),
             max(whole, key=Decimal, default=""),
         )
 

@@ -20,7 +20,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
 """Seconds until a command that failed is started again; the pause doubles with each failure."""
 
 
-_DONE = (0, 1)
+DONE = (0, 1)
 """The exit codes of a run that published; any other command that ends well has the first of them."""
 
 
@@ -49,7 +49,7 @@ class Schedule:
 
     def ended(self, code: int, now: float) -> None:
         """The command has ended. One that failed is due again after a pause, or before, for what came in meanwhile."""
-        if code in _DONE:
+        if code in DONE:
             self._pause = FIRST_PAUSE
             return
         self.due = now + self._pause if self.due is None else self.due
@@ -113,7 +113,7 @@ class Starter:
                 self.ended = Ended(code, time.time())
                 due = self._schedule.due
             again = "" if due is None else f"; it starts again in {max(due - now, 0):.0f} s"
-            logger.log(INFO if code in _DONE else WARNING, "on_upload ended with code %d%s", code, again)
+            logger.log(INFO if code in DONE else WARNING, "on_upload ended with code %d%s", code, again)
 
     def _wait(self) -> bool:
         """Wait until the command is due; return False once this is closed."""

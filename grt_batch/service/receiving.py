@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from grt_batch.core.digest import file_sha256
 from grt_batch.core.errors import Quarantine
 from grt_batch.core.files import sync_folder
 from grt_batch.service.replies import Refused
+from grt_batch.uploads.cold import read_cold, remove_cold
 from grt_batch.uploads.metadata import read_report
-from grt_batch.uploads.scan import ARCHIVES, RECEIVING, archive_files, is_instance_id
+from grt_batch.uploads.scan import ARCHIVES, COLD, RECEIVING, archive_files, is_instance_id, is_whole
 
 _SYNC_BYTES = 256 << 20
 """Bytes after which a file is synced while it is written, so that a client does not wait for all of it in the end."""
@@ -105,8 +106,8 @@ def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace:
     and may not be replaced; and OSError.
     """
     old = {ending: Path(entry.path) for ending, entry in archive_files(folder).get(name, {}).items()}
-    if len(old) > 1:
-        if data.same_as(old["tar.gz"]) and meta.same_as(old["json"]):
+    if is_whole(old):
+        if _is_same(data, old) and meta.same_as(old["json"]):
             return False
         if not replace:
             raise Refused(409, f"There is an archive {name} with another content; give this one another identifier")
@@ -115,10 +116,25 @@ def publish(folder: Path, name: str, meta: Incoming, data: Incoming, *, replace:
         # The old N.json would not belong to the new N.tar.gz.
         old["json"].unlink()
         sync_folder(place)
-    for file, ending in ((data, "tar.gz"), (meta, "json")):
-        file.path.rename(place / f"{name}.{ending}")
-        sync_folder(place)
+    is_another = COLD in old and not _is_same(data, {COLD: old[COLD]})
+    data.path.rename(place / f"{name}.tar.gz")
+    sync_folder(place)
+    if is_another:
+        # The marker would stand for the old content again, once the new N.tar.gz is gone.
+        remove_cold(old[COLD])
+    meta.path.rename(place / f"{name}.json")
+    sync_folder(place)
     return True
+
+
+def _is_same(data: Incoming, old: Mapping[str, Path]) -> bool:
+    """Return whether N.tar.gz has this content, here or in cold storage."""
+    if "tar.gz" in old:
+        return data.same_as(old["tar.gz"])
+    try:
+        return read_cold(old[COLD]).sha256 == data.sha256
+    except Quarantine:
+        return False
 
 
 def sweep(uploads: Path) -> int:

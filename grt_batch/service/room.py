@@ -15,6 +15,7 @@ from grt_batch.core.wording import counted
 from grt_batch.service.replies import Refused
 from grt_batch.uploads.metadata import MOST_BYTES
 from grt_batch.uploads.scan import archive_files
+from grt_batch.uploads.storage import packed_bytes
 
 _HOUR = 3600.0
 
@@ -98,5 +99,7 @@ def full_disk() -> Refused:
 
 
 def _used(folder: Path) -> int:
-    files = archive_files(folder)
-    return sum(entry.stat().st_size for pair in files.values() for entry in pair.values())
+    """Return the bytes of an instance's archives; what is in cold storage counts, as in instance_status."""
+    files = archive_files(folder).values()
+    documents = sum(pair["json"].stat().st_size for pair in files if "json" in pair)
+    return documents + sum(map(packed_bytes, files))

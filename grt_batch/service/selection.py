@@ -21,8 +21,9 @@ from grt_batch.service.filter import Filter
 from grt_batch.store.archive_index import FILE as INDEX
 from grt_batch.store.archive_index import ArchiveIndex, IndexedArchive
 from grt_batch.store.store import Store
+from grt_batch.uploads.cold import ColdCopy, read_cold
 from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, read_report
-from grt_batch.uploads.scan import ARCHIVES, archive_files, instance_folders, instance_metadata, stamp_of
+from grt_batch.uploads.scan import ARCHIVES, COLD, archive_files, instance_folders, instance_metadata, stamp_of
 
 PUBLIC_AFTER_DAYS = "public_after_days"
 """The key of metadata.json, and of the configuration."""
@@ -39,8 +40,8 @@ _LATEST = Decimal(253402300799)
 class Held:
     """An archive in the uploads: its state, when it was made (UTC), and whether everybody may have it.
 
-    `files` are its names in a folder of uploads, and where they are; none of an archive that lacks one. N.json comes
-    last: whoever unpacks them while a run reads never shows it half a pair.
+    `files` are its names in a folder of uploads, and where they are; none of an archive that lacks one, or that is in
+    `cold` storage. N.json comes last: whoever unpacks them while a run reads never shows it half a pair.
     """
 
     instance_id: str
@@ -51,6 +52,7 @@ class Held:
     sha256: str | None
     public: bool
     files: tuple[tuple[str, Path], ...]
+    cold: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what a list says of it."""
@@ -61,6 +63,7 @@ class Held:
             "bytes": self.bytes,
             "state": self.state,
             "sha256": self.sha256,
+            "cold": self.cold,
         }
 
 
@@ -78,13 +81,14 @@ _Stamp = tuple[int, int, int]
 class Selection:
     """The archives in the uploads of a configuration.
 
-    What N.json and the index of the last run say is remembered as long as these files stay as they are.
+    What N.json, markers and the index of the last run say is remembered as long as these files stay as they are.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._store = Store(config.work / "store")
         self._said: dict[str, tuple[_Stamp, _Said]] = {}
+        self._copies: dict[str, tuple[_Stamp, ColdCopy | None]] = {}
         self._index: tuple[_Stamp | None, dict[str, Mapping[str, IndexedArchive]]] = None, {}
 
     def held(
@@ -147,15 +151,21 @@ class Selection:
     ) -> tuple[tuple[Decimal, Decimal, str], Held]:
         stats = {ending: entry.stat() for ending, entry in files.items()}
         said = self._reading(name, Path(files["json"].path), stats["json"]) if "json" in files else _Said(bad=True)
-        state = self._state(stats, said, known)
+        copy = self._copy(Path(files[COLD].path), stats[COLD]) if COLD in files else None
+        cold = "tar.gz" not in files and copy is not None
+        packed = copy.stamp if cold and copy else stamp_of(stats["tar.gz"]) if "tar.gz" in files else None
+        dated = [stats[ending].st_mtime for ending in _IN_ORDER if ending in files]
+        settled = max(dated, default=0) <= time.time() - self._config.settle_seconds
+        is_there = settled and packed is not None and "json" in files
+        state = self._state(packed, said, known, copy) if is_there else "incomplete"
         number = Decimal(name)
         order = (number if said.generated is None else said.generated, number, name)
         made = utc(min(order[0], _LATEST))
         public = state == "published" and days is not None and (today - made.date()).days >= days
-        whole = _IN_ORDER if state != "incomplete" else ()
+        whole = _IN_ORDER if state != "incomplete" and not cold else ()
         places = tuple((f"{folder.name}/{ARCHIVES}/{name}.{ending}", Path(files[ending].path)) for ending in whole)
-        size = stats["tar.gz"].st_size if "tar.gz" in stats else 0
-        return order, Held(folder.name, name, state, made, size, said.sha256, public, places)
+        size = packed[0] if packed else 0
+        return order, Held(folder.name, name, state, made, size, said.sha256, public, places, cold)
 
     def _reading(self, name: str, path: Path, stat: os.stat_result) -> _Said:
         """Return what an N.json says."""
@@ -171,13 +181,24 @@ class Selection:
             before = self._said[str(path)] = stamp, said
         return before[1]
 
-    def _state(self, stats: Mapping[str, os.stat_result], said: _Said, known: IndexedArchive | None) -> str:
-        changed = max(stat.st_mtime for stat in stats.values())
-        if len(stats) < len(_IN_ORDER) or changed > time.time() - self._config.settle_seconds:
-            return "incomplete"
+    def _copy(self, path: Path, stat: os.stat_result) -> ColdCopy | None:
+        """Return what a marker says, None for a damaged one."""
+        stamp = stamp_of(stat)
+        before = self._copies.get(str(path))
+        if before is None or before[0] != stamp:
+            copy = None
+            with suppress(Quarantine):
+                copy = read_cold(path)
+            before = self._copies[str(path)] = stamp, copy
+        return before[1]
+
+    def _state(self, stamp: _Stamp | None, said: _Said, known: IndexedArchive | None, copy: ColdCopy | None) -> str:
+        """Return the state of a whole archive, by the `stamp` of its tar.gz."""
         if said.bad:
             return "quarantined"
-        if known is None or known.stamp != stamp_of(stats["tar.gz"]):
+        # What was restored is known by its marker.
+        same = known is not None and copy is not None and (copy.stamp, copy.sha256) == (stamp, known.sha256)
+        if known is None or (known.stamp != stamp and not same):
             return "new"
         if known.document is not None:
             return "published"

@@ -16,7 +16,7 @@ from grt_batch.core.wording import counted
 from grt_batch.service.replies import Refused, reply
 from grt_batch.service.state import Service
 from grt_batch.service.upload import Upload
-from grt_batch.uploads.scan import archive_files, instance_metadata
+from grt_batch.uploads.scan import archive_files, instance_metadata, is_whole
 
 _BATCH_BYTES = 512 << 10
 """Bytes of a body that are handed to a thread at a time. An upload has two such batches in memory at most."""
@@ -49,7 +49,7 @@ def anywhere(path: str, endpoint: Callable[[Request], Awaitable[Response]], meth
 
 def _listed(folder: Path) -> tuple[str, list[str]]:
     """Return the title of an instance, and the names of its whole archives in order."""
-    names = [name for name, files in archive_files(folder).items() if len(files) > 1]
+    names = [name for name, files in archive_files(folder).items() if is_whole(files)]
     return instance_metadata(folder).title or folder.name, sorted(names, key=lambda name: (Decimal(name), name))
 
 

@@ -35,7 +35,8 @@ class Lookout:
     def look(self) -> float | None:
         """Call `notice` if there is anything new. Return the seconds until the next pair has settled, None for none."""
         now, settle = self._now(), self._config.settle_seconds
-        new = {name: pair for name, pair in glance(self._config.uploads).items() if self._told.get(name) != pair.stamp}
+        pairs = {name: pair for name, pair in glance(self._config.uploads).items() if not pair.is_cold}
+        new = {name: pair for name, pair in pairs.items() if self._told.get(name) != pair.stamp}
         settled = {name: pair for name, pair in new.items() if pair.changed + settle <= now}
         if settled:
             logger.info("%s came in, such as %s", counted(len(settled), "archive"), "/".join(min(settled)))

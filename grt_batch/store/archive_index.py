@@ -17,7 +17,7 @@ import orjson
 
 from grt_batch.core.errors import CannotWrite, Quarantine
 from grt_batch.core.files import atomic_write, sync_folder
-from grt_batch.ledger.ledger import Ledger
+from grt_batch.ledger.ledger import ArchiveEntry, Ledger
 from grt_batch.uploads.metadata import InstanceMetadata, Report, read_report
 from grt_batch.uploads.scan import Archive, Instance, Uploads
 
@@ -105,9 +105,14 @@ class ArchiveIndex:
         }
 
     def sha256(self, archive: Archive) -> str | None:
-        """Return the hash of this very file, None for a file that has changed or is not known."""
+        """Return the hash of this very file, None for a file that has changed or is not known.
+
+        Of a file that was restored from cold storage, or is there, its marker has the hash.
+        """
         known = self._known(archive)
-        return known.sha256 if known and known.stamp == archive.stamp else None
+        if known and known.stamp == archive.stamp:
+            return known.sha256
+        return archive.cold.sha256 if archive.cold and archive.cold.stamp == archive.stamp else None
 
     def knows(self, archive: Archive) -> bool:
         """Return whether a file of this name was read before."""
@@ -140,11 +145,14 @@ class ArchiveIndex:
             remembered = self._instances.setdefault(instance.instance_id, _Remembered())
             remembered.metadata = instance.metadata
             for entry in instance.archives:
-                known = remembered.archives.get(entry.archive.name)
-                if known and not entry.archive.remembered:
+                known = remembered.archives.get(entry.archive.name) or _of_cold(entry)
+                # What is lost of an archive that cannot be read may still be found.
+                if known and not entry.archive.remembered and (entry.counts or entry.archive.readable):
                     name = instance.instance_id, entry.archive.name
+                    same = entry.account is not None and entry.account.sha256 == known.sha256
                     remembered.archives[entry.archive.name] = replace(
                         known,
+                        stamp=entry.archive.stamp if same else known.stamp,
                         key=entry.key or known.key,
                         document=entry.archive.report.document if entry.counts and entry.archive.report else None,
                         superseded=superseded.get(name, ""),
@@ -172,7 +180,8 @@ class ArchiveIndex:
     def recall(self, uploads: Uploads, forget: Collection[str] | None = ()) -> Uploads:
         """Return `uploads` with the published archives whose files are missing or incomplete.
 
-        The instances in `forget` get none of them; None stands for all instances. What cannot be read is not forgotten.
+        The instances in `forget` get none of them; None stands for all instances. What cannot be read is not forgotten,
+        nor is what is in cold storage.
         """
         found = {instance.instance_id: instance for instance in (*uploads.bare, *uploads.instances)}
         instances = []
@@ -180,17 +189,18 @@ class ArchiveIndex:
             before = self._instances.get(instance_id, _Remembered())
             instance = found.get(instance_id, Instance(instance_id, before.metadata, ()))
             unreadable = uploads.unreadable.get(instance_id)
-            if unreadable or (forget is not None and instance_id not in forget):
-                instance = self._with_remembered(instance, unreadable)
+            kept = unreadable or (forget is not None and instance_id not in forget)
+            instance = self._with_remembered(instance, unreadable, None if kept else _in_cold_storage(instance))
             if instance.archives:
                 instances.append(instance)
         return replace(uploads, instances=tuple(instances))
 
-    def _with_remembered(self, instance: Instance, unreadable: str | None) -> Instance:
+    def _with_remembered(self, instance: Instance, unreadable: str | None, only: Collection[str] | None) -> Instance:
+        """Return an instance with those archives that are missing or incomplete; None stands for all names."""
         archives = {archive.name: archive for archive in instance.archives}
         for name in self._instances.get(instance.instance_id, _Remembered()).archives:
             found = archives.get(name)
-            if found is None or found.incomplete:
+            if (found is None or found.incomplete) and (only is None or name in only):
                 archive = self.remembered(instance.instance_id, name)
                 if archive:
                     archives[name] = replace(archive, incomplete=found.incomplete if found else unreadable)
@@ -248,6 +258,17 @@ class ArchiveIndex:
     def _known(self, archive: Archive) -> IndexedArchive | None:
         instance = self._instances.get(archive.instance_id)
         return instance.archives.get(archive.name) if instance else None
+
+
+def _in_cold_storage(instance: Instance) -> set[str]:
+    return {archive.name for archive in instance.archives if archive.is_cold}
+
+
+def _of_cold(entry: ArchiveEntry) -> IndexedArchive | None:
+    """Return an archive that another index has known, before it went into cold storage; None for any other one."""
+    if not entry.archive.is_cold or entry.account is None:
+        return None
+    return IndexedArchive(entry.archive.stamp, entry.account.sha256, entry.key)
 
 
 def as_published(instance_id: str, name: str, known: IndexedArchive) -> Archive | None:

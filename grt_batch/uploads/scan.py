@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from grt_batch.core.errors import NothingToRead, Quarantine, printable
+from grt_batch.uploads.cold import ENDING, ColdCopy, read_cold
 from grt_batch.uploads.metadata import MOST_BYTES, InstanceMetadata, Report, read_instance, read_report
 
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -23,7 +24,11 @@ _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME = r"[0-9]+(?:\.[0-9]+)?"
 
 
-_ARCHIVE = re.compile(rf"({_NAME})\.(json|tar\.gz)")
+COLD = ENDING.removeprefix(".")
+"""What the file of a marker is among those of an archive."""
+
+
+_ARCHIVE = re.compile(rf"({_NAME})\.(json|tar\.gz|{COLD})")
 
 
 METADATA = "metadata.json"
@@ -38,6 +43,9 @@ _CLOCKS_DIFFER = 60
 
 ARCHIVES = "archives"
 """The folder of an instance's archives, in that of the instance."""
+
+
+_DAMAGED = "a damaged marker, so that nobody knows where their copies in cold storage are"
 
 
 RECEIVING = ".receiving-"
@@ -61,7 +69,10 @@ class Archive:
     `stamp` is the size, time and inode of the tar.gz. `report` is None where N.json is missing or bad. At most one of
     `incomplete` and `quarantine` holds a reason; both are None for an archive that can be read. The files of a
     `remembered` archive are missing or `incomplete`; everything else is as an earlier run found it. `doubts` say what
-    cannot be right about its dates.
+    cannot be right about its dates or its marker.
+
+    `cold` is a copy in cold storage, by a marker that can be read. An archive `is_cold` where its marker lies in the
+    place of its tar.gz: then `bytes` and `stamp` are those of the file that was there.
     """
 
     instance_id: str
@@ -74,6 +85,13 @@ class Archive:
     quarantine: str | None = None
     remembered: bool = False
     doubts: tuple[str, ...] = ()
+    cold: ColdCopy | None = None
+    is_cold: bool = False
+
+    @property
+    def readable(self) -> bool:
+        """Return whether its tar.gz is here: what is known of any other archive cannot be made again."""
+        return not (self.remembered or self.is_cold)
 
     @property
     def order(self) -> tuple[Decimal, Decimal, str]:
@@ -179,7 +197,7 @@ class _Clock:
 
 
 def archive_files(folder: Path, passed: list[str] | None = None) -> dict[str, dict[str, os.DirEntry[str]]]:
-    """Return the files of each archive of an instance by their endings, `json` and `tar.gz`; one with both is whole.
+    """Return the files of each archive of an instance by their endings: `json`, `tar.gz` and `cold`; see `is_whole`.
 
     They are `<folder>/archives/<N>.*`, or `<folder>/<N>.*` as the first GRT server wrote them. What else lies there is
     appended to `passed`, with the reason. Raises OSError.
@@ -202,6 +220,11 @@ def archive_files(folder: Path, passed: list[str] | None = None) -> dict[str, di
     return found
 
 
+def is_whole(files: Collection[str]) -> bool:
+    """Return whether an archive with such files is whole: N.json, and N.tar.gz here or in cold storage."""
+    return "json" in files and not {"tar.gz", COLD}.isdisjoint(files)
+
+
 def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
     files = archive_files(folder, passed)
     archives = [_archive(folder, name, entries, clock) for name, entries in files.items()]
@@ -211,10 +234,14 @@ def _instance(folder: Path, clock: _Clock, passed: list[str]) -> Instance:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two files of an archive, unread: the stamp of the tar.gz, as in `Archive`, and when either last changed."""
+    """The two files of an archive, unread: the stamp of the tar.gz, as in `Archive`, and when either last changed.
+
+    Where the archive `is_cold`, its marker stands for the tar.gz.
+    """
 
     stamp: tuple[int, int, int]
     changed: float
+    is_cold: bool = False
 
 
 def glance(root: Path) -> dict[tuple[str, str], Pair]:
@@ -229,7 +256,7 @@ def glance(root: Path) -> dict[tuple[str, str], Pair]:
             files = archive_files(folder)
         for name, both in files.items():
             with suppress(OSError):
-                if len(both) > 1:
+                if is_whole(both):
                     found[folder.name, name] = _pair(both)
     return found
 
@@ -243,32 +270,38 @@ def instance_folders(root: Path) -> list[Path]:
 
 
 def _pair(files: Mapping[str, os.DirEntry[str]]) -> Pair:
-    stats = {ending: entry.stat() for ending, entry in files.items()}
-    return Pair(stamp_of(stats["tar.gz"]), max(stat.st_mtime for stat in stats.values()))
+    is_cold = "tar.gz" not in files
+    stats = [files[ending].stat() for ending in (COLD if is_cold else "tar.gz", "json")]
+    return Pair(stamp_of(stats[0]), max(stat.st_mtime for stat in stats), is_cold)
 
 
 def archive_at(place: Path) -> Archive:
     """Return the archive whose N.tar.gz or N.json is at `place`, with any instance's name. N.json may be missing.
 
-    Raise NothingToRead where the file has another name, or N.tar.gz is missing.
+    Raise NothingToRead where the file has another name, or N.tar.gz is missing and not in cold storage.
     """
     match = _ARCHIVE.fullmatch(place.name)
     if match is None:
         raise NothingToRead(folder=place.parent, what=f"{place.name} is not the name of an archive")
-    both = {f"{match[1]}.{ending}": ending for ending in ("json", "tar.gz")}
+    both = {f"{match[1]}.{ending}": ending for ending in ("json", "tar.gz", COLD)}
     files = {both[entry.name]: entry for entry in _entries(place.absolute().parent) if entry.name in both}
-    if "tar.gz" not in files:
+    if not {"tar.gz", COLD} & files.keys():
         raise NothingToRead(folder=place.parent, what=f"{match[1]}.json has no {match[1]}.tar.gz")
     return _archive(Path("instance"), match[1], files, _Clock(time.time()))
 
 
 def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], clock: _Clock) -> Archive:
     report, incomplete, quarantine = None, None, None
-    stats = {ending: entry.stat() for ending, entry in files.items()}
-    tar, changed = files.get("tar.gz"), max(found.st_mtime for found in stats.values())
+    # A marker is written as a whole, so it is never too young.
+    stats = {ending: entry.stat() for ending, entry in files.items() if ending != COLD}
+    tar, changed = files.get("tar.gz"), max((found.st_mtime for found in stats.values()), default=0.0)
+    is_cold = tar is None and COLD in files
+    cold, damage = _marker(files)
     if "json" not in files:
-        incomplete = f"{name}.tar.gz has no {name}.json"
-    elif tar is None:
+        incomplete = f"{name}.{COLD if is_cold else 'tar.gz'} has no {name}.json"
+    elif is_cold and cold is None:
+        incomplete = f"{name}.tar.gz is in cold storage, nobody knows where: {damage}"
+    elif tar is None and not is_cold:
         incomplete = f"{name}.json has no {name}.tar.gz"
     elif any(clock.unsettled(found.st_mtime) for found in stats.values()):
         incomplete = "changed within the settle time"
@@ -280,18 +313,29 @@ def _archive(folder: Path, name: str, files: dict[str, os.DirEntry[str]], clock:
             report = read_report(raw, name)
         except Quarantine as error:
             quarantine = None if incomplete else error.reason
-    packed = stats.get("tar.gz")
+    stamp = stamp_of(stats["tar.gz"]) if tar else cold.stamp if cold else (0, 0, 0)
+    beside = files.get("json") or files.get(COLD)
     return Archive(
         instance_id=folder.name,
         name=name,
-        tar=Path(tar.path) if tar else folder / f"{name}.tar.gz",
-        bytes=packed.st_size if packed else 0,
-        stamp=stamp_of(packed) if packed else (0, 0, 0),
+        tar=Path(tar.path) if tar else (Path(beside.path).parent if beside else folder) / f"{name}.tar.gz",
+        bytes=stats["tar.gz"].st_size if tar else cold.bytes if cold else 0,
+        stamp=stamp,
         report=report,
         incomplete=incomplete,
         quarantine=quarantine,
-        doubts=tuple(clock.doubts(changed, report)),
+        doubts=(*clock.doubts(changed, report), *([_DAMAGED] if tar and damage else [])),
+        cold=cold,
+        is_cold=is_cold,
     )
+
+
+def _marker(files: Mapping[str, os.DirEntry[str]]) -> tuple[ColdCopy | None, str]:
+    """Return what the marker of an archive says, None without one, and what is wrong with it."""
+    try:
+        return (read_cold(Path(files[COLD].path)) if COLD in files else None), ""
+    except Quarantine as error:
+        return None, error.reason
 
 
 def stamp_of(stat: os.stat_result) -> tuple[int, int, int]:

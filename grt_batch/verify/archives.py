@@ -29,6 +29,8 @@ def check_archive(archive: Archive, config: Config) -> ArchiveCheck:
         return ArchiveCheck(f"incomplete: {archive.incomplete}")
     if archive.quarantine:
         return ArchiveCheck(f"quarantine: {archive.quarantine}", quarantined=True)
+    if archive.cold and archive.is_cold:
+        return ArchiveCheck(f"not read, since it is in cold storage: {archive.cold.url}")
     account, _, _ = read_archive(archive.tar, config, (), run_here, Clock(), lambda _: None)
     reason = mismatch(archive, account)
     if reason:

@@ -18,7 +18,7 @@ import orjson
 from grt_batch import __version__
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite
-from grt_batch.core.wording import counted
+from grt_batch.core.wording import counted, listed
 from grt_batch.ledger.ledger import ARCHIVE, RUN, State
 from grt_batch.ledger.people import FindPeople, nobody
 from grt_batch.modules.base import Module
@@ -44,7 +44,7 @@ _TOTALS = ("archives", "jobs", "lines", "accepted", "salvaged", "rejected", "fra
 _SCRATCH = "verify-"
 
 
-_NAMED = 3
+_FROM_STORE = "taken from the store, not from the raw archives"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def verify_published(
             store_max_bytes=0,
         )
         selection = _Selection(config, fresh, published, wanted)
-        request = RunRequest(fresh, published.as_of, request_modules, run_id="verification")
+        request = RunRequest(fresh, published.as_of, request_modules, without_cold=True, run_id="verification")
         in_database: dict[str, str] = {}
         comparison = Comparison(in_database, published.run_id, url)
         uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
@@ -130,8 +130,8 @@ def _scratch(parent: Path, work: Path) -> Iterator[Path]:
 class _Selection:
     """The archives to verify: those that the published run knew.
 
-    The numbers of removed archives are taken from the store, as a run does. `notes` name these archives, and those that
-    have changed.
+    The numbers of archives that were removed, or are in cold storage, are taken from the store, as a run does. `notes`
+    name these archives, and those that have changed.
     """
 
     config: Config
@@ -148,7 +148,10 @@ class _Selection:
         unfinished = {name for name, row in known.items() if row["state"] == State.INCOMPLETE.value}
         gone = {name for name, archive in there.items() if name in known and archive.remembered}
         self._note(there.keys() - known.keys(), "came after that run: left out")
-        self._note(gone, "removed since that run: taken from the store, not from the raw archives")
+        cold = {name for name, archive in there.items() if name in known and archive.is_cold}
+        self._note(gone, f"removed since that run: {_FROM_STORE}")
+        size = sum(there[name].bytes for name in cold)
+        self._note(cold, f"in cold storage, with {counted(size, 'byte')}: {_FROM_STORE}")
         self._note(known.keys() - there.keys(), "removed and forgotten since that run: cannot be computed again")
         self._note(unfinished & whole, "completed since that run: left for the next run")
         instances = []
@@ -164,15 +167,15 @@ class _Selection:
         return selected
 
     def _take_over(self, uploads: Uploads) -> None:
-        """Copy the entries of removed archives from the store to that of the scratch folder."""
-        if not any(archive.remembered for archive in uploads.archives):
+        """Copy the entries of archives that cannot be read from the store to that of the scratch folder."""
+        if all(archive.readable for archive in uploads.archives):
             return
         store, scratch = Store(self.config.work / "store"), Store(self.fresh.work / "store")
         index = ArchiveIndex(self.config.work, self.config.uploads)
         planned = survey(uploads, store, index, self.config, self.modules, self.published.as_of)
         for item in planned:
-            if item.counts and item.archive.remembered:
-                given = merge_input_of(item, item.superseded or "", self.published.as_of)
+            if item.counts and not item.archive.readable:
+                given = merge_input_of(item, index.superseded(item.archive), self.published.as_of)
                 made = items_derived(given.key, given.superseded, given.since, self.modules)
                 for kind, key, _ in (*items_read(item.key), *made):
                     content = store.get(kind, key)
@@ -188,8 +191,7 @@ def _noted(names: Iterable[ArchiveName], what: str) -> list[str]:
     texts = sorted("/".join(name) for name in names)
     if not texts:
         return []
-    listed = ", ".join(texts[:_NAMED]) + (" …" if len(texts) > _NAMED else "")
-    return [f"{counted(len(texts), 'archive')} ({listed}) {what}"]
+    return [f"{counted(len(texts), 'archive')} ({listed(texts)}) {what}"]
 
 
 def _compared(reports: Path, fresh: Path, published: LastRun, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:

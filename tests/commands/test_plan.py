@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from calling import Answer, Call
+from cold_storage import freeze
 from coming_and_going import Site
 
 
@@ -78,3 +79,40 @@ def test_a_plan_says_what_is_read_again_for_other_days(call: Call, site: Site, s
     # One of the archives was made after that day.
     assert (other.count(again), other.count("read before")) == (1, 3)
     assert f" for {site.planned()['a/3'].archive.bytes} bytes to read" in other
+
+
+def test_a_plan_says_what_would_have_to_be_thawed(call: Call, site: Site, site_options: list[object]) -> None:
+    assert call("run", *site_options, "tools").code == 0
+    file = site.config.uploads / "a" / "archives" / "3.tar.gz"
+    size = file.stat().st_size
+    freeze(file, storage_class="GLACIER")
+    folders = ["--uploads", site.config.uploads, "--work", site.config.work]
+    same = call("plan", *folders, "tools")
+    assert "its tar.gz is in cold storage; read before\n" in same.out
+    assert "would have to be read" not in same.out
+    takes = f"1 archive, {size} bytes, 1 request, about 3 to 5 hours, or 5 to 12 hours in bulk"
+    line = f"in cold storage, and would have to be read (a/3): {takes}\n"
+    # No partial of another module, and all of them again.
+    for arguments in (["plan", *folders, "params"], ["run", "--dry-run", "--recalculate", *folders, "tools"]):
+        answer = call(*arguments)
+        assert (answer.code, line in answer.out) == (0, True)
+        assert "a run ends with code 2: see grt-batch restore, or run --without-cold\n" in answer.out
+    document = json.loads(call("plan", *folders, "params", "--print", "json").out)
+    assert document["to_thaw"] == {
+        "archives": ["a/3"], "bytes": size, "requests": 1, "hours": [3, 5], "hours_in_bulk": [5, 12],
+    }  # fmt: skip
+
+
+def test_a_run_that_needs_what_is_cold_ends_with_2_and_a_line(
+    call: Call, site: Site, site_options: list[object]
+) -> None:
+    assert call("run", *site_options, "tools").code == 0
+    freeze(site.config.uploads / "a" / "archives" / "3.tar.gz")
+    assert call("run", *site_options, "tools").code == 0
+    answer = call("run", *site_options, "--recalculate", "tools")
+    assert (answer.code, answer.out) == (2, "")
+    assert "(a/3): 1 archive" in answer.err
+    assert "Bring these archives back with grt-batch restore" in answer.err
+    answer = call("run", *site_options, "--recalculate", "--without-cold", "tools")
+    assert answer.code == 0
+    assert answer.out.startswith("7 jobs of 4 archives published")

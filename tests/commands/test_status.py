@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from calling import Call, places, planned
+from cold_storage import freeze
 from coming_and_going import Site
 
 from grt_batch.core.errors import NothingPublished
@@ -24,7 +25,7 @@ def status(call: Call, *options: object) -> dict[str, str]:
 
 def test_status_shows_the_ledger(call: Call, finished: SimpleNamespace) -> None:
     parts = status(call, "--database", finished.database)
-    assert list(parts) == [*LEDGER, "replaced", "miscounted", "implausible", "held"]
+    assert list(parts) == [*LEDGER, "replaced", "miscounted", "implausible", "storage", "cold", "held"]
     assert len(parts["instances"].splitlines()) == 3
     assert {row.split()[1] for row in parts["archives"].splitlines()[1:]} == {"published", "quarantined", "incomplete"}
     assert "the hash in " in parts["not published"]
@@ -69,6 +70,31 @@ def test_archives_that_change_and_go_are_seen_in_plan_and_status(
     assert planned(call, site.config, "--instance", "b", "params") == {
         "b/1": ("incomplete", f"{young}, but not in params")
     }
+
+
+def test_status_shows_what_is_cold_and_what_that_costs(
+    call: Call, site: Site, site_options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", *site_options, "tools", "instances").code == 0
+    freeze(site.config.uploads / "a" / "archives" / "1.tar.gz", storage_class="DEEP_ARCHIVE")
+    freeze(site.config.uploads / "a" / "archives" / "2.tar.gz", thawing="2024-06-30T13:00:00Z")
+    ledger = ["--uploads", site.config.uploads, "--database", site.config.database, "--work", site.config.work]
+    parts = status(call, *ledger)
+    assert parts["storage"].splitlines()[0].split() == ["instance_id", "place", "archives", "bytes"]
+    assert [row.split()[:3] for row in parts["storage"].splitlines()[1:]] == [
+        ["*", "hot", "2"], ["*", "cold", "1"], ["*", "thawing", "1"],
+        ["a", "hot", "1"], ["a", "cold", "1"], ["a", "thawing", "1"], ["b", "hot", "1"],
+    ]  # fmt: skip
+    assert [row.split()[:3] for row in parts["cold"].splitlines()[1:]] == [["a", "1", "cold"], ["a", "2", "thawing"]]
+    # They are published all the same.
+    assert parts["not published"] == "none"
+    assert parts["removed"] == "none"
+    monkeypatch.setenv("GRT_BATCH_COLD_PRICE", "1000000")
+    monkeypatch.setenv("GRT_BATCH_CURRENCY", "EUR")
+    first = status(call, *ledger)["storage"].splitlines()
+    assert first[0].endswith("EUR a month")
+    assert float(first[1].split()[-1]) == 0
+    assert float(first[2].split()[-1]) > 0
 
 
 def test_status_fails_where_something_is_wrong(call: Call, finished: SimpleNamespace, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ SUMMARY = {
 def write(reports: Path, name: str, **changes: object) -> Path:
     folder = reports / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(as_held({**SUMMARY, **changes}, [FOUND], ("a",), forget=True)))
+    (folder / "run.json").write_text(
+        json.dumps(as_held({**SUMMARY, **changes}, [FOUND], ("a",), forget=True, without_cold=True))
+    )
     return folder
 
 
@@ -40,6 +42,7 @@ def test_a_held_set_says_why_and_what_was_asked_for(tmp_path: Path) -> None:
         SUMMARY["finished"],
     )
     assert (held.modules, held.instances, held.forget, held.findings) == (("tools",), ("a",), True, (FOUND,))
+    assert held.without_cold
     assert not held.settled
 
 

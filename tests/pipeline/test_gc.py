@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze, thaw
 from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing
 
 from grt_batch.core.errors import NoIndex
+from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.gc import EntryCount, collect
 from grt_batch.pipeline.keys import ACCOUNT, IDS, MERGED, PARTIAL, REJECT_FILE, SUPERSEDED, account_key
 from grt_batch.pipeline.planned import Step
@@ -142,6 +144,27 @@ def test_an_archive_in_quarantine_keeps_what_was_read_of_it(site: Site) -> None:
     site.write("a", "3", [5, 6])
     site.run()
     assert site.jobs() == {"a": 6, "b": 1}
+
+
+def test_what_earlier_code_made_of_cold_archives_stays_until_there_is_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be made again: who goes back to that code needs it."""
+    site.run()
+    collect(site.store, site.index(), dry_run=False)
+    before, cold = names(site), {("a", "3")}
+    freeze(site.config.uploads / "a" / "archives" / "3.tar.gz")
+    with monkeypatch.context() as patch:
+        # Modules of every run that never ran here lack everything.
+        patch.setattr("grt_batch.pipeline.gc.discover", lambda _: {module.name: module for module in chosen(MODULES)})
+        change_code(patch, "tools")
+        collect(site.store, site.index(), dry_run=False, cold=cold)
+        assert {name for name in before if name[0] == PARTIAL} <= names(site)
+        site.run(without_cold=True)
+        thaw(site.config.uploads / "a" / "archives" / "3.tar.gz")
+        site.run()
+        collect(site.store, site.index(), dry_run=False, cold=cold)
+        assert len({name for name in before if name[0] == PARTIAL} - names(site)) == 4
 
 
 def test_what_nobody_knows_goes(site: Site) -> None:

@@ -10,8 +10,8 @@ import pytest
 from coming_and_going import Site
 
 from grt_batch.pipeline.notices import warn_of_lost
-from grt_batch.pipeline.plan import OLD
 from grt_batch.pipeline.planned import Step
+from grt_batch.pipeline.unreadable import OLD
 from tests.store.test_archive_index import OF_THE_FILES, STAYS
 
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 from calling import query
-from coming_and_going import AS_OF, MODULES, Site, compute_nothing
+from cold_storage import freeze
+from coming_and_going import AS_OF, MODULES, Site, change_code, compute_nothing
 from runs import published
 
+from grt_batch.core.errors import MustBeThawed
 from grt_batch.core.work_folder import lock
 from grt_batch.differences.report_sets import Differences
 from grt_batch.pipeline.executor import SerialExecutor
@@ -55,3 +57,13 @@ def test_a_preview_changes_nothing_that_is_published(site: Site, monkeypatch: py
 def test_before_the_first_run_all_rows_come(site: Site) -> None:
     assert {row["what"] for row in previewed(site).records()} == {"came"}
     assert not (site.config.reports / "latest").exists()
+
+
+def test_what_is_cold_is_no_reason_to_see_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    freeze(site.config.uploads / "a" / "archives" / "3.tar.gz")
+    assert previewed(site).rows.is_empty()
+    change_code(monkeypatch, "params")
+    with pytest.raises(MustBeThawed):
+        previewed(site)
+    assert {row["table"] for row in previewed(site, without_cold=True).records()} == {"param", "param_value"}

@@ -11,10 +11,10 @@ from coming_and_going import Site
 
 from grt_batch.ledger.account import Account
 from grt_batch.pipeline.keys import ACCOUNT, IDS, account_key
-from grt_batch.pipeline.plan import NUMBERS_LOST
 from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.read_all import in_turn, recheck
 from grt_batch.pipeline.reduce_archive import ReduceOrder
+from grt_batch.pipeline.unreadable import NUMBERS_LOST
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Archive
 

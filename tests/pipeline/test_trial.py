@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from build import HEADERS, line, write_archive
+from cold_storage import freeze
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import BadArguments, BadModule
@@ -50,6 +51,13 @@ def test_nothing_is_written(tar: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     list(try_modules(FILE, chosen(("tools",)), tar, Config(work=tmp_path / "work", reports=tmp_path / "reports")))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_archive_in_cold_storage_is_refused(tmp_path: Path) -> None:
+    tar = write_archive(tmp_path / "up" / "a" / "archives", "1", {Kind.JOBS: HEADERS[Kind.JOBS]})
+    freeze(tar)
+    with pytest.raises(BadArguments, match="is in cold storage"):
+        list(try_modules(FILE, chosen(("tools",)), tar.with_name("1.json"), Config()))
 
 
 def test_an_archive_that_cannot_be_read_is_refused(tar: Path) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-from answering import Answering, refusal
+from answering import Answering, refusal, served
 from calling import Call
+from cold_storage import freeze
+from runs import copy_uploads
 
 from grt_batch.core.config import Config
 from grt_batch.pipeline.request import RunSummary
+from grt_batch.service.keys import KeyStore
 from grt_batch.uploads.scan import scan
 
 LIST, DOWNLOAD = "/api/archives", "/api/archives/download"
@@ -50,6 +54,33 @@ def test_the_list_says_what_each_is(answering: Answering) -> None:
     pages = [answering.admin.get(LIST, params={"page_size": 5, "page": page}).json() for page in (1, 2, 3)]
     assert [row for page in pages for row in page["archives"]] == rows
     assert [page["next_page"] for page in pages] == [2, 3, None]
+
+
+def test_what_is_cold_is_listed_and_left_out(ran: Config, tmp_path: Path, call: Call) -> None:
+    copy_uploads(ran.uploads, tmp_path / "uploads")
+    config = replace(ran, uploads=tmp_path / "uploads", public_after_days=1)
+    instance = next(one for one in scan(config.uploads).instances if one.metadata.public and len(one.archives) > 1)
+    first, *others = instance.archives
+    wanted = {"instance": instance.instance_id}
+    freeze(first.tar)
+    with served(config, {}) as client:
+        # No run has published these files: they are new, and only their owner may have them.
+        key = KeyStore(config.keys_path, config.uploads).add(instance.instance_id)
+        client.headers["Authorization"] = f"{instance.instance_id}:{key}"
+        rows = client.get(LIST, params=wanted).json()["archives"]
+        assert [row["cold"] for row in rows] == [True] + [False] * len(others)
+        answer = client.get(DOWNLOAD, params=wanted)
+        assert answer.status_code == 200
+        assert answer.headers["X-Archives-In-Cold-Storage"] == "1"
+        with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
+            assert len(tar.getnames()) == 2 * len(others)
+        told = refusal(client.get(DOWNLOAD, params={**wanted, "archive": first.name}), 409)
+        assert told.startswith("1 archive is in cold storage; ask ")
+        (tmp_path / "key").write_text(client.headers["Authorization"])
+        fetch = ["fetch", f"instance={instance.instance_id}", "--url", client.base_url, "--to", tmp_path / "to"]
+        fetched = call(*fetch, "--key-file", tmp_path / "key")
+        assert fetched.code == 0
+        assert fetched.out.endswith("; 1 archive in cold storage left out: see grt-batch restore\n")
 
 
 @pytest.mark.parametrize("address", [LIST, DOWNLOAD])

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze
 from coming_and_going import Site
 
 from grt_batch.core.config import Config
@@ -52,6 +53,12 @@ def test_what_is_there_stays_and_what_changed_is_fetched_again(site: Site, tmp_p
     assert fetched(site, tmp_path / "copy").before == 1
     site.write("a", "1", [7, 8])
     assert fetched(site, tmp_path / "copy").archives == 1
+
+
+def test_what_is_cold_is_left_out_and_counted(site: Site, tmp_path: Path) -> None:
+    freeze(site.config.uploads / "a" / "archives" / "1.tar.gz")
+    done = fetched(site, tmp_path / "copy")
+    assert (done.archives, done.before, done.cold) == (1, 0, 1)
 
 
 def test_a_folder_that_cannot_be_written_is_a_line(site: Site, tmp_path: Path) -> None:

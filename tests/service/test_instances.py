@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze
 from galaxy_client import archive
 
 from grt_batch.core.errors import BadArguments, CannotWrite
@@ -96,6 +97,8 @@ def test_all_instances_are_described(instances: Instances) -> None:
         ("10", 0, 0, ""),
         ("7", 2, 10, "10.5"),
     ]
+    freeze(instances.uploads / "7" / "archives" / "10.5.tar.gz")
+    assert instances.all() == found
 
 
 def test_an_instance_is_removed_with_all_that_it_has(instances: Instances) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze
 from galaxy_client import Sent, archive
 
 from grt_batch.service import receiving
@@ -86,6 +87,46 @@ def test_another_content_is_refused_or_replaces(folder: Path) -> None:
     (found,) = scan(folder.parent).archives
     assert found.report
     assert found.report.sha256 == hashlib.sha256(found.tar.read_bytes()).hexdigest()
+
+
+def test_what_is_cold_is_there_and_is_replaced_as_a_whole(folder: Path) -> None:
+    assert published(folder, archive("1"))
+    file = folder / "archives" / "1.tar.gz"
+    marker = freeze(file)
+    assert not published(folder, archive("1"))
+    assert not file.exists()
+    with pytest.raises(Refused) as caught:
+        published(folder, archive("1", b"other"))
+    assert caught.value.status == 409
+    assert published(folder, archive("1", b"other"), replace=True)
+    # The marker would stand for the old content, once this file is gone.
+    assert not marker.exists()
+    assert file.read_bytes() == archive("1", b"other").data
+
+
+def test_the_same_content_comes_to_a_marker_without_a_report(folder: Path) -> None:
+    assert published(folder, archive("1"))
+    file = folder / "archives" / "1.tar.gz"
+    marker = freeze(file)
+    file.with_name("1.json").unlink()
+    assert published(folder, archive("1"))
+    assert (file.exists(), marker.exists()) == (True, True)
+
+
+@pytest.mark.parametrize("crash", range(5))
+def test_after_a_crash_what_was_cold_is_whole_or_not_there(folder: Path, crash: int) -> None:
+    old, new = archive("1"), archive("1", b"other")
+    assert published(folder, old)
+    marker = freeze(folder / "archives" / "1.tar.gz")
+    with pytest.raises(Crash) if crash < 4 else nullcontext():
+        published(folder, new, replace=True, crash=crashing(crash))
+    (found,) = scan(folder.parent).archives
+    assert (found.incomplete is None) == (crash in (0, 4))
+    if crash == 0:
+        assert (found.is_cold, marker.exists()) == (True, True)
+    assert published(folder, new, replace=True) == (crash < 4)
+    assert (folder / "archives" / "1.tar.gz").read_bytes() == new.data
+    assert not marker.exists()
 
 
 class Crash(Exception):

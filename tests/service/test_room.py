@@ -12,6 +12,7 @@ import pytest
 from grt_batch.core.config import Config
 from grt_batch.service.replies import Refused
 from grt_batch.service.room import Room
+from grt_batch.uploads.cold import ColdCopy, write_cold
 
 SETTINGS = Config(min_free_bytes=100, max_upload_bytes=10_000, uploads_per_hour=0)
 
@@ -72,6 +73,11 @@ def test_a_quota_counts_what_is_there_and_what_is_coming(folder: Path, monkeypat
     place.written = 300
     assert "quota of 1000 bytes" in refused(room, folder, 201).message
     room.keep(folder, 200)
+    # What is in cold storage counts, as it does in instance_status.
+    write_cold(folder / "archives" / "1.cold", ColdCopy("file:///1", "ab" * 32, 400, (400, 0, 0), "2024"))
+    assert "quota of 1000 bytes" in refused(room, folder, 1).message
+    (folder / "archives" / "1.tar.gz").unlink()
+    assert "quota of 1000 bytes" in refused(room, folder, 1).message
     other = folder.with_name("8")
     other.mkdir()
     assert "quota of 10 bytes" in refused(room, other, 11).message

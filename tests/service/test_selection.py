@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze, thaw
 from coming_and_going import Site
 
 from grt_batch.core.config import Config
@@ -94,6 +96,27 @@ def test_everybody_may_have_what_is_old_enough(
         site.write("a", name, [1])
     site.describe("a", **metadata)
     assert [one.name for one in Selection(site.config).held(Filter(), today=TODAY) if one.public] == expected
+
+
+def test_what_is_cold_keeps_its_state_and_has_no_files(tmp_path: Path, database: str) -> None:
+    site = Site(Config(uploads=tmp_path / "uploads", work=tmp_path / "work", reports=tmp_path / "reports",
+                       database=database))  # fmt: skip
+    files = [site.write("a", str(day), [day]) for day in (1, 2, 3)]
+    site.run(("tools", "instances"))
+    site.write("a", "3", [3, 4])
+    selection = Selection(site.config)
+    before = list(selection.held(Filter(), today=TODAY))
+    markers = [freeze(file) for file in files]
+    found = list(selection.held(Filter(), today=TODAY))
+    assert [one.state for one in found] == ["published", "published", "new"]
+    assert found == [replace(one, files=(), cold=True) for one in before]
+    assert [one.as_json()["cold"] for one in found] == [True] * 3
+    # What is back is known at once, and what nobody can find is not there.
+    thaw(files[0])
+    markers[1].write_text("{")
+    found = list(selection.held(Filter(), today=TODAY))
+    assert found[0] == before[0]
+    assert (found[1].state, found[1].files, found[1].cold) == ("incomplete", (), False)
 
 
 def test_what_is_not_published_is_never_for_everybody(site: Site) -> None:

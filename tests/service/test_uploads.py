@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cold_storage import freeze
 from doors import Door, opened
 from galaxy_client import END, Client, archive, form, meta_of, part, parts_of, read_reply, reply_of
 
@@ -105,6 +106,16 @@ def test_pairs_that_are_not_whole_are_not_listed_and_come_again(door: Door, clie
     assert client.upload(archive("2", b"other")).status == 200
     assert names(client) == ["1", "2", "3"]
     assert gzip.decompress((folder / "2.tar.gz").read_bytes()) == b"other"
+
+
+def test_what_is_cold_is_listed_and_not_taken_again(door: Door, client: Client) -> None:
+    client.upload(archive("1"))
+    file = door.archives(client) / "1.tar.gz"
+    freeze(file)
+    assert names(client) == ["1"]
+    assert client.upload(archive("1")).status == 200
+    assert client.upload(archive("1", b"other")).status == 409
+    assert not file.exists()
 
 
 def test_the_first_layout_is_listed_too(door: Door, client: Client) -> None:

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
+from cold_storage import freeze
 from coming_and_going import Site
 
 from grt_batch.core.config import Config
@@ -65,6 +66,12 @@ def test_a_pair_settles_first(tmp_path: Path) -> None:
     now[0] = 1090.0
     assert lookout.look() is None
     assert told == [1090.0]
+
+
+def test_what_is_cold_is_nothing_new(site: Site) -> None:
+    freeze(site.config.uploads / "a" / "archives" / "1.tar.gz")
+    freeze(site.config.uploads / "a" / "archives" / "2.tar.gz")
+    Lookout(site.config, pytest.fail).look()
 
 
 def test_half_a_pair_is_none(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from coming_and_going import AS_OF, NOON, Site, change_code, compute_nothing, sm
 from grt_batch.core.errors import CannotWrite, DatabaseRefused, NothingToRead
 from grt_batch.pipeline.executor import SerialExecutor
 from grt_batch.pipeline.keys import ACCOUNT, IDS, SUPERSEDED
-from grt_batch.pipeline.plan import NUMBERS_LOST, OLD
 from grt_batch.pipeline.planned import Step
+from grt_batch.pipeline.unreadable import NUMBERS_LOST, OLD
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.uploads.scan import Archive, scan
 from grt_batch.verify.verification import verify_published

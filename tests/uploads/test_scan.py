@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,8 @@ import pytest
 
 from grt_batch.core.errors import NothingToRead
 from grt_batch.uploads import scan as scanning
-from grt_batch.uploads.scan import Archive, Uploads, glance, scan
+from grt_batch.uploads.cold import ColdCopy, marker_of, write_cold
+from grt_batch.uploads.scan import Archive, Uploads, archive_at, glance, scan
 
 LONG_AGO = 1_500_000_000
 
@@ -502,3 +504,72 @@ def test_a_glance_sees_the_pairs_as_a_scan_does(tmp_path: Path) -> None:
     os.utime(tmp_path / "b/3.json", (2_000_000_000, 2_000_000_000))
     assert glance(tmp_path)["b", "3"].changed == 2_000_000_000
     assert glance(tmp_path / "missing") == {}
+
+
+def freeze(file: Path, content: bytes | None = None) -> ColdCopy:
+    """Put a marker in the place of a tar.gz, or other content."""
+    stat = file.stat()
+    copy = ColdCopy("s3://bucket/1.tar.gz", "ab" * 32, stat.st_size, scanning.stamp_of(stat), "2024-06-30T12:00:00Z")
+    write_cold(marker_of(file), copy)
+    if content is not None:
+        marker_of(file).write_bytes(content)
+    file.unlink()
+    return copy
+
+
+@pytest.mark.parametrize("place", ["archives", ""])
+def test_an_archive_in_cold_storage_is_as_it_was_but_cannot_be_read(tmp_path: Path, place: str) -> None:
+    home = tmp_path / "uni" / place
+    write(home, "1")
+    before = only_archive(scan(tmp_path))
+    copy = freeze(home / "1.tar.gz")
+    uploads = scan(tmp_path)
+    archive = only_archive(uploads)
+    assert archive == replace(before, cold=copy, is_cold=True)
+    assert (before.readable, archive.readable, is_good(archive)) == (True, False, True)
+    assert uploads.passed_over == ()
+    assert archive_at(home / "1.json").is_cold
+
+
+def test_a_marker_beside_a_tar_gz_only_tells_of_a_copy(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1")
+    file = tmp_path / "uni" / "1.tar.gz"
+    copy = freeze(file)
+    file.write_bytes(b"another")
+    archive = only_archive(scan(tmp_path))
+    assert (archive.cold, archive.is_cold, archive.readable, archive.bytes) == (copy, False, True, 7)
+    marker_of(file).write_bytes(b"{")
+    archive = only_archive(scan(tmp_path))
+    assert (archive.cold, archive.readable, is_good(archive)) == (None, True, True)
+    assert archive.doubts == ("a damaged marker, so that nobody knows where their copies in cold storage are",)
+
+
+def test_a_damaged_marker_is_an_incomplete_archive(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1")
+    freeze(tmp_path / "uni" / "1.tar.gz", b"[]")
+    archive = only_archive(scan(tmp_path))
+    assert archive.incomplete == "1.tar.gz is in cold storage, nobody knows where: 1.cold is no JSON object"
+    assert (archive.is_cold, archive.cold, archive.quarantine) == (True, None, None)
+
+
+def test_a_marker_without_a_report_is_an_incomplete_archive(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1")
+    freeze(tmp_path / "uni" / "1.tar.gz")
+    (tmp_path / "uni" / "1.json").unlink()
+    uploads = scan(tmp_path)
+    assert only_archive(uploads).incomplete == "1.cold has no 1.json"
+    assert uploads.passed_over == ()
+
+
+def test_a_marker_is_never_too_young(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1")
+    freeze(tmp_path / "uni" / "1.tar.gz")
+    assert only_archive(scan(tmp_path, settle_seconds=3600)).incomplete is None
+
+
+def test_a_glance_takes_a_marker_for_its_tar_gz(tmp_path: Path) -> None:
+    write(tmp_path / "uni", "1")
+    write(tmp_path / "uni", "2", ending="json")
+    freeze(tmp_path / "uni" / "1.tar.gz")
+    found = glance(tmp_path)
+    assert {name: pair.is_cold for name, pair in found.items()} == {("uni", "1"): True}

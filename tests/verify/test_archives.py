@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from build import entry, line, write_archive
+from cold_storage import freeze
 
 from grt_batch.core.config import Config
 from grt_batch.schema.members import Kind
@@ -58,6 +59,12 @@ def test_an_incomplete_archive_is_not_read(tmp_path: Path) -> None:
     tar.with_name("1.json").unlink()
     tar.write_bytes(b"no archive")
     assert checked(tmp_path) == ArchiveCheck("incomplete: 1.tar.gz has no 1.json")
+
+
+def test_an_archive_in_cold_storage_is_no_error(tmp_path: Path) -> None:
+    freeze(write_archive(tmp_path / "up" / "a" / "archives", "1", {Kind.JOBS: JOBS}))
+    url = (tmp_path / "up" / "a" / "archives" / "1.tar.gz.copy").as_uri()
+    assert checked(tmp_path / "up") == ArchiveCheck(f"not read, since it is in cold storage: {url}")
 
 
 def test_an_archive_with_a_bad_document_is_in_quarantine(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from build import line, write_archive
 from calling import query
+from cold_storage import freeze
 from coming_and_going import AS_OF, MODULES, NOON, Site, small_site
 
 from grt_batch.core.config import Config
@@ -24,6 +25,7 @@ from grt_batch.pipeline.keys import PARTIAL, partial_key
 from grt_batch.pipeline.planned import first_day
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.schema.members import Kind
+from grt_batch.uploads.scan import scan
 from grt_batch.verify.comparison import SAME, Comparison
 from grt_batch.verify.verification import Verification, verify_published
 
@@ -180,6 +182,25 @@ def test_what_is_gone_is_taken_from_the_store_and_named(site: Site) -> None:
     verdict = verified(site.config)
     assert odd(verdict) == {}
     assert "1 archive (a/2) removed since that run: taken from the store, not from the raw archives" in verdict.notes
+
+
+def test_what_is_cold_is_taken_from_the_store_and_named(site: Site) -> None:
+    """The rest is verified by the raw archives, and what the cold ones count by what the store has of them."""
+    site.run()
+    for name in ("1", "2"):
+        freeze(site.config.uploads / "a" / "archives" / f"{name}.tar.gz")
+    size = sum(archive.bytes for archive in scan(site.config.uploads).archives if archive.is_cold)
+    note = f"2 archives (a/1, a/2) in cold storage, with {size} bytes: taken from the store, not from the raw archives"
+    verdict = verified(site.config)
+    assert odd(verdict) == {}
+    assert note in verdict.notes
+    site.run()
+    assert odd(verified(site.config)) == {}
+    # It does not pretend: what the store has lost is missing in what is computed.
+    shutil.rmtree(site.config.work / "store" / "partial")
+    verdict = verified(site.config, "tools")
+    assert "tool_usage" in odd(verdict)
+    assert note in verdict.notes
 
 
 def test_what_is_gone_and_not_remembered_is_named(site: Site) -> None:

@@ -1,0 +1,16 @@
+"""What the stores have in common."""
+
+from __future__ import annotations
+
+from grt_batch.cold.store import Failed, Refused, line
+
+
+def test_an_error_is_one_line() -> None:
+    assert line(ValueError("a\n b")) == "a b"
+    assert line(ValueError()) == "ValueError"
+
+
+def test_a_refusal_is_a_failure_with_the_word_of_the_store() -> None:
+    error = Refused("the bucket is closed", "AccessDenied")
+    assert isinstance(error, Failed)
+    assert (str(error), error.code, Failed("no").code) == ("the bucket is closed", "AccessDenied", "")
