@@ -70,6 +70,7 @@ _MODULES = {
         "publish",
         "metrics",
         "top",
+        "backfill",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip

@@ -16,7 +16,8 @@ from grt_batch.core.config import load
 @options("debug")
 def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) -> None:
     """Remove partial results that no archive needs any more, neither a present nor a remembered one."""
-    from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.core.errors import Locked
+    from grt_batch.core.work_folder import alone, lock, set_umask
     from grt_batch.pipeline.gc import EntryCount, collect
     from grt_batch.store.archive_index import ArchiveIndex
     from grt_batch.store.store import Store
@@ -24,7 +25,9 @@ def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) 
     config = load(config_file, {"work": work})
     set_umask(config)
     store = Store(config.work / "store")
-    with lock(config.work):
+    with lock(config.work), alone(config.work) as is_alone:
+        if not is_alone:
+            raise Locked(holder="a backfill", work=config.work)
         store.tidy()
         counts = collect(
             store, ArchiveIndex(config.work, config.uploads), dry_run=dry_run, modules_dir=config.modules_dir

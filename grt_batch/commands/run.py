@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from grt_batch.pipeline.request import RunRequest
     from grt_batch.ranks.coordinator import Coordinator
 
-_FIRST_YEAR = 1970
+FIRST_YEAR = 1970
+"""The first year that an as-of day may lie in."""
 
 
 @cli.command()
@@ -89,8 +90,8 @@ def run(
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
     config = load(config_file, {**places, "hosts": hosts, "html": html})
-    if as_of is not None and as_of.year < _FIRST_YEAR:
-        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
+    if as_of is not None and as_of.year < FIRST_YEAR:
+        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {FIRST_YEAR}")
     if dry_run:
         day = as_of.date() if as_of else date.max
         return show_plan(config, instances, modules, "table", forget=forget, as_of=day)
@@ -162,7 +163,7 @@ def publish_run(
             request,
             executor,
             lambda: database_of(config),
-            _bar if shown else _no_bar,
+            bar if shown else no_bar,
             gate=gate,
             pages=pages,
             committed=note_committed,
@@ -184,16 +185,18 @@ def publish_run(
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
+def bar(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar for so many bytes, and yield what is called with those just done."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as shown:
 
         def tell(done: int) -> None:
-            bar.update(done)
+            shown.update(done)
 
         yield tell
 
 
-def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
+def no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
     return nullcontext(lambda done: None)

@@ -41,10 +41,12 @@ class MergeInput:
         return partial_key(self.key, module, self.superseded, self.since)
 
 
-def merge_input_of(item: Planned, superseded: str, as_of: date) -> MergeInput:
-    """Return an archive as it is merged, without its `superseded` jobs."""
-    last_day = item.account.last_day if item.account else None
-    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, item.archive.remembered)
+def merge_input_of(item: Planned, superseded: str, as_of: date, earliest: date | None = None) -> MergeInput:
+    """Return an archive as it is merged, without its `superseded` jobs. One that can be read counts by a partial that
+    serves as-of days from `earliest` on; the other ones have those that they had."""
+    final = item.archive.remembered
+    since = first_day(item.archive, as_of if final or earliest is None else earliest)
+    return MergeInput(item.key, superseded, since, item.account.last_day if item.account else None, final)
 
 
 def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> list[MergeInput]:
@@ -91,7 +93,8 @@ class MergeOutcome:
 class MergeOrder:
     """Merge some cubes of a module over the archives of an instance, given by the keys of their partials.
 
-    With `again` earlier merges are ignored.
+    With `again` earlier merges are ignored. With `keep` the merge of the first archives stays in the store: somebody
+    else may be at it.
     """
 
     instance_id: str
@@ -99,6 +102,7 @@ class MergeOrder:
     cubes: tuple[str, ...]
     keys: tuple[str, ...]
     again: bool = False
+    keep: bool = False
     bytes: int = 0
     modules_dir: str = ""
 
@@ -151,7 +155,7 @@ class MergeOrder:
             result = module.gathered([result, *partials])
         with store.clock.stage(Stage.STORE):
             store.put(MERGED, prefixes[-1], module.pack(result))
-        if done:
+        if done and not self.keep:
             store.drop(MERGED, prefixes[done])
         return ()
 

@@ -64,7 +64,7 @@ class Planned:
 
 
 def first_day(archive: Archive, as_of: date) -> date:
-    """Return the first day that an archive's partials count by itself, for windows.
+    """Return the first day that an archive's partials count by itself, for windows that end with `as_of` or later.
 
     It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
     """

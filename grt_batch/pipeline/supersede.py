@@ -46,7 +46,7 @@ def settle(context: RunContext, planned: Sequence[Planned]) -> Settled:
         left_out_jobs = {}
         for item, rivals in zip(counted, rivals_of(counted), strict=True):
             left_out = left_out_of(context.store, item, rivals)
-            given = merge_input_of(item, left_out.key, context.as_of)
+            given = merge_input_of(item, left_out.key, context.as_of, context.earliest)
             _check_ids(context, left_out.unknown)
             put_superseded(context.store, left_out.ids)
             left_out_jobs[item.archive.name] = len(left_out.ids)
