@@ -164,17 +164,15 @@ def _modules(config: Config, names: tuple[str, ...]) -> Sequence[Module]:
 def _show_plan(it: Backfill) -> None:
     from grt_batch.pipeline.backfill import place_of
 
-    sizes = [item.archive.bytes for item in it.plan() if item.must_be_read]
-    archives, read = len(sizes), sum(sizes)
     rows = []
+    shared = False
     for day in it.days:
         place = place_of(it.config.reports, day)
-        if it.makes(place):
-            rows.append([day.isoformat(), "to make", str(archives), str(read)])
-            # All sets share what the first one reads.
-            archives = read = 0
-        else:
-            rows.append([day.isoformat(), place.value, "0", "0"])
+        # All sets share what is read for the first one.
+        sizes = [] if shared or not it.makes(place) else it.to_read(day)
+        shared = shared or it.makes(place)
+        what = "to make" if it.makes(place) else place.value
+        rows.append([day.isoformat(), what, str(len(sizes)), str(sum(sizes))])
     click.echo(text_table(["day", "set", "archives to read", "bytes to read"], rows))
 
 

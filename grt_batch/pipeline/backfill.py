@@ -118,9 +118,13 @@ class Backfill:
         """Return the store of the work folder."""
         return Store(self.config.work / "store", self.executor.clock)
 
-    def plan(self) -> list[Planned]:
-        """Return what is known of each archive before the first set is made."""
-        return survey(self.uploads, self.store, self.index, self.config, self.modules, self.days.first)
+    def plan(self, day: date) -> list[Planned]:
+        """Return what is known of each archive before the set of a day is made."""
+        return survey(self.uploads, self.store, self.index, self.config, self.modules, day, self.days.first)
+
+    def to_read(self, day: date) -> list[int]:
+        """Return the bytes of each archive that is to be read before the first set, that of a day, is made."""
+        return [item.archive.bytes for item in self.plan(day) if item.must_be_read]
 
     def makes(self, place: Place) -> bool:
         """Return whether a set is to be made where this is in its place."""
@@ -161,7 +165,7 @@ class Backfill:
         )
         context = RunContext(request, self.modules, self.store, self.index, self.executor)
         with self.executor.clock.stage(Stage.PLAN):
-            planned = self.plan()
+            planned = self.plan(day)
         with self.executor.clock.stage(Stage.REDUCE):
             reduced = reduce_archives(context, self.uploads, planned, None, progress)
         summary = publish(context, reduced, None, None, pages=self.pages(day))

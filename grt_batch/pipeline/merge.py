@@ -42,11 +42,10 @@ class MergeInput:
 
 
 def merge_input_of(item: Planned, superseded: str, as_of: date, earliest: date | None = None) -> MergeInput:
-    """Return an archive as it is merged, without its `superseded` jobs. One that can be read counts by a partial that
-    serves as-of days from `earliest` on; the other ones have those that they had."""
-    final = item.archive.remembered
-    since = first_day(item.archive, as_of if final or earliest is None else earliest)
-    return MergeInput(item.key, superseded, since, item.account.last_day if item.account else None, final)
+    """Return an archive as it is merged, without its `superseded` jobs, by partials as in `first_day`."""
+    last_day = item.account.last_day if item.account else None
+    since = first_day(item.archive, as_of, earliest)
+    return MergeInput(item.key, superseded, since, last_day, item.archive.remembered)
 
 
 def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> list[MergeInput]:

@@ -49,8 +49,10 @@ def survey(
     config: Config,
     modules: Sequence[Module],
     as_of: date = date.max,
+    earliest: date | None = None,
 ) -> list[Planned]:
-    """Return what is known of each archive before a run of `modules`, in the order of `uploads`."""
+    """Return what is known of each archive before a run of `modules`, in the order of `uploads`. Its partials are as in
+    `first_day`."""
     planned = [_planned(archive, store, index, config) for archive in uploads.archives]
     result = list(planned)
     for _, group in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
@@ -63,7 +65,7 @@ def survey(
             left_out = left_out_of(store, item, rivals)
             before = index.superseded(item.archive)
             keys = {left_out.key, before} if unread else {left_out.key}
-            lacking = _modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
+            lacking = _modules_lacking(item, keys, store, modules, first_day(item.archive, as_of, earliest))
             result[place] = _explained(item, left_out, lacking, changed=left_out.key != before)
     return result
 

@@ -93,7 +93,7 @@ def reduce_order(context: RunContext, item: Planned, rivals: Sequence[Rival]) ->
         tar=str(archive.tar),
         bytes=archive.bytes,
         modules=tuple(module.name for module in context.modules),
-        since=first_day(archive, context.earliest),
+        since=first_day(archive, context.as_of, context.earliest),
         claimed_sha256=(archive.report and archive.report.sha256) or "",
         key=item.key,
         rivals=tuple(rivals),
