@@ -66,8 +66,9 @@ class Planned:
 def first_day(archive: Archive, as_of: date, earliest: date | None = None) -> date:
     """Return the first day that an archive's partials count by itself, for windows.
 
-    It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier. The
-    partials may also serve other as-of days, from `earliest` on; an archive that cannot be read has those that it had.
+    It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
+    The partials may also serve other as-of days, from `earliest` on; an archive that cannot be read has those that it
+    had.
     """
     assert archive.report is not None
     generated = utc(archive.report.generated).date()

@@ -113,15 +113,39 @@ def published_site(site: Site) -> Site:
     return site
 
 
-DAYS = PastDays(date(2024, 6, 1), date(2024, 6, 25))
+DAYS = PastDays(date(2024, 6, 1), date(2024, 6, 25), Every.WEEK)
 
 
 def test_all_days_share_what_is_read_of_an_archive(published_site: Site, reads: list[str]) -> None:
     # Those of the 21st to the 23rd.
     assert len(backfill(published_site.config, DAYS, MODULES).to_read(DAYS.first)) == 4
-    assert len(fill(published_site.config, DAYS, MODULES)) == 25
+    assert len(fill(published_site.config, DAYS, MODULES)) == 4
     assert sorted(reads) == ["a/1", "a/2", "a/3", "b/1"]
     assert backfill(published_site.config, DAYS, MODULES).to_read(DAYS.last) == []
+
+
+def test_each_part_begins_with_other_archives_and_finds_what_the_others_have_read(
+    published_site: Site, reads: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = published_site.config
+    other = published_site.fresh(tmp_path / "other").config
+    shutil.copytree(config.work, other.work)
+    first, second = (replace(DAYS, part=part, parts=2) for part in (0, 1))
+    fill(other, first, MODULES)
+    in_turn = reads.copy()
+    reads.clear()
+    read_archive, others = reducing.read_archive, [first]
+
+    def read_while_the_other_part_works(*arguments: Any) -> Any:
+        if others:
+            fill(config, others.pop(), MODULES)
+        return read_archive(*arguments)
+
+    monkeypatch.setattr(reducing, "read_archive", read_while_the_other_part_works)
+    fill(config, second, MODULES)
+    # The one that both were at is read twice.
+    assert reads == [*in_turn, in_turn[2]]
+    assert len(in_turn) == 4
 
 
 def test_archives_made_before_the_first_day_are_not_read(published_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
