@@ -11,6 +11,9 @@ from typing import Any
 
 from grt_batch.core.config import Config
 
+BACKFILLED = "backfilled"
+"""The state of a run beside others in its run.json."""
+
 
 @dataclass(frozen=True)
 class Beside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from grt_batch.pipeline.plan import find_uploads
 from grt_batch.pipeline.render import RenderOrder
 from grt_batch.store.archive_index import UnsavedIndex
 from grt_batch.store.store import Store
+from grt_batch.verify.published import last_run
 
 MODULES = ("tools", "metrics", "errors", "instances")
 """Reports without windows and with them, cut from all days or from those that a window reaches."""
@@ -203,6 +205,14 @@ def test_the_newest_set_is_that_of_a_run(published_site: Site) -> None:
     assert fill(config, PastDays(AS_OF, AS_OF), MODULES, again=True) == []
     assert place_of(config.reports, AS_OF) is Place.NEWEST
     assert published(config) == before
+
+
+def test_a_set_says_that_no_database_has_it(published_site: Site) -> None:
+    reports = published_site.config.reports
+    fill(published_site.config, PastDays(date(2024, 6, 23), date(2024, 6, 23)), MODULES)
+    summaries = [json.loads((reports / day / "run.json").read_bytes()) for day in ("2024-06-23", "2024-06-30")]
+    assert [summary["state"] for summary in summaries] == ["backfilled", "published"]
+    assert last_run(reports, published_site.config.database).as_of == AS_OF
 
 
 class Losing(SerialExecutor):
