@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs grt-batch once: as a job of LSF or Slurm if one is installed, else on this host. A crontab line:
 #   15 3 * * * /path/to/grt_batch/cron.sh
-# Arguments are passed to `grt-batch run`. stderr holds what an admin should read, for cron to mail; nothing is printed
+# Arguments are passed to `grt-batch run`. `cron.sh backfill --from … --to …` passes them to `grt-batch backfill` instead,
+# as an array job, and a run may go on beside it. stderr holds what an admin should read, for cron to mail; nothing is printed
 # if all is well. The exit code is that of the run (5: the previous run is still active; 6: the job did not finish; 7: held).
 #
 # Set variables above the crontab line (GRT_BATCH_UPLOADS=/data/uploads); relative folders are beside this file:
@@ -15,6 +16,7 @@
 #   GRT_BATCH_LOGS            logs   folder of the dated logs; latest.log is the newest
 #   GRT_BATCH_KEEP_LOGS       30     days before a log is removed
 #   GRT_BATCH_RANKS           -      ranks; else as `grt-batch plan` suggests, at most GRT_BATCH_MAX_RANKS
+#   GRT_BATCH_PARTS           4      elements of the array job of a backfill; each has GRT_BATCH_RANKS, 1 by default
 #   GRT_BATCH_SCHEDULER       auto   lsf, slurm, local, or auto: the first that is installed
 #   GRT_BATCH_QUEUE           -      queue (LSF) or partition (Slurm)
 #   GRT_BATCH_MEMORY          -      MB for each rank
@@ -47,7 +49,7 @@ fi
 cd "${GRT_BATCH_HOME:-$here}" || exit 2
 
 whole='^[1-9][0-9]{0,8}$'
-for name in RANKS MEMORY TIME POLL; do
+for name in RANKS MEMORY TIME POLL PARTS; do
     name=GRT_BATCH_$name
     [[ ${!name:-1} =~ $whole ]] || wrong "$name is a whole number above 0, not ${!name}"
 done
@@ -62,6 +64,11 @@ poll=${GRT_BATCH_POLL:-30}
 span=${GRT_BATCH_SPAN:-${GRT_BATCH_MPIRUN:+any}}
 [[ ${span:-host} =~ ^(host|any)$ ]] || wrong "GRT_BATCH_SPAN is host or any, not $span"
 scheduler=${GRT_BATCH_SCHEDULER:-auto}
+command=run
+if [ "${1:-}" = backfill ]; then
+    command=backfill
+    shift
+fi
 # Both schedulers pass the environment on; on a command line, ps would show the password of a database.
 export GRT_BATCH_SETTLE_SECONDS=${GRT_BATCH_SETTLE_SECONDS:-60}
 
@@ -98,9 +105,12 @@ command -v "$needed" >/dev/null || wrong "GRT_BATCH_SCHEDULER=$scheduler, but $n
 # As folder_mode of the configuration: others need not read the log.
 umask "$(printf %o $((0777 & ~0${GRT_BATCH_FOLDER_MODE:-750})))"
 mkdir -p "$work" "$logs" || exit 4
-exec 9>"$work/cron.lock" || exit 4
-flock --nonblock --conflict-exit-code 5 9
-locked=$?
+locked=0
+if [ "$command" = run ]; then
+    exec 9>"$work/cron.lock" || exit 4
+    flock --nonblock --conflict-exit-code 5 9
+    locked=$?
+fi
 if [ "$locked" -eq 5 ]; then
     say "another cron.sh holds $work/cron.lock; nothing was started. Its log ends with:"
     tail -n 1 "$logs/latest.log" >&2
@@ -108,20 +118,26 @@ if [ "$locked" -eq 5 ]; then
 fi
 
 name=grt_batch-$(date +%Y%m%d-%H%M%S).log
+[ "$command" = run ] || name=${name/-/-backfill-$$-}
 log=$logs/$name
 : >>"$log" || exit 4
-ln -sfn "$name" "$logs/latest.log"
-find "$logs" -maxdepth 1 -name 'grt_batch-*.log' -mtime "+${GRT_BATCH_KEEP_LOGS:-30}" -delete 2>>"$log"
+[ "$command" != run ] || ln -sfn "$name" "$logs/latest.log"
+find "$logs" -maxdepth 1 -name 'grt_batch-*.log*' -mtime "+${GRT_BATCH_KEEP_LOGS:-30}" -delete 2>>"$log"
 
 note() { echo "cron.sh: $*" >>"$log"; }
 
 # The run has a lock of its own.
 [ "$locked" -eq 0 ] || note "$work/cron.lock cannot be locked (flock: $locked); going on without"
 
+unfinished=() # parts of a backfill that ended with another code than 0, or not at all
 finish() { # finish CODE: what went wrong, for cron's mail
     if [ "$1" -ne 0 ]; then
         say "grt-batch ended with code $1; the end of $log:"
         tail -n 20 "$log" >&2
+        for part in "${unfinished[@]}"; do
+            say "the end of the log of part $part:"
+            tail -n 5 "$log.$part" >&2
+        done
     fi
     exit "$1"
 }
@@ -199,26 +215,30 @@ lsf_limits() {
 
 read -r cores longest meant_for <<<"$(limits)"
 ranks=${GRT_BATCH_RANKS:-}
-if [ -z "$ranks" ]; then
+if [ "$command" = backfill ]; then
+    ranks=${ranks:-1}
+elif [ -z "$ranks" ]; then
     # A job that asks for more cores than there are would wait forever.
     if [ -z "${GRT_BATCH_MAX_RANKS:-}" ] && [ "${cores:-0}" -gt 0 ]; then
         export GRT_BATCH_MAX_RANKS=$cores
     fi
     ranks=$(suggested ranks) || finish $?
 fi
-run=("${grt_batch[@]}" run --log-format text "${config[@]}")
+run=("${grt_batch[@]}" "$command" --log-format text "${config[@]}")
 if [ "$ranks" -gt 1 ]; then # one rank needs no MPI
     run+=(--ranks "$ranks")
 fi
-run+=("$@")
 
 if [ "$scheduler" = local ]; then
-    "${run[@]}" >>"$log" 2>&1 9>&-
+    "${run[@]}" "$@" >>"$log" 2>&1 9>&-
     finish $?
 fi
 
 minutes=${GRT_BATCH_TIME:-}
-if [ -z "$minutes" ]; then
+if [ "$command" = backfill ]; then
+    # Nobody knows how long it takes, and after a job that took too long the next one goes on.
+    [ -n "$minutes" ] || [ "${longest:-0}" -eq 0 ] || minutes=$longest
+elif [ -z "$minutes" ]; then
     minutes=$(suggested minutes) || finish $?
     # As with more cores. The suggestion is generous, and after a job that took too long the next one goes on.
     if [ "${longest:-0}" -gt 0 ] && [ "$minutes" -gt "$longest" ]; then
@@ -230,7 +250,17 @@ read -r -a further <<<"${GRT_BATCH_SUBMIT_OPTIONS:-}"
 # Schedulers report refused, cancelled and overdue jobs by numbers that are also exit codes of a run. So the job writes
 # its code to a file, which exists beforehand because NFS hides new files for a while.
 code_file=$work/cron.code
-: >"$code_file" || exit 4
+job_name=grt_batch array=''
+code_files=("$code_file")
+if [ "$command" = backfill ]; then
+    job_name=grt_batch_backfill parts=${GRT_BATCH_PARTS:-4}
+    array=1-$parts code_file=$log.code
+    read -r -a code_files <<<"$(seq -s ' ' "$parts")"
+    code_files=("${code_files[@]/#/$code_file.}")
+fi
+for file in "${code_files[@]}"; do
+    : >"$file" || exit 4
+done
 quoted() { # as any sh reads it: that of the job need not be a bash
     local word
     for word; do
@@ -238,7 +268,12 @@ quoted() { # as any sh reads it: that of the job need not be a bash
         printf '%s ' "$word"
     done
 }
-job="$(quoted "${run[@]}"); code=\$?; echo \$code > $(quoted "$code_file"); exit \$code"
+call=$(quoted "${run[@]}") file=$(quoted "$code_file") part=''
+if [ -n "$array" ]; then
+    part="part=\${SLURM_ARRAY_TASK_ID:-\$LSB_JOBINDEX}; "
+    call+="--part \$part/$parts " file="${file% }.\$part "
+fi
+job="$part$call$(quoted "$@"); code=\$?; echo \$code > $file; exit \$code"
 
 lsf_memory() { # what is reserved for each host, or for each rank where LSF is set up so
     local parameters
@@ -255,14 +290,16 @@ lsf_memory() { # what is reserved for each host, or for each rank where LSF is s
 # Both commands wait for the job, so the lock is held until it ends.
 case $scheduler in
 lsf)
-    submit=(bsub -K -J grt_batch -n "$ranks" -o "$log" -W "$minutes${meant_for:-}" ${queue:+-q "$queue"})
+    submit=(bsub -K -J "$job_name${array:+[$array]}" -n "$ranks" -o "$log${array:+.%I}")
+    submit+=(${minutes:+-W "$minutes${meant_for:-}"} ${queue:+-q "$queue"})
     [ "$span" = any ] || submit+=(-R "span[hosts=1]")
     [ -z "${GRT_BATCH_MEMORY:-}" ] || submit+=(-R "rusage[mem=$(lsf_memory)]")
     submit+=("${further[@]}" "$job")
     ;;
 slurm)
-    submit=(sbatch --wait --job-name=grt_batch --ntasks="$ranks" --output="$log" --open-mode=append)
-    submit+=(--time="$minutes" ${queue:+--partition="$queue"})
+    submit=(sbatch --wait --job-name="$job_name" ${array:+--array="$array"} --ntasks="$ranks")
+    submit+=(--output="$log${array:+.%a}" --open-mode=append ${minutes:+--time="$minutes"})
+    submit+=(${queue:+--partition="$queue"})
     [ "$span" = any ] || submit+=(--nodes=1)
     submit+=(${GRT_BATCH_MEMORY:+--mem-per-cpu="${GRT_BATCH_MEMORY}M"} "${further[@]}" --wrap="$job")
     ;;
@@ -270,14 +307,14 @@ esac
 
 job_id() { sed -n 's/^Submitted batch job \([0-9]*\).*/\1/p; s/^Job <\([0-9]*\)> is submitted.*/\1/p' "$log" | head -n 1; }
 
-state() { # STATE|REASON of the job with this id while it waits or runs
+state() { # STATE|REASON of the job with this id while it waits or runs; of an array, of an element that runs, if any
     case $scheduler in
-    slurm) squeue --noheader --jobs="$1" --format='%T|%r' 2>/dev/null ;;
+    slurm) squeue --noheader --jobs="$1" --format='%T|%r' 2>/dev/null | sort -r | head -n 1 ;;
     lsf)
-        case $(bjobs -w "$1" 2>/dev/null | awk 'NR == 2 { print $3 }') in
-        PEND) echo "PENDING|$(bjobs -p "$1" 2>/dev/null | tail -n +3 | xargs)" ;;
+        case $(bjobs -w "$1" 2>/dev/null | awk 'NR > 1 && $3 !~ /DONE|EXIT/ { print $3 }' | sort -u | xargs) in
+        PEND | 'PEND PSUSP') echo "PENDING|$(bjobs -p "$1" 2>/dev/null | tail -n +3 | xargs)" ;;
         PSUSP) echo "PENDING|JobHeld" ;;
-        DONE | EXIT | '') ;;
+        '') ;;
         *) echo "RUNNING|" ;;
         esac
         ;;
@@ -336,7 +373,17 @@ until read -r -t "$poll" -u 8 submitted || [ $? -le 128 ]; do
     esac
     [ -z "$given_up" ] || cancel "$id" --state=PENDING
 done
-code=$(<"$code_file")
+# Should the command not wait for all elements of an array.
+id=$(job_id)
+while [ -n "$array" ] && [ -n "$id" ] && [ -z "$given_up" ] && [ -n "$(state "$id")" ]; do sleep "$poll"; done
+# The worst code of all elements, and none where one of them did not end.
+code=0
+for file in "${code_files[@]}"; do
+    of_part=$(<"$file")
+    [ -z "$array" ] || [ "$of_part" = 0 ] || unfinished+=("${file##*.}")
+    if [ -z "$of_part" ]; then code=''; elif [ -n "$code" ] && [ "$of_part" -gt "$code" ]; then code=$of_part; fi
+done
+[ -z "$array" ] || rm -f "${code_files[@]}"
 if [ -z "$code" ] && [ -n "$given_up" ]; then
     say "job $id was given up: $given_up. It asked for $ranks ranks and $minutes minutes in ${queue:-the default queue};" \
         "see GRT_BATCH_RANKS, GRT_BATCH_MEMORY, GRT_BATCH_TIME and GRT_BATCH_QUEUE"

@@ -25,6 +25,8 @@ case "$*" in
 "plan --print ranks"*) [ "$PLAN_CODE" -eq 0 ] && echo "$PLAN_RANKS" ;;
 "plan --print minutes"*) [ "$PLAN_CODE" -eq 0 ] && echo 7 ;;
 run*) echo "the run says this"; exit "$RUN_CODE" ;;
+*"--part ${BAD_PART:-0}/"*) echo "this part says that"; exit "$RUN_CODE" ;;
+backfill*) exit 0 ;;
 esac
 [ "$PLAN_CODE" -eq 0 ] || echo "grt-batch: There is nothing to read" >&2
 exit "$PLAN_CODE"
@@ -35,6 +37,17 @@ BSUB = """#!/bin/bash
 printf '%s\\n' "$@" > "$RECORD/bsub"
 [ -z "${BSUB_CODE:-}" ] || exit "$BSUB_CODE"
 sh -c "${*: -1}"
+"""
+
+# The same for an array job; one element may be killed before it begins.
+BSUB_ARRAY = """#!/bin/bash
+printf '%s\\n' "$@" > "$RECORD/bsub"
+[[ $3 =~ \\[1-([0-9]+)\\] ]]
+while [[ $1 != -o ]]; do shift; done
+for ((LSB_JOBINDEX = 1; LSB_JOBINDEX <= BASH_REMATCH[1]; LSB_JOBINDEX++)); do
+    export LSB_JOBINDEX
+    [ "$LSB_JOBINDEX" = "${KILLED:-}" ] || sh -c "${*: -1}" > "${2//%I/$LSB_JOBINDEX}"
+done
 """
 
 # What the other programs of LSF print, here from files named after them; a job pends, and bkill ends bsub.
@@ -54,6 +67,14 @@ printf '%s\\n' "$@" > "$RECORD/bsub"
 echo "Job <7> is submitted to queue <normal>."
 read -r _ < "$RECORD/end"
 exit 255
+"""
+
+# An array of two elements, the second of which runs when it is looked at first.
+ARRAY_ENDS = """#!/bin/bash
+echo "bjobs $*" >> "$RECORD/asked"
+[ -f "$RECORD/seen" ] && state=DONE || state=RUN
+touch "$RECORD/seen"
+printf 'JOBID USER STAT QUEUE\\n7 user DONE normal\\n7 user %s normal\\n' "$state"
 """
 
 # Leaves a server behind, tells that it has begun, and waits to be told to end.
@@ -429,6 +450,58 @@ def test_a_signal_ends_the_job_too(lsf: Cron) -> None:
     leaves_nothing(lsf)
 
 
+BACKFILL = ("backfill", "--from", "2024-01-01", "--to", "2024-03-31", "--every=week")
+
+
+def test_a_backfill_runs_here_beside_a_run(cron: Cron) -> None:
+    (cron.home / "work").mkdir()
+    with (cron.home / "work" / "cron.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cron.run(*BACKFILL, GRT_BATCH_RANKS="3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert cron.calls == ["backfill --log-format text --ranks 3 --from 2024-01-01 --to 2024-03-31 --every=week"]
+    assert not (cron.home / "logs" / "latest.log").exists()
+
+
+def test_a_backfill_is_an_array_job_of_lsf(lsf: Cron) -> None:
+    lsf.write(lsf.bin / "bsub", BSUB_ARRAY)
+    done = lsf.run(*BACKFILL, "--again", GRT_BATCH_PARTS="3", GRT_BATCH_QUEUE="long")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    asked = "--from 2024-01-01 --to 2024-03-31 --every=week --again"
+    assert lsf.calls == [f"backfill --log-format text --part {part}/3 {asked}" for part in (1, 2, 3)]
+    *options, _ = (lsf.record / "bsub").read_text().splitlines()
+    (log,) = (lsf.home / "logs").glob("grt_batch-backfill-*.log")
+    assert options[:7] == ["-K", "-J", "grt_batch_backfill[1-3]", "-n", "1", "-o", f"logs/{log.name}.%I"]
+    assert "-W" not in options  # nothing is known of the time, and no queue limits it
+    names = {file.name for file in (lsf.home / "logs").iterdir()}
+    assert names == {log.name, *(f"{log.name}.{part}" for part in (1, 2, 3))}
+
+
+def test_the_worst_code_of_the_parts_comes_out_with_their_logs(lsf: Cron) -> None:
+    lsf.write(lsf.bin / "bsub", BSUB_ARRAY)
+    done = lsf.run(*BACKFILL, BAD_PART="2", RUN_CODE="4")
+    assert done.returncode == 4
+    assert done.stderr.endswith("cron.sh: the end of the log of part 2:\nthis part says that\n")
+    assert len(lsf.calls) == 4
+
+
+def test_a_part_that_does_not_come_to_its_end_is_lost(lsf: Cron) -> None:
+    lsf.write(lsf.bin / "bsub", BSUB_ARRAY)
+    done = lsf.run(*BACKFILL, KILLED="3", BAD_PART="1", RUN_CODE="1")
+    assert done.returncode == 6
+    assert "the end of the log of part 1" in done.stderr
+    assert "the end of the log of part 3" in done.stderr
+
+
+def test_an_array_of_which_an_element_still_runs_is_waited_for(lsf: Cron) -> None:
+    """Should bsub not wait for it."""
+    says_lsf(lsf)
+    lsf.write(lsf.bin / "bjobs", ARRAY_ENDS)
+    lsf.write(lsf.bin / "bsub", f"{BSUB_ARRAY}\necho 'Job <7> is submitted to queue <normal>.'\n")
+    assert lsf.run(*BACKFILL, GRT_BATCH_POLL="1").returncode == 0
+    assert (lsf.record / "asked").read_text().count("bjobs -w 7\n") == 2
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     try:
@@ -454,6 +527,16 @@ def test_slurm_runs_the_job_and_its_code_comes_out(slurmed: Cron, code: int) -> 
     assert {"SLURM_JOB_NAME=grt_batch", "SLURM_NTASKS=2", "SLURM_JOB_PARTITION=all"} <= set(of_job)
     assert "GRT_BATCH_SETTLE_SECONDS=60" in of_job
     assert f"GRT_BATCH_MAX_RANKS={os.cpu_count()}" in slurmed.settings("plan")
+
+
+@pytest.mark.parametrize("code", [0, 6])
+def test_a_backfill_is_an_array_job_of_slurm(slurmed: Cron, code: int) -> None:
+    done = slurmed.run(*BACKFILL, GRT_BATCH_PARTS="2", RUN_CODE=str(code), BAD_PART="2")
+    assert done.returncode == code, done.stderr
+    assert ("the end of the log of part 2:\nthis part says that\n" in done.stderr) == (code == 6)
+    asked = "--from 2024-01-01 --to 2024-03-31 --every=week"
+    assert sorted(slurmed.calls) == [f"backfill --log-format text --part {part}/2 {asked}" for part in (1, 2)]
+    assert {"SLURM_JOB_NAME=grt_batch_backfill", "SLURM_ARRAY_TASK_COUNT=2"} <= set(slurmed.settings("backfill"))
 
 
 def test_a_job_that_slurm_refuses_is_lost(slurmed: Cron) -> None:

@@ -73,6 +73,7 @@ _MODULES = {
         "metrics",
         "top",
         "documents",
+        "backfill",
     )
 } | {"try": "try_report"}
 """The modules of the commands; importing one registers its command."""  # fmt: skip
@@ -112,6 +113,11 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "uploads": click.option("--uploads", type=FOLDER, help="Root of the instance folders.  [default: configured]"),
     "database": click.option("--database", metavar="URL", help="libpq URL or DSN, or `embedded`: a private server."),
+    "without-cold": click.option(
+        "--without-cold",
+        is_flag=True,
+        help="Go on where archives in cold storage would have to be read, with what is known of them.",
+    ),
     "reports": click.option("--reports", type=FOLDER, help="Where the TSV reports appear.  [default: reports]"),
     "work": click.option("--work", type=FOLDER, help="Partial results, lock, embedded server.  [default: work]"),
     "modules-dir": click.option(

@@ -17,7 +17,8 @@ from grt_batch.core.config import load
 def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) -> None:
     """Remove partial results that no archive needs any more: none that is here, none that was removed, and none in
     cold storage."""
-    from grt_batch.core.work_folder import lock, set_umask
+    from grt_batch.core.errors import Locked
+    from grt_batch.core.work_folder import alone, lock, set_umask
     from grt_batch.pipeline.gc import EntryCount, collect
     from grt_batch.store.archive_index import ArchiveIndex
     from grt_batch.store.store import Store
@@ -26,7 +27,9 @@ def gc(work: Path | None, config_file: Path | None, dry_run: bool, debug: bool) 
     config = load(config_file, {"work": work})
     set_umask(config)
     store = Store(config.work / "store")
-    with lock(config.work):
+    with lock(config.work), alone(config.work) as is_alone:
+        if not is_alone:
+            raise Locked(holder="a backfill", work=config.work)
         store.tidy()
         stored = stored_archives(config.uploads)
         counts = collect(

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from grt_batch.pipeline.request import RunRequest
     from grt_batch.ranks.coordinator import Coordinator
 
-_FIRST_YEAR = 1970
+FIRST_YEAR = 1970
+"""The first year that an as-of day may lie in."""
 
 
 @cli.command()
@@ -34,11 +35,7 @@ _FIRST_YEAR = 1970
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
 @click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
-@click.option(
-    "--without-cold",
-    is_flag=True,
-    help="Go on where archives in cold storage would have to be read, with what is known of them.",
-)
+@options("without-cold")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
 @click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
 @options("hosts")
@@ -95,8 +92,8 @@ def run(
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
     config = load(config_file, {**places, "hosts": hosts, "html": html})
-    if as_of is not None and as_of.year < _FIRST_YEAR:
-        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {_FIRST_YEAR}")
+    if as_of is not None and as_of.year < FIRST_YEAR:
+        raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {FIRST_YEAR}")
     if dry_run:
         day = as_of.date() if as_of else date.max
         again = (instances or None) if recalculate else ()
@@ -181,7 +178,7 @@ def publish_run(
             request,
             executor,
             lambda: database_of(config),
-            _bar if shown else _no_bar,
+            bar if shown else no_bar,
             gate=gate,
             made=made,
             people=people,
@@ -204,16 +201,18 @@ def publish_run(
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
+def bar(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar for so many bytes, and yield what is called with those just done."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, desc="archives") as shown:
 
         def tell(done: int) -> None:
-            bar.update(done)
+            shown.update(done)
 
         yield tell
 
 
-def _no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
+def no_bar(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
     return nullcontext(lambda done: None)

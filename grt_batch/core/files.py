@@ -129,15 +129,25 @@ def try_lock(file: IO[Any]) -> bool:
     Where the file system lacks the locks of BSD it may have those of POSIX, which serve as well: the file is opened
     once only. Raises OSError where it has neither.
     """
+    return _locked(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def share_lock(file: IO[Any]) -> None:
+    """Lock a file as `try_lock` does, but together with others that share it. Wait for who has it alone. Raises
+    OSError."""
+    _locked(file, fcntl.LOCK_SH)
+
+
+def _locked(file: IO[Any], how: int) -> bool:
     try:
-        return _locked(fcntl.flock, file)
+        return _got(fcntl.flock, file, how)
     except OSError:
-        return _locked(fcntl.lockf, file)
+        return _got(fcntl.lockf, file, how)
 
 
-def _locked(call: Any, file: IO[Any]) -> bool:
+def _got(call: Any, file: IO[Any], how: int) -> bool:
     try:
-        call(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        call(file, how)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise

@@ -14,6 +14,7 @@ OF_CRON = (
     "KEEP_LOGS",
     "LOGS",
     "MEMORY",
+    "PARTS",
     "POLL",
     "PROFILE",
     "PYTHON",

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from grt_batch.core.config import Config
 from grt_batch.core.errors import CannotWrite, Locked, NoLocks
-from grt_batch.core.files import try_lock
+from grt_batch.core.files import share_lock, try_lock
 
 KERNELS_VARIABLE = "GRT_BATCH_KERNELS"
 """The folder for compiled kernels where neither the installation nor a home can be written; ranks inherit it."""
+
+
+_BESIDE = "beside.lock"
+"""The file that is locked together by all who work beside the run."""
 
 
 def keep_kernels_in(work: Path) -> None:
@@ -45,17 +50,8 @@ def lock(work: Path) -> Iterator[None]:
 
     Raises Locked if another run holds it, NoLocks if the file system cannot tell, and CannotWrite.
     """
-    make_work(work)
-    try:
-        file = (work / "lock").open("a+", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CannotWrite(folder=work, what=error.strerror or error) from None
-    with file:
-        try:
-            free = try_lock(file)
-        except OSError as error:
-            raise NoLocks(folder=work, what=error.strerror or error) from None
-        if not free:
+    with _opened(work, "lock") as file:
+        if not _tried(work, file):
             file.seek(0)
             raise Locked(holder=file.read().strip() or "unknown", work=work)
         holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -64,3 +60,44 @@ def lock(work: Path) -> Iterator[None]:
             file.truncate(0)
             os.write(file.fileno(), holder.encode())
         yield
+
+
+@contextmanager
+def beside(work: Path) -> Iterator[None]:
+    """Work beside the run of a work folder, and beside others that do: add to its store and to its report sets, and
+    remove nothing. Wait while somebody clears away there.
+
+    Raises NoLocks if the file system cannot tell, and CannotWrite.
+    """
+    with _opened(work, _BESIDE) as file:
+        try:
+            share_lock(file)
+        except OSError as error:
+            raise NoLocks(folder=work, what=error.strerror or error) from None
+        yield
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[bool]:
+    """Yield whether nobody works beside the run now; then nobody begins to until the end of the block. What a killed
+    process left, and what nobody needs, is cleared away only then. The caller holds the lock of the work folder.
+
+    Raises NoLocks and CannotWrite.
+    """
+    with _opened(work, _BESIDE) as file:
+        yield _tried(work, file)
+
+
+def _opened(work: Path, name: str) -> IO[str]:
+    make_work(work)
+    try:
+        return (work / name).open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CannotWrite(folder=work, what=error.strerror or error) from None
+
+
+def _tried(work: Path, file: IO[str]) -> bool:
+    try:
+        return try_lock(file)
+    except OSError as error:
+        raise NoLocks(folder=work, what=error.strerror or error) from None

@@ -6,11 +6,12 @@ The core never asks a directory: it is given what was found there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from grt_batch.uploads.metadata import InstanceMetadata
+    from grt_batch.uploads.scan import Instance
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 """A mail address as people write it, without the characters that would steer a mail server."""
@@ -31,6 +32,11 @@ def nobody(owners: Collection[str]) -> Mapping[str, Person]:
     """Know nothing of any owner: there is no directory."""
     del owners
     return {}
+
+
+def all_owners(instances: Iterable[Instance]) -> list[str]:
+    """Return the owners of all instances, each once."""
+    return list(dict.fromkeys(owner for instance in instances for owner in owners_of(instance.metadata)))
 
 
 def owners_of(metadata: InstanceMetadata) -> list[str]:

@@ -46,6 +46,11 @@ class RunContext:
         return self.request.as_of
 
     @property
+    def earliest(self) -> date:
+        """Return the first as-of day that the partials of this run serve."""
+        return self.request.beside.earliest if self.request.beside else self.as_of
+
+    @property
     def again(self) -> bool:
         """Return whether partial results of earlier runs are to be ignored."""
         return self.request.recalculate

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ import orjson
 from grt_batch.core.config import Config
 from grt_batch.core.timing import Stage
 from grt_batch.pipeline.planned import Planned
+from grt_batch.pipeline.request import BACKFILLED
 
 
 @dataclass(frozen=True)
@@ -236,15 +238,25 @@ def model_of(reports: Path) -> Model:
     """Return the model fitted to the newest run in `reports` that read enough, or the model of COSTS."""
     model = Model()
     files = sorted(reports.glob("[0-9]*/run.json"), key=lambda file: file.parent.name, reverse=True)
-    for file in files[:_RUNS_LOOKED_AT]:
+    # The times of a set of a backfill are those of all sets before it, too.
+    runs = (numbers for numbers in map(_numbers, files) if numbers.get("state") != BACKFILLED)
+    for numbers in islice(runs, _RUNS_LOOKED_AT):
         try:
-            numbers = orjson.loads(file.read_bytes())
             if _summed(numbers["stages"], "cpu_seconds").get(Stage.DECODE, 0) > 2 * _ENOUGH_SECONDS:
                 return model.fitted(numbers)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             # A run.json of another version, or a damaged one, is of no use; the advice is generous anyway.
             continue
     return model
+
+
+def _numbers(file: Path) -> dict[str, Any]:
+    """Return a run.json, nothing of one that cannot be read."""
+    try:
+        numbers = orjson.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return numbers if isinstance(numbers, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from grt_batch.core.config import Config
@@ -18,7 +16,8 @@ from grt_batch.pipeline.keys import content_key
 from grt_batch.pipeline.render import without_archives, without_paths
 from grt_batch.schema.parts import WHOLE, Group, grouped
 from grt_batch.schema.tables import Table
-from grt_batch.sinks import postgres, report_set
+from grt_batch.sinks import postgres
+from grt_batch.sinks.report_set import ReportedFile
 from grt_batch.sinks.sink import PartText
 
 RENDERED_BY = (
@@ -104,11 +103,13 @@ def _unwindowed(merged: Iterable[MergedKey], group: Group) -> list[MergedKey]:
 
 
 def published_parts(
-    tables: Sequence[Table], wanted: Fingerprints, reports: Path, as_of: date, url: str
+    tables: Sequence[Table], wanted: Fingerprints, reported: Mapping[str, ReportedFile], url: str | None
 ) -> PublishedParts:
-    """Return what the reports and the database have of these tables."""
-    reported = report_set.reported_tables(reports, as_of)
-    there = postgres.published_contents(url, tables) if reported else {}
+    """Return what the `reported` files and the database have of these tables; the files alone, if `url` is None."""
+    if url is None:
+        there = {name: held.contents for name, (_, held) in reported.items()}
+    else:
+        there = postgres.published_contents(url, tables) if reported else {}
     unchanged: dict[TableGroup, tuple[PartText, ...]] = {}
     contents: dict[str, frozenset[str]] = {}
     for table in tables:

@@ -41,10 +41,11 @@ class MergeInput:
         return partial_key(self.key, module, self.superseded, self.since)
 
 
-def merge_input_of(item: Planned, superseded: str, as_of: date) -> MergeInput:
-    """Return an archive as it is merged, without its `superseded` jobs."""
+def merge_input_of(item: Planned, superseded: str, as_of: date, earliest: date | None = None) -> MergeInput:
+    """Return an archive as it is merged, without its `superseded` jobs, by partials as in `first_day`."""
     last_day = item.account.last_day if item.account else None
-    return MergeInput(item.key, superseded, first_day(item.archive, as_of), last_day, not item.archive.readable)
+    since = first_day(item.archive, as_of, earliest)
+    return MergeInput(item.key, superseded, since, last_day, not item.archive.readable)
 
 
 def counted_in(store: Store, module: Module, archives: Sequence[MergeInput]) -> list[MergeInput]:
@@ -91,7 +92,8 @@ class MergeOutcome:
 class MergeOrder:
     """Merge some cubes of a module over the archives of an instance, given by the keys of their partials.
 
-    With `again` earlier merges are ignored.
+    With `again` earlier merges are ignored. With `keep` the merge of the first archives stays in the store: somebody
+    else may be at it.
     """
 
     instance_id: str
@@ -99,6 +101,7 @@ class MergeOrder:
     cubes: tuple[str, ...]
     keys: tuple[str, ...]
     again: bool = False
+    keep: bool = False
     bytes: int = 0
     modules_dir: str = ""
 
@@ -151,7 +154,7 @@ class MergeOrder:
             result = module.gathered([result, *partials])
         with store.clock.stage(Stage.STORE):
             store.put(MERGED, prefixes[-1], module.pack(result))
-        if done:
+        if done and not self.keep:
             store.drop(MERGED, prefixes[done])
         return ()
 

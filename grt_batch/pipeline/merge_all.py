@@ -46,6 +46,7 @@ def merge_instances(
             tuple(sorted(cubes)),
             tuple(archive.partial(module) for archive in archives),
             context.again,
+            keep=context.request.beside is not None,
             modules_dir=context.config.modules_dir,
         )
         for module, instances in wanted.items()

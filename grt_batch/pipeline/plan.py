@@ -43,8 +43,14 @@ def survey(
     config: Config,
     modules: Sequence[Module],
     as_of: date = date.max,
+    earliest: date | None = None,
 ) -> list[Planned]:
-    """Return what is known of each archive before a run of `modules`, in the order of `uploads`."""
+    """Return what is known of each archive before a run of `modules`, in the order of `uploads`. Its partials are as in
+    `first_day`."""
+
+    def since(archive: Archive) -> date:
+        return first_day(archive, as_of, earliest)
+
     planned = [_planned(archive, store, index, config) for archive in uploads.archives]
     result = list(planned)
     for _, group in groupby(range(len(planned)), key=lambda place: planned[place].archive.instance_id):
@@ -52,12 +58,12 @@ def survey(
         known = [place for place in places if planned[place].counts]
         # As long as a newer archive is not read, what was left out for the last run may be right.
         unread = any(planned[place].is_unread for place in places)
-        counted = [planned[place] for place in known]
-        for place, found in zip(known, settled_archives(counted, store, index, config, modules, as_of), strict=True):
+        items = [planned[place] for place in known]
+        for place, found in zip(known, settled_archives(items, store, index, config, modules, since), strict=True):
             item, left_out = found.item, found.left_out
             before = index.superseded(item.archive)
             keys = {left_out.key, before} if unread else {left_out.key}
-            lacking = modules_lacking(item, keys, store, modules, first_day(item.archive, as_of))
+            lacking = modules_lacking(item, keys, store, modules, since(item.archive))
             if not item.archive.readable:
                 # What is settled for good is said by its key: any other one is settled again once all are read.
                 item = replace(planned[place], missed=0 if unread else found.missed)

@@ -72,11 +72,14 @@ class Planned:
         return Rival(self.key, (self.superseded or "") if self.is_settled else "")
 
 
-def first_day(archive: Archive, as_of: date) -> date:
+def first_day(archive: Archive, as_of: date, earliest: date | None = None) -> date:
     """Return the first day that an archive's partials count by itself, for windows.
 
     It is reckoned from the date of the archive, so that it does not move with the as-of day, unless that is earlier.
+    The partials may also serve other as-of days, from `earliest` on; an archive that cannot be read has those that it
+    had.
     """
     assert archive.report is not None
     generated = utc(archive.report.generated).date()
-    return min(generated, as_of) - timedelta(days=WINDOW_DAYS - 1)
+    first = earliest if archive.readable and earliest else as_of
+    return min(generated, first) - timedelta(days=WINDOW_DAYS - 1)

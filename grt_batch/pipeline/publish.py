@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 
 from grt_batch.core.errors import CannotWrite, PublishedInPart
@@ -24,6 +24,7 @@ from grt_batch.pipeline.summary import quarantined, run_row, run_summary
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.made_folder import MakeFolder
+from grt_batch.sinks.past_set import PastSet
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import ReportSet
@@ -33,30 +34,33 @@ from grt_batch.sinks.sink import Sink, TableText
 def publish(
     context: RunContext,
     reduced: ReducedArchives,
-    url: str,
-    gate: Gate,
+    url: str | None,
+    gate: Gate | None,
     committed: Callable[[], None] = lambda: None,
     instead_of_database: Sink | None = None,
     made: Mapping[str, MakeFolder] | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set, with the folders that are `made` of its tables, if the `gate`
-    does not hold it back; call `committed` once the database shows it."""
+    """Publish a run to the database and as a report set, with the folders that are `made` of its tables, if no `gate`
+    holds it back; call `committed` once the database shows it. Without a `url` there is the report set alone."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
         _write_reject_files(reports, context, reduced)
         _write_exports(reports, context, reduced)
         with instead_of_database or _database(context, url, tables) as database:
-            sinks = (database, reports)
+            sinks = (database, reports) if database else (reports,)
             _write_tables(sinks, context, reduced)
-            _write_exports(database, context, reduced)
+            if database:
+                _write_exports(database, context, reduced)
             # The reports first: meanwhile the database goes on.
             reports.wait()
             for name, make in (made or {}).items():
                 reports.write_made(name, make)
-            database.wait()
+            if database:
+                database.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
-            gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
+            if gate:
+                gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
             # The database last, since it locks its readers out.
             for sink in reversed(sinks):
                 sink.prepare(run)
@@ -67,7 +71,9 @@ def publish(
     return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
 
 
-def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
+def _database(context: RunContext, url: str | None, tables: Sequence[Table]) -> AbstractContextManager[Sink | None]:
+    if url is None:
+        return nullcontext()
     config = context.config
     return Publication(
         url,
@@ -83,15 +89,18 @@ def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
 
 
 def _report_set(context: RunContext) -> ReportSet:
+    config, beside, clock = context.config, context.request.beside, context.executor.clock
+    if beside:
+        run_id = context.request.run_id
+        return PastSet(config.reports, context.as_of, run_id, before=beside.before, again=beside.again, clock=clock)
     exports = (module.name for module in context.modules if isinstance(module, Export))
-    config = context.config
     return ReportSet(
         config.reports,
         context.as_of,
         context.request.run_id,
         exports,
         defuse=config.tsv_defuse_formulas,
-        clock=context.executor.clock,
+        clock=clock,
     )
 
 

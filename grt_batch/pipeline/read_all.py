@@ -38,7 +38,7 @@ def read_archives(
     names = {(item.archive.instance_id, item.archive.name): item.archive for item in planned}
     try:
         with progress(sum(order.bytes for order in orders)) as add:
-            for outcome in context.carry_out(in_turn(orders), add):
+            for outcome in context.carry_out(_as_part(context, in_turn(orders)), add):
                 name = outcome.instance_id, outcome.archive
                 read[name] = outcome
                 if outcome.account.sha256:
@@ -94,7 +94,7 @@ def reduce_order(context: RunContext, item: Planned, rivals: Sequence[Rival]) ->
         tar=str(archive.tar),
         bytes=archive.bytes,
         modules=tuple(module.name for module in context.modules),
-        since=first_day(archive, context.as_of),
+        since=first_day(archive, context.as_of, context.earliest),
         claimed_sha256=(archive.report and archive.report.sha256) or "",
         key=item.key,
         rivals=tuple(rivals),
@@ -114,6 +114,14 @@ def in_turn(orders: Sequence[ReduceOrder]) -> list[ReduceOrder]:
         largest[order.instance_id] = max(order.bytes, largest.get(order.instance_id, 0))
         turns.append((-largest[order.instance_id], order.instance_id, -place, order))
     return [order for *_, order in sorted(turns, key=lambda turn: turn[:3])]
+
+
+def _as_part(context: RunContext, orders: list[ReduceOrder]) -> list[ReduceOrder]:
+    """Return the orders from the place of this part of a backfill on, and then the others. Each part finds in the store
+    what the other ones have read meanwhile."""
+    beside = context.request.beside
+    first = len(orders) * beside.index // beside.parts if beside else 0
+    return orders[first:] + orders[:first]
 
 
 def recheck(item: Planned, damaged: Collection[str], store: Store) -> Planned:

@@ -27,6 +27,7 @@ from grt_batch.pipeline.planned import Planned
 from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
 from grt_batch.pipeline.supersede import Settled, settle
 from grt_batch.pipeline.unreadable import check_thawed, names_of
+from grt_batch.sinks.report_set import reported_tables
 from grt_batch.uploads.scan import Archive, Uploads
 
 
@@ -44,12 +45,12 @@ class ReducedArchives:
 
 
 def reduce_archives(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str, progress: Progress
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str | None, progress: Progress
 ) -> ReducedArchives:
     """Read what must be read, make the missing partials, and merge those of the modules whose tables change.
 
-    `url` is that of the database, for the fingerprints there. Raises CannotWrite where the store does not return what
-    was written to it.
+    `url` is that of the database, for the fingerprints there, None where none takes part. Raises CannotWrite where the
+    store does not return what was written to it.
     """
     computed_again: set[str] = set()
     while True:
@@ -71,7 +72,7 @@ def reduce_archives(
             planned = [recheck(item, error.keys, context.store) for item in planned]
 
 
-def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str) -> ReducedArchives:
+def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str | None) -> ReducedArchives:
     lost = {kind: _lost(context, settled, is_cold=kind == "cold") for kind in ("removed", "cold")}
     if not context.request.without_cold:
         check_thawed([*lost["cold"].whole, *lost["cold"].partly, *settled.missed])
@@ -92,9 +93,11 @@ def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str) -
     return ReducedArchives(ledger, wanted, published, merged, parts)
 
 
-def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerprints, url: str) -> PublishedParts:
+def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerprints, url: str | None) -> PublishedParts:
     tables = [ARCHIVE, *(table for module in reports for table in module.tables)]
-    return published_parts(tables, wanted, context.config.reports, context.as_of, url)
+    beside = context.request.beside
+    reported = reported_tables(context.config.reports, context.as_of, beside.before if beside else None)
+    return published_parts(tables, wanted, reported, url)
 
 
 def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequence[ArchiveEntry]]) -> Ledger:

@@ -11,10 +11,30 @@ from typing import Any
 
 from grt_batch.core.config import Config
 
+BACKFILLED = "backfilled"
+"""The state of a run beside others in its run.json."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A run that only adds a report set, as a backfill does, beside the runs that publish.
+
+    The partials that it makes serve all as-of dates from `earliest` on. It begins with other archives than the other
+    parts of the same backfill: it is the part with this index, from 0, of so many `parts`. Parts of tables that do not
+    change are taken from the set `before`, None for none. With `again` it replaces a set of its date.
+    """
+
+    earliest: date
+    index: int = 0
+    parts: int = 1
+    before: Path | None = None
+    again: bool = False
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The options of a run. With `without_cold` it goes on where it would have to read what is in cold storage."""
+    """The options of a run; those of one `beside` others, None where it publishes. With `without_cold` it goes on where
+    it would have to read what is in cold storage."""
 
     config: Config
     as_of: date
@@ -24,6 +44,7 @@ class RunRequest:
     forget: bool = False
     without_cold: bool = False
     ranks: int = 1
+    beside: Beside | None = None
     run_id: str = ""
     started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 

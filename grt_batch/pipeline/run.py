@@ -9,7 +9,8 @@ from dataclasses import replace
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
 from grt_batch.core.wording import counted
-from grt_batch.ledger.people import FindPeople, nobody, owners_of
+from grt_batch.core.work_folder import alone
+from grt_batch.ledger.people import FindPeople, all_owners, nobody
 from grt_batch.modules.registry import chosen
 from grt_batch.pipeline.context import RunContext
 from grt_batch.pipeline.executor import Executor
@@ -26,6 +27,7 @@ from grt_batch.pipeline.request import RunRequest, RunSummary
 from grt_batch.pipeline.unreadable import as_read_before, check_thawed, to_thaw
 from grt_batch.sinks import fitness
 from grt_batch.sinks.made_folder import MakeFolder
+from grt_batch.sinks.report_set import sweep
 from grt_batch.sinks.sink import Sink
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
@@ -57,8 +59,7 @@ def execute(
     context = _context(request, executor)
     if uploads is None:
         uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
-    owners = dict.fromkeys(owner for instance in uploads.instances for owner in owners_of(instance.metadata))
-    context = replace(context, people=people(owners))
+    context = replace(context, people=people(all_owners(uploads.instances)))
     planned = _plan(context, uploads)
     with database() as url:
         if any(item.must_be_read for item in planned):
@@ -79,7 +80,10 @@ def _context(request: RunRequest, executor: Executor) -> RunContext:
     check_rules(request.config)
     modules = chosen(request.modules, request.config.modules_dir)
     store = Store(request.config.work / "store", executor.clock)
-    store.tidy()
+    with alone(request.config.work) as is_alone:
+        if is_alone:
+            store.tidy()
+            sweep(request.config.reports)
     return RunContext(request, modules, store, ArchiveIndex(request.config.work, request.config.uploads), executor)
 
 
@@ -98,13 +102,15 @@ def _plan(context: RunContext, uploads: Uploads) -> list[Planned]:
 
 
 def _clean_up(context: RunContext, uploads: Uploads) -> None:
-    """Forget the archives that the run left out, and keep the store within its limit."""
+    """Forget the archives that the run left out, and keep the store within its limit, unless others work beside it."""
     forgotten = context.index.drop_all_but(uploads.archives)
     context.index.save()
     if forgotten:
         logger.info("forgot %s: %s", counted(len(forgotten), "removed archive"), ", ".join(forgotten))
     config = context.config
-    hold_cap(context.store, context.index, config.store_max_bytes, uploads.archives, config.modules_dir)
+    with alone(config.work) as is_alone:
+        if is_alone:
+            hold_cap(context.store, context.index, config.store_max_bytes, uploads.archives, config.modules_dir)
 
 
 def _is_requested(context: RunContext, item: Planned) -> bool:

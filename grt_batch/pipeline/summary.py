@@ -11,7 +11,7 @@ from grt_batch import __version__
 from grt_batch.ledger.ledger import Ledger, State
 from grt_batch.modules.base import Module
 from grt_batch.pipeline.executor import Executor
-from grt_batch.pipeline.request import RunRequest
+from grt_batch.pipeline.request import BACKFILLED, RunRequest
 
 _SUMMED = ("lines", "accepted", "salvaged", "rejected", "fragments", "orphans", "redacted", "left_out")
 """The counts of accounts that run.json sums up."""
@@ -29,7 +29,7 @@ def run_row(request: RunRequest, ledger: Ledger, modules: Sequence[Module]) -> d
         "modules": " ".join(module.name for module in modules),
         "archives": len(published),
         "jobs": sum(entry.jobs for entry in published),
-        "state": "published",
+        "state": BACKFILLED if request.beside else "published",
     }
 
 

@@ -9,7 +9,7 @@ from grt_batch.ledger.ledger import ArchiveEntry, State
 from grt_batch.pipeline.context import DamagedEntries, RunContext
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE
 from grt_batch.pipeline.merge import MergeInput, merge_input_of
-from grt_batch.pipeline.planned import Planned, Step
+from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.read_all import reduce_order
 from grt_batch.pipeline.reduce_archive import ReduceOrder
 from grt_batch.pipeline.repeats import put_superseded
@@ -48,9 +48,14 @@ def settle(context: RunContext, planned: Sequence[Planned]) -> Settled:
         left_out_jobs = {}
         kept = {}
         for item, rivals, left_out, missed in settled_archives(
-            counted, context.store, context.index, context.config, context.modules, context.as_of
+            counted,
+            context.store,
+            context.index,
+            context.config,
+            context.modules,
+            lambda archive: first_day(archive, context.as_of, context.earliest),
         ):
-            given = merge_input_of(item, left_out.key, context.as_of)
+            given = merge_input_of(item, left_out.key, context.as_of, context.earliest)
             _check_ids(context, left_out.unknown)
             put_superseded(context.store, left_out.ids)
             left_out_jobs[item.archive.name] = len(left_out.ids)

@@ -3,7 +3,7 @@ would have to be thawed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from grt_batch.core.errors import MustBeThawed
 from grt_batch.core.wording import listed
 from grt_batch.modules.base import Module
 from grt_batch.pipeline.keys import PARTIAL, SUPERSEDED, account_key, load_account, partial_key
-from grt_batch.pipeline.planned import Planned, Step, first_day
+from grt_batch.pipeline.planned import Planned, Step
 from grt_batch.pipeline.repeats import repeated
 from grt_batch.pipeline.rivals import LeftOut, left_out_of, overlaps, rivals_of
 from grt_batch.store.archive_index import ArchiveIndex
@@ -67,9 +67,10 @@ def settled_archives(
     index: ArchiveIndex,
     config: Config,
     modules: Sequence[Module],
-    as_of: date,
+    since_of: Callable[[Archive], date],
 ) -> list[SettledArchive]:
-    """Return what each archive of an instance leaves out; `archives` are those that count, oldest first.
+    """Return what each archive of an instance leaves out; `archives` are those that count, oldest first, with partials
+    since a day.
 
     In cold storage, an archive is as any other one, as long as there are partials without what it leaves out. Where it
     would have to be read for that, since a newer archive reports its jobs again, it keeps its jobs, as one that was
@@ -85,7 +86,7 @@ def settled_archives(
         for place, (item, _, left_out, _) in enumerate(found):
             if not item.archive.is_cold or item.is_settled:
                 continue
-            since = first_day(item.archive, as_of)
+            since = since_of(item.archive)
             lacking = modules_lacking(item, {left_out.key}, store, modules, since)
             if lacking or left_out.unknown:
                 before = as_read_before(item.archive, store, index, config)

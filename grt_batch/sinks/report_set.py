@@ -56,14 +56,36 @@ _REJECTED_FORMULA = re.compile(rb"(?m)^((?:[^\t\n]*\t){4})(?=[=+@-])")
 """Matches before the text of a rejected line, its fifth column, where that text begins like a formula."""
 
 
-def reported_tables(reports: Path, as_of: date) -> dict[str, tuple[Path, ReportedTable]]:
-    """Return the files of tables that a run for an as-of date can take parts from, and what they hold, by the tables'
-    names: those of that date, or else of the newest set."""
-    found: dict[str, tuple[Path, ReportedTable]] = {}
-    for folder in (reports / as_of.isoformat(), reports / LATEST):
+ReportedFile = tuple[Path, ReportedTable]
+"""The file of a table, and what it holds."""
+
+
+def reported_tables(reports: Path, as_of: date, before: Path | None = None) -> dict[str, ReportedFile]:
+    """Return the files of tables that a run for an as-of date can take parts from, by the tables' names: those of the
+    set `before`, by default those of that date, or else of the newest set."""
+    found: dict[str, ReportedFile] = {}
+    for folder in [before] if before else [reports / as_of.isoformat(), reports / LATEST]:
         for name, held in load_parts(folder).items():
             found.setdefault(name, (folder / f"{name}.tsv", held))
     return found
+
+
+def sweep(reports: Path) -> None:
+    """Remove the sets that no link leads to: what a killed run left behind, and what was replaced before the last one,
+    since a reader may have opened that. Nobody writes one now. Raises CannotWrite."""
+    try:
+        links = [*reports.iterdir()] if reports.is_dir() else []
+        wanted = {target_of(link) for link in links}
+        for folder in (reports / SETS).glob("*"):
+            if folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise CannotWrite(folder=reports, what=error.strerror or error) from None
+
+
+def target_of(link: Path) -> str | None:
+    """Return the name of the set that a link leads to, None for anything else."""
+    return link.readlink().name if link.is_symlink() else None
 
 
 class ReportSet(Sink):
@@ -78,13 +100,16 @@ class ReportSet(Sink):
         *,
         defuse: bool = False,
         clock: Clock | None = None,
+        before: Path | None = None,
     ) -> None:
         """`exports` names the folders that the run writes; other folders of the same date are carried over. With
-        `defuse` formulas in reject files are defused, as `defused` does it in tables."""
+        `defuse` formulas in reject files are defused, as `defused` does it in tables. `before` is as in
+        `reported_tables`."""
         self.reports = reports
         self._exports = frozenset((*exports, *MADE))
         self._defuse = defuse
         self._clock = clock or Clock()
+        self._taken_from = before
         self.name = as_of.isoformat()
         self.folder = reports / SETS / f"{self.name}.{run_id}"
         self._rejects = reports / SETS / f"{REJECTS}.{run_id}"
@@ -96,14 +121,12 @@ class ReportSet(Sink):
 
     def __enter__(self) -> Self:
         try:
-            # A killed run leaves its sets behind. The lock of the work folder means that no other run writes here now.
-            self._drop_sets(keep=())
             # Checked now, since the database publishes first.
             for link in (self.reports / name for name in (self.name, LATEST, REJECTS)):
                 if link.exists() and not link.is_symlink():
                     raise CannotWrite(folder=link, what="it is no link of this program")
             self.folder.mkdir(parents=True)
-            self._rejects.mkdir()
+            self._make_rejects()
             self._carry_over()
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
@@ -117,7 +140,7 @@ class ReportSet(Sink):
                 shutil.rmtree(folder, ignore_errors=True)
             for link in self._links:
                 with suppress(OSError):
-                    _unseen(link).unlink(missing_ok=True)
+                    unseen(link).unlink(missing_ok=True)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
         """Write the parts of a table that have text; `wait` makes `<table>.tsv` of them and of those to keep."""
@@ -205,20 +228,17 @@ class ReportSet(Sink):
                 links[latest] = self.name
             self._links = links
             for link, target in links.items():
-                _unseen(link).unlink(missing_ok=True)
-                _link(_unseen(link), target)
+                unseen(link).unlink(missing_ok=True)
+                make_link(unseen(link), target)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
     def publish(self) -> None:
-        """Rename the links, and remove the sets that no reader can still be reading."""
+        """Rename the links. A reader may have opened the set that this replaces: it stays until the next run."""
         try:
-            before = self._target(self.reports / self.name), self._target(self.reports / REJECTS)
             for link in self._links:
-                _unseen(link).replace(link)
+                unseen(link).replace(link)
                 self._published = True
-            # A reader may have opened the set that was just replaced: it stays until the next run.
-            self._drop_sets(keep=before)
         except OSError as error:
             raise CannotWrite(folder=self.reports, what=error.strerror or error) from None
 
@@ -237,6 +257,9 @@ class ReportSet(Sink):
             raise CannotWrite(folder=place, what=error.strerror or error) from None
         return place
 
+    def _make_rejects(self) -> None:
+        self._rejects.mkdir()
+
     def _write(self, name: str, content: Iterable[bytes]) -> None:
         with self._blamed():
             write_synced(self.folder / name, content)
@@ -252,7 +275,7 @@ class ReportSet(Sink):
     def _carry_over(self) -> None:
         """Link the tables and exports of this as-of date that the run does not write."""
         before = self.reports / self.name
-        self._known = reported_tables(self.reports, self._as_of)
+        self._known = reported_tables(self.reports, self._as_of, self._taken_from)
         self._held = load_parts(before)
         if before.is_dir():
             for file in before.glob("*.tsv"):
@@ -260,31 +283,20 @@ class ReportSet(Sink):
             for folder in (entry for entry in before.iterdir() if entry.is_dir() and entry.name not in self._exports):
                 shutil.copytree(folder, self.folder / folder.name, copy_function=_link_or_copy)
 
-    def _drop_sets(self, keep: tuple[str | None, ...]) -> None:
-        links = (self._target(entry) for entry in self.reports.iterdir()) if self.reports.is_dir() else ()
-        wanted = {*links, *keep}
-        for folder in (self.reports / SETS).glob("*"):
-            if folder.name not in wanted:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    @staticmethod
-    def _target(link: Path) -> str | None:
-        """Return the name of the set that a link leads to."""
-        return link.readlink().name if link.is_symlink() else None
-
 
 def _link_or_copy(source: str, target: str) -> None:
     """Link a file of a folder, as shutil names it."""
     link_or_copy(Path(source), Path(target))
 
 
-def _link(link: Path, target: str) -> None:
+def make_link(link: Path, target: str) -> None:
+    """Make a link within the reports. Raises OSError."""
     try:
         link.symlink_to(target)
     except OSError as error:
         raise OSError(error.errno, f"no symbolic link can be made there ({error.strerror})") from None
 
 
-def _unseen(link: Path) -> Path:
+def unseen(link: Path) -> Path:
     """Return the path of a new link until it replaces `link`."""
     return link.with_name(f".{link.name}.new")

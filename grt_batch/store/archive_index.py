@@ -271,6 +271,13 @@ def _of_cold(entry: ArchiveEntry) -> IndexedArchive | None:
     return IndexedArchive(entry.archive.stamp, entry.account.sha256, entry.key)
 
 
+class UnsavedIndex(ArchiveIndex):
+    """The index as somebody needs it who publishes nothing: what it learns, it forgets in the end."""
+
+    def save(self) -> None:
+        """Leave the file as it is."""
+
+
 def as_published(instance_id: str, name: str, known: IndexedArchive) -> Archive | None:
     """Return an archive whose numbers are in the tables, without a report if this program rejects its N.json."""
     if known.document is None:

@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from grt_batch.core.errors import NothingPublished
 from grt_batch.ledger.ledger import ARCHIVE, RUN
+from grt_batch.pipeline.request import BACKFILLED
 from grt_batch.sinks.connection import reading
 from grt_batch.sinks.report_file import rows_of
 from grt_batch.sinks.report_set import SUMMARY
@@ -71,12 +72,14 @@ def published_archives(folder: Path) -> dict[ArchiveName, Row]:
 
 
 def _summary(file: Path) -> Mapping[str, Any] | None:
-    """Return a run.json, None for a damaged one."""
+    """Return a run.json, None for a damaged one, and for that of a backfill, which is in no database."""
     try:
         summary = orjson.loads(file.read_bytes())
         date.fromisoformat(summary["as_of"])
         texts = (summary["finished"], summary["run_id"], *summary["modules"])
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if summary.get("state") == BACKFILLED:
         return None
     return summary if all(isinstance(text, str) for text in texts) else None
 

@@ -11,7 +11,7 @@ from calling import Call
 from coming_and_going import Site
 
 from grt_batch.core.errors import Locked, NoIndex
-from grt_batch.core.work_folder import lock
+from grt_batch.core.work_folder import beside, lock
 
 
 def entries(site: Site) -> int:
@@ -81,3 +81,10 @@ def test_gc_of_nothing_is_nothing(call: Call, tmp_path: Path) -> None:
     answer = call("gc", "--work", tmp_path / "work")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1].split() == ["in", "all", "0", "0", "0", "0"]
+
+
+def test_gc_waits_for_no_backfill(call: Call, site: Site, site_options: list[object]) -> None:
+    call("run", *site_options, "tools")
+    with beside(site.config.work):
+        answer = call("gc", "--work", site.config.work)
+    assert (answer.code, answer.complaint) == (5, str(Locked(holder="a backfill", work=site.config.work)))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from calling import AS_OF, Call, places
 
 from grt_batch.core.config import load
-from grt_batch.core.errors import BadConfig
+from grt_batch.core.errors import BadConfig, NoLocks
+from grt_batch.core.work_folder import alone, beside
 from grt_batch.modules.registry import discover
 from grt_batch.ranks.launcher import launch
 
@@ -70,3 +76,41 @@ def test_rights_are_octal_and_let_the_program_itself_in(mode: str) -> None:
         load(environment={"GRT_BATCH_FOLDER_MODE": mode})
     assert raised.value.file == "GRT_BATCH_FOLDER_MODE"
     assert "folder_mode" in str(raised.value.what)
+
+
+def test_several_work_beside_a_run_and_nobody_is_alone_then(tmp_path: Path) -> None:
+    with beside(tmp_path / "work"), beside(tmp_path / "work"), alone(tmp_path / "work") as is_alone:
+        assert not is_alone
+    with alone(tmp_path / "work") as is_alone:
+        assert is_alone
+
+
+def test_who_comes_waits_for_who_clears_away(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from grt_batch.core.work_folder import beside\n"
+    code += "print('wants in', flush=True)\nwith beside(pathlib.Path(sys.argv[1])): print('is in', flush=True)\n"
+    with alone(tmp_path) as is_alone:
+        assert is_alone
+        coming = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        assert coming.stdout is not None
+        assert coming.stdout.readline() == "wants in\n"
+        # The kernel lists who waits for a lock with an arrow.
+        inode = (tmp_path / "beside.lock").stat().st_ino
+        deadline = time.monotonic() + 20
+        while not re.search(rf"-> .*:{inode} ", Path("/proc/locks").read_text(encoding="ascii")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert coming.poll() is None
+    assert coming.communicate(timeout=20)[0] == "is in\n"
+
+
+def test_without_locks_nobody_can_work_beside_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", lacking)
+    with beside(tmp_path), alone(tmp_path):
+        """By the locks of POSIX, which do not tell two of one process apart."""
+    monkeypatch.setattr("fcntl.lockf", lacking)
+    for sharing in (beside, alone):
+        with pytest.raises(NoLocks), sharing(tmp_path):
+            raise AssertionError

@@ -112,6 +112,8 @@ def test_the_newest_run_that_read_enough_counts(tmp_path: Path) -> None:
         write(tmp_path / day, numbers_of(Model(), factor))
     write(tmp_path / "2024-01-03", {"stages": []})
     write(tmp_path / "2024-01-04", {"seconds": {}})
+    for day in range(1, 29):
+        write(tmp_path / f"2024-02-{day:02}", {**numbers_of(Model(), 9.0), "state": "backfilled"})
     (tmp_path / "2024-01-05").mkdir()
     (tmp_path / "2024-01-05" / "run.json").write_text("{")
     (tmp_path / "latest").symlink_to("2024-01-05")

@@ -19,7 +19,7 @@ from grt_batch.pipeline.request import RunSummary
 from grt_batch.schema.members import Kind
 from grt_batch.schema.parts import WHOLE
 from grt_batch.schema.tables import Column, Table, Type, defused, render
-from grt_batch.sinks.report_set import ReportSet
+from grt_batch.sinks.report_set import ReportSet, sweep
 from grt_batch.sinks.sink import PartText, Piece, TableText
 
 DAY, NEXT = date(2024, 6, 30), date(2024, 7, 1)
@@ -27,6 +27,8 @@ ONE, TWO = (Table(name, "a table", ("key",), (Column("key", Type.TEXT, "key"),))
 
 
 def write(reports: Path, day: date, run: str, *tables: Table) -> Path:
+    """Write a set as a run does, which clears away first."""
+    sweep(reports)
     with ReportSet(reports, day, run) as sink:
         for table in tables:
             sink.write_table(table, text_of(table, run), "")

@@ -39,6 +39,12 @@ def test_the_last_run_is_the_one_that_finished_last(tmp_path: Path, database: st
     assert found.in_database is None
 
 
+def test_a_set_of_a_backfill_is_no_run_that_can_be_verified(tmp_path: Path, database: str) -> None:
+    write_run(tmp_path, "2024-06-30", finished="2024-06-30 12:00:00")
+    write_run(tmp_path, "2024-06-07", finished="2024-07-01 12:00:00", state="backfilled")
+    assert last_run(tmp_path, database).as_of == date(2024, 6, 30)
+
+
 @pytest.mark.parametrize(
     "text",
     [
