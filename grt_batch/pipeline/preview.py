@@ -31,7 +31,7 @@ def preview(
     """
     gate = _Preview(ratio)
     with suppress(_SeenError):
-        execute(request, executor, database, gate=gate, instead_of_database=_Nowhere())
+        execute(request, executor, database, gate=gate, instead_of_databases=_Nowhere())
     return gate.differences
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 from grt_batch.core.errors import CannotWrite, PublishedInPart
 from grt_batch.core.timing import Stage
@@ -21,64 +22,82 @@ from grt_batch.pipeline.reduce_all import ReducedArchives
 from grt_batch.pipeline.render import Rendering, RenderOrder, entries_of
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.summary import quarantined, run_row, run_summary
+from grt_batch.pipeline.targets import datasources
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import MakePages, ReportSet
 from grt_batch.sinks.sink import Sink, TableText
+from grt_batch.sinks.targets import Databases, Target, Targets
 
 
 def publish(
     context: RunContext,
     reduced: ReducedArchives,
-    url: str,
+    targets: Targets,
     gate: Gate,
     committed: Callable[[], None] = lambda: None,
-    instead_of_database: Sink | None = None,
+    instead_of_databases: Sink | None = None,
     pages: MakePages | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set, with `pages` if there are any, and if the `gate` does not hold
-    it back; call `committed` once the database shows it."""
+    """Publish a run to its targets and as a report set, with `pages` if there are any, and if the `gate` does not hold
+    it back; call `committed` once a database shows it."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
         _write_reject_files(reports, context, reduced)
         _write_exports(reports, context, reduced)
-        with instead_of_database or _database(context, url, tables) as database:
-            sinks = (database, reports)
+        with instead_of_databases or _databases(context, targets, tables, committed) as databases:
+            sinks = (databases, reports)
             _write_tables(sinks, context, reduced)
-            _write_exports(database, context, reduced)
-            # The reports first: meanwhile the database goes on.
+            _write_exports(databases, context, reduced)
+            # The reports first: meanwhile the databases go on.
             reports.wait()
             if pages is not None:
                 reports.write_pages(pages)
-            database.wait()
+            databases.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
-            # Before the readers of the database are locked out.
+            # Before the readers of a database are locked out.
             gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
             for sink in sinks:
                 sink.prepare(run)
-            summary = run_summary(run, reduced.ledger, context.executor)
+            summary = run_summary(run, reduced.ledger, context.executor, targets.outcome)
             for sink in sinks:
                 sink.write_summary(summary)
-            publish_to_all(sinks, committed)
-    return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
+            publish_to_all(sinks, lambda: _note_failed(reports, summary, targets))
+    folder = context.config.reports / context.as_of.isoformat()
+    return RunSummary(folder, summary, quarantined(reduced.ledger), failed=tuple(targets.failed))
 
 
-def _database(context: RunContext, url: str, tables: Sequence[Table]) -> Sink:
-    config = context.config
-    return Publication(
-        url,
-        tables,
-        lock_timeout_ms=config.lock_timeout_ms,
-        lock_tries=config.lock_tries,
-        run_id=context.request.run_id,
-        known=[table for module in discover(config.modules_dir).values() for table in module.tables],
-        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
-        clock=context.executor.clock,
-        again=context.again,
-    )
+def _note_failed(reports: ReportSet, summary: Mapping[str, Any], targets: Targets) -> None:
+    """Correct the summary if a target failed at the last moment."""
+    if summary["targets"] != targets.outcome:
+        with already_published():
+            reports.write_summary({**summary, "targets": targets.outcome})
+
+
+def _databases(
+    context: RunContext, targets: Targets, tables: Sequence[Table], committed: Callable[[], None]
+) -> Databases:
+    config, rows = context.config, datasources(context.config)
+
+    def sink_of(target: Target) -> Publication:
+        return Publication(
+            target.url,
+            target.wanted(tables),
+            lock_timeout_ms=config.lock_timeout_ms,
+            lock_tries=config.lock_tries,
+            run_id=context.request.run_id,
+            known=[table for module in discover(config.modules_dir).values() for table in module.tables],
+            threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+            clock=context.executor.clock,
+            again=context.again,
+            published=target.published,
+            datasources=rows,
+        )
+
+    return Databases(targets, sink_of, committed)
 
 
 def _report_set(context: RunContext) -> ReportSet:
@@ -161,14 +180,14 @@ def _rendering(context: RunContext, reduced: ReducedArchives, group: Group, tabl
     return Rendering(rendering_program(context.config), group, frozenset().union(*known))
 
 
-def publish_to_all(sinks: Sequence[Sink], committed: Callable[[], None] = lambda: None) -> None:
-    """Publish to every sink, and call `committed` after the first. Raises the error of the first sink, which then has
+def publish_to_all(sinks: Sequence[Sink], between: Callable[[], None] = lambda: None) -> None:
+    """Publish to every sink, and call `between` after the first. Raises the error of the first sink, which then has
     published nothing; where another one fails, publishes to the rest and raises PublishedInPart."""
     first, *others = sinks
     failures = []
     with _signals_ignored():
         first.publish()
-        committed()
+        between()
         for sink in others:
             try:
                 sink.publish()

@@ -25,6 +25,7 @@ from grt_batch.pipeline.notices import warn_of_lost
 from grt_batch.pipeline.planned import Planned
 from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archives, recheck
 from grt_batch.pipeline.supersede import Settled, settle
+from grt_batch.sinks.targets import Targets
 from grt_batch.uploads.scan import Uploads
 
 
@@ -42,11 +43,11 @@ class ReducedArchives:
 
 
 def reduce_archives(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str, progress: Progress
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], targets: Targets, progress: Progress
 ) -> ReducedArchives:
     """Read what must be read, make the missing partials, and merge those of the modules whose tables change.
 
-    `url` is that of the database, for the fingerprints there. Raises CannotWrite where the store does not return what
+    The `targets` are asked what they have already. Raises CannotWrite where the store does not return what
     was written to it.
     """
     computed_again: set[str] = set()
@@ -59,7 +60,7 @@ def reduce_archives(
                 planned = read_archives(context, planned, settled.orders, progress)
                 settled = settle(context, planned)
             if not settled.orders:
-                return _reduce(context, uploads, planned, settled, url)
+                return _reduce(context, uploads, planned, settled, targets)
         except DamagedEntries as error:
             if computed_again.intersection(error.keys):
                 what = "what was stored there cannot be read back"
@@ -70,7 +71,7 @@ def reduce_archives(
 
 
 def _reduce(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], settled: Settled, url: str
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], settled: Settled, targets: Targets
 ) -> ReducedArchives:
     ledger = _ledger(context, uploads, settled.entries)
     # Saved now, not after the publication: until then archives may be removed from the uploads.
@@ -79,7 +80,7 @@ def _reduce(
     reports = [module for module in context.modules if not isinstance(module, Export)]
     keys = {module.name: keys_merged(context, module, settled.inputs) for module in reports}
     wanted = fingerprints(reports, keys, ledger)
-    published = PublishedParts() if context.again else _published(context, reports, wanted, url)
+    published = PublishedParts() if context.again else _published(context, reports, wanted, targets)
     changed = wanted.keys() - published.unchanged.keys()
     merged = merge_instances(context, instances_with_changes(reports, changed, ledger), settled.inputs)
     exports = [module for module in context.modules if isinstance(module, Export)]
@@ -88,9 +89,11 @@ def _reduce(
     return ReducedArchives(ledger, wanted, published, merged, parts)
 
 
-def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerprints, url: str) -> PublishedParts:
+def _published(
+    context: RunContext, reports: Sequence[Module], wanted: Fingerprints, targets: Targets
+) -> PublishedParts:
     tables = [ARCHIVE, *(table for module in reports for table in module.tables)]
-    return published_parts(tables, wanted, context.config.reports, context.as_of, url)
+    return published_parts(tables, wanted, context.config.reports, context.as_of, targets)
 
 
 def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequence[ArchiveEntry]]) -> Ledger:

@@ -14,12 +14,13 @@ from grt_batch.core.config import Config
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The options of a run."""
+    """The options of a run. Without `targets` it publishes to all that are active."""
 
     config: Config
     as_of: date
     modules: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     recalculate: bool = False
     forget: bool = False
     ranks: int = 1
@@ -30,17 +31,19 @@ class RunRequest:
 @dataclass(frozen=True)
 class RunSummary:
     """The result of a run: the folder of its reports, its run.json, and the archives in quarantine as (instance,
-    archive, reason). `unreadable` gives the reason for each instance whose folder could not be read."""
+    archive, reason). `unreadable` gives the reason for each instance whose folder could not be read, `failed` are the
+    targets that did not get the tables."""
 
     folder: Path
     numbers: Mapping[str, Any]
     quarantined: tuple[tuple[str, str, str], ...]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Return whether every archive that there is could be read."""
-        return not self.quarantined and not self.unreadable
+        """Return whether every archive that there is could be read, and every target has the tables."""
+        return not self.quarantined and not self.unreadable and not self.failed
 
 
 def new_run_id(started: datetime) -> str:

@@ -88,7 +88,7 @@ def verify_published(
         in_database: dict[str, str] = {}
         comparison = Comparison(in_database, published.run_id, url)
         uploads = selection.select(find_uploads(fresh, ArchiveIndex(fresh.work, fresh.uploads)))
-        execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_database=comparison)
+        execute(request, executor, lambda: nullcontext(url), uploads=uploads, instead_of_databases=comparison)
         in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))
         remarks = _remarks(published, wanted, discover(config.modules_dir))
         notes = [*selection.notes, *_changed(published, fresh.reports), *remarks]
