@@ -73,7 +73,7 @@ class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     fraction: Annotated[float, Meta(gt=0, le=1000)]
 
 
-Alarmed = Literal["failed", "held", "quarantine", "late", "warning", "tool"]
+Alarmed = Literal["failed", "target", "held", "quarantine", "late", "warning", "tool"]
 """What somebody can be told of."""
 
 
@@ -337,8 +337,8 @@ class Config:
         (),
         "notify",
         "list of {to, of}",
-        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, held, quarantine, late,"
-        " warning and tool (without it, all of them)",
+        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, target, held,"
+        " quarantine, late, warning and tool (without it, all of them)",
         secret=True,
     )
     notify_owners: str = _key(

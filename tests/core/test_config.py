@@ -16,6 +16,7 @@ from grt_batch.core.config import (
     Config,
     Level,
     Recipient,
+    is_section,
     load,
     origins,
 )
@@ -56,7 +57,7 @@ def test_the_shipped_file_holds_every_key_with_its_default() -> None:
     assert load(SHIPPED, environment={}) == Config()
     text = SHIPPED.read_text(encoding="utf-8")
     for key in fields(Config):
-        assert f"\n{key.name} = " in text
+        assert (f"\n[{key.name}]\n" if is_section(key) else f"\n{key.name} = ") in text
         assert key.metadata["doc"] in text
         assert key.metadata["unit"] in text
 
