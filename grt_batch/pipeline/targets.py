@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from grt_batch.core.config import MAIN, REPORTS, Config
@@ -94,7 +96,7 @@ def datasources(config: Config) -> list[tuple[Any, ...]]:
             if only is None or table.name in only or table in (RUN, DATASOURCE):
                 rows.append((table.name, "table", target, SCHEMA, place, every_run and active[target]))
     for name, kind, every_run in _reported(modules):
-        rows.append((name, kind, REPORTS, None, str(config.reports), every_run))
+        rows.append((name, kind, REPORTS, None, _text(config.reports), every_run))
     return [(config.project, *row) for row in rows]
 
 
@@ -102,10 +104,16 @@ def _place(url: str) -> str | None:
     if url == "embedded":
         return url
     try:
-        return location(url)
+        place = location(url)
     except BadDatabaseUrl:
         # The target itself fails by it, and holds back no other.
         return None
+    return place and _text(place)
+
+
+def _text(place: str | Path) -> str:
+    """Return a place as a text: a path may hold any bytes."""
+    return os.fsencode(place).decode(errors="replace")
 
 
 def _tables(modules: Mapping[str, Module]) -> Iterator[tuple[Table, bool]]:

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
@@ -190,7 +191,11 @@ class Publication(Sink):
         """Copy those tables of an export that the run fills here."""
         if isinstance(export, TableExport):
             with self._clock.stage(Stage.COPY, of=export.name):
-                self.copy_parts([table for table in export.tables if table in self._tables], archives)
+                tables = [table for table in export.tables if table in self._tables]
+                if len(tables) < len(export.tables):
+                    names = {table.name for table in tables}
+                    archives = [replace(archive, load=partial(archive.load, names)) for archive in archives]
+                self.copy_parts(tables, archives)
 
     def wait(self) -> None:
         """Wait until the server has all tables so far. Raises what went wrong with them."""
@@ -269,7 +274,7 @@ class Publication(Sink):
             partition.create(self._cursor)
         for archive in archives:
             for part in archive.load():
-                target = new.get(part.name)
+                target = new[part.name]
                 if target:
                     self._clock.count(Stage.COPY, len(part.data))
                     copy_rows(self._cursor, target.name, target.table.columns[1:], [part.data], binary=True)

@@ -29,12 +29,12 @@ from grt_batch.sinks.sink import Sink, TableText
 class Target:
     """A database that a run publishes to: all tables, or those whose names are among `only`.
 
-    `open` starts its server, if need be, and yields the `url`. `published` are the contents of the parts that it has,
+    `server` starts its server, if need be, and yields the `url`. `published` are the contents of the parts that it has,
     by table, once it was asked.
     """
 
     name: str
-    open: Callable[[], AbstractContextManager[str]]
+    server: Callable[[], AbstractContextManager[str]]
     only: Collection[str] | None = None
     url: str = ""
     published: Mapping[str, set[str]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Targets:
         with ExitStack() as servers:
             for target in self.each():
                 with self.serving(target):
-                    target.url = servers.enter_context(target.open())
+                    target.url = servers.enter_context(target.server())
             self._servers = servers.pop_all()
         return self
 
