@@ -529,9 +529,10 @@ def _checked(name: str, value: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, _types()[name], dec_hook=_path)
     except msgspec.ValidationError as error:
-        metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
+        spec = next(spec for spec in fields(Config) if spec.name == name)
+        metadata = spec.metadata
         given = "what was given" if metadata["secret"] else f"{value!r:.100}"
-        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {given}: {error}"
+        what = f"[{metadata['section']}]{'' if is_section(spec) else f' {name}'} is {metadata['unit']}, not {given}: {error}"
         raise BadConfig(file=source, what=what) from None
 
 

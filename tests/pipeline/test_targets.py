@@ -143,6 +143,18 @@ def test_a_target_has_the_tables_of_its_limits(
     assert partitions(other) != before
 
 
+def test_a_target_has_those_tables_of_an_export_that_it_gets(site: Site, other: str) -> None:
+    limited = targeting(site, other, tables=("job", "job_param"))
+    for _ in range(2):
+        limited.run((*MODULES, "records"))
+        whole, part = tables(site.config.database), tables(other)
+        assert part["job"]
+        assert part == {name: whole[name] for name in ("archive", "instance", "datasource", "job", "job_param")}
+    before = partitions(other)
+    limited.run((*MODULES, "records"))
+    assert partitions(other) == before
+
+
 def test_a_table_that_no_target_gets_is_in_the_reports_and_is_not_made_again(
     site: Site, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
