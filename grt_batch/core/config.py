@@ -532,7 +532,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         spec = next(spec for spec in fields(Config) if spec.name == name)
         metadata = spec.metadata
         given = "what was given" if metadata["secret"] else f"{value!r:.100}"
-        what = f"[{metadata['section']}]{'' if is_section(spec) else f' {name}'} is {metadata['unit']}, not {given}: {error}"
+        key = f"[{name}]" if is_section(spec) else f"[{metadata['section']}] {name}"
+        what = f"{key} is {metadata['unit']}, not {given}: {error}"
         raise BadConfig(file=source, what=what) from None
 
 

@@ -37,8 +37,18 @@ def chosen_targets(
         if name not in limits:
             raise BadArguments(command="run", what=f"there is no target {name!r}, only {', '.join(limits)}")
     active = [MAIN, *(name for name, target in config.targets.items() if target.active)]
-    servers = {MAIN: database} | {name: _server_of(target.url) for name, target in config.targets.items()}
-    return [Target(name, servers[name], only) for name, only in limits.items() if name in (names or active)]
+    chosen = [name for name in limits if name in (names or active)]
+    urls = _urls(config)
+    for place, name in enumerate(chosen):
+        for other in chosen[:place]:
+            if urls[name] == urls[other]:
+                raise _impossible(name, f"it is the database of {other}")
+    return [Target(name, database if name == MAIN else _server_of(urls[name]), limits[name]) for name in chosen]
+
+
+def _urls(config: Config) -> dict[str, str]:
+    """Return the URL of each target, the main one first."""
+    return {MAIN: config.database} | {name: target.url for name, target in config.targets.items()}
 
 
 def _server_of(url: str) -> Callable[[], AbstractContextManager[str]]:
@@ -59,7 +69,6 @@ def table_limits(config: Config) -> dict[str, frozenset[str] | None]:
         *(it.name for module in modules.values() for it in module.tables),
     }
     limits: dict[str, frozenset[str] | None] = {MAIN: None}
-    taken = {config.database: MAIN}
     for name, target in config.targets.items():
         unknown = [
             *(it for it in target.modules if it not in modules),
@@ -71,9 +80,6 @@ def table_limits(config: Config) -> dict[str, frozenset[str] | None]:
             raise _impossible(name, "a module has this name; choose another one")
         if target.url == "embedded":
             raise _impossible(name, "only the key database can be embedded")
-        if target.url in taken:
-            raise _impossible(name, f"it is the database of {taken[target.url]}")
-        taken[target.url] = name
         of_modules = (table.name for module in target.modules for table in modules[module].tables)
         wanted = frozenset((*of_modules, *target.tables))
         limits[name] = wanted.union(OF_EVERY_TARGET) if wanted else None
@@ -88,7 +94,7 @@ def datasources(config: Config) -> list[tuple[Any, ...]]:
     """Return the rows of the table `datasource`, a function of the configuration alone."""
     modules = discover(config.modules_dir)
     rows: list[tuple[str, str, str, str | None, str | None, bool]] = []
-    urls = {MAIN: config.database} | {name: target.url for name, target in config.targets.items()}
+    urls = _urls(config)
     active = {MAIN: True} | {name: target.active for name, target in config.targets.items()}
     for target, only in table_limits(config).items():
         place = _place(urls[target])

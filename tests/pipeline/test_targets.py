@@ -24,6 +24,7 @@ from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.targets import chosen_targets, datasources, table_limits
 from grt_batch.schema.members import Kind
 from grt_batch.sinks.postgres import Publication
+from grt_batch.verify.comparison import LOST, SAME
 from grt_batch.verify.verification import verify_published
 
 MODULES = ("tools", "instances")
@@ -135,6 +136,9 @@ def test_a_target_has_the_tables_of_its_limits(
     whole, part = tables(site.config.database), tables(other)
     assert part.keys() == wanted | {"archive", "instance", "datasource"}
     assert part == {name: whole[name] for name in part}
+    verdict = verify_published(replace(limited.config, database=other), other, SerialExecutor())
+    assert {name for name, said in verdict.database.items() if said == LOST} == whole.keys() - part.keys()
+    assert {said for name, said in verdict.database.items() if name in part} == {SAME}
     before = partitions(other)
     grow(limited)
     limited.run(MODULES)
