@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -62,12 +61,7 @@ def table_limits(config: Config) -> dict[str, frozenset[str] | None]:
     Raises BadConfig for targets that are not possible.
     """
     modules = discover(config.modules_dir)
-    tables = {
-        RUN.name,
-        DATASOURCE.name,
-        ARCHIVE.name,
-        *(it.name for module in modules.values() for it in module.tables),
-    }
+    tables = {table.name for table, _ in _tables(modules)}
     limits: dict[str, frozenset[str] | None] = {MAIN: None}
     for name, target in config.targets.items():
         unknown = [
@@ -119,7 +113,7 @@ def _place(url: str) -> str | None:
 
 def _text(place: str | Path) -> str:
     """Return a place as a text: a path may hold any bytes."""
-    return os.fsencode(place).decode(errors="replace")
+    return str(place).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _tables(modules: Mapping[str, Module]) -> Iterator[tuple[Table, bool]]:

@@ -398,6 +398,11 @@ def test_the_data_sources_are_those_of_the_configuration() -> None:
     assert {row[5] for row in datasources(Config()) if row[3] == "main"} == {"embedded"}
 
 
+def test_a_data_source_may_be_in_a_folder_of_any_name() -> None:
+    for folder, place in (("/srv/b\udcff", "/srv/b\ufffd"), ("/srv/größe", "/srv/größe")):
+        assert {row[5] for row in datasources(Config(reports=Path(folder))) if row[3] == "reports"} == {place}
+
+
 def test_the_data_sources_follow_the_configuration(two: Site, other: str) -> None:
     two.run(MODULES)
     for url in (two.config.database, other):
