@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level
+from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level, is_section
 from reference.markdown import code, grid, page
 
 
@@ -39,9 +39,14 @@ def default_file() -> str:
         "\n# this file. Written by docs/generate.py; docs/configuration.md says the same."
     ]
     for section, keys in _sections().items():
-        lines = [f"# {key.metadata['unit']}: {key.metadata['doc']}\n{key.name} = {_in_file(it)}" for key, it in keys]
+        lines = [f"# {key.metadata['unit']}: {key.metadata['doc']}{_line(key, it)}" for key, it in keys]
         parts.append("\n".join([f"[{section}]", *lines]))
     return "\n\n".join(parts) + "\n"
+
+
+def _line(key: dataclasses.Field[Any], default: object) -> str:
+    """The line of a key; the names in one that is a section are the reader's own."""
+    return "" if is_section(key) else f"\n{key.name} = {_in_file(default)}"
 
 
 def _in_file(value: object) -> str:

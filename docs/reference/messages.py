@@ -20,7 +20,8 @@ def messages() -> str:
     """Every error with its cause and remedy by exit code, and the reasons for which an archive or line is left out."""
     parts = [
         "## Exit codes 0 and 1",
-        "0: all archives are in. 1: the tables are published, but some archive is in quarantine.",
+        "0: all archives are in. 1: the tables are published, but some archive is in quarantine, or some target"
+        " did not get them.",
     ]
     by_code: dict[int, list[type[GrtError]]] = {}
     for error in _errors(GrtError):

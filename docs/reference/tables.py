@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.modules.export import Export
 from grt_batch.modules.registry import discover
@@ -45,6 +46,7 @@ def _published() -> Iterator[tuple[Table, str]]:
     """Every table, and who publishes it."""
     yield ARCHIVE, "every run"
     yield RUN, "every run"
+    yield DATASOURCE, "every run"
     for name, module in discover().items():
         opt_in = ", which is opt-in" if module.opt_in else ""
         yield from ((table, f"the module [{name}](modules/{name}.md){opt_in}") for table in module.tables)
@@ -54,7 +56,9 @@ def _facts(table: Table, publisher: str) -> str:
     nullable = f" (may be null: {codes(table.nullable)})" if table.nullable else ""
     # The table of runs differs with every run; run.json says the same of the last one.
     tsv = "`run.json` in its place" if table is RUN else f"`<reports>/<as-of>/{table.name}.tsv`"
-    if any(table in module.tables for module in discover().values() if isinstance(module, Export)):
+    if table is DATASOURCE or any(
+        table in module.tables for module in discover().values() if isinstance(module, Export)
+    ):
         tsv = "none"
     public = f"{_first_sentence(type(table.visibility))}{_hidden(table)}"
     return f"- Key: {codes(table.key)}{nullable}\n- Published by: {publisher}\n- TSV: {tsv}\n- Public: {public}"

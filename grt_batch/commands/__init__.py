@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grt_batch import __version__
-from grt_batch.core.config import Config
+from grt_batch.core.config import MAIN, Config
 from grt_batch.core.errors import BadArguments, NoLedger, NoReports, NoTable, NothingPublished, printable
 
 if TYPE_CHECKING:
@@ -118,6 +118,13 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
         is_flag=True,
         help="Go on where archives in cold storage would have to be read, with what is known of them.",
     ),
+    "targets": click.option(
+        "--targets",
+        multiple=True,
+        metavar="NAME…",
+        help="Publish to these targets only: main, which is --database, and those in [targets], also one that is not"
+        " active.  [default: all active ones]",
+    ),
     "reports": click.option("--reports", type=FOLDER, help="Where the TSV reports appear.  [default: reports]"),
     "work": click.option("--work", type=FOLDER, help="Partial results, lock, embedded server.  [default: work]"),
     "modules-dir": click.option(
@@ -160,6 +167,16 @@ def or_what_is_held(config: Config) -> Iterator[None]:
         from grt_batch.differences.held import only_held
 
         raise only_held(config.reports) or error from None
+
+
+def at_target(command: str, config: Config, name: str | None) -> Config:
+    """Return the configuration with this target as its database. Raises BadArguments where there is no such target."""
+    if name is None or name == MAIN:
+        return config
+    if name not in config.targets:
+        known = ", ".join((MAIN, *config.targets))
+        raise BadArguments(command=command, what=f"there is no target {name!r}, only {known}")
+    return replace(config, database=config.targets[name].url)
 
 
 def named_values(command: str, words: Sequence[str], option: str = "") -> dict[str, str]:

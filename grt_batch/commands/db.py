@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from grt_batch.commands import cli, database_of, options
-from grt_batch.core.config import load
+from grt_batch.commands import at_target, cli, database_of, options
+from grt_batch.core.config import MAIN, load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.logs import without_passwords
+
+_TARGET = click.argument("target", required=False)
 
 
 @cli.group()
@@ -37,9 +39,10 @@ def db_stop(work: Path | None, config_file: Path | None, debug: bool) -> None:
 
 @db.command("url")
 @options("database", "work", "config", "debug")
-def db_url(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Print the URL of the database, without its password."""
-    config = load(config_file, {"database": database, "work": work})
+@_TARGET
+def db_url(database: str | None, work: Path | None, config_file: Path | None, debug: bool, target: str | None) -> None:
+    """Print the URL of the database, or of the TARGET, without its password."""
+    config = at_target("db url", load(config_file, {"database": database, "work": work}), target)
     if config.database != "embedded":
         from grt_batch.sinks.database_url import parameters
 
@@ -57,12 +60,14 @@ def db_url(database: str | None, work: Path | None, config_file: Path | None, de
 def db_psql(
     database: str | None, work: Path | None, config_file: Path | None, debug: bool, arguments: tuple[str, ...]
 ) -> int:
-    """Open psql on the database; ARGUMENTS are psql's own."""
+    """Open psql on the database, or on the TARGET that the first of the ARGUMENTS names; the others are psql's own."""
     import os
     import shutil
     import subprocess
 
-    config = load(config_file, {"database": database, "work": work})
+    target = None if not arguments or arguments[0].startswith("-") else arguments[0]
+    config = at_target("db psql", load(config_file, {"database": database, "work": work}), target)
+    arguments = arguments[1:] if target else arguments
     program = shutil.which("psql")
     if config.database == "embedded":
         from grt_batch.embedded_postgres.programs import binaries
@@ -87,17 +92,24 @@ def db_psql(
 
 @db.command("upgrade")
 @options("database", "work", "config", "debug")
-def db_upgrade(database: str | None, work: Path | None, config_file: Path | None, debug: bool) -> None:
-    """Upgrade the schema of the database to this program's version. A run does this itself."""
+@_TARGET
+def db_upgrade(
+    database: str | None, work: Path | None, config_file: Path | None, debug: bool, target: str | None
+) -> None:
+    """Upgrade the schema of the database, or of the TARGET, to this program's version. A run does this itself."""
     from grt_batch.ledger.ledger import ARCHIVE
     from grt_batch.modules.registry import discover
+    from grt_batch.pipeline.targets import table_limits
     from grt_batch.sinks.postgres import upgrade
     from grt_batch.sinks.public_views import Threshold
 
     config = load(config_file, {"database": database, "work": work})
+    at_its_database = at_target("db upgrade", config, target)
+    only = table_limits(config)[target or MAIN]
     modules = discover(config.modules_dir).values()
     tables = [ARCHIVE, *(table for module in modules if not module.opt_in for table in module.tables)]
-    with database_of(config) as url:
+    tables = [table for table in tables if only is None or table.name in only]
+    with database_of(at_its_database) as url:
         before, now = upgrade(
             url,
             tables,

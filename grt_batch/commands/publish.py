@@ -11,14 +11,14 @@ import click
 from grt_batch.commands import Session, cli, options, text_table
 from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
-from grt_batch.commands.run import publish_run
+from grt_batch.commands.run import publish_run, words_of
 from grt_batch.core.config import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.ranks.word import FOLDER_VARIABLE
 
 
 @cli.command()
-@options("uploads", "database", "reports", "work", "modules-dir")
+@options("uploads", "database", "targets", "reports", "work", "modules-dir")
 @click.option("--held", is_flag=True, help="Publish the last set that waits, or that of --as-of.")
 @click.option("--discard", is_flag=True, help="Remove all held sets instead, or that of --as-of.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of a held set.")
@@ -30,6 +30,7 @@ def publish(
     context: click.Context,
     uploads: Path | None,
     database: str | None,
+    targets: tuple[str, ...],
     reports: Path | None,
     work: Path | None,
     modules_dir: str | None,
@@ -72,6 +73,7 @@ def publish(
         as_of=it.as_of,
         modules=it.modules,
         instances=it.instances,
+        targets=words_of(config, targets, ())[0],
         forget=it.forget,
         without_cold=it.without_cold,
         ranks=coordinator.transport.size if coordinator else 1,

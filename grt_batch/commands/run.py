@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from grt_batch.commands import Session, cli, database_of, options
 from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
-from grt_batch.core.config import load
+from grt_batch.core.config import MAIN, Config, load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
 from grt_batch.ranks.word import FOLDER_VARIABLE
@@ -31,7 +31,7 @@ FIRST_YEAR = 1970
 
 
 @cli.command()
-@options("uploads", "database", "reports", "work", "modules-dir")
+@options("uploads", "database", "targets", "reports", "work", "modules-dir")
 @click.option("--instance", "instances", multiple=True, metavar="ID", help="Read only this instance; may be repeated.")
 @click.option("--recalculate", is_flag=True, help="Forget partial results: everything again from the raw logs.")
 @click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
@@ -69,6 +69,7 @@ def run(
     context: click.Context,
     uploads: Path | None,
     database: str | None,
+    targets: tuple[str, ...],
     reports: Path | None,
     work: Path | None,
     modules_dir: str | None,
@@ -92,6 +93,7 @@ def run(
     """Compute the tables of the MODULEs (all but the opt-in ones) from the archives, and publish them."""
     places = {"uploads": uploads, "database": database, "reports": reports, "work": work, "modules_dir": modules_dir}
     config = load(config_file, {**places, "hosts": hosts, "html": html})
+    named, modules = words_of(config, targets, modules)
     if as_of is not None and as_of.year < FIRST_YEAR:
         raise BadArguments(command="run", what=f"--as-of {as_of:%Y-%m-%d} lies before {FIRST_YEAR}")
     if dry_run:
@@ -115,6 +117,7 @@ def run(
         as_of=as_of.date() if as_of else started.date(),
         modules=names_of_modules(modules),
         instances=instances,
+        targets=named,
         recalculate=recalculate,
         forget=forget,
         without_cold=without_cold,
@@ -196,8 +199,20 @@ def publish_run(
         f"{counted(numbers['jobs'], 'job')} of {counted(archives['published'], 'archive')} published in"
         f" {summary.folder} ({counted(archives['quarantined'], 'archive')} in quarantine,"
         f" {archives['incomplete']} incomplete, {counted(numbers['rejected'], 'line')} rejected{removed})"
+        + (f", but not to the target {', '.join(summary.failed)}" if summary.failed else "")
     )
     return 0 if summary.is_whole else 1
+
+
+def words_of(config: Config, targets: Sequence[str], words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of targets and those of modules. After --targets, words may be of either kind, and no name is of
+    both."""
+    named = [name for each in targets for name in each.split(",") if name]
+    if not named:
+        return (), tuple(words)
+    known = {MAIN, *config.targets}
+    named += [word for word in words if word in known]
+    return tuple(named), tuple(word for word in words if word not in known)
 
 
 @contextmanager

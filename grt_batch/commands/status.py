@@ -40,12 +40,13 @@ def status(
     debug: bool,
 ) -> int:
     """Show the ledger: instances, archives, unpublished, removed, replaced and doubtful archives, the last runs,
-    what lies in cold storage, and what the gate holds back."""
+    what became of each target, what lies in cold storage, and what the gate holds back."""
     config = load(config_file, {"uploads": uploads, "database": database, "reports": reports, "work": work})
     if kinds:
         return _alarms(config, kinds)
     from grt_batch.differences.findings import told
     from grt_batch.differences.held import held_sets
+    from grt_batch.monitoring.published import Published
     from grt_batch.queries.ledger import doubtful, ledger_of
     from grt_batch.queries.storage import storage_of
     from grt_batch.store.archive_index import ArchiveIndex
@@ -59,6 +60,8 @@ def status(
         [str(held.as_of), held.run_id, "a later run has published" if held.settled else "waits", told(held.findings)]
         for held in held_sets(config.reports)
     ]
+    targets = [[name, "published" if why is None else why] for name, why in Published(config.reports).targets().items()]
+    parts.append(("targets", ["target", "last run"], targets))
     parts.append(("held", ["as_of", "run_id", "state", "why"], held))
     for title, columns, rows in parts:
         click.echo(f"{title}: {'none' if not rows else ''}".rstrip())

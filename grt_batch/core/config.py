@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -79,7 +79,7 @@ class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     fraction: Annotated[float, Meta(gt=0, le=1000)]
 
 
-Alarmed = Literal["failed", "held", "quarantine", "late", "warning", "tool"]
+Alarmed = Literal["failed", "target", "held", "quarantine", "late", "warning", "tool"]
 """What somebody can be told of."""
 
 
@@ -91,6 +91,27 @@ class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     to: Text
     of: tuple[Alarmed, ...] = ALARMS
+
+
+MAIN = "main"
+"""The name of the target that the key `database` is."""
+
+
+REPORTS = "reports"
+"""The name of the report set, where all targets are named."""
+
+
+TargetName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]*\Z")]
+
+
+class FurtherTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A further database that runs publish to: all tables, or those of these `modules` and these `tables` alone. Where
+    it is not `active`, only runs that name it do."""
+
+    url: Text
+    modules: tuple[Text, ...] = ()
+    tables: tuple[Text, ...] = ()
+    active: bool = True
 
 
 DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
@@ -116,6 +137,16 @@ class Config:
 
     modules_dir: str = _key(
         "", "paths", "folder", "reports of your own, one .py file each, beside those of grt_batch (empty = none)"
+    )
+
+    targets: Mapping[TargetName, FurtherTarget] = _key(
+        {},
+        "targets",
+        "[targets.NAME] with url, modules, tables, active",
+        "further databases that a run publishes to: `url` is a libpq URL or DSN; with `modules` or `tables`, lists of"
+        " names, it gets the tables of these modules and these tables alone, beside those that say what was read; with"
+        " `active` = false only runs with --targets NAME publish to it",
+        secret=True,
     )
 
     settle_seconds: Natural = _key(
@@ -275,6 +306,7 @@ class Config:
         "days",
         "an instance that sent nothing for longer gets warning 2, for more than twice as long 3 (0 = no limit)",
     )
+    project: Text = _key("grt", "reports", "name", "what the table datasource calls all that this program publishes")
     popular_values: Positive = _key(
         100, "reports", "values", "param_value lists at most so many values of a parameter, the most used"
     )
@@ -399,8 +431,8 @@ class Config:
         (),
         "notify",
         "list of {to, of}",
-        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, held, quarantine, late,"
-        " warning and tool (without it, all of them)",
+        "who is told at the end of a run: `to` is a URL of apprise, `of` a list of failed, target, held,"
+        " quarantine, late, warning and tool (without it, all of them)",
         secret=True,
     )
     notify_owners: str = _key(
@@ -490,6 +522,11 @@ class Config:
         return self.quotas.get(instance_id, self.quota_bytes) or None
 
 
+def is_section(spec: Field[Any]) -> bool:
+    """Return whether a key is a section of the file by itself, with names that are free."""
+    return bool(spec.metadata["section"] == spec.name)
+
+
 def chosen_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return `file`, or the one that the environment names, or the default one if it exists."""
     if file is None and environment.get(FILE_VARIABLE):
@@ -517,6 +554,10 @@ def load(
     if int(config.file_mode, 8) != int(config.folder_mode, 8) & 0o666:
         what = f"[privacy] file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
         raise BadConfig(file=file or "of the environment", what=what)
+    for name in (MAIN, REPORTS):
+        if name in config.targets:
+            what = f"[targets.{name}] has a name that is taken: {MAIN} is the key database, {REPORTS} the report set"
+            raise BadConfig(file=file or "of the environment", what=what)
     return config
 
 
@@ -550,6 +591,9 @@ def _read_file(file: Path) -> dict[str, Any]:
     for section, keys in document.items():
         if not isinstance(keys, dict):
             raise BadConfig(file=file, what=f"{section!r} is not in a [section]")
+        if section in known and is_section(known[section]):
+            values[section] = _checked(section, keys, str(file))
+            continue
         for name, value in keys.items():
             spec = known.get(name)
             if spec is None or spec.metadata["section"] != section:
@@ -579,9 +623,11 @@ def _checked(name: str, value: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, _types()[name], dec_hook=_path)
     except msgspec.ValidationError as error:
-        metadata = next(spec.metadata for spec in fields(Config) if spec.name == name)
+        spec = next(spec for spec in fields(Config) if spec.name == name)
+        metadata = spec.metadata
         given = "what was given" if metadata["secret"] else f"{value!r:.100}"
-        what = f"[{metadata['section']}] {name} is {metadata['unit']}, not {given}: {error}"
+        key = f"[{name}]" if is_section(spec) else f"[{metadata['section']}] {name}"
+        what = f"{key} is {metadata['unit']}, not {given}: {error}"
         raise BadConfig(file=source, what=what) from None
 
 

@@ -400,9 +400,9 @@ class CommitUnknown(GrtError):
 
     message = (
         "The connection to the database was lost during the commit, and whether the new tables are visible is unknown:"
-        " {what}. The reports are unchanged."
+        " {what}."
     )
-    remedy = "Run again when the database is back; that brings both up to date."
+    remedy = "Run again when the database is back; that brings it and the reports up to date."
 
 
 class NoEmbeddedServer(GrtError):
@@ -671,6 +671,29 @@ class Held(GrtError):
         "It is kept in {folder}, and grt-batch diff latest held shows what it changes. Remove the cause and run again,"
         " or let it through with grt-batch publish --held."
     )
+
+
+class NoTarget(GrtError):
+    """A run was to publish to several targets, and each of them failed."""
+
+    exit_code = 4
+    what: Reason
+
+    message = "No target could take the tables, and nothing was published: {what}."
+    remedy = "Remove the causes and run again; computed results are kept."
+
+
+OF_TARGETS = (
+    BadDatabaseUrl,
+    CommitUnknown,
+    DatabaseLocked,
+    DatabaseRefused,
+    DatabaseUnfit,
+    EmbeddedElsewhere,
+    NoEmbeddedServer,
+    SchemaTooNew,
+)
+"""What may be wrong with one of the databases that a run publishes to; the others get their tables all the same."""
 
 
 class Quarantine(Exception):

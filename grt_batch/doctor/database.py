@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from grt_batch.core.errors import GrtError
-from grt_batch.doctor.findings import Finding, ok, problem
+from grt_batch.doctor.findings import Finding, Status, ok, problem
 
 SECONDS = 5
 """The time limit of a connection, and of a statement."""
@@ -33,6 +34,17 @@ def database(url: str, work: Path) -> Iterator[Finding]:
         yield from findings
     else:
         yield from _state(url)
+
+
+def target(name: str, url: str) -> Iterator[Finding]:
+    """Report the state of a further database. A run goes on without it, so nothing there is a problem."""
+    try:
+        findings = list(_state(url))
+    except GrtError as error:
+        findings = [problem("database", error)]
+    for found in findings:
+        status = Status.WARNING if found.status is Status.PROBLEM else found.status
+        yield replace(found, status=status, subject=f"target {name}", exit_code=0)
 
 
 def _state(url: str) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def examine(file: Path | None, options: Mapping[str, Any]) -> list[Finding]:
         "work": lambda: places.writable("work", config.work),
         "reports": lambda: places.writable("reports", config.reports),
         "database": lambda: database.database(config.database, config.work),
+        **{f"target {name}": partial(database.target, name, it.url) for name, it in config.targets.items()},
         "directory": lambda: directory.directory(config),
         "monitors": lambda: monitors.monitors(config),
     }

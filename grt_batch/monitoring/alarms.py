@@ -51,6 +51,7 @@ def alarms(config: Config, ending: Outcome | None) -> list[Alarm]:
     titles = {name: title for name, title in published.rows("instance", "instance_id", "title") if title}
     return [
         *_failed(ending),
+        *_failed_targets(published),
         *_held(config),
         *_quarantined(published, titles),
         *_of_status(config, published, titles),
@@ -76,6 +77,13 @@ def _failed(ending: Outcome | None) -> Iterator[Alarm]:
         said = printable(" ".join(ending.said.split())) or "its log says why"
         what = f"The last run ended with code {ending.code}, and published nothing new: {said}"
         yield Alarm("failed", str(ending.code), what, "Remove the cause and run again; what was computed is kept.")
+
+
+def _failed_targets(published: Published) -> Iterator[Alarm]:
+    for name, why in published.targets().items():
+        if why is not None:
+            what = f"The last run that published did not reach the target {printable(name)}: {printable(why)}"
+            yield Alarm("target", name, what, "Remove the cause and run again; that gives it what it lacks.")
 
 
 def _held(config: Config) -> Iterator[Alarm]:

@@ -81,6 +81,8 @@ def of_run(published: Published, ending: Outcome | None) -> Iterator[Family]:
     yield _gauge("jobs", "Jobs in the tables.", _one(counts.get("jobs")))
     archives = {pairs(state=name): count for name, count in _states(summary.get("archives")).items()}
     yield _gauge("archives", "Archives by their state.", archives)
+    reached = {pairs(target=name): float(why is None) for name, why in published.targets().items()}
+    yield _gauge("target_published", "Whether the run of the newest report set published to the target.", reached)
     yield _gauge("rejected_lines", "Lines of published archives that are no record.", _one(counts.get("rejected")))
 
 

@@ -40,6 +40,7 @@ _Told = dict[str, dict[str, date]]
 
 _HEADS = {
     "failed": "The run failed",
+    "target": "A target failed",
     "held": "Held back by the gate",
     "quarantine": "In quarantine",
     "late": "Late",

@@ -27,6 +27,12 @@ class Published:
 
         return rows_of(self.folder / f"{table}.tsv", columns)
 
+    def targets(self) -> dict[str, str | None]:
+        """Return the targets of the run that made the set, and of those that it did not reach, why."""
+        found = self.summary.get("targets")
+        known = {name: it for name, it in found.items() if isinstance(it, dict)} if isinstance(found, dict) else {}
+        return {name: None if it.get("state") == "published" else str(it.get("reason")) for name, it in known.items()}
+
     def seconds(self, key: str) -> float | None:
         """Return a time of run.json in Unix seconds, None where it is not there."""
         return moment(str(self.summary.get(key)))

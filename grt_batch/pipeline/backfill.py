@@ -31,6 +31,7 @@ from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import Beside, RunRequest, RunSummary, new_run_id
 from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.report_set import LATEST, target_of
+from grt_batch.sinks.targets import Targets
 from grt_batch.store.archive_index import UnsavedIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
@@ -172,9 +173,10 @@ class Backfill:
         context = RunContext(request, self.modules, self.store, self.index, self.executor, people)
         with self.executor.clock.stage(Stage.PLAN):
             planned = self.plan(day)
-        with self.executor.clock.stage(Stage.REDUCE):
-            reduced = reduce_archives(context, self.uploads, planned, None, progress)
-        summary = publish(context, reduced, None, None, made=self.made(day))
+        with Targets(()) as nowhere:
+            with self.executor.clock.stage(Stage.REDUCE):
+                reduced = reduce_archives(context, self.uploads, planned, nowhere, progress)
+            summary = publish(context, reduced, nowhere, None, made=self.made(day))
         if not (target_of(summary.folder) or "").endswith(request.run_id):
             # Somebody else was faster.
             return None

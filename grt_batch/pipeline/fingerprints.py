@@ -16,9 +16,9 @@ from grt_batch.pipeline.keys import content_key
 from grt_batch.pipeline.render import without_archives, without_paths
 from grt_batch.schema.parts import WHOLE, Group, grouped
 from grt_batch.schema.tables import Table
-from grt_batch.sinks import postgres
 from grt_batch.sinks.report_set import ReportedFile
 from grt_batch.sinks.sink import PartText
+from grt_batch.sinks.targets import Targets
 
 RENDERED_BY = (
     "grt_batch.aggregate",
@@ -53,7 +53,7 @@ Fingerprints = Mapping[TableGroup, str]
 
 @dataclass(frozen=True)
 class PublishedParts:
-    """What both the reports and the database have already: the parts of the groups that did not change, and the
+    """What the reports and all targets have already: the parts of the groups that did not change, and the
     contents of all parts of the tables that did, by the table's name."""
 
     unchanged: Mapping[TableGroup, tuple[PartText, ...]] = field(default_factory=dict)
@@ -103,27 +103,26 @@ def _unwindowed(merged: Iterable[MergedKey], group: Group) -> list[MergedKey]:
 
 
 def published_parts(
-    tables: Sequence[Table], wanted: Fingerprints, reported: Mapping[str, ReportedFile], url: str | None
+    tables: Sequence[Table], wanted: Fingerprints, reported: Mapping[str, ReportedFile], targets: Targets
 ) -> PublishedParts:
-    """Return what the `reported` files and the database have of these tables; the files alone, if `url` is None."""
-    if url is None:
-        there = {name: held.contents for name, (_, held) in reported.items()}
-    else:
-        there = postgres.published_contents(url, tables) if reported else {}
+    """Return what the `reported` files and all targets have of these tables."""
+    if reported:
+        targets.ask(tables)
     unchanged: dict[TableGroup, tuple[PartText, ...]] = {}
     contents: dict[str, frozenset[str]] = {}
     for table in tables:
-        if table.name not in reported or table.name not in there:
+        there = targets.contents(table)
+        if table.name not in reported or there is None:
             continue
         file, held = reported[table.name]
-        both = held.contents & there[table.name]
+        all_have = held.contents.intersection(*there)
         groups = [place for place in wanted if place.table == table.name]
-        if not all(held.has(place.group, wanted[place], both) for place in groups):
+        if not all(held.has(place.group, wanted[place], all_have) for place in groups):
             # Some of its text is copied into a new file, but nothing that somebody else wrote.
-            both &= held.intact(file)
-        same = [place for place in groups if held.has(place.group, wanted[place], both)]
+            all_have &= held.intact(file)
+        same = [place for place in groups if held.has(place.group, wanted[place], all_have)]
         unchanged |= {place: held.groups[place.group.name].parts for place in same}
-        contents[table.name] = frozenset(both)
+        contents[table.name] = frozenset(all_have)
     return PublishedParts(unchanged, contents)
 
 

@@ -33,7 +33,7 @@ def preview(
     """
     gate = _Preview(ratio)
     with suppress(_SeenError):
-        execute(request, executor, database, gate=gate, instead_of_database=_Nowhere(), people=people)
+        execute(request, executor, database, gate=gate, instead_of_databases=_Nowhere(), people=people)
     return gate.differences
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 from grt_batch.core.errors import CannotWrite, PublishedInPart
 from grt_batch.core.timing import Stage
@@ -21,6 +22,7 @@ from grt_batch.pipeline.reduce_all import ReducedArchives
 from grt_batch.pipeline.render import Rendering, RenderOrder, entries_of
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.summary import quarantined, run_row, run_summary
+from grt_batch.pipeline.targets import datasources
 from grt_batch.schema.parts import Group
 from grt_batch.schema.tables import Table
 from grt_batch.sinks.made_folder import MakeFolder
@@ -29,63 +31,76 @@ from grt_batch.sinks.postgres import Publication
 from grt_batch.sinks.public_views import Threshold
 from grt_batch.sinks.report_set import ReportSet
 from grt_batch.sinks.sink import Sink, TableText
+from grt_batch.sinks.targets import Databases, Target, Targets
 
 
 def publish(
     context: RunContext,
     reduced: ReducedArchives,
-    url: str | None,
+    targets: Targets,
     gate: Gate | None,
     committed: Callable[[], None] = lambda: None,
-    instead_of_database: Sink | None = None,
+    instead_of_databases: Sink | None = None,
     made: Mapping[str, MakeFolder] | None = None,
 ) -> RunSummary:
-    """Publish a run to the database and as a report set, with the folders that are `made` of its tables, if no `gate`
-    holds it back; call `committed` once the database shows it. Without a `url` there is the report set alone."""
+    """Publish a run to its targets and as a report set, with the folders that are `made` of its tables, if no `gate`
+    holds it back; call `committed` once a database shows it. Without targets there is the report set alone."""
     tables = [ARCHIVE, *(table for module in context.modules for table in module.tables)]
     with _report_set(context) as reports:
         # Before the database is locked: an export may take long.
         _write_reject_files(reports, context, reduced)
         _write_exports(reports, context, reduced)
-        with instead_of_database or _database(context, url, tables) as database:
-            sinks = (database, reports) if database else (reports,)
+        with instead_of_databases or _databases(context, targets, tables, committed) as databases:
+            sinks = (databases, reports) if targets.left else (reports,)
             _write_tables(sinks, context, reduced)
-            if database:
-                _write_exports(database, context, reduced)
-            # The reports first: meanwhile the database goes on.
+            _write_exports(databases, context, reduced)
+            # The reports first: meanwhile the databases go on.
             reports.wait()
             for name, make in (made or {}).items():
                 reports.write_made(name, make)
-            if database:
-                database.wait()
+            databases.wait()
             run = run_row(context.request, reduced.ledger, context.modules)
             if gate:
                 gate.judge(context, reports, lambda: run_summary(run, reduced.ledger, context.executor))
-            # The database last, since it locks its readers out.
+            # The databases last, since they lock their readers out.
             for sink in reversed(sinks):
                 sink.prepare(run)
-            summary = run_summary(run, reduced.ledger, context.executor)
+            summary = run_summary(run, reduced.ledger, context.executor, targets.outcome)
             for sink in sinks:
                 sink.write_summary(summary)
-            publish_to_all(sinks, committed)
-    return RunSummary(context.config.reports / context.as_of.isoformat(), summary, quarantined(reduced.ledger))
+            publish_to_all(sinks, lambda: _note_failed(reports, summary, targets))
+    folder = context.config.reports / context.as_of.isoformat()
+    return RunSummary(folder, summary, quarantined(reduced.ledger), failed=tuple(targets.failed))
 
 
-def _database(context: RunContext, url: str | None, tables: Sequence[Table]) -> AbstractContextManager[Sink | None]:
-    if url is None:
-        return nullcontext()
-    config = context.config
-    return Publication(
-        url,
-        tables,
-        lock_timeout_ms=config.lock_timeout_ms,
-        lock_tries=config.lock_tries,
-        run_id=context.request.run_id,
-        known=[table for module in discover(config.modules_dir).values() for table in module.tables],
-        threshold=Threshold(config.public_value_jobs, config.public_value_instances),
-        clock=context.executor.clock,
-        again=context.again,
-    )
+def _note_failed(reports: ReportSet, summary: Mapping[str, Any], targets: Targets) -> None:
+    """Correct the summary if a target failed at the last moment."""
+    if summary["targets"] != targets.outcome:
+        with already_published():
+            reports.write_summary({**summary, "targets": targets.outcome})
+
+
+def _databases(
+    context: RunContext, targets: Targets, tables: Sequence[Table], committed: Callable[[], None]
+) -> Databases:
+    config, rows = context.config, datasources(context.config)
+
+    def sink_of(target: Target) -> Publication:
+        return Publication(
+            target.url,
+            target.wanted(tables),
+            lock_timeout_ms=config.lock_timeout_ms,
+            lock_tries=config.lock_tries,
+            run_id=context.request.run_id,
+            known=[table for module in discover(config.modules_dir).values() for table in module.tables],
+            threshold=Threshold(config.public_value_jobs, config.public_value_instances),
+            clock=context.executor.clock,
+            again=context.again,
+            published=target.published,
+            datasources=rows,
+        )
+
+    return Databases(targets, sink_of, committed)
 
 
 def _report_set(context: RunContext) -> ReportSet:
@@ -171,14 +186,14 @@ def _rendering(context: RunContext, reduced: ReducedArchives, group: Group, tabl
     return Rendering(rendering_program(context.config), group, frozenset().union(*known))
 
 
-def publish_to_all(sinks: Sequence[Sink], committed: Callable[[], None] = lambda: None) -> None:
-    """Publish to every sink, and call `committed` after the first. Raises the error of the first sink, which then has
+def publish_to_all(sinks: Sequence[Sink], between: Callable[[], None] = lambda: None) -> None:
+    """Publish to every sink, and call `between` after the first. Raises the error of the first sink, which then has
     published nothing; where another one fails, publishes to the rest and raises PublishedInPart."""
     first, *others = sinks
     failures = []
     with _signals_ignored():
         first.publish()
-        committed()
+        between()
         for sink in others:
             try:
                 sink.publish()

@@ -28,6 +28,7 @@ from grt_batch.pipeline.read_all import Progress, orders_of_unread, read_archive
 from grt_batch.pipeline.supersede import Settled, settle
 from grt_batch.pipeline.unreadable import check_thawed, names_of
 from grt_batch.sinks.report_set import reported_tables
+from grt_batch.sinks.targets import Targets
 from grt_batch.uploads.scan import Archive, Uploads
 
 
@@ -45,12 +46,12 @@ class ReducedArchives:
 
 
 def reduce_archives(
-    context: RunContext, uploads: Uploads, planned: Sequence[Planned], url: str | None, progress: Progress
+    context: RunContext, uploads: Uploads, planned: Sequence[Planned], targets: Targets, progress: Progress
 ) -> ReducedArchives:
     """Read what must be read, make the missing partials, and merge those of the modules whose tables change.
 
-    `url` is that of the database, for the fingerprints there, None where none takes part. Raises CannotWrite where the
-    store does not return what was written to it.
+    The `targets` are asked what they have already. Raises CannotWrite where the store does not return what
+    was written to it.
     """
     computed_again: set[str] = set()
     while True:
@@ -62,7 +63,7 @@ def reduce_archives(
                 planned = read_archives(context, planned, settled.orders, progress)
                 settled = settle(context, planned)
             if not settled.orders:
-                return _reduce(context, uploads, settled, url)
+                return _reduce(context, uploads, settled, targets)
         except DamagedEntries as error:
             if computed_again.intersection(error.keys):
                 what = "what was stored there cannot be read back"
@@ -72,7 +73,7 @@ def reduce_archives(
             planned = [recheck(item, error.keys, context.store) for item in planned]
 
 
-def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str | None) -> ReducedArchives:
+def _reduce(context: RunContext, uploads: Uploads, settled: Settled, targets: Targets) -> ReducedArchives:
     lost = {kind: _lost(context, settled, is_cold=kind == "cold") for kind in ("removed", "cold")}
     if not context.request.without_cold:
         check_thawed([*lost["cold"].whole, *lost["cold"].partly, *settled.missed])
@@ -83,7 +84,7 @@ def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str | 
     reports = [module for module in context.modules if not isinstance(module, Export)]
     keys = {module.name: keys_merged(context, module, settled.inputs) for module in reports}
     wanted = fingerprints(reports, keys, ledger)
-    published = PublishedParts() if context.again else _published(context, reports, wanted, url)
+    published = PublishedParts() if context.again else _published(context, reports, wanted, targets)
     changed = wanted.keys() - published.unchanged.keys()
     merged = merge_instances(context, instances_with_changes(reports, changed, ledger), settled.inputs)
     exports = [module for module in context.modules if isinstance(module, Export)]
@@ -93,11 +94,13 @@ def _reduce(context: RunContext, uploads: Uploads, settled: Settled, url: str | 
     return ReducedArchives(ledger, wanted, published, merged, parts)
 
 
-def _published(context: RunContext, reports: Sequence[Module], wanted: Fingerprints, url: str | None) -> PublishedParts:
+def _published(
+    context: RunContext, reports: Sequence[Module], wanted: Fingerprints, targets: Targets
+) -> PublishedParts:
     tables = [ARCHIVE, *(table for module in reports for table in module.tables)]
     beside = context.request.beside
     reported = reported_tables(context.config.reports, context.as_of, beside.before if beside else None)
-    return published_parts(tables, wanted, reported, url)
+    return published_parts(tables, wanted, reported, targets)
 
 
 def _ledger(context: RunContext, uploads: Uploads, entries: Mapping[str, Sequence[ArchiveEntry]]) -> Ledger:

@@ -33,13 +33,17 @@ class Beside:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The options of a run; those of one `beside` others, None where it publishes. With `without_cold` it goes on where
-    it would have to read what is in cold storage."""
+    """The options of a run; those of one `beside` others, None where it publishes.
+
+    Without `targets` it publishes to all that are active. With `without_cold` it goes on where it would have to read
+    what is in cold storage.
+    """
 
     config: Config
     as_of: date
     modules: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     recalculate: bool = False
     forget: bool = False
     without_cold: bool = False
@@ -52,17 +56,19 @@ class RunRequest:
 @dataclass(frozen=True)
 class RunSummary:
     """The result of a run: the folder of its reports, its run.json, and the archives in quarantine as (instance,
-    archive, reason). `unreadable` gives the reason for each instance whose folder could not be read."""
+    archive, reason). `unreadable` gives the reason for each instance whose folder could not be read, `failed` are the
+    targets that did not get the tables."""
 
     folder: Path
     numbers: Mapping[str, Any]
     quarantined: tuple[tuple[str, str, str], ...]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Return whether every archive that there is could be read."""
-        return not self.quarantined and not self.unreadable
+        """Return whether every archive that there is could be read, and every target has the tables."""
+        return not self.quarantined and not self.unreadable and not self.failed
 
 
 def new_run_id(started: datetime) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+from grt_batch.core.config import MAIN
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
 from grt_batch.core.wording import counted
@@ -24,11 +25,12 @@ from grt_batch.pipeline.read import redaction_of
 from grt_batch.pipeline.read_all import Progress
 from grt_batch.pipeline.reduce_all import reduce_archives
 from grt_batch.pipeline.request import RunRequest, RunSummary
+from grt_batch.pipeline.targets import chosen_targets
 from grt_batch.pipeline.unreadable import as_read_before, check_thawed, to_thaw
-from grt_batch.sinks import fitness
 from grt_batch.sinks.made_folder import MakeFolder
 from grt_batch.sinks.report_set import sweep
 from grt_batch.sinks.sink import Sink
+from grt_batch.sinks.targets import Targets
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 from grt_batch.uploads.scan import Uploads
@@ -43,32 +45,34 @@ def execute(
     gate: Gate | None = None,
     committed: Callable[[], None] = lambda: None,
     uploads: Uploads | None = None,
-    instead_of_database: Sink | None = None,
+    instead_of_databases: Sink | None = None,
     made: Mapping[str, MakeFolder] | None = None,
     people: FindPeople = nobody,
 ) -> RunSummary:
     """Carry out a run. The caller holds the lock of the work folder.
 
-    `database` opens the server and yields its URL. The `gate` may hold the run back. `made` fills folders of the
-    report set from its tables, by their names; `people` finds out who the owners of the instances are. `committed` is
-    called once the database shows the new tables, before anything else can fail. A verification passes the `uploads` to
-    read, and the sink to use `instead_of_database`.
+    `database` opens the server of the main target and yields its URL. The `gate` may hold the run back. `made` fills
+    folders of the report set from its tables, by their names; `people` finds out who the owners of the instances are.
+    `committed` is called once a database shows the new tables, before anything else can fail. A verification passes the
+    `uploads` to read, and the sink to use `instead_of_databases`, which stands for the main target alone.
 
     Raises GrtError. Nothing was published then, except for CommitUnknown and PublishedInPart.
     """
+    names = (MAIN,) if instead_of_databases else request.targets
+    wanted = chosen_targets(request.config, names, database)
     context = _context(request, executor)
     if uploads is None:
         uploads = find_uploads(request.config, context.index, request.instances, forget=request.forget)
     context = replace(context, people=people(all_owners(uploads.instances)))
     planned = _plan(context, uploads)
-    with database() as url:
+    with Targets(wanted) as targets:
         if any(item.must_be_read for item in planned):
-            fitness.check(url)
+            targets.check()
         with executor.clock.stage(Stage.REDUCE):
-            reduced = reduce_archives(context, uploads, planned, url, progress)
+            reduced = reduce_archives(context, uploads, planned, targets, progress)
         if not request.forget:
             warn_of_unknown(request.config.reports, reduced.ledger)
-        summary = publish(context, reduced, url, gate or Gate(), committed, instead_of_database, made)
+        summary = publish(context, reduced, targets, gate or Gate(), committed, instead_of_databases, made)
     with already_published():
         _clean_up(context, uploads)
     return replace(summary, unreadable=uploads.unreadable)

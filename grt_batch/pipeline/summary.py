@@ -33,8 +33,11 @@ def run_row(request: RunRequest, ledger: Ledger, modules: Sequence[Module]) -> d
     }
 
 
-def run_summary(run: Mapping[str, Any], ledger: Ledger, executor: Executor) -> dict[str, Any]:
-    """Return run.json: the run's row, what was read and accounted for, and what it took."""
+def run_summary(
+    run: Mapping[str, Any], ledger: Ledger, executor: Executor, targets: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return run.json: the run's row, what was read and accounted for, and what it took; for one that publishes, what
+    became of each target."""
     published = [entry for entry in ledger.archives if entry.counts]
     accounts = [entry.account for entry in published if entry.account]
     return {
@@ -44,6 +47,7 @@ def run_summary(run: Mapping[str, Any], ledger: Ledger, executor: Executor) -> d
         "as_of": ledger.as_of.isoformat(),
         "ranks_lost": executor.ranks_lost(),
         "modules": run["modules"].split(),
+        "targets": targets or {},
         "archives": _archives(ledger),
         **{count: sum(account.total(count) for account in accounts) for count in _SUMMED},
         "misdated": sum(entry.archive.report is not None and entry.archive.report.misdated for entry in published),

@@ -62,7 +62,7 @@ def pack_lead(order: Any, config: Config, settings: RunSettings) -> bytes:
     if isinstance(order, ReduceOrder):
         # Its name may hold any bytes, which a text may not.
         tar, order = Path(order.tar) if order.tar else None, replace(order, tar="")
-    known = replace(config, database=Config.database, notify_recipients=(), notify_owners="")
+    known = replace(config, database=Config.database, targets={}, notify_recipients=(), notify_owners="")
     return pack(Lead(settings, known, type(order).__name__, tar), order)
 
 

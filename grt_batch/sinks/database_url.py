@@ -53,6 +53,17 @@ def parameters(url: str) -> dict[str, str]:
     return found
 
 
+def location(url: str) -> str | None:
+    """Return where a database is, host:port/name, as far as its URL or connection string says; None for nothing of it.
+    Neither a user nor a secret is told. Raises BadDatabaseUrl."""
+    found = parameters(url)
+    service = f"service={found['service']}" if "service" in found else ""
+    host = found.get("host") or found.get("hostaddr") or service
+    port = f":{found['port']}" if "port" in found else ""
+    name = f"/{found['dbname']}" if "dbname" in found else ""
+    return f"{host}{port}{name}" or None
+
+
 def _reason(said: str, url: str) -> str:
     unknown = _UNKNOWN.search(said)
     if unknown:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from grt_batch.core.errors import DatabaseRefused, DatabaseUnfit, GrtError, SchemaTooNew
+from grt_batch.core.errors import DatabaseUnfit, GrtError, SchemaTooNew
 from grt_batch.sinks.connection import ENCODING, connection
 from grt_batch.sinks.schema import DATA, SCHEMA, SCHEMA_VERSION
 
@@ -25,7 +24,8 @@ SELECT current_setting('server_version') AS server, current_setting('server_enco
     (SELECT count(*) FROM pg_namespace WHERE nspname IN (%(schema)s, %(data)s)) AS schemas,
     -- Others than partitioned ones are of no run, but for these.
     (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND (relkind = 'p' OR relkind = 'r'
-        AND relname IN ('run', 'schema_version')) AND NOT pg_has_role(relowner, 'USAGE')) AS foreign_tables,
+        AND relname IN ('run', 'datasource', 'schema_version')) AND NOT pg_has_role(relowner, 'USAGE'))
+        AS foreign_tables,
     EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = 'schema_version')
         AS has_version
 """
@@ -130,10 +130,6 @@ def require_fit(cursor: Any) -> None:
 
 
 def check(url: str) -> None:
-    """Raise DatabaseUnfit or SchemaTooNew where a run cannot publish.
-
-    A database that does not answer may do so by the time that there is something to publish; until then what a run
-    computes is kept.
-    """
-    with suppress(DatabaseRefused), connection(url) as link, link.cursor() as cursor:
+    """Raise DatabaseUnfit or SchemaTooNew where a run cannot publish, DatabaseRefused where it cannot be asked now."""
+    with connection(url) as link, link.cursor() as cursor:
         require_fit(cursor)

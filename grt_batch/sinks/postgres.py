@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ from grt_batch.core.config import Config
 from grt_batch.core.errors import CommitUnknown, DatabaseRefused, GrtError
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Clock, Stage
+from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import RUN, Ledger
 from grt_batch.modules.export import ArchiveParts, Export, TableExport
 from grt_batch.schema.parts import WHOLE, Group, Years
@@ -122,9 +124,12 @@ class Publication(Sink):
         threshold: Threshold | None = None,
         clock: Clock | None = None,
         again: bool = False,
+        published: Mapping[str, Collection[str]] | None = None,
+        datasources: Collection[tuple[Any, ...]] = (),
     ) -> None:
-        """The run fills `tables`; the `known` ones keep their views where they exist. With `again` it believes nothing
-        that is published, and keeps no partition of an export.
+        """The run fills `tables`; the `known` ones keep their views where they exist. `published` are the contents of
+        parts that the database has, by table: it keeps them, even if it is given their text. With `again` it believes
+        nothing that is published, and keeps no partition of an export. `datasources` are the rows of that table.
 
         `clock` counts the caller's time and, from `prepare` on, that of the thread that fills partitions.
         """
@@ -136,6 +141,8 @@ class Publication(Sink):
         self._patience = {"lock_timeout_ms": lock_timeout_ms, "lock_tries": lock_tries}
         self._threshold = threshold or Threshold()
         self._again = again
+        self._published = published or {}
+        self._datasources = datasources
         self._run = "".join(character for character in run_id.lower() if character.isalnum())
         self._exchanges: dict[str, _Exchange] = {}
         self._filler = futures.ThreadPoolExecutor(1, "copy")
@@ -171,20 +178,24 @@ class Publication(Sink):
             self._context.__exit__(kind, error, trace)
 
     def write_table(self, table: Table, text: TableText, fingerprint: str) -> None:
-        """Start to copy the parts of a table that have text, and keep the others."""
+        """Start to copy the parts of a table that the database has not yet, and keep the others."""
         with self._clock.stage(Stage.WAITING, of=f"COPY before {table.name}"):
-            exchange = self._exchange_of(table)
+            exchange, published = self._exchange_of(table), self._published.get(table.name, ())
             for part in text.parts:
-                if part.pieces is None:
+                if part.pieces is None or part.content in published:
                     exchange.kept.add(part.content)
                 else:
                     self.copy(table, part.copy, part.content, part.group, part.years)
 
     def write_export(self, export: Export, archives: Sequence[ArchiveParts], ledger: Ledger) -> None:
-        """Copy the tables of an export."""
+        """Copy those tables of an export that the run fills here."""
         if isinstance(export, TableExport):
             with self._clock.stage(Stage.COPY, of=export.name):
-                self.copy_parts(export.tables, archives)
+                tables = [table for table in export.tables if table in self._tables]
+                if len(tables) < len(export.tables):
+                    names = {table.name for table in tables}
+                    archives = [replace(archive, load=partial(archive.load, names)) for archive in archives]
+                self.copy_parts(tables, archives)
 
     def wait(self) -> None:
         """Wait until the server has all tables so far. Raises what went wrong with them."""
@@ -279,16 +290,20 @@ class Publication(Sink):
 
     def _swap(self, run: Mapping[str, Any]) -> str:
         self._exchange()
+        self._write_datasources()
         request = refresh(self._cursor, [*self._known, *self._tables], self._threshold)
-        columns = [column.name for column in RUN.columns]
-        insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            sql.Identifier(SCHEMA, RUN.name),
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
-            sql.SQL(", ").join(sql.Placeholder() for _ in columns),
-        )
-        self._cursor.execute(insert, [run[name] for name in columns])
+        self._cursor.execute(_insert(RUN), [run[column.name] for column in RUN.columns])
         self._run_id = run["run_id"]
         return request
+
+    def _write_datasources(self) -> None:
+        """Replace the rows of that table, if they are to be others."""
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in DATASOURCE.columns)
+        name = sql.Identifier(SCHEMA, DATASOURCE.name)
+        self._cursor.execute(sql.SQL("SELECT {} FROM {}").format(columns, name))
+        if set(self._cursor.fetchall()) != set(self._datasources):
+            self._cursor.execute(sql.SQL("DELETE FROM {}").format(name))
+            self._cursor.executemany(_insert(DATASOURCE), self._datasources)
 
     def commit(self) -> None:
         """Commit the transaction. Raises CommitUnknown where the connection is lost, and with it the outcome."""
@@ -342,3 +357,12 @@ class Publication(Sink):
             partition.attach_branch(self._cursor)
         for partition in new:
             partition.attach(self._cursor)
+
+
+def _insert(table: Table) -> sql.Composed:
+    """Return the statement that adds a row, the values in the order of the columns."""
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(SCHEMA, table.name),
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+        sql.SQL(", ").join(sql.Placeholder() for _ in table.columns),
+    )

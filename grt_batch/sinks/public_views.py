@@ -18,6 +18,7 @@ from typing import Any
 from psycopg2 import errors, sql
 
 from grt_batch.core.digest import digest
+from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.modules.base import ALL_INSTANCES, INSTANCE
 from grt_batch.schema.tables import Column, Shown, Table
@@ -123,7 +124,7 @@ def _grant(cursor: Any) -> None:
 def _definitions(cursor: Any, tables: Iterable[Table], threshold: Threshold) -> dict[str, sql.Composed]:
     """Return the query of the view of each table. A table that another version of the program made has no view until a
     run makes it again."""
-    there = {table.name: table for table in (ARCHIVE, RUN, *tables) if is_current(cursor, table)}
+    there = {table.name: table for table in (ARCHIVE, RUN, DATASOURCE, *tables) if is_current(cursor, table)}
     rules = {name: _rule(table, there, threshold) for name, table in sorted(there.items())}
     return {name: _query(there[name], rule) for name, rule in rules.items() if rule is not None}
 

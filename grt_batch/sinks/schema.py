@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from grt_batch import __version__
 from grt_batch.core.errors import SchemaTooNew
+from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import RUN
 from grt_batch.schema.parts import Years
 from grt_batch.schema.tables import Table
@@ -49,7 +50,8 @@ def prepare(cursor: Any, tables: Iterable[Table]) -> int:
             ),
             (SCHEMA_VERSION, __version__),
         )
-    _ensure(cursor, RUN, partitioned=False)
+    for table in (RUN, DATASOURCE):
+        _ensure(cursor, table, partitioned=False)
     for table in tables:
         _ensure(cursor, table, partitioned=True)
     return found
@@ -88,8 +90,8 @@ def public_views(cursor: Any) -> dict[str, str]:
 def _ensure(cursor: Any, table: Table, *, partitioned: bool) -> None:
     """Create a table of `grt`, or recreate one whose columns are of another version.
 
-    Its rows are computed again in the same transaction. The table of runs is never recreated: it gets the columns that
-    it lacks.
+    Its rows are computed again in the same transaction. A table without partitions is never recreated: it gets the
+    columns that it lacks.
     """
     current = is_current(cursor, table)
     if current:

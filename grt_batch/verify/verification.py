@@ -100,7 +100,7 @@ def verify_published(
             executor,
             lambda: nullcontext(url),
             uploads=uploads,
-            instead_of_database=comparison,
+            instead_of_databases=comparison,
             people=people,
         )
         in_reports = dict(_compared(config.reports, fresh.reports, published, wanted))

@@ -69,3 +69,37 @@ def test_what_only_reads_makes_no_embedded_database(call: Call, tmp_path: Path, 
     assert (answer.code, answer.out) == (4, "")
     assert answer.complaint.startswith("Nothing was published yet")
     assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def with_target(database: str, tmp_path: Path) -> list[object]:
+    """The option of a configuration with the target `second`, which is a database that is there."""
+    file = tmp_path / "grt_batch.toml"
+    url = f"{database} password=hunter2"
+    file.write_text(f'[paths]\ndatabase = "{NOWHERE}"\n[targets.second]\nurl = "{url}"\ntables = ["tool"]\n')
+    return ["--config", file]
+
+
+def test_commands_of_the_database_take_the_name_of_a_target(
+    call: Call, with_target: list[object], database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert call("db", "url", *with_target, "second") == Answer(0, f"{database}\n", "")
+    assert call("db", "url", *with_target, "main") == call("db", "url", *with_target) == Answer(0, f"{NOWHERE}\n", "")
+    assert call("db", "upgrade", *with_target, "second").out == "schema version 2, from nothing\n"
+    tables = "SELECT relname FROM pg_class WHERE relnamespace = 'grt'::regnamespace AND relkind = 'p'"
+    assert sorted(query(database, tables)) == [("archive",), ("instance",), ("tool",)]
+    (tmp_path / "psql").write_text('#!/bin/sh\necho "$PGPASSWORD $@" > asked\nexit 7\n')
+    (tmp_path / "psql").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert call("db", "psql", *with_target, "second", "-c", "SELECT 1").code == 7
+    password, *asked = Path("asked").read_text().split()
+    assert password == "hunter2"
+    assert parse_dsn(" ".join(asked[:-3])) == parse_dsn(database)
+    assert asked[-3:] == ["-c", "SELECT", "1"]
+
+
+@pytest.mark.parametrize("command", ["url", "upgrade", "psql"])
+def test_a_target_that_is_not_there_is_refused(call: Call, with_target: list[object], command: str) -> None:
+    answer = call("db", command, *with_target, "third")
+    assert answer.code == 2
+    assert "there is no target 'third', only main, second" in answer.complaint

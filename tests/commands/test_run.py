@@ -14,6 +14,7 @@ import pytest
 from build import line, write_archive
 from calling import AS_OF, Call, planned, query
 from coming_and_going import Site
+from runs import create_database
 
 from grt_batch.schema.members import Kind
 
@@ -137,3 +138,70 @@ def test_documents_are_made_where_they_are_named(call: Call, options: list[objec
     assert call("documents", *options[2:4]).out.endswith(f" of {folder}\n")
     assert call("plan", *options[:6], "documents").code == 0
     assert "documents (opt-in): What do the tables say of each tool" in call("modules").out
+
+
+@pytest.fixture
+def second(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The DSN of a second database, which is the target `second`; `idle` is not active, and not there."""
+    url = create_database(server)
+    idle = '{url = "postgresql://grt:hunter2@127.0.0.1:1/none", active = false}'
+    monkeypatch.setenv("GRT_BATCH_TARGETS", f'{{second = {{url = "{url}"}}, idle = {idle}}}')
+    return url
+
+
+@pytest.mark.parametrize(
+    ("words", "reached"),
+    [
+        ([], ["main", "second"]),
+        (["--targets", "second"], ["second"]),
+        (["--targets", "main,second"], ["main", "second"]),
+        (["--targets", "main", "--targets=second"], ["main", "second"]),
+        (["--targets", "second", "main", "tools", "instances"], ["main", "second"]),
+        (["--targets", "main", "tools"], ["main"]),
+    ],
+)
+def test_a_run_takes_the_names_of_targets(
+    call: Call, site: Site, site_options: list[object], second: str, words: list[str], reached: list[str]
+) -> None:
+    assert call("run", *site_options, "--no-html", *words).code == 0
+    summary = json.loads((site.config.reports / "latest" / "run.json").read_text())
+    assert list(summary["targets"]) == reached
+    assert not {"main", "second"} & set(summary["modules"])
+    there = [query(url, "SELECT to_regclass('grt.run') IS NOT NULL") for url in (site.config.database, second)]
+    assert there == [[("main" in reached,)], [("second" in reached,)]]
+
+
+def test_a_target_that_is_not_reached_is_told_everywhere(
+    call: Call, site: Site, site_options: list[object], second: str
+) -> None:
+    ledger = ["--database", site.config.database, "--work", site.config.work, "--reports", site.config.reports]
+    words = ["--targets", "main,second,idle"]
+    answer = call("run", *site_options, "--no-html", *words)
+    assert answer.code == 1
+    assert answer.out.endswith(" rejected), but not to the target idle\n")
+    early, late = answer.err.splitlines()
+    assert " warning " in early
+    assert "target idle cannot be asked now, and is tried again: " in early
+    assert " error " in late
+    assert "target idle is left out, and gets what it lacks by the next run: " in late
+    told = call("status", *ledger)
+    assert [row.split()[0] for row in told.out.splitlines() if row.startswith("idle ")] == ["idle"]
+    alarm = call("status", *ledger, "--fail-if", "target")
+    assert alarm.code == 1
+    assert alarm.out.startswith("target: The last run that published did not reach the target idle: ")
+    metrics = call("metrics", *ledger[2:]).out
+    assert 'grt_batch_target_published{target="idle"} 0\n' in metrics
+    assert 'grt_batch_target_published{target="second"} 1\n' in metrics
+    assert "hunter2" not in f"{answer}{told}{alarm}{metrics}"
+    answer = call("run", *site_options, "--no-html", "--targets", "idle")
+    assert answer.code == 4
+    assert "No target could take the tables, and nothing was published: idle: " in answer.err
+    assert "hunter2" not in answer.err
+    assert call("run", *site_options, "--no-html").code == 0
+    assert call("status", *ledger, "--fail-if", "target").code == 0
+
+
+def test_a_target_that_is_not_there_is_refused(call: Call, site_options: list[object], second: str) -> None:
+    answer = call("run", *site_options, "--targets", "third")
+    assert answer.code == 2
+    assert "there is no target 'third', only main, second, idle" in answer.complaint

@@ -25,7 +25,7 @@ def status(call: Call, *options: object) -> dict[str, str]:
 
 def test_status_shows_the_ledger(call: Call, finished: SimpleNamespace) -> None:
     parts = status(call, "--database", finished.database)
-    assert list(parts) == [*LEDGER, "replaced", "miscounted", "implausible", "storage", "cold", "held"]
+    assert list(parts) == [*LEDGER, "replaced", "miscounted", "implausible", "storage", "cold", "targets", "held"]
     assert len(parts["instances"].splitlines()) == 3
     assert {row.split()[1] for row in parts["archives"].splitlines()[1:]} == {"published", "quarantined", "incomplete"}
     assert "the hash in " in parts["not published"]

@@ -14,8 +14,10 @@ from grt_batch.core.config import (
     DEFAULT_LEVELS,
     ENVIRONMENT_PREFIX,
     Config,
+    FurtherTarget,
     Level,
     Recipient,
+    is_section,
     load,
     origins,
 )
@@ -56,7 +58,7 @@ def test_the_shipped_file_holds_every_key_with_its_default() -> None:
     assert load(SHIPPED, environment={}) == Config()
     text = SHIPPED.read_text(encoding="utf-8")
     for key in fields(Config):
-        assert f"\n{key.name} = " in text
+        assert (f"\n[{key.name}]\n" if is_section(key) else f"\n{key.name} = ") in text
         assert key.metadata["doc"] in text
         assert key.metadata["unit"] in text
 
@@ -313,3 +315,48 @@ def test_what_is_read_cannot_be_changed() -> None:
     config = load(environment={})
     with pytest.raises(AttributeError):
         config.max_ranks = 3  # type: ignore[misc]
+
+
+TARGETS = """
+[targets.frontend]
+url = "postgresql://grt:hunter2@db.example.org/grt"
+[targets.second-site]
+url = "dbname=second"
+modules = ["tools"]
+tables = ["param"]
+active = false
+"""
+
+
+def test_a_section_of_free_names_is_one_key() -> None:
+    assert load(toml(TARGETS), environment={}).targets == {
+        "frontend": FurtherTarget("postgresql://grt:hunter2@db.example.org/grt"),
+        "second-site": FurtherTarget("dbname=second", ("tools",), ("param",), active=False),
+    }
+    environment = {"GRT_BATCH_TARGETS": '{frontend = {url = "dbname=other"}}'}
+    assert load(toml(TARGETS), environment=environment).targets == {"frontend": FurtherTarget("dbname=other")}
+    assert load(toml("[targets]\n"), environment={}).targets == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[targets.main]\nurl = 'hunter2'",
+        "[targets.reports]\nurl = 'hunter2'",
+        "[targets.'a,b']\nurl = 'hunter2'",
+        "[targets.a]\nurl = 'hunter2'\nmodule = ['tools']",
+        "[targets.a]\nmodules = ['tools']",
+        "[targets.a]\nurl = ''",
+        "[targets]\na = 'hunter2'",
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_without_its_secrets(text: str) -> None:
+    with pytest.raises(BadConfig) as raised:
+        load(toml(text), environment={})
+    assert "targets" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_target_of_the_environment_is_refused_without_its_secrets() -> None:
+    assert "hunter2" not in refused(GRT_BATCH_TARGETS="{a = 'hunter2'")
+    assert "hunter2" not in refused(GRT_BATCH_TARGETS="{main = {url = 'hunter2'}}")

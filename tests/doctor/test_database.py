@@ -26,6 +26,16 @@ def test_an_unreachable_database_is_a_problem_that_shows_no_password(call: Call,
     assert "hunter2" not in json.dumps(findings)
 
 
+def test_a_further_database_that_fails_stops_no_run_and_shows_no_password(
+    call: Call, options: list[object], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRT_BATCH_TARGETS", f'{{good = {{url = "{database}"}}, bad = {{url = "{UNREACHABLE}"}}}}')
+    code, findings = examined(call, *options)
+    assert code == 0
+    assert (statuses(findings, "target good"), statuses(findings, "target bad")) == ({"ok"}, {"warning"})
+    assert "hunter2" not in json.dumps(findings)
+
+
 def test_the_schema_of_a_newer_program_is_a_problem(call: Call, options: list[object], database: str) -> None:
     upgrade(database, [])
     assert f"version {SCHEMA_VERSION}, current" in examined(call, *options)[1]["schema"][0]["found"]

@@ -42,6 +42,20 @@ def test_the_failure_says_why(config: Config) -> None:
     assert alarm.what == "The last run ended with code 4, and published nothing new: no room"
 
 
+def test_a_target_that_was_not_reached_is_an_event(config: Config) -> None:
+    failed = {"state": "failed", "reason": "no room"}
+    write_set(config.reports, {"targets": {"main": {"state": "published", "reason": None}, "other": failed}})
+    (alarm,) = found(config, "target", Outcome(1, 2, 1))
+    assert alarm.key == "target:other"
+    assert alarm.what == "The last run that published did not reach the target other: no room"
+
+
+@pytest.mark.parametrize("targets", [None, [], {"main": "published"}])
+def test_a_set_that_knows_no_targets_tells_of_none(config: Config, targets: object) -> None:
+    write_set(config.reports, {"targets": targets})
+    assert keys(config, "target") == []
+
+
 def test_a_held_run_of_the_next_night_is_the_same_event(config: Config) -> None:
     reasons = [{"rule": "gate_vanished", "subject": "3", "percent": 100.0, "what": "instance 3 has none"}]
     write_held(config.reports, "2024-06-30", held_for=reasons)

@@ -29,6 +29,7 @@ def site(tmp_path: Path) -> Config:
     """A site with two instances, one with a quota, and its last run."""
     write_set(
         tmp_path,
+        {"targets": {"main": {"state": "published", "reason": None}, "other": {"state": "failed", "reason": "gone"}}},
         instance_status=[status('b"\\', without_metrics=None), status("a", quota_bytes=2000, warning=3)],
         archive=[
             archive("a", "1"),
@@ -65,6 +66,8 @@ def test_all_that_is_known_is_told(site: Config) -> None:
         'archives{state="incomplete"} 0',
         'archives{state="published"} 3',
         'archives{state="quarantined"} 1',
+        'target_published{target="main"} 1',
+        'target_published{target="other"} 0',
         "rejected_lines 5",
         'instance_last_archive_timestamp_seconds{instance_id="a"} 1719748800.25',
         'instance_uploads_bytes{instance_id="a"} 10',

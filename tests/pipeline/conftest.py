@@ -20,6 +20,7 @@ from grt_batch.pipeline.render import Rendering, RenderOrder
 from grt_batch.pipeline.request import RunRequest
 from grt_batch.sample import UNTIL
 from grt_batch.schema.parts import grouped
+from grt_batch.sinks.targets import Targets
 from grt_batch.store.archive_index import ArchiveIndex
 from grt_batch.store.store import Store
 
@@ -34,7 +35,7 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store,
     uploads = find_uploads(config, index, ())
     planned = survey(uploads, store, index, config, modules, UNTIL)
     context = RunContext(RunRequest(config, UNTIL), modules, store, index, SerialExecutor())
-    reduced = reduce_archives(context, uploads, planned, "", lambda _: nullcontext(lambda _: None))
+    reduced = reduce_archives(context, uploads, planned, Targets(()), lambda _: nullcontext(lambda _: None))
     ledger = reduced.ledger
     public = {instance.instance_id: instance.metadata.public for instance in ledger.instances}
     orders: dict[str, RenderOrder] = {}

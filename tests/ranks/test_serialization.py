@@ -14,7 +14,7 @@ import pytest
 from build import decoded, line
 
 from grt_batch.columns.packing import pack as pack_columns
-from grt_batch.core.config import Config, Level, Recipient
+from grt_batch.core.config import Config, FurtherTarget, Level, Recipient
 from grt_batch.decode.columns import WANTED, Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.redaction import Redaction, redacted
@@ -69,13 +69,14 @@ CONFIG = Config(
     quotas={"3": 10**12},
     warning_levels=(Level(2, 7, 0.1), Level(3, 3, 1 / 3)),
     max_archive_bytes=2**63 - 1,
+    targets={"other": FurtherTarget("postgresql://grt:hunter2@other/grt")},
     notify_recipients=(Recipient("mailto://grt:hunter2@host"),),
     notify_owners="mailto://grt:hunter2@host",
 )
 
 
 def without_passwords(config: Config) -> Config:
-    return replace(config, database=Config.database, notify_recipients=(), notify_owners="")
+    return replace(config, database=Config.database, targets={}, notify_recipients=(), notify_owners="")
 
 
 @pytest.mark.parametrize(

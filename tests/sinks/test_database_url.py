@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grt_batch.core.errors import BadDatabaseUrl
-from grt_batch.sinks.database_url import parameters
+from grt_batch.sinks.database_url import location, parameters
 
 SLASH = "/ and @ in a password are written as %2F and %40"
 NEITHER = "neither a URL like postgresql://host/name nor a connection string like host=… dbname=…"
@@ -16,6 +16,22 @@ def test_the_parameters_of_a_url_and_of_a_connection_string_are_the_same() -> No
     assert parameters("postgresql://u:p%2Fw@h:5433/d") == expected
     assert parameters("user=u password=p/w host=h port=5433 dbname=d") == expected
     assert parameters("service=grt") == {"service": "grt"}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:p@h:5433/d?sslpassword=s", "h:5433/d"),
+        ("user=u password=p host=h,k port=1,2 dbname=d", "h,k:1,2/d"),
+        ("host=/run/postgresql dbname=d", "/run/postgresql/d"),
+        ("hostaddr=127.0.0.1 passfile=p", "127.0.0.1"),
+        ("service=grt user=u", "service=grt"),
+        ("dbname=d", "/d"),
+        ("user=u", None),
+    ],
+)
+def test_the_place_of_a_database_is_told_without_who_may_enter(url: str, place: str | None) -> None:
+    assert location(url) == place
 
 
 @pytest.mark.parametrize(

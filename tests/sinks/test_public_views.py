@@ -20,6 +20,7 @@ from psycopg2 import errors
 from grt_batch.core.config import Config
 from grt_batch.core.logs import logger
 from grt_batch.core.work_folder import lock
+from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import ARCHIVE, RUN
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.executor import SerialExecutor
@@ -35,7 +36,8 @@ AS_OF = date(2024, 6, 30)
 COUNTING = ("errors", "inputs", "instances", "metrics", "params", "tools")
 """The house's reports: another one changes nothing here."""
 TABLES = {
-    table.name: table for table in (ARCHIVE, RUN, *(table for name in COUNTING for table in discover()[name].tables))
+    table.name: table
+    for table in (ARCHIVE, RUN, DATASOURCE, *(table for name in COUNTING for table in discover()[name].tables))
 }
 METADATA: dict[str, dict[str, object] | None] = {
     "open": {
@@ -192,7 +194,7 @@ def test_there_is_a_view_of_each_table_with_its_columns(published: str) -> None:
 def test_nothing_shows_that_only_instances_added_which_are_not_public(published: str) -> None:
     for name in TABLES:
         assert all("closed" not in json.dumps(row, ensure_ascii=False) for row in rows(published, f"{PUBLIC}.{name}"))
-        if name not in ("run", "param", "param_value", "tool"):
+        if name not in ("datasource", "run", "param", "param_value", "tool"):
             assert any("closed" in json.dumps(row) for row in rows(published, f"grt.{name}")), name
 
 
@@ -344,12 +346,12 @@ def test_the_records_of_single_jobs_have_no_view(lenient: Config, database: str)
     run(replace(lenient, database=database), "records", "instances")
     assert query(database, "SELECT count(*) > 0 FROM grt.job_param") == [(True,)]
     shown = {name for name, *_ in views(database)}
-    assert shown == {"archive", "run", *(table.name for table in discover()["instances"].tables)}
+    assert shown == {"archive", "datasource", "run", *(table.name for table in discover()["instances"].tables)}
 
 
 def test_without_a_table_of_instances_nothing_of_them_shows(lenient: Config, database: str) -> None:
     run(replace(lenient, database=database), "tools", "errors")
-    assert {name for name, *_ in views(database)} == {"run"}
+    assert {name for name, *_ in views(database)} == {"datasource", "run"}
     run(replace(lenient, database=database), "instances")
     assert rows(database, f"{PUBLIC}.tool_change")
 

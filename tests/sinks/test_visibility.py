@@ -111,7 +111,7 @@ def test_evidence_that_a_public_instance_contributed_shows_the_row(published: st
 
 
 def test_a_table_that_says_nothing_has_no_view(published: str) -> None:
-    assert views(published) == {"run", *(one.name for one in SHOWN)}
+    assert views(published) == {"datasource", "run", *(one.name for one in SHOWN)}
 
 
 def test_the_threshold_counts(published: str) -> None:
@@ -121,14 +121,14 @@ def test_the_threshold_counts(published: str) -> None:
 
 def test_a_table_of_another_run_keeps_its_view_where_it_is_known(published: str) -> None:
     upgrade(published, [OPEN], known=list(ROWS))
-    assert views(published) == {"run", *(one.name for one in SHOWN)}
+    assert views(published) == {"datasource", "run", *(one.name for one in SHOWN)}
     upgrade(published, [OPEN])
-    assert views(published) == {"run", "open"}
+    assert views(published) == {"datasource", "run", "open"}
 
 
 def test_without_the_evidence_the_rows_it_would_show_do_not(published: str) -> None:
     upgrade(published, [INSTANCE, CHANGE, TOOLS])
-    assert views(published) == {"run", "instance", "change"}
+    assert views(published) == {"datasource", "run", "instance", "change"}
     assert shown(published, CHANGE) == {("open", "mine")}
 
 
