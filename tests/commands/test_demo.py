@@ -36,7 +36,7 @@ def test_the_demo_fills_everything(demo: Path, database: str) -> None:
             "SELECT relname FROM pg_class WHERE relnamespace = 'grt'::regnamespace AND relkind IN ('r', 'p')"
         )
         found = {name for (name,) in cursor.fetchall()}
-        assert found == {*tables, "archive", "run", "schema_version"}
+        assert found == {*tables, "archive", "run", "datasource", "schema_version"}
         for name in sorted(found):
             cursor.execute(f'SELECT count(*) FROM grt."{name}"')
             assert cursor.fetchone()[0] > 0, f"{name} is empty"

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from grt_batch.modules.registry import chosen, discover
 from grt_batch.pipeline.gc import collect
 from grt_batch.pipeline.keys import ACCOUNT, IDS, PARTIAL, REJECT_FILE, account_key
 from grt_batch.pipeline.merge import merge_input_of
-from grt_batch.pipeline.planned import Planned, Step
+from grt_batch.pipeline.planned import Planned, Step, first_day
 from grt_batch.pipeline.repeats import put_superseded
 from grt_batch.pipeline.request import RunSummary
 from grt_batch.pipeline.unreadable import IN_COLD_STORAGE, NUMBERS_LOST, OLD, settled_archives
@@ -402,11 +403,12 @@ def test_each_job_counts_once_whatever_is_moved_and_brought_back(
                 archive = items[place].archive
                 items[place] = replace(items[place], archive=replace(archive, is_cold=not archive.is_cold))
         superseded, counts, entries = {}, list[int](), []
-        for item, _, left_out, missed in settled_archives(items, store, index, config, modules, date.max):
-            partial = merge_input_of(item, left_out.key, date.max).partial(modules[0])
-            assert (item.archive.readable or store.has(PARTIAL, partial)) and not missed
+        since = partial(first_day, as_of=date.max)
+        for item, _, left_out, missed in settled_archives(items, store, index, config, modules, since):
+            counted = merge_input_of(item, left_out.key, date.max).partial(modules[0])
+            assert (item.archive.readable or store.has(PARTIAL, counted)) and not missed
             put_superseded(store, left_out.ids)
-            store.put(PARTIAL, partial, b"")
+            store.put(PARTIAL, counted, b"")
             superseded["a", item.archive.name] = left_out.key
             counts += coming[int(item.archive.name)][0] - set(left_out.ids.tolist())
             entries.append(ArchiveEntry(item.archive, State.PUBLISHED, None, item.account, len(left_out.ids), item.key))

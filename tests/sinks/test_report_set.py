@@ -255,7 +255,7 @@ def test_pages_are_synced_but_for_those_that_were(tmp_path: Path, monkeypatch: p
     for run in "ab":
         synced.clear()
         with ReportSet(tmp_path, DAY, run) as sink:
-            sink.write_pages(make)
+            sink.write_made("html", make)
             names.append({str(file.relative_to(sink.folder / "html")) for file in synced})
             sink.prepare({})
             sink.publish()
