@@ -40,21 +40,21 @@ class Cost:
 COSTS: Mapping[Stage, Cost] = MappingProxyType(
     {
         # Of an archive: bytes of tar.gz for READ, of text for the others.
-        Stage.READ: Cost(1_000e6),
-        Stage.GUNZIP: Cost(510e6, 0.004),
-        Stage.DECODE: Cost(520e6, 0.004),
-        Stage.LEAD: Cost(1_500e6, 0.006),
-        Stage.JOIN: Cost(1_700e6, 0.006),
-        Stage.AGGREGATE: Cost(490e6, 0.03),
-        Stage.STORE: Cost(460e6, 0.03),
-        Stage.REDUCE: Cost(each=0.0011),
+        Stage.READ: Cost(1_520e6),
+        Stage.GUNZIP: Cost(1_320e6, 0.0013),
+        Stage.DECODE: Cost(1_350e6, 0.0011),
+        Stage.LEAD: Cost(1_750e6, 0.0085),
+        Stage.JOIN: Cost(4_950e6, 0.0012),
+        Stage.AGGREGATE: Cost(2_320e6, 0.0049),
+        Stage.STORE: Cost(2_170e6, 0.005),
+        Stage.REDUCE: Cost(each=0.00043),
         # Of all modules together: bytes of partials, and archives.
-        Stage.MERGE: Cost(80e6, 0.015),
+        Stage.MERGE: Cost(106e6, 0.0019),
         # Of all tables together: bytes of text.
-        Stage.TABLES: Cost(43e6),
-        Stage.TSV: Cost(400e6, 0.02),
-        Stage.COPY: Cost(44e6, 0.2),
-        Stage.SWAP: Cost(each=0.04),
+        Stage.TABLES: Cost(59.9e6),
+        Stage.TSV: Cost(541e6, 0.057),
+        Stage.COPY: Cost(91.2e6, 0.69),
+        Stage.SWAP: Cost(each=0.052),
         # Of a message.
         Stage.SEND: Cost(2_000e6, 40e-6),
         Stage.RECEIVE: Cost(2_000e6, 40e-6),
@@ -111,20 +111,20 @@ class Model:
     """seconds of each rank until its first block is decoded: what was compiled is loaded"""
     latency: float = 5e-4
     """seconds until a rank that sleeps sees a message"""
-    text_per_byte: float = 5.65
+    text_per_byte: float = 5.25
     """bytes of text for a byte of tar.gz"""
     records_per_text: float = 0.27
     """bytes of joined records in memory for a byte of text"""
     decoded_per_text: float = 0.5
     """bytes of columns for a byte of text"""
-    text_per_job: float = 840.0
-    partial_factor: float = 16.5
-    partial_power: float = 0.72
+    text_per_job: float = 769
+    partial_factor: float = 32
+    partial_power: float = 0.651
     """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
     waited_for: float = 0.1
     """the share of COPY that nothing runs beside: that of the last tables"""
-    table_factor: float = 15_000.0
-    table_power: float = 0.4
+    table_factor: float = 1.57e+05
+    table_power: float = 0.282
     """the same of all tables, by the text of an instance; summed over the instances"""
 
     def seconds_of(self, stage: Stage, size: float, times: float = 1) -> float:
