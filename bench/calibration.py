@@ -126,7 +126,8 @@ def _arguments(cost: Cost) -> str:
 
 def _rounded(value: float) -> str:
     """Return a number of three digits, as the code of the model writes it."""
-    return f"{float(f'{value:.3g}'):_g}" if value < 1e5 else f"{value:.3g}"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:_.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -123,7 +123,7 @@ class Model:
     """partials of all modules of an archive are partial_factor × text ** partial_power bytes"""
     waited_for: float = 0.1
     """the share of COPY that nothing runs beside: that of the last tables"""
-    table_factor: float = 1.57e+05
+    table_factor: float = 157_000
     table_power: float = 0.282
     """the same of all tables, by the text of an instance; summed over the instances"""
 
@@ -215,7 +215,7 @@ class Model:
         costs = dict(self.costs)
         for stage, wanted in expected.items():
             found = (seconds if stage in IN_AND_OUT else cpu).get(stage, 0.0)
-            if wanted > _ENOUGH_SECONDS and found:
+            if min(wanted, found) > _ENOUGH_SECONDS:
                 costs[stage] = costs[stage].slower(found / wanted)
         return replace(self, costs=costs, text_per_byte=text / read if read else self.text_per_byte)
 
