@@ -12,7 +12,8 @@ import pytest
 from places import ROOT
 
 from grt_batch.commands import cli
-from grt_batch.core.config import ENVIRONMENT_PREFIX, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import ENVIRONMENT_PREFIX
 
 UNITS = sorted((ROOT / "config" / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]

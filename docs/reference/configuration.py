@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from grt_batch.core.config import ENVIRONMENT_PREFIX, Config, Level, is_section
+from grt_batch.core.config import Config, is_section
+from grt_batch.core.config_file import ENVIRONMENT_PREFIX
+from grt_batch.core.config_values import Level
 from reference.markdown import code, grid, page
 
 

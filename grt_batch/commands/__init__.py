@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grt_batch import __version__
-from grt_batch.core.config import MAIN, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import MAIN
 from grt_batch.core.errors import BadArguments, NoLedger, NoReports, NoTable, NothingPublished, printable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, named_values, options
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import printable
 from grt_batch.core.logs import without_passwords
 from grt_batch.core.wording import counted

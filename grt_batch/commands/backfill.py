@@ -12,7 +12,7 @@ import click
 from grt_batch.commands import Session, cli, options, text_table
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.run import FIRST_YEAR, bar, no_bar
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
 

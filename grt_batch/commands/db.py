@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import at_target, cli, database_of, options
-from grt_batch.core.config import MAIN, load
+from grt_batch.core.config_file import load
+from grt_batch.core.config_values import MAIN
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.logs import without_passwords
 

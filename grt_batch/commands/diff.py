@@ -10,7 +10,8 @@ import click
 
 from grt_batch.commands import Session, cli, database_of, options, or_what_is_held, text_table
 from grt_batch.commands.launching import launch_ranks
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 
 if TYPE_CHECKING:
     from datetime import date

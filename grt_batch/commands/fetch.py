@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import FOLDER, cli, named_values, options
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments, NothingToRead
 from grt_batch.core.wording import counted
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, options, text_table
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 
 
 @cli.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grt_batch.commands import cli, options, text_table
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 
 if TYPE_CHECKING:
     from grt_batch.service.instances import Instances

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grt_batch.commands import cli, options, text_table
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 from grt_batch.core.wording import counted
 
 if TYPE_CHECKING:

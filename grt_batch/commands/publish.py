@@ -12,7 +12,7 @@ from grt_batch.commands import Session, cli, options, text_table
 from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.run import publish_run, words_of
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.ranks.word import FOLDER_VARIABLE
 

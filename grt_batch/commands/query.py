@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grt_batch.commands import FOLDER, cli, database_of, named_values, options, or_what_is_held, text_table
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
 

@@ -13,7 +13,8 @@ import click
 
 from grt_batch.commands import cli, named_values, options, text_table
 from grt_batch.commands.archive import complain
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments, Locked, NothingToRead
 from grt_batch.core.wording import counted
 

@@ -16,7 +16,9 @@ from grt_batch.commands import Session, cli, database_of, options
 from grt_batch.commands.ending import Ending
 from grt_batch.commands.launching import launch_ranks
 from grt_batch.commands.plan import show_plan
-from grt_batch.core.config import MAIN, Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
+from grt_batch.core.config_values import MAIN
 from grt_batch.core.errors import BadArguments
 from grt_batch.core.wording import counted
 from grt_batch.ranks.word import FOLDER_VARIABLE

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, database_of, options, or_what_is_held, text_table
-from grt_batch.core.config import ALARMS, Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
+from grt_batch.core.config_values import ALARMS
 from grt_batch.core.errors import NothingPublished
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, database_of, options, or_what_is_held
-from grt_batch.core.config import DEFAULT_FILE, load
+from grt_batch.core.config_file import DEFAULT_FILE, load
 from grt_batch.core.share import SHARE
 
 _STYLES: dict[str, dict[str, bool | str]] = {

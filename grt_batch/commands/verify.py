@@ -8,7 +8,7 @@ import click
 
 from grt_batch.commands import FOLDER, Session, cli, database_of, options, text_table
 from grt_batch.commands.launching import launch_ranks
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 
 
 @cli.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from grt_batch.commands import cli, options
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadArguments
 
 

@@ -1,64 +1,31 @@
-"""The configuration: read once, validated, frozen. Options win over the environment, and that over the file."""
+"""The configuration: every key, its default and what it is for. It is read once and frozen."""
 
 from __future__ import annotations
 
-import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
-from functools import cache
+from dataclasses import Field, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Any
 
-import msgspec
-from msgspec import Meta
-
-from grt_batch.core.byte_order_mark import without_mark
-from grt_batch.core.errors import BadConfig
+from grt_batch.core.config_values import (
+    DEFAULT_LEVELS,
+    DirectoryUrl,
+    FurtherTarget,
+    KeptKind,
+    Level,
+    Mode,
+    Natural,
+    Percent,
+    Port,
+    Positive,
+    Price,
+    Probability,
+    Recipient,
+    Rows,
+    TargetName,
+    Text,
+)
 from grt_batch.core.redaction_defaults import NAMES, PATTERNS
-
-DEFAULT_FILE = Path("config/grt_batch.toml")
-
-
-FILE_VARIABLE = "GRT_BATCH_CONFIG"
-"""The configuration file, where --config names none."""
-
-
-_LARGEST = 2**63 - 1
-
-
-Natural = Annotated[int, Meta(ge=0, le=_LARGEST)]
-
-
-Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
-
-
-Port = Annotated[int, Meta(ge=0, le=65_535)]
-
-
-Rows = Annotated[int, Meta(ge=1, le=1_000_000)]
-
-
-Percent = Annotated[float, Meta(ge=0, le=100)]
-
-
-Probability = Annotated[float, Meta(gt=0, le=1)]
-
-
-Price = Annotated[float, Meta(ge=0, le=1_000_000)]
-
-
-Text = Annotated[str, Meta(min_length=1)]
-
-
-Mode = Annotated[str, Meta(pattern=r"\A0?[67][0-7]{2}\Z")]
-"""Rights of the user, the group and others; the user of the program reads and writes."""
-
-
-DirectoryUrl = Annotated[str, Meta(pattern=r"\A(ldaps?://[^\s/?#@]+/?)?\Z")]
-
-
-ENVIRONMENT_PREFIX = "GRT_BATCH_"
 
 
 def _key(default: Any, section: str, unit: str, doc: str, *, secret: bool = False) -> Any:
@@ -68,57 +35,6 @@ def _key(default: Any, section: str, unit: str, doc: str, *, secret: bool = Fals
     return (
         field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
     )
-
-
-class Level(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A warning `level` once the bytes predicted for `days` from the as-of day pass `fraction` of the quota."""
-
-    # A prediction further ahead, or a larger fraction, is a slip of the pen.
-    level: Literal[2, 3]
-    days: Annotated[int, Meta(ge=0, le=36_500)]
-    fraction: Annotated[float, Meta(gt=0, le=1000)]
-
-
-Alarmed = Literal["failed", "target", "held", "quarantine", "late", "warning", "tool"]
-"""What somebody can be told of."""
-
-
-ALARMS: tuple[Alarmed, ...] = get_args(Alarmed)
-
-
-class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is told: an address as apprise has it, and `of` what; of everything unless it says so."""
-
-    to: Text
-    of: tuple[Alarmed, ...] = ALARMS
-
-
-MAIN = "main"
-"""The name of the target that the key `database` is."""
-
-
-REPORTS = "reports"
-"""The name of the report set, where all targets are named."""
-
-
-TargetName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]*\Z")]
-
-
-class FurtherTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A further database that runs publish to: all tables, or those of these `modules` and these `tables` alone. Where
-    it is not `active`, only runs that name it do."""
-
-    url: Text
-    modules: tuple[Text, ...] = ()
-    tables: tuple[Text, ...] = ()
-    active: bool = True
-
-
-DEFAULT_LEVELS = (Level(2, 7, 0.85), Level(3, 3, 0.80), Level(3, 7, 0.95))
-
-
-KeptKind = Literal["public", "private"]
-"""The kinds of instances whose archives can be kept out of cold storage."""
 
 
 @dataclass(frozen=True)
@@ -525,118 +441,3 @@ class Config:
 def is_section(spec: Field[Any]) -> bool:
     """Return whether a key is a section of the file by itself, with names that are free."""
     return bool(spec.metadata["section"] == spec.name)
-
-
-def chosen_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return `file`, or the one that the environment names, or the default one if it exists."""
-    if file is None and environment.get(FILE_VARIABLE):
-        return Path(environment[FILE_VARIABLE])
-    return DEFAULT_FILE if file is None and DEFAULT_FILE.is_file() else file
-
-
-def load(
-    file: Path | None = None,
-    options: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Config:
-    """Read `file` (or that of `chosen_file`), then the environment, then the `options` that are not None.
-
-    Raise BadConfig for a file that is missing or malformed, an unknown key, or an invalid value.
-    """
-    file = chosen_file(file, environment)
-    values: dict[str, Any] = {} if file is None else _read_file(file)
-    for spec in fields(Config):
-        text = environment.get(ENVIRONMENT_PREFIX + spec.name.upper())
-        if text is not None:
-            values[spec.name] = _from_text(spec.name, text)
-    values.update({key: value for key, value in (options or {}).items() if value is not None})
-    config = replace(Config(), **values)
-    if int(config.file_mode, 8) != int(config.folder_mode, 8) & 0o666:
-        what = f"[privacy] file_mode {config.file_mode} is not folder_mode {config.folder_mode} without x: set both"
-        raise BadConfig(file=file or "of the environment", what=what)
-    for name in (MAIN, REPORTS):
-        if name in config.targets:
-            what = f"[targets.{name}] has a name that is taken: {MAIN} is the key database, {REPORTS} the report set"
-            raise BadConfig(file=file or "of the environment", what=what)
-    return config
-
-
-def origins(
-    file: Path | None = None,
-    options: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> dict[str, str]:
-    """Return the origin of each value that `load` returns: an option, a variable, the file, or the default."""
-    file = chosen_file(file, environment)
-    in_file = {} if file is None else _read_file(file)
-    found: dict[str, str] = {}
-    for spec in fields(Config):
-        variable = ENVIRONMENT_PREFIX + spec.name.upper()
-        if (options or {}).get(spec.name) is not None:
-            found[spec.name] = f"--{spec.name}"
-        elif variable in environment:
-            found[spec.name] = variable
-        else:
-            found[spec.name] = str(file) if spec.name in in_file else "default"
-    return found
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(without_mark(file.read_bytes()).decode())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadConfig(file=file, what=error) from None
-    known = {spec.name: spec for spec in fields(Config)}
-    values: dict[str, Any] = {}
-    for section, keys in document.items():
-        if not isinstance(keys, dict):
-            raise BadConfig(file=file, what=f"{section!r} is not in a [section]")
-        if section in known and is_section(known[section]):
-            values[section] = _checked(section, keys, str(file))
-            continue
-        for name, value in keys.items():
-            spec = known.get(name)
-            if spec is None or spec.metadata["section"] != section:
-                raise BadConfig(file=file, what=f"[{section}] has no key {name!r}")
-            values[name] = _checked(name, value, str(file))
-    return values
-
-
-def _from_text(name: str, text: str) -> Any:
-    """Return a value of the environment: texts and paths as they are, anything else as TOML."""
-    source = ENVIRONMENT_PREFIX + name.upper()
-    if isinstance(getattr(Config(), name), str | Path):
-        return _checked(name, text, source)
-    try:
-        document = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        document = {}
-    if document.keys() != {"value"}:
-        secret = next(spec.metadata["secret"] for spec in fields(Config) if spec.name == name)
-        given = "this" if secret else f"{text!r:.100}"
-        raise BadConfig(file=source, what=f"{given} is not a value for {name}")
-    return _checked(name, document["value"], source)
-
-
-def _checked(name: str, value: Any, source: str) -> Any:
-    """Return `value` in the type of the key, or raise BadConfig."""
-    try:
-        return msgspec.convert(value, _types()[name], dec_hook=_path)
-    except msgspec.ValidationError as error:
-        spec = next(spec for spec in fields(Config) if spec.name == name)
-        metadata = spec.metadata
-        given = "what was given" if metadata["secret"] else f"{value!r:.100}"
-        key = f"[{name}]" if is_section(spec) else f"[{metadata['section']}] {name}"
-        what = f"{key} is {metadata['unit']}, not {given}: {error}"
-        raise BadConfig(file=source, what=what) from None
-
-
-@cache
-def _types() -> dict[str, Any]:
-    return get_type_hints(Config, include_extras=True)
-
-
-def _path(_: Any, value: Any) -> Path:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"Expected a path, got {value!r:.100}")
-    return Path(value)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 
-from grt_batch.core.config import ENVIRONMENT_PREFIX, FILE_VARIABLE, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import ENVIRONMENT_PREFIX, FILE_VARIABLE
 from grt_batch.core.work_folder import KERNELS_VARIABLE
 
 OF_CRON = (

@@ -10,7 +10,8 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from grt_batch.core.config import Config, load, origins
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load, origins
 from grt_batch.core.errors import BadConfig, CannotWrite, NothingToRead
 from grt_batch.core.logs import without_passwords
 from grt_batch.core.variables import complaint

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from grt_batch.core.config import Alarmed, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import Alarmed
 from grt_batch.core.errors import printable
 from grt_batch.core.wording import counted
 from grt_batch.differences.held import waiting

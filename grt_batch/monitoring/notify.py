@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from grt_batch.core.config import ALARMS, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import ALARMS
 from grt_batch.core.files import rewrite
 from grt_batch.core.wording import counted
 from grt_batch.monitoring.alarms import OF_OWNERS, Alarm, alarms, owners

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from grt_batch.core.config import MAIN
+from grt_batch.core.config_values import MAIN
 from grt_batch.core.logs import logger
 from grt_batch.core.timing import Stage
 from grt_batch.core.wording import counted

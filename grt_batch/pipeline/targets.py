@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from grt_batch.core.config import MAIN, REPORTS, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import MAIN, REPORTS
 from grt_batch.core.errors import BadArguments, BadConfig, BadDatabaseUrl
 from grt_batch.ledger.datasource import DATASOURCE
 from grt_batch.ledger.ledger import ARCHIVE, RUN

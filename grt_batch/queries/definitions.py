@@ -21,7 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from grt_batch.core.config import DEFAULT_FILE, chosen_file
+from grt_batch.core.config_file import DEFAULT_FILE, chosen_file
 from grt_batch.core.errors import BadParameter, BadQueries, UnknownQuery
 from grt_batch.core.share import SHARE
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import psycopg2
 
-from grt_batch.core.config import MAIN
+from grt_batch.core.config_values import MAIN
 from grt_batch.core.errors import OF_TARGETS, DatabaseRefused, GrtError, NoTarget
 from grt_batch.core.logs import logger, without_passwords
 from grt_batch.ledger.ledger import Ledger

@@ -14,7 +14,8 @@ from calling import AS_OF, Call, places
 from mailing import Mailbox, mail_server
 
 from grt_batch.commands.ending import Ending
-from grt_batch.core.config import Config, Recipient
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import Recipient
 from grt_batch.monitoring import sending
 from grt_batch.monitoring.notify import TOLD
 from grt_batch.monitoring.outcome import NOTE, Outcome, last, note

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from calling import AS_OF, Call, places
 
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadConfig, NoLocks
 from grt_batch.core.work_folder import alone, beside
 from grt_batch.modules.registry import discover

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadConfig, NoLdap
 from grt_batch.directory import settings
 from grt_batch.directory.settings import directory_of

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grt_batch.core.config import Config, Recipient
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import Recipient
 from grt_batch.doctor.findings import Status
 from grt_batch.doctor.monitors import monitors
 

@@ -9,7 +9,8 @@ import pytest
 from calling import Call
 from examining import examined, statuses
 
-from grt_batch.core.config import Config, origins
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import origins
 from grt_batch.doctor.findings import Status
 from grt_batch.doctor.places import ENOUGH_BYTES, configured, readable, writable
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from report_sets import archive, change, status, write_held, write_set
 
-from grt_batch.core.config import ALARMS, Config
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import ALARMS
 from grt_batch.monitoring.alarms import Alarm, alarms, owners
 from grt_batch.monitoring.outcome import Outcome
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from report_sets import archive, change, status, write_set
 
-from grt_batch.core.config import Config, Recipient
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import Recipient
 from grt_batch.monitoring.notify import TOLD, notify
 from grt_batch.monitoring.outcome import Outcome
 from grt_batch.monitoring.sending import Message

@@ -16,7 +16,8 @@ from calling import query
 from coming_and_going import AS_OF, NOON, Site, compute_nothing
 from runs import administer, create_database, name_of, published
 
-from grt_batch.core.config import Config, FurtherTarget
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import FurtherTarget
 from grt_batch.core.errors import BadArguments, BadConfig, DatabaseRefused, NoTarget
 from grt_batch.modules.registry import discover
 from grt_batch.pipeline.executor import SerialExecutor

@@ -33,7 +33,7 @@ LONG_SECONDS = 600
 LAUNCH = """
 import sys
 from pathlib import Path
-from grt_batch.core.config import load
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import Stopped
 from grt_batch.ranks.launcher import launch
 config = load()

@@ -14,7 +14,8 @@ import pytest
 from build import decoded, line
 
 from grt_batch.columns.packing import pack as pack_columns
-from grt_batch.core.config import Config, FurtherTarget, Level, Recipient
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import FurtherTarget, Level, Recipient
 from grt_batch.decode.columns import WANTED, Decoded
 from grt_batch.decode.decoder import decode
 from grt_batch.decode.redaction import Redaction, redacted

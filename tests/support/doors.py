@@ -13,7 +13,8 @@ from pathlib import Path
 
 from galaxy_client import Client
 
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 from grt_batch.service.instances import Instances
 from grt_batch.service.keys import KeyStore
 

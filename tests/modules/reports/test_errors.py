@@ -16,7 +16,8 @@ from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.core.config import Config, load
+from grt_batch.core.config import Config
+from grt_batch.core.config_file import load
 from grt_batch.core.errors import BadConfig
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.base import concat_instances

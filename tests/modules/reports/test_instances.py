@@ -15,7 +15,8 @@ from by_hand import counted_of, records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grt_batch.core.config import Config, Level
+from grt_batch.core.config import Config
+from grt_batch.core.config_values import Level
 from grt_batch.ledger.ledger import ArchiveEntry, InstanceEntry, Ledger, State
 from grt_batch.ledger.people import Person
 from grt_batch.modules.base import concat_instances
