@@ -18,11 +18,12 @@ def names_of_modules(words: Sequence[str]) -> tuple[str, ...]:
 def made_of_tables(config: Config, as_of: date, *, pages: bool, documents: bool) -> Mapping[str, MakeFolder]:
     """Return what fills the folders that a run makes of its tables, by their names: `documents` where they are asked
     for, pages also where they can be made. Raises NoPagePackage where pages are asked for and cannot be."""
-    from grt_batch.documents.making import documents_of
     from grt_batch.pages.making import pages_of
 
-    makers = {
-        PAGES: pages_of(config, as_of, asked_for=pages),
-        DOCUMENTS: documents_of(config, as_of) if documents else None,
-    }
+    makers = {PAGES: pages_of(config, as_of, asked_for=pages)}
+    if documents:
+        # Not for every run: it takes a while to load.
+        from grt_batch.documents.making import documents_of
+
+        makers[DOCUMENTS] = documents_of(config, as_of)
     return {name: make for name, make in makers.items() if make is not None}
