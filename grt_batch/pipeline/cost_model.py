@@ -103,11 +103,11 @@ class Model:
     """Costs, and how much data each step makes of its input. Seconds are those of one core without other load."""
 
     costs: Mapping[Stage, Cost] = field(default_factory=lambda: COSTS)
-    start: float = 1.5
+    start: float = 0.5
     """seconds until all ranks are there, with all that they import"""
-    prepare: float = 0.75
+    prepare: float = 0.15
     """seconds for the database and the plan"""
-    warm: float = 0.4
+    warm: float = 0.3
     """seconds of each rank until its first block is decoded: what was compiled is loaded"""
     latency: float = 5e-4
     """seconds until a rank that sleeps sees a message"""

@@ -50,7 +50,16 @@ RATES = {
     Stage.SEND: Cost(2_000e6, 40e-6),
     Stage.RECEIVE: Cost(2_000e6, 40e-6),
 }
-MODEL = Model(costs=RATES, partial_factor=16.5, partial_power=0.72, table_factor=15_000, table_power=0.4)
+MODEL = Model(
+    costs=RATES,
+    start=1.5,
+    prepare=0.75,
+    warm=0.4,
+    partial_factor=16.5,
+    partial_power=0.72,
+    table_factor=15_000,
+    table_power=0.4,
+)
 """A machine that nobody has: what is said of more ranks must not hang on the last calibration."""
 
 
