@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import Answer, Call, query
+from calling import Answer, Call, partitions, query
 from coming_and_going import AS_OF, Site, small_site
 from mailing import mail_server
 from slapd import BASE, LONG, Server
@@ -56,16 +56,6 @@ def published(command: Command) -> str:
     return "".join(line for line in answer.err.splitlines() if "directory" in line)
 
 
-def partitions(site: Site) -> dict[str, list[int]]:
-    """The numbers of the partitions with rows, by table."""
-    found = query(
-        site.config.database,
-        "SELECT t.relname, array_agg(p.relid::bigint ORDER BY 1) FROM pg_class AS t, pg_partition_tree(t.oid) AS p"
-        " WHERE t.relnamespace = 'grt'::regnamespace AND t.relkind = 'p' AND p.isleaf GROUP BY 1",
-    )
-    return dict(found)
-
-
 def guest(name: str, mail: str) -> dict[str, str]:
     return {"instance_id": "a", "owner": "guest", "name": name, "mail": mail}
 
@@ -75,15 +65,15 @@ def test_names_come_change_and_go(site: Site, ldap: Server, command: Command) ->
         assert published(command) == ""
         others = [{**JANE, "instance_id": "a"}, TITLED, JANE]
         assert site.rows("instance_owner") == [guest("Guest", "g@example.org"), *others]
-        before = partitions(site)
+        before = partitions(site.config.database)
         # Nothing came, neither here nor there.
         assert published(command) == ""
-        assert partitions(site) == before
+        assert partitions(site.config.database) == before
         ldap.change("guest", "modify", replace="cn", cn="Gäste Haus\n-\nreplace: mail\nmail: haus@example.org")
         assert command("diff", "--as-of", AS_OF).code == 0
         assert published(command) == ""
         assert site.rows("instance_owner") == [guest("Gäste Haus", "haus@example.org"), *others]
-        after = partitions(site)
+        after = partitions(site.config.database)
         assert {name for name in before if before[name] != after[name]} == {"instance_owner"}
         assert len({*before["instance_owner"]} - {*after["instance_owner"]}) == 1
         verdict = command("verify")
@@ -94,13 +84,13 @@ def test_names_come_change_and_go(site: Site, ldap: Server, command: Command) ->
 
 def test_without_a_server_the_names_stay(site: Site, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     published(command)
-    before, rows = partitions(site), site.rows("instance_owner")
+    before, rows = partitions(site.config.database), site.rows("instance_owner")
     assert JANE in rows
     with socket.create_server(("localhost", 0)) as silent:
         asks(monkeypatch, f"ldap://localhost:{silent.getsockname()[1]}", directory_timeout_seconds=1)
         said = published(command)
     assert said.count("has not answered for 3 of 3 owners, who stay as they were: no answer within 1 s") == 1
-    assert (partitions(site), site.rows("instance_owner")) == (before, rows)
+    assert (partitions(site.config.database), site.rows("instance_owner")) == (before, rows)
     assert command("verify").code == 0
     # Without a directory nothing is known of anybody, but the addresses that are said.
     asks(monkeypatch, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from build import HEADERS, line, write_archive
-from calling import query
+from calling import partitions, query
 from coming_and_going import AS_OF, NOON, Site
 from runs import create_database, published
 
@@ -44,16 +44,6 @@ def add(site: Site, instance_id: str, number: int, *days: str) -> None:
     write_archive(folder, f"{number}", members, version=2, generated=NOON + 60 * number)
 
 
-def partitions(site: Site) -> dict[str, set[int]]:
-    """The numbers of the partitions with rows, by table."""
-    found = query(
-        site.config.database,
-        "SELECT t.relname, p.relid::bigint FROM pg_class AS t, pg_partition_tree(t.oid) AS p"
-        " WHERE t.relnamespace = 'grt'::regnamespace AND t.relkind = 'p' AND p.isleaf",
-    )
-    return {table: {number for name, number in found if name == table} for table, _ in found}
-
-
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[TableText]:
     """What is rendered from now on."""
@@ -84,10 +74,10 @@ def as_from_nothing(site: Site, server: str, folder: Path, **changes: object) ->
 def test_a_new_archive_changes_the_years_of_its_jobs(
     site: Site, server: str, tmp_path: Path, texts: list[TableText]
 ) -> None:
-    before = partitions(site)
+    before = partitions(site.config.database)
     add(site, "a", 3, "2024-05-05", "2024-05-06")
     site.run(MODULES)
-    after = partitions(site)
+    after = partitions(site.config.database)
     assert made(texts, "tool_day") == {("a", Years(2024, 2025))}
     assert made(texts, "tool_usage") == {("a", None), ("*", None)}
     assert made(texts, "archive") == made(texts, "instance_users") == made(texts, "instance_month") == {("a", None)}
@@ -113,9 +103,9 @@ def test_another_day_changes_only_what_looks_at_it(
     site: Site, server: str, tmp_path: Path, texts: list[TableText]
 ) -> None:
     """The text of the rest is that of the set before."""
-    before, reports = partitions(site), site.config.reports
+    before, reports = partitions(site.config.database), site.config.reports
     site.run(MODULES, as_of=AS_OF + timedelta(days=1))
-    after = partitions(site)
+    after = partitions(site.config.database)
     assert {text.table for text in texts} == {"tool", "tool_usage", "tool_input", "tool_extension", "tool_memory"} | {
         "instance",
         "instance_status",

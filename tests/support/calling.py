@@ -74,6 +74,16 @@ def query(database: str, statement: str) -> list[tuple[Any, ...]]:
     return rows
 
 
+def partitions(database: str) -> dict[str, set[int]]:
+    """Return the numbers of the partitions with rows, by table."""
+    found = query(
+        database,
+        "SELECT t.relname, p.relid::bigint FROM pg_class AS t, pg_partition_tree(t.oid) AS p"
+        " WHERE t.relnamespace = 'grt'::regnamespace AND t.relkind = 'p' AND p.isleaf",
+    )
+    return {table: {number for name, number in found if name == table} for table, _ in found}
+
+
 def planned(call: Call, config: Config, *arguments: object) -> dict[str, tuple[str, str]]:
     """Return the state of each archive, and why, as the command `plan` prints them."""
     answer = call("plan", "--uploads", config.uploads, "--work", config.work, "--print", "json", *arguments)
