@@ -119,7 +119,7 @@ def load_parts(folder: Path) -> dict[str, ReportedTable]:
 
 def pack_parts(tables: Mapping[str, ReportedTable]) -> bytes:
     """Return the content of `.parts.json`."""
-    return msgspec.json.encode(tables)
+    return msgspec.json.encode(tables, order="deterministic")
 
 
 def _file(folder: Path, table: str) -> Path:
