@@ -12,9 +12,10 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-from grt_batch.cold.store import Failed, Refused, StoredObject, Tier, line
+from grt_batch.cold.store import Failed, Refused, StoredObject, Tier
 from grt_batch.core.errors import BadColdStore
 from grt_batch.core.files import sync_folder
+from grt_batch.core.wording import on_one_line
 
 PIECE = 1 << 20
 """Bytes that are copied at a time."""
@@ -35,9 +36,9 @@ class FileSystemStore:
             raise
         except ImportError as error:
             # fsspec says which package its protocol needs.
-            raise BadColdStore(url=url, what=line(error)) from None
+            raise BadColdStore(url=url, what=on_one_line(error)) from None
         except Exception as error:
-            raise BadColdStore(url=url, what=line(error)) from None
+            raise BadColdStore(url=url, what=on_one_line(error)) from None
 
     def find(self, url: str) -> StoredObject | None:
         """Return an object, None where there is none."""
@@ -120,4 +121,4 @@ def _blamed(url: str) -> Iterator[None]:
     except FileNotFoundError:
         raise Failed(f"{url} is not there") from None
     except Exception as error:
-        raise Refused(f"{url}: {line(error)}") from None
+        raise Refused(f"{url}: {on_one_line(error)}") from None

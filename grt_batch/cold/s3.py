@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from grt_batch.cold.store import Failed, Refused, StoredObject, Tier, line
+from grt_batch.cold.store import Failed, Refused, StoredObject, Tier
+from grt_batch.core.wording import on_one_line
 
 PART_BYTES = 64 << 20
 """A larger file is copied in parts of this size, or in larger ones if it would have more than MOST_PARTS."""
@@ -266,8 +267,8 @@ def _blamed(url: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _translated(url, error.response, line(error)) from None
+        raise _translated(url, error.response, on_one_line(error)) from None
     except FlexibleChecksumError as error:
-        raise Failed(f"{url} arrived damaged: {line(error)}") from None
+        raise Failed(f"{url} arrived damaged: {on_one_line(error)}") from None
     except (BotoCoreError, HTTPClientError) as error:
-        raise Refused(f"{url}: {line(error)}") from None
+        raise Refused(f"{url}: {on_one_line(error)}") from None

@@ -63,8 +63,3 @@ class ColdStore(Protocol):
 
     def requests(self, size: int) -> int:
         """Return how many requests it takes to copy a file of so many bytes, 0 where they are not counted."""
-
-
-def line(error: Exception) -> str:
-    """Return an error of a library on one line, with its class where it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__

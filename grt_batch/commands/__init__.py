@@ -126,6 +126,24 @@ _SHARED: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
         help="Publish to these targets only: main, which is --database, and those in [targets], also one that is not"
         " active.  [default: all active ones]",
     ),
+    "ranks": click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun."),
+    "retries": click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="With --ranks: how often to start again after a lost rank, from the partial results.",
+    ),
+    "progress": click.option(
+        "--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]"
+    ),
+    "log-format": click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Form of the log lines.",
+    ),
     "reports": click.option("--reports", type=FOLDER, help="Where the TSV reports appear.  [default: reports]"),
     "work": click.option("--work", type=FOLDER, help="Partial results, lock, embedded server.  [default: work]"),
     "modules-dir": click.option(

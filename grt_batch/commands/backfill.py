@@ -39,25 +39,9 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 )
 @click.option("--again", is_flag=True, help="Make also the sets that are there, but for the newest one.")
 @click.option("--part", metavar="K/N", default="1/1", help="Only the K-th of N parts, as an element of an array job.")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
-@options("hosts", "without-cold")
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="With --ranks: how often to start again after a lost rank, from the partial results.",
-)
+@options("ranks", "hosts", "without-cold", "retries")
 @click.option("--dry-run", is_flag=True, help="Only show which sets would be made, and what would be read for them.")
-@options("config")
-@click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Form of the log lines.",
-)
+@options("config", "progress", "log-format")
 @click.option("--html/--no-html", default=False, show_default=True, help="Make the report pages.")
 @options("debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")

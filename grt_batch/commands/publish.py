@@ -22,7 +22,7 @@ from grt_batch.ranks.word import FOLDER_VARIABLE
 @click.option("--held", is_flag=True, help="Publish the last set that waits, or that of --as-of.")
 @click.option("--discard", is_flag=True, help="Remove all held sets instead, or that of --as-of.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of a held set.")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
+@options("ranks")
 @options("hosts")
 @options("config", "debug")
 @click.pass_context

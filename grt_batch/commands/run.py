@@ -39,26 +39,10 @@ FIRST_YEAR = 1970
 @click.option("--forget", is_flag=True, help="Drop the numbers of archives that were removed.")
 @options("without-cold")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="End of the 7- and 30-day windows.  [default: today]")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
-@options("hosts")
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="With --ranks: how often to start again after a lost rank, from the partial results.",
-)
+@options("ranks", "hosts", "retries")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--profile", is_flag=True, help="Write a profile of each rank, for Perfetto or chrome://tracing.")
-@options("config")
-@click.option("--progress/--no-progress", default=None, help="A progress bar, by bytes.  [default: on a terminal]")
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Form of the log lines.",
-)
+@options("config", "progress", "log-format")
 @click.option(
     "--html/--no-html",
     default=None,

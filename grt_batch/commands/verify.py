@@ -14,7 +14,7 @@ from grt_batch.core.config_file import load
 @cli.command()
 @options("uploads", "database", "reports", "work")
 @click.option("--scratch", type=FOLDER, help="Where to compute, in a folder of its own.  [default: the work folder]")
-@click.option("--ranks", type=click.IntRange(min=1), help="Start this many ranks under mpirun.")
+@options("ranks")
 @options("hosts")
 @options("config", "debug")
 @click.argument("modules", nargs=-1, metavar="[MODULE]...")

@@ -43,6 +43,11 @@ def share(part: float) -> str:
     return f"{_short(100 * part)} %"
 
 
+def on_one_line(error: Exception) -> str:
+    """Return an error of a library on one line, with its class where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _short(value: float) -> str:
     """Return two digits of a small number, and all the whole ones of a large one."""
     return f"{value:.2g}" if 0 < abs(value) < 9.95 else f"{value:,.0f}"

@@ -40,7 +40,7 @@ def or_say(make: MakeFolder, what: str) -> MakeFolder:
 def link_or_make(folder: Path, before: Path | None, key: str, make: Callable[[], None]) -> None:
     """Fill a folder with links to that of an earlier set, if it has the same key; else make it. Raises OSError."""
     if before is not None and key_of(before) == key:
-        shutil.copytree(before, folder, dirs_exist_ok=True, copy_function=_linked)
+        shutil.copytree(before, folder, dirs_exist_ok=True, copy_function=linked)
         return
     make()
     (folder / KEY).write_text(key, encoding="utf-8")
@@ -66,5 +66,6 @@ def key_of(folder: Path) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
-def _linked(source: str, target: str) -> None:
+def linked(source: str, target: str) -> None:
+    """Link a file of a folder, as shutil names it."""
     link_or_copy(Path(source), Path(target))

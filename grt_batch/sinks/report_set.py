@@ -25,7 +25,7 @@ from grt_batch.core.timing import Clock, Stage
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, Export, FolderExport
 from grt_batch.schema.tables import REJECT_COLUMNS, Table
-from grt_batch.sinks.made_folder import MakeFolder
+from grt_batch.sinks.made_folder import MakeFolder, linked
 from grt_batch.sinks.report_file import PARTS, ReportedTable, ReportFile, load_parts, pack_parts
 from grt_batch.sinks.sink import Sink, TableText
 
@@ -281,12 +281,7 @@ class ReportSet(Sink):
             for file in before.glob("*.tsv"):
                 link_or_copy(file, self.folder / file.name)
             for folder in (entry for entry in before.iterdir() if entry.is_dir() and entry.name not in self._exports):
-                shutil.copytree(folder, self.folder / folder.name, copy_function=_link_or_copy)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """Link a file of a folder, as shutil names it."""
-    link_or_copy(Path(source), Path(target))
+                shutil.copytree(folder, self.folder / folder.name, copy_function=linked)
 
 
 def make_link(link: Path, target: str) -> None:

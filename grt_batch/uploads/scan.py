@@ -247,18 +247,21 @@ class Pair:
 def glance(root: Path) -> dict[tuple[str, str], Pair]:
     """Return the pairs below `root` by instance and name, without opening a file. What cannot be read is left out."""
     found: dict[tuple[str, str], Pair] = {}
+    for instance_id, name, files in files_below(root):
+        with suppress(OSError):
+            if is_whole(files):
+                found[instance_id, name] = _pair(files)
+    return found
+
+
+def files_below(root: Path) -> Iterator[tuple[str, str, Mapping[str, os.DirEntry[str]]]]:
+    """Yield the instance, name and files of each archive below `root`. Folders that cannot be read are left out."""
     folders: list[Path] = []
     with suppress(NothingToRead):
         folders = instance_folders(root)
     for folder in folders:
-        files: Mapping[str, Mapping[str, os.DirEntry[str]]] = {}
         with suppress(OSError):
-            files = archive_files(folder)
-        for name, both in files.items():
-            with suppress(OSError):
-                if is_whole(both):
-                    found[folder.name, name] = _pair(both)
-    return found
+            yield from ((folder.name, name, files) for name, files in archive_files(folder).items())
 
 
 def instance_folders(root: Path) -> list[Path]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from grt_batch.core.errors import NothingToRead, Quarantine
+from grt_batch.core.errors import Quarantine
 from grt_batch.uploads.cold import ColdCopy, read_cold
-from grt_batch.uploads.scan import COLD, archive_files, instance_folders
+from grt_batch.uploads.scan import COLD, files_below
 
 
 class Place(Enum):
@@ -35,20 +35,13 @@ class Stored:
 
 def stored_archives(root: Path) -> Iterator[Stored]:
     """Yield the archives below `root`, by instance and name. What cannot be read is left out."""
-    folders: list[Path] = []
-    with suppress(NothingToRead):
-        folders = instance_folders(root)
-    for folder in folders:
-        archives: Mapping[str, Mapping[str, os.DirEntry[str]]] = {}
+    for instance_id, name, files in files_below(root):
         with suppress(OSError):
-            archives = archive_files(folder)
-        for name, files in archives.items():
-            with suppress(OSError):
-                copy = copy_among(files)
-                if "tar.gz" in files:
-                    yield Stored(folder.name, name, files["tar.gz"].stat().st_size, Place.HOT, copy)
-                elif copy:
-                    yield Stored(folder.name, name, copy.bytes, Place.THAWING if copy.thawing else Place.COLD, copy)
+            copy = copy_among(files)
+            if "tar.gz" in files:
+                yield Stored(instance_id, name, files["tar.gz"].stat().st_size, Place.HOT, copy)
+            elif copy:
+                yield Stored(instance_id, name, copy.bytes, Place.THAWING if copy.thawing else Place.COLD, copy)
 
 
 def copy_among(files: Mapping[str, os.DirEntry[str]]) -> ColdCopy | None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from grt_batch.cold.store import Failed, Refused, line
-
-
-def test_an_error_is_one_line() -> None:
-    assert line(ValueError("a\n b")) == "a b"
-    assert line(ValueError()) == "ValueError"
+from grt_batch.cold.store import Failed, Refused
 
 
 def test_a_refusal_is_a_failure_with_the_word_of_the_store() -> None:

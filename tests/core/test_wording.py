@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grt_batch.core.wording import counted, hours, share, spent
+from grt_batch.core.wording import counted, hours, on_one_line, share, spent
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,8 @@ def test_a_time_is_in_the_unit_that_a_person_takes(text: str, seconds: float) ->
 def test_numbers_have_as_many_digits_as_help() -> None:
     assert [hours(count) for count in (0, 0.0412, 9.96, 1234.5, 1e6)] == ["0", "0.041", "10", "1,234", "1,000,000"]
     assert [share(part) for part in (0, 0.00123, 0.5, 1)] == ["0 %", "0.12 %", "50 %", "100 %"]
+
+
+def test_an_error_is_one_line() -> None:
+    assert on_one_line(ValueError("a\n b")) == "a b"
+    assert on_one_line(ValueError()) == "ValueError"

@@ -29,6 +29,7 @@ import polars as pl
 
 from grt_batch.core.errors import NoFilesystem, NotCopied
 from grt_batch.core.logs import logger
+from grt_batch.core.wording import on_one_line
 from grt_batch.ledger.ledger import Ledger
 from grt_batch.modules.export import ArchiveParts, FolderExport, Part
 from grt_batch.schema.members import NONE_TEXT
@@ -264,7 +265,7 @@ def copy(folder: Path, url: str, name: str, *, sleep: Callable[[float], None] = 
 
         system, root = url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise NoFilesystem(what=_line(error)) from None
+        raise NoFilesystem(what=on_one_line(error)) from None
     remote = Remote(system, f"{root.rstrip('/')}/{name}", sleep)
     index = f"{remote.folder}/{INDEX_FILE}"
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -323,14 +324,9 @@ class Remote:
             try:
                 return deed()
             except Exception as error:
-                logger.warning("copying the records failed, once more in %g s: %s", wait, _line(error))
+                logger.warning("copying the records failed, once more in %g s: %s", wait, on_one_line(error))
                 self.sleep(wait)
         try:
             return deed()
         except Exception as error:
-            raise NotCopied(target=self.system.unstrip_protocol(self.folder), what=_line(error)) from None
-
-
-def _line(error: Exception) -> str:
-    """Return an error on one line, with its class where it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+            raise NotCopied(target=self.system.unstrip_protocol(self.folder), what=on_one_line(error)) from None
